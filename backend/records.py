@@ -1,0 +1,72 @@
+"""What the store keeps: a model definition and a training run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+RunState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+ACTIVE: tuple[RunState, ...] = ("queued", "running")
+TERMINAL: tuple[RunState, ...] = ("succeeded", "failed", "cancelled")
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One training run, as told to clients. Times are ISO 8601 in UTC; fractions 0 to 1."""
+
+    run_id: str
+    model_id: str
+    state: RunState
+    created_at: str
+    architecture: Json  # as the client sent it
+    hyperparams: Json  # complete: defaults filled in
+    dataset: str
+    dataset_named: bool  # False: the server chose it, and may fall back to digits
+    queued: bool  # asked for with "queue": true; survives a restart while it waits
+    epochs_total: int
+    epoch: int = 0
+    started_at: str | None = None
+    completed_at: str | None = None
+    test_accuracy: float | None = None
+    test_loss: float | None = None
+    error: str | None = None
+    saved_model_path: str | None = None
+    weights_sha256: str | None = None
+    sample_predictions: list[Json] | None = None
+    warnings: list[str] = field(default_factory=list)
+    device: str | None = None
+    precision: str | None = None
+    compile_seconds: float | None = None
+    versions: Json | None = None
+    metrics: list[Json] = field(default_factory=list)  # from the run's metric events, never stored twice
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """One model definition with what its runs have reached."""
+
+    model_id: str
+    name: str
+    created_at: str
+    updated_at: str
+    description: str | None = None
+    architecture: Json | None = None
+    hyperparams: Json | None = None
+    trained: bool = False
+    saved_model_path: str | None = None
+    saved_run_id: str | None = None  # the run whose weights saved_model_path names
+    last_trained_at: str | None = None
+    runs_total: int = 0
+    highest_accuracy: float | None = None  # best test_accuracy of its succeeded runs
+    latest_run: Json | None = None  # {run_id, completed_at, test_accuracy, saved_model_path} of the last succeeded run
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    """One event of a run's history. `id` counts up from 1 within the run."""
+
+    id: int
+    name: str  # "state" | "metric" | "log"
+    data: Json

@@ -1,0 +1,97 @@
+"""Weight files: flax.serialization's msgpack, written atomically and checked before anything trusts them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flax import serialization
+
+from nets.architecture import Architecture
+from nets.errors import CheckpointError
+from nets.network import Variables
+
+
+def save_weights(path: Path, variables: Variables) -> str:
+    """Write `params` and `batch_stats` to `path` and return the file's SHA-256 in hex.
+
+    The file is complete or not there: it is written under a temporary name, flushed to the disk, then renamed.
+    """
+    content: bytes = serialization.msgpack_serialize(variables)
+    write_durably(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Replace `path` by `content` so that a crash leaves the old file or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def load_weights(path: Path, architecture: Architecture, *, sha256: str | None = None) -> Variables:
+    """Read the weights of `architecture`; CheckpointError unless every array is there with its shape and type."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"the weight file {path.name} cannot be read: {error.strerror}; train again") from None
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+        raise CheckpointError(
+            f"the weight file {path.name} is damaged: its SHA-256 is not the one recorded when it was written; "
+            "restore it from a copy or train again"
+        )
+    try:
+        restored = serialization.msgpack_restore(content)
+    except Exception as error:  # msgpack raises many kinds; none of them may pass for weights
+        raise CheckpointError(
+            f"the weight file {path.name} is not readable as msgpack ({type(error).__name__})"
+        ) from None
+    problem = next(misfits(restored, architecture), None)
+    if problem is not None:
+        raise CheckpointError(f"the weight file {path.name} does not fit the architecture: {problem}")
+    return {collection: restored[collection] for collection in ("params", "batch_stats")}
+
+
+def misfits(restored: Any, architecture: Architecture) -> Iterator[str]:
+    """Differences between a restored tree and the arrays that `architecture` declares."""
+    expected = {
+        (collection, layer, name): parameter.shape
+        for collection, layers in architecture.arrays().items()
+        for layer, arrays in layers.items()
+        for name, parameter in arrays.items()
+    }
+    found = dict(leaves(restored))
+    place: tuple[str, ...]
+    for place in sorted(expected.keys() - found.keys()):
+        yield f"{'/'.join(place)} is missing"
+    for place in sorted(found.keys() - expected.keys()):
+        yield f"{'/'.join(place)} is unknown"
+    for place in sorted(expected.keys() & found.keys()):
+        array, shape = found[place], expected[place]
+        if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != np.float32:
+            came = f"{array.dtype}{list(array.shape)}" if isinstance(array, np.ndarray) else type(array).__name__
+            yield f"{'/'.join(place)} must be float32{list(shape)}, got {came}"
+
+
+def leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every leaf of nested dictionaries with its path. An empty dictionary has none."""
+    if isinstance(tree, dict):
+        for name, value in tree.items():
+            yield from leaves(value, (*path, str(name)))
+    else:
+        yield path, tree

@@ -1,0 +1,18 @@
+"""The data sets that networks are trained on."""
+
+from nets.datasets import catalog as catalog  # registers them
+from nets.datasets.access import available, default_data_dir, is_cached, load, prepare
+from nets.datasets.base import DATASETS, Dataset, DatasetInfo, info, register
+
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "DatasetInfo",
+    "available",
+    "default_data_dir",
+    "info",
+    "is_cached",
+    "load",
+    "prepare",
+    "register",
+]

@@ -1,0 +1,118 @@
+"""Having a data set: from the cache, bundled, or fetched."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from nets.datasets import cache, digits, sources
+from nets.datasets.base import Arrays, Dataset, DatasetInfo, info
+from nets.datasets.progress import Callback, Report
+from nets.errors import DataError
+
+BUNDLED: dict[str, Callable[[], Dataset]] = {"digits": digits.build}
+
+DOWNLOAD_SHARE = 0.9  # of the whole preparation, when something must be downloaded
+
+
+def default_data_dir() -> Path:
+    """Beside tensorflow-datasets' own: $TFDS_DATA_DIR, or ~/tensorflow_datasets."""
+    return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+
+
+def is_cached(name: str, data_dir: Path) -> bool:
+    """Whether `load` has something to read. Looks for the file, does not open it."""
+    return info(name).bundled or cache.cache_path(name, data_dir).is_file()
+
+
+def available(name: str, data_dir: Path) -> tuple[bool, str]:
+    """Whether the data set can be had, and a sentence that says from where, or why not. At most 3.5 s."""
+    about = info(name)
+    if about.bundled:
+        return True, "bundled"
+    if is_cached(name, data_dir):
+        reason = cache.damage(cache.cache_path(name, data_dir))
+        return reason is None, reason or f"cached in {data_dir}"
+    if folder := sources.prepared_dir(name, data_dir):
+        return True, f"prepared by TensorFlow in {folder}"
+    missing = sources.missing_files(name, data_dir)
+    if not missing:
+        return True, f"its files are in {data_dir}"
+    if reason := sources.obstacle(name, data_dir, missing):
+        return False, reason
+    size = sum(file.size for file in missing) / 1e6
+    return True, f"can be downloaded from {urlsplit(missing[0].url).hostname} ({size:.1f} MB)"
+
+
+def load(name: str, data_dir: Path) -> Dataset:
+    """The data set from its cache file, or the bundled one. DataError if it is absent or damaged.
+
+    Read afresh each time and never kept (MNIST is 55 MB); only `digits`, which is computed, stays in memory.
+    """
+    about = info(name)
+    if about.bundled:
+        return BUNDLED[name]()
+    path = cache.cache_path(name, data_dir)
+    if not path.is_file():
+        raise DataError(f"{name} is not in {data_dir}. {sources.cure(name, data_dir)}")
+    return cache.read(path, about)
+
+
+def prepare(name: str, data_dir: Path, *, progress: Callback | None = None) -> Dataset:
+    """Gets the data set from wherever it can be had, writes the cache file and loads it. DataError.
+
+    progress: called with the fraction done (None when unknown) and a sentence, at most ten times a second, one call
+    after the other, during a download from another thread. Killed at any moment, it leaves no half cache file behind.
+    """
+    about = info(name)
+    report = Report(progress)
+    if not is_cached(name, data_dir):
+        report(0.0, f"looking for {name}")
+        arrays = _whole(sources.SOURCES[name].finish(_obtain(name, data_dir, report)), about)
+        report(None, f"writing {name}.npz", always=True)
+        try:
+            cache.write(cache.cache_path(name, data_dir), arrays)
+        except OSError as error:
+            raise DataError(
+                f"cannot write into {data_dir} ({error}): free some space or choose another --data-dir"
+            ) from error
+    dataset = load(name, data_dir)
+    report(1.0, f"{name} is ready", always=True)
+    return dataset
+
+
+def _obtain(name: str, data_dir: Path, report: Report) -> Arrays:
+    """The arrays from a directory that TensorFlow prepared, from files that are here, or from the network."""
+    folder = sources.prepared_dir(name, data_dir)
+    missing = [] if folder else sources.missing_files(name, data_dir)
+    if reason := sources.obstacle(name, data_dir, missing):
+        raise DataError(reason)
+    from nets.datasets import tfds  # here, because it costs 0.3 s and 54 MB
+
+    if folder:
+        return tfds.read_prepared(folder, name=name, data_dir=data_dir, report=report)
+    share = DOWNLOAD_SHARE if missing else 0.0
+    files = tfds.download(name, data_dir, missing=missing, report=report.part(0.0, share))
+    return sources.SOURCES[name].parse(files, report.part(share, 1.0))
+
+
+def _whole(arrays: Arrays, about: DatasetInfo) -> Arrays:
+    """The arrays cut to the official sizes; DataError if there are fewer images, or images of another kind.
+
+    Only EMNIST's letters are cut: tensorflow-datasets defines the data set as the first 88,800 of the file's 124,800.
+    """
+    train, test = len(arrays.train_images), len(arrays.test_images)
+    if train < about.train_size or test < about.test_size:
+        want = f"{about.train_size} training and {about.test_size} test images"
+        raise DataError(f"{about.name} must have {want}, its files hold {train} and {test}: delete them and try again")
+    cut = Arrays(
+        arrays.train_images[: about.train_size],
+        arrays.train_labels[: about.train_size],
+        arrays.test_images[: about.test_size],
+        arrays.test_labels[: about.test_size],
+    )
+    if reason := cache.misfit(cut, about):
+        raise DataError(f"the files of {about.name} are damaged ({reason}): delete them and try again")
+    return cut

@@ -1,0 +1,108 @@
+"""The cache file of a data set: `<data_dir>/<name>.npz` with the four arrays of `Arrays`."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+import zipfile
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from nets.datasets.base import Arrays, Dataset, DatasetInfo
+from nets.errors import DataError
+
+ABANDONED = 600.0  # seconds without a change after which an unfinished file belongs to nobody
+
+
+def cache_path(name: str, data_dir: Path) -> Path:
+    """Where the data set is kept once it is had."""
+    return data_dir / f"{name}.npz"
+
+
+def damage(path: Path) -> str | None:
+    """Why the file cannot be a cache file, from its table of contents alone (about a millisecond); None if it can."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            missing = {f"{field}.npy" for field in Arrays._fields} - set(archive.namelist())
+    except (OSError, zipfile.BadZipFile) as error:
+        return _damaged(path, str(error))
+    return _damaged(path, f"it holds no {min(missing).removesuffix('.npy')}") if missing else None
+
+
+def read(path: Path, info: DatasetInfo) -> Dataset:
+    """The data set in a cache file. It may hold fewer images than `info` says, but of the same kind. DataError."""
+    if reason := damage(path):
+        raise DataError(reason)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = Arrays(*(archive[field] for field in Arrays._fields))
+    except (OSError, EOFError, ValueError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(_damaged(path, str(error))) from error
+    if reason := misfit(arrays, info):
+        raise DataError(_damaged(path, reason))
+    train, test = len(arrays.train_images), len(arrays.test_images)
+    return Dataset(
+        info=replace(info, train_size=train, test_size=test),
+        train_images=np.ascontiguousarray(arrays.train_images),
+        train_labels=np.ascontiguousarray(arrays.train_labels, dtype=np.int32),
+        test_images=np.ascontiguousarray(arrays.test_images),
+        test_labels=np.ascontiguousarray(arrays.test_labels, dtype=np.int32),
+    )
+
+
+def misfit(arrays: Arrays, info: DatasetInfo) -> str | None:
+    """Why these arrays are not a data set of the kind that `info` describes; None if they are. Sizes may differ."""
+    pairs = {
+        "train": (arrays.train_images, arrays.train_labels),
+        "test": (arrays.test_images, arrays.test_labels),
+    }
+    for part, (images, labels) in pairs.items():
+        if images.dtype != np.uint8 or images.shape[1:] != info.shape:
+            want = f"uint8 [n, {', '.join(map(str, info.shape))}]"
+            return f"{part}_images must be {want}, got {images.dtype} {list(images.shape)}"
+        if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
+            return f"{part}_labels must be {len(images)} integers, got {labels.dtype} {list(labels.shape)}"
+        if not len(images):
+            return f"{part}_images is empty"
+        if labels.min() < 0 or labels.max() >= len(info.classes):
+            return f"{part}_labels must lie in 0 to {len(info.classes) - 1}, got {labels.min()} to {labels.max()}"
+    return None
+
+
+def write(path: Path, arrays: Arrays) -> None:
+    """Writes the cache file: whole or not at all, whatever happens in between. Not compressed: it loads faster."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent, f".{path.name}.*.tmp")
+    unfinished = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
+    try:
+        with unfinished.open("wb") as file:
+            np.savez(file, **arrays._asdict())
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the new name itself must survive a power cut
+    finally:
+        os.close(folder)
+
+
+def sweep(folder: Path, pattern: str) -> None:
+    """Deletes what killed preparations left in `folder`: files, or folders of files, untouched for ten minutes."""
+    for left in folder.glob(pattern):
+        files = [file for file in left.iterdir() if file.is_file()] if left.is_dir() else [left]
+        if time.time() - max(entry.stat().st_mtime for entry in [left, *files]) > ABANDONED:
+            for file in files:
+                file.unlink(missing_ok=True)
+            if left.is_dir():
+                left.rmdir()
+
+
+def _damaged(path: Path, reason: str) -> str:
+    return f"{path} is damaged ({reason}): delete it, then run `lamina datasets prepare {path.stem}`"

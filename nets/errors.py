@@ -1,0 +1,62 @@
+"""What can go wrong in this library.
+
+NetsError
+├── SpecError        a request's architecture or hyperparams break a rule; lists every problem
+├── DataError        a data set cannot be had, or its file is damaged
+├── CheckpointError  a weight file is missing, damaged, or does not fit the architecture
+└── TrainingError    a run cannot go on: its loss left the finite numbers
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+Path = tuple[str | int, ...]
+
+
+class NetsError(Exception):
+    """Base of everything this library raises on purpose."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One broken rule of a request: where it is, and a sentence with the rule, what came, and the cure."""
+
+    path: Path
+    detail: str
+
+    @property
+    def pointer(self) -> str:
+        """JSON pointer to the value, e.g. `/architecture/layers/7/in`. RFC 6901."""
+        return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in self.path)
+
+    @property
+    def place(self) -> str:
+        """The value's place as a person writes it, e.g. `architecture.layers[7].in`."""
+        text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.path)
+        return text.removeprefix(".") or "body"
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.detail}"
+
+
+class SpecError(NetsError, ValueError):
+    """A specification breaks one or more rules; `problems` holds all of them, in reading order."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        assert problems, "a SpecError names at least one problem"
+        super().__init__(str(problems[0]))
+        self.problems = tuple(problems)
+
+
+class DataError(NetsError):
+    """A data set cannot be had or its file is damaged; the message gives the reason and the cure."""
+
+
+class CheckpointError(NetsError):
+    """A weight file is missing, damaged, or does not fit the architecture."""
+
+
+class TrainingError(NetsError):
+    """A run cannot go on; the message says in which epoch and step, and what to try."""

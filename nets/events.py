@@ -1,0 +1,71 @@
+"""What `nets.training.fit` tells whoever iterates over it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from nets.network import Variables
+
+Phase = Literal["loading", "compiling", "training", "evaluating"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is. `fraction`: of the whole run, 0 to 1. Not history: a later one replaces it."""
+
+    phase: Phase
+    fraction: float
+    epoch: int
+    epochs_total: int
+    samples_per_sec: float | None = None
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """One finished epoch. Losses in nats, accuracies and progress as fractions, seconds without compilation."""
+
+    epoch: int
+    train_loss: float
+    val_loss: float
+    train_accuracy: float
+    val_accuracy: float
+    learning_rate: float
+    epoch_time: float
+    samples_per_sec: float
+    progress: float
+    eta_seconds: float
+
+
+@dataclass(frozen=True)
+class Log:
+    """A sentence for the reader of a run."""
+
+    level: Literal["info", "warning"]
+    message: str
+
+
+@dataclass(frozen=True)
+class SamplePrediction:
+    """One test image as the finished network reads it. `grid`: rows of grey values 0 to 255."""
+
+    grid: list[list[int]]
+    label: int
+    prediction: int
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The last event of a run that went well. `variables`: params and running statistics, numpy arrays on the host."""
+
+    test_accuracy: float
+    test_loss: float
+    sample_predictions: list[SamplePrediction]
+    variables: Variables
+    compile_seconds: float
+    device: str
+
+
+Event = Progress | EpochMetrics | Log | Finished

@@ -1,0 +1,176 @@
+"""How a value of a JSON specification is checked, and how a broken rule is put into words.
+
+Rules that JSON needs and Python does not give: a boolean is no number, a numeric string is no number, an
+integer-valued float is an integer, NaN and infinity are no numbers.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from nets.errors import Path, Problem, SpecError
+
+Pair = tuple[int, int]
+
+
+class Spec(BaseModel):
+    """A frozen, hashable piece of a specification that refuses fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """A value as JSON, cut to `limit` characters, for a message."""
+    if isinstance(value, list | dict) and len(value) > limit:
+        return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)} values"
+    try:
+        text = json.dumps(value, ensure_ascii=True)
+    except (TypeError, ValueError, RecursionError):
+        text = type(value).__name__
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """` Did you mean 'x'?` for a near miss, else nothing."""
+    near = difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.6) if isinstance(word, str) else []
+    return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def whole(value: object) -> int:
+    """An integer, or a float that is one."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"must be a whole number, got {shown(value)}")
+    if isinstance(value, float) and not value.is_integer():
+        raise ValueError(f"must be a whole number, got {shown(value)}")
+    return int(value)
+
+
+def real(value: object) -> float:
+    """A finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"must be a number, got {shown(value)}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"must be a finite number, got {shown(value)}")
+    return number
+
+
+def boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"must be true or false, got {shown(value)}")
+    return value
+
+
+def text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"must be a string, got {shown(value)}")
+    return value
+
+
+def size(value: object, *, least: int, most: int = 4096) -> int | Pair:
+    """A whole number, or a pair [height, width] of them."""
+    values = value if isinstance(value, list | tuple) else [value]
+    if isinstance(value, list | tuple) and len(values) != 2:
+        raise ValueError(f"must be a whole number or a pair [height, width], got {shown(value)}")
+    numbers = [whole(number) for number in values]
+    for number in numbers:
+        if not least <= number <= most:
+            raise ValueError(f"must be {least} to {most}, got {shown(value)}")
+    return (numbers[0], numbers[1]) if len(numbers) == 2 else numbers[0]
+
+
+def pair(value: int | Pair) -> Pair:
+    """A size for both axes."""
+    return (value, value) if isinstance(value, int) else value
+
+
+# pydantic carries a BeforeValidator's ValueError through word for word, so the sentences above reach the client.
+Whole = Annotated[int, BeforeValidator(whole)]
+Real = Annotated[float, BeforeValidator(real)]
+Boolean = Annotated[bool, BeforeValidator(boolean)]
+Text = Annotated[str, BeforeValidator(text)]
+Width = Annotated[Whole, Field(ge=1, le=10_000_000)]  # features and channels; memory is bounded elsewhere
+Extent = Annotated[int | Pair, BeforeValidator(lambda value: size(value, least=1))]  # kernels, strides, dilations
+
+
+def detail_of(error: Mapping[str, Any], owner: str, known: Iterable[str]) -> str:
+    """One pydantic error as: rule, what came, cure."""
+    kind, context, value = error["type"], error.get("ctx", {}), error.get("input")
+    bounds = {
+        "greater_than_equal": ("at least", "ge"),
+        "greater_than": ("greater than", "gt"),
+        "less_than_equal": ("at most", "le"),
+        "less_than": ("less than", "lt"),
+    }
+    if kind in bounds:
+        words, key = bounds[kind]
+        return f"must be {words} {context[key]}, got {shown(value)}"
+    if kind == "missing":
+        return f"is required by {owner}"
+    if kind == "extra_forbidden":
+        fields = ", ".join(known)
+        name = error["loc"][-1]
+        return f"is not a field of {owner}.{did_you_mean(name, known)} Its fields: {fields}"
+    if kind == "literal_error":
+        return f"must be {context['expected']}, got {shown(value)}"
+    if kind == "value_error":
+        return str(context["error"])
+    return f"{error['msg']}, got {shown(value)}"
+
+
+Model = TypeVar("Model", bound=Spec)
+
+
+def wire_names(model: type[BaseModel]) -> list[str]:
+    """The field names of a model as a client writes them."""
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def parse(
+    model: type[Model], value: object, path: Path, *, owner: str, aliases: Mapping[str, str] | None = None
+) -> Model:
+    """A checked `model` from a JSON object; SpecError with every problem, named as the client named them.
+
+    aliases: other names that older clients use, to the field's own name.
+    """
+    if not isinstance(value, dict):
+        raise SpecError([Problem(path, f"must be an object, got {shown(value)}")])
+    fields, said, problems = canonical(value, aliases or {}, path)
+    try:
+        parsed = model.model_validate(fields)
+    except ValidationError as failure:
+        known = wire_names(model)
+        for error in failure.errors(include_url=False):
+            place = tuple(said.get(part, part) if i == 0 else part for i, part in enumerate(error["loc"][:1]))
+            problems.append(Problem(path + place, detail_of(error, owner, known)))
+        raise SpecError(problems) from None
+    if problems:
+        raise SpecError(problems)
+    return parsed
+
+
+def canonical(
+    value: Mapping[str, Any], aliases: Mapping[str, str], path: Path
+) -> tuple[dict[str, Any], dict[int | str, str], list[Problem]]:
+    """Fields under their own names, which name the client used for each, and a problem where it used two."""
+    fields: dict[str, Any] = {}
+    said: dict[int | str, str] = {}
+    problems: list[Problem] = []
+    for name, item in value.items():
+        own = aliases.get(name, name)
+        if own in fields and fields[own] != item:
+            problems.append(
+                Problem((*path, name), f"says {shown(item)} where '{said[own]}' says {shown(fields[own])}; send one")
+            )
+            continue
+        fields[own], said[own] = item, name
+    return fields, said, problems

@@ -1,0 +1,84 @@
+"""JSON to checked hyperparameters."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from nets.datasets import DATASETS
+from nets.errors import Path, Problem, SpecError
+from nets.fields import Boolean, Real, Spec, Whole, did_you_mean, parse, shown
+from nets.losses import LOSSES
+from nets.optimizers import Optimizer, Sgd, parse_optimizer
+
+Precision = Literal["float32", "bfloat16"]
+ALIASES = {"dataset": "dataset_type"}
+
+
+def known_loss(value: object) -> object:
+    if not isinstance(value, str) or value not in LOSSES:
+        raise ValueError(f"must be {' or '.join(LOSSES)}, got {shown(value)}.{did_you_mean(value, LOSSES)}")
+    return value
+
+
+def known_dataset(value: object) -> object:
+    if value is not None and (not isinstance(value, str) or value not in DATASETS):
+        raise ValueError(f"must be one of {', '.join(DATASETS)}, got {shown(value)}.{did_you_mean(value, DATASETS)}")
+    return value
+
+
+class Hyperparams(Spec):
+    """How a network is trained. Defaults are those of the API reference's example, one seed for everything random."""
+
+    epochs: Annotated[Whole, Field(ge=1, le=100_000)] = 5
+    batch_size: Annotated[Whole, Field(ge=1, le=65_536)] = 64
+    optimizer: Optimizer = Sgd()
+    loss: Annotated[str, BeforeValidator(known_loss)] = "cross_entropy"
+    seed: Annotated[Whole, Field(ge=0, le=2**32 - 1)] = Field(
+        42, description="Covers initial weights, the samples drawn, the split, their order and dropout."
+    )
+    train_split: Annotated[Real, Field(gt=0, lt=1)] = Field(0.9, description="The part trained on; the rest validates.")
+    shuffle: Boolean = Field(True, description="A new order every epoch.")
+    max_samples: Annotated[Whole, Field(ge=2)] | None = Field(
+        4096, description="Drawn from the training set; null: all."
+    )
+    dataset_type: Annotated[str | None, BeforeValidator(known_dataset)] = None
+    precision: Precision = Field("float32", description="Of operands; sums, weights and statistics stay float32.")
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field filled in."""
+        return {**self.model_dump(mode="json"), "optimizer": self.optimizer.model_dump(mode="json")}
+
+
+def parse_hyperparams(value: object, path: Path = ("hyperparams",)) -> Hyperparams:
+    """Checked hyperparameters, None and {} meaning all defaults; SpecError with every problem."""
+    if not isinstance(value, dict | None):
+        raise SpecError([Problem(path, f"must be an object, got {shown(value)}")])
+    fields = dict(value or {})
+    problems: list[Problem] = []
+    optimizer: Optimizer = Sgd()
+    if "optimizer" in fields:
+        try:
+            optimizer = parse_optimizer(fields.pop("optimizer"), (*path, "optimizer"))
+        except SpecError as error:
+            problems += error.problems
+    try:
+        parsed = parse(Hyperparams, fields, path, owner="hyperparams", aliases=ALIASES)
+    except SpecError as error:
+        raise SpecError([*error.problems, *problems]) from None
+    if problems:
+        raise SpecError(problems)
+    return parsed.model_copy(update={"optimizer": optimizer})
+
+
+def unused_fields(value: object) -> list[str]:
+    """Sentences about fields that were sent and have no effect, for the client to read."""
+    optimizer = value.get("optimizer") if isinstance(value, dict) else None
+    if not isinstance(optimizer, dict):
+        return []
+    kind = optimizer.get("type")
+    momentum = optimizer.get("momentum")
+    if kind == "sgd" or not momentum:
+        return []
+    return [f"hyperparams.optimizer.momentum: {kind} has no momentum; {shown(momentum)} is ignored"]

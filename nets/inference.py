@@ -1,0 +1,55 @@
+"""Answering with a trained network: weights stay on the device, one program per size of a batch."""
+
+from __future__ import annotations
+
+from functools import lru_cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from nets.architecture import Architecture
+from nets.kernels import plan_for
+from nets.network import Network, Variables, numbers_of
+
+LARGEST_BATCH = 256
+KEPT = 32  # networks whose programs are kept
+
+Images = Float[np.ndarray, "batch height width channels"]
+Probabilities = Float[np.ndarray, "batch classes"]
+
+
+def read(network: Network, variables: Variables, images: Float[Array, "b h w c"]) -> Float[Array, "b classes"]:
+    """Probabilities of `images`: the logits, softmaxed once."""
+    return jax.nn.softmax(network.apply(variables, images, train=False), axis=-1)
+
+
+@lru_cache(maxsize=KEPT)
+def reader(architecture: Architecture, platform: str) -> Any:
+    """The compiled form of `read`; networks of one structure share it."""
+    plan = plan_for(platform, training=False)
+    return jax.jit(partial(read, Network(architecture, plan)), compiler_options=dict(plan.compiler_options) or None)
+
+
+class Predictor:
+    """One trained network, ready to answer. Safe to use from many threads."""
+
+    def __init__(self, architecture: Architecture, variables: Variables) -> None:
+        self.architecture = architecture
+        self.variables = jax.device_put({**variables, "numbers": numbers_of(architecture)})
+        self.read = reader(architecture.structure, jax.default_backend())
+
+    def probabilities(self, images: Images) -> Probabilities:
+        """`[n, height, width, channels]` of 0..1 to `[n, classes]`, in batches padded to a power of two."""
+        parts = [images[at : at + LARGEST_BATCH] for at in range(0, len(images), LARGEST_BATCH)]
+        return np.concatenate([self.part(part) for part in parts])
+
+    def part(self, images: Images) -> Probabilities:
+        """One batch of at most LARGEST_BATCH images."""
+        count = len(images)
+        size = 1 << (count - 1).bit_length()
+        if size > count:
+            images = np.concatenate([images, np.zeros((size - count, *images.shape[1:]), np.float32)])
+        return np.asarray(self.read(self.variables, jnp.asarray(images)))[:count]

@@ -1,0 +1,13 @@
+"""How convolutions, pooling, norms and dense layers are computed on each platform: one plan per platform and use."""
+
+from __future__ import annotations
+
+from nets.kernels.plan import Plan
+from nets.kernels.xla import XlaPlan
+
+__all__ = ["Plan", "XlaPlan", "plan_for"]
+
+
+def plan_for(platform: str, *, training: bool, precision: str = "float32") -> Plan:
+    """The fastest plan for `platform` (jax's name of a backend). `precision`: float32 | bfloat16 (operands)."""
+    return XlaPlan(precision=precision, platform=platform)

@@ -1,0 +1,112 @@
+"""The forms in which activations pass from one layer to the next, and the ways between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from nets.kernels.reference import scaled_images
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Pixels:
+    """Images as they came: `[batch, height, width, channels]`, uint8 or float32. Nothing before them has a gradient."""
+
+    array: Array
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Image:
+    """`[channels, height, width, batch]`."""
+
+    array: Array
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Phases:
+    """An image of even size by even and odd rows and columns: `phases[2 * i + j] = image[:, i::2, j::2]`."""
+
+    phases: tuple[Array, ...]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Columns:
+    """Features as `[features, batch]`: an image of this plan, flattened in C, H, W order, without moving a value."""
+
+    array: Array
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Rows:
+    """Features as `[batch, features]`."""
+
+    array: Array
+
+
+Activation = Pixels | Image | Phases | Columns | Rows
+
+
+def image(x: Activation) -> Array:
+    """`[channels, height, width, batch]`."""
+    match x:
+        case Image(array):
+            return array
+        case Phases(phases):
+            return join(phases)
+        case Pixels(array):
+            return scaled_images(array.transpose(3, 1, 2, 0))
+    raise AssertionError(f"{type(x).__name__} is no image")
+
+
+def phases(x: Activation) -> tuple[Array, ...]:
+    """The four phases of an image of even size, each `[channels, height / 2, width / 2, batch]`."""
+    return x.phases if isinstance(x, Phases) else split(image(x))
+
+
+def rows(x: Activation) -> Array:
+    """`[batch, features]`."""
+    match x:
+        case Rows(array):
+            return array
+        case Pixels(array):
+            return scaled_images(array).transpose(0, 3, 1, 2).reshape(array.shape[0], -1)
+        case Columns(array):
+            return array.T
+    return columns(x).T
+
+
+def columns(x: Activation) -> Array:
+    """`[features, batch]`."""
+    match x:
+        case Columns(array):
+            return array
+        case Rows(array):
+            return array.T
+    array = image(x)
+    return array.reshape(-1, array.shape[-1])
+
+
+def split(x: Array) -> tuple[Array, ...]:
+    return tuple(x[:, i::2, j::2] for i in (0, 1) for j in (0, 1))
+
+
+def join(four: tuple[Array, ...]) -> Array:
+    channels, height, width, batch = four[0].shape
+    grid = jnp.stack(four).reshape(2, 2, channels, height, width, batch)
+    return grid.transpose(2, 3, 0, 4, 1, 5).reshape(channels, 2 * height, 2 * width, batch)
+
+
+def mapped(function: Callable[[Array], Array], x: Activation) -> Activation:
+    """`function` of every value, in whichever form they lie."""
+    if isinstance(x, Pixels):
+        x = Image(image(x))
+    return jax.tree.map(function, x)

@@ -1,0 +1,158 @@
+"""Convolutions of `[channels, height, width, batch]` images as matrix products, with their own gradients."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import DTypeLike
+
+from nets.kernels.cpu.gemm import barrier, dot, pinned
+from nets.kernels.cpu.patches import gather_patches, sum_patches
+from nets.kernels.geometry import Geometry
+from nets.kernels.plan import Pair
+
+Saved = tuple[Array, Array]
+
+
+def convolve(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
+    """`[in, H, W, B] * [kh, kw, in / groups, out] -> [out, H', W', B]` by whichever product suits the sizes."""
+    kh, kw, depth, outputs = kernel.shape
+    if (kh, kw) == (1, 1) and at.groups == 1:
+        return pointwise(x, kernel, at, dtype)
+    if at.groups > 1 and depth == 1:
+        return depthwise(x, kernel, at)
+    if dtype == jnp.bfloat16 and at.dense and at.groups == 1 and outputs <= depth:
+        return by_gradient_patches(x, kernel, at, dtype)
+    return by_patches(x, kernel, at, dtype, x.shape[1:3])
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def by_patches(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike, size: Pair) -> Array:
+    """Any convolution: the kernel times the patches of `x`, group by group; the patches are kept for the gradient.
+
+    size: height and width of `x`, which the gradient cannot tell from the patches.
+    """
+    return _patches_forward(x, kernel, at, dtype, size)[0]
+
+
+def _patches_forward(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike, size: Pair) -> tuple[Array, Saved]:
+    window = kernel.shape[:2]
+    patches = gather_patches(x.astype(dtype), window, at)
+    y = dot(pinned(_matrices(kernel, at.groups).swapaxes(-1, -2).astype(dtype)), _single(patches), 1, 0)
+    return y.reshape(kernel.shape[3], *at.places(size, window), x.shape[3]), (patches, kernel)
+
+
+def _patches_backward(at: Geometry, dtype: DTypeLike, size: Pair, saved: Saved, g: Array) -> tuple[Array, Array]:
+    patches, kernel = saved
+    kh, kw, depth, outputs = kernel.shape
+    shape = (depth * at.groups, *size, g.shape[3])
+    g = _single(barrier(g.astype(dtype)).reshape(at.groups, outputs // at.groups, -1))
+    kernel_gradient = dot(_single(patches), g, 1, 1).reshape(at.groups, kh, kw, depth, -1)
+    patch_gradient = barrier(dot(pinned(_matrices(kernel, at.groups).astype(dtype)), g, 1, 0))
+    x_gradient = sum_patches(patch_gradient, (kh, kw), at, shape)
+    return barrier(x_gradient), kernel_gradient.transpose(1, 2, 3, 0, 4).reshape(kernel.shape)
+
+
+by_patches.defvjp(_patches_forward, _patches_backward)
+
+
+def _matrices(kernel: Array, groups: int) -> Array:
+    """Each group's kernel as a matrix, `[groups, kh * kw * depth, out / groups]`; no first axis for a single group."""
+    kh, kw, depth, outputs = kernel.shape
+    return _single(kernel.reshape(kh * kw * depth, groups, outputs // groups).transpose(1, 0, 2))
+
+
+def _single(matrices: Array) -> Array:
+    return matrices[0] if matrices.shape[0] == 1 else matrices
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def by_gradient_patches(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
+    """A convolution of stride 1 with no more outputs than inputs: one set of patches of `g` serves both gradients.
+
+    The gradient of `x` is then a product as well, not a sum over float32 patches, and no patches are kept.
+    """
+    return _gradient_patches_forward(x, kernel, at, dtype)[0]
+
+
+def _gradient_patches_forward(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> tuple[Array, Saved]:
+    x = x.astype(dtype)
+    return _product_with_patches(x, kernel, at, dtype), (x, kernel)
+
+
+def _gradient_patches_backward(at: Geometry, dtype: DTypeLike, saved: Saved, g: Array) -> tuple[Array, Array]:
+    x, kernel = saved
+    kh, kw, inputs, outputs = kernel.shape
+    (top, bottom), (left, right) = at.padding
+    back = Geometry(padding=((kh - 1 - top, kh - 1 - bottom), (kw - 1 - left, kw - 1 - right)))
+    patches = gather_patches(g.astype(dtype), (kh, kw), back)[0]
+    turned = turn(kernel).reshape(-1, inputs)
+    x_gradient = dot(pinned(turned.T.astype(dtype)), patches, 1, 0).reshape(x.shape)
+    kernel_gradient = dot(patches, x.reshape(inputs, -1), 1, 1).reshape(kh, kw, outputs, inputs)
+    return barrier(x_gradient), turn(kernel_gradient)
+
+
+by_gradient_patches.defvjp(_gradient_patches_forward, _gradient_patches_backward)
+
+
+def _product_with_patches(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
+    window, outputs = kernel.shape[:2], kernel.shape[3]
+    patches = gather_patches(x, window, at)[0]
+    y = dot(pinned(kernel.reshape(-1, outputs).T.astype(dtype)), patches, 1, 0)
+    return y.reshape(outputs, *at.places(x.shape[1:3], window), x.shape[3])
+
+
+def turn(kernel: Array) -> Array:
+    """The kernel of the opposite direction: turned by 180 degrees, inputs and outputs exchanged."""
+    return kernel[::-1, ::-1].swapaxes(2, 3)
+
+
+def pointwise(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
+    """A 1 x 1 convolution: the pixels that it sees are its patches."""
+    edges = ((0, 0, 0), (*at.padding[0], 0), (*at.padding[1], 0), (0, 0, 0))
+    if at.padding != ((0, 0), (0, 0)):
+        x = lax.pad(x, jnp.zeros((), x.dtype), edges)
+    x = x[:, :: at.stride[0], :: at.stride[1]]
+    return _mix_channels(x, kernel[0, 0], dtype)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _mix_channels(x: Array, kernel: Array, dtype: DTypeLike) -> Array:
+    return _mix_forward(x, kernel, dtype)[0]
+
+
+def _mix_forward(x: Array, kernel: Array, dtype: DTypeLike) -> tuple[Array, Saved]:
+    x = barrier(x.astype(dtype))
+    y = dot(pinned(kernel.T.astype(dtype)), x.reshape(x.shape[0], -1), 1, 0)
+    return y.reshape(-1, *x.shape[1:]), (x, kernel)
+
+
+def _mix_backward(dtype: DTypeLike, saved: Saved, g: Array) -> tuple[Array, Array]:
+    x, kernel = saved
+    g = barrier(g.astype(dtype)).reshape(g.shape[0], -1)
+    x_gradient = barrier(dot(pinned(kernel.astype(dtype)), g, 1, 0)).reshape(x.shape)
+    return x_gradient, dot(x.reshape(x.shape[0], -1), g, 1, 1)
+
+
+_mix_channels.defvjp(_mix_forward, _mix_backward)
+
+
+def depthwise(x: Array, kernel: Array, at: Geometry) -> Array:
+    """One input channel per group: a weighted sum of shifted images; there is no product of matrices in it."""
+    kh, kw, _, outputs = kernel.shape
+    channels, height, width, batch = x.shape
+    out_h, out_w = at.places((height, width), (kh, kw))
+    x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), (*at.padding[0], 0), (*at.padding[1], 0), (0, 0, 0)))
+    x = barrier(x)
+    weights = kernel.reshape(kh, kw, channels, outputs // channels, 1, 1, 1)
+    (sh, sw), (dh, dw) = at.stride, at.dilation
+    total = jnp.zeros((), x.dtype)
+    for i in range(kh):
+        for j in range(kw):
+            rows = slice(i * dh, i * dh + (out_h - 1) * sh + 1, sh)
+            columns = slice(j * dw, j * dw + (out_w - 1) * sw + 1, sw)
+            total = total + weights[i, j] * x[:, None, rows, columns]
+    return total.reshape(outputs, out_h, out_w, batch)

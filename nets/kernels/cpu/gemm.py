@@ -1,0 +1,81 @@
+"""Matrix products as XLA:CPU does them fast, and the barriers that keep their operands where they were put."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import DTypeLike
+
+# Without barriers XLA:CPU fuses patches, pools and products into one another and computes them again for every reader.
+# It keeps them only when told to: see COMPILER_OPTIONS.
+barrier = lax.optimization_barrier
+
+# This pass would take every barrier out before fusion.
+COMPILER_OPTIONS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
+
+
+def pinned(x: Array) -> Array:
+    """`x` in memory, in row-major order. A barrier on the matrix itself lets a transposed layout through."""
+    return barrier(x.reshape(-1)).reshape(x.shape)
+
+
+def dot(a: Array, b: Array, axis_a: int, axis_b: int) -> Array:
+    """Sum of products over one axis of each matrix, in float32; the axes before the last two are a batch.
+
+    axis_a, axis_b: 0 or 1, counted within the matrices. Only bf16 x bf16 -> f32 and f32 x f32 -> f32 are fast.
+    """
+    leading = tuple(range(a.ndim - 2))
+    contracted = (a.ndim - 2 + axis_a,), (b.ndim - 2 + axis_b,)
+    return lax.dot_general(a, b, (contracted, (leading, leading)), preferred_element_type=jnp.float32)
+
+
+def row_sums(x: Array) -> Array:
+    """Sum of every row of a matrix in memory: a product with ones, which is faster than a reduction."""
+    return dot(x, jnp.ones((x.shape[1], 1), x.dtype), 1, 0)[:, 0]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def matmul_rows(x: Array, kernel: Array, dtype: DTypeLike) -> Array:
+    """`[batch, in] @ [in, out] -> [batch, out]`."""
+    return _rows_forward(x, kernel, dtype)[0]
+
+
+def _rows_forward(x: Array, kernel: Array, dtype: DTypeLike) -> tuple[Array, tuple[Array, Array]]:
+    x, kernel = x.astype(dtype), kernel.astype(dtype)
+    return dot(x, kernel, 1, 0), (x, kernel)
+
+
+def _rows_backward(dtype: DTypeLike, saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
+    x, kernel = saved
+    g = barrier(g.astype(dtype))
+    # A product of a transposed bf16 left side is slow: transpose it first.
+    kernel_gradient = dot(x, g, 0, 0) if dtype == jnp.float32 else dot(pinned(x.T), g, 1, 0)
+    return dot(g, pinned(kernel), 1, 1), kernel_gradient
+
+
+matmul_rows.defvjp(_rows_forward, _rows_backward)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def matmul_columns(x: Array, kernel: Array, dtype: DTypeLike) -> Array:
+    """`[in, batch]`, `[in, out] -> [batch, out]`: from the last image to the first features."""
+    return _columns_forward(x, kernel, dtype)[0]
+
+
+def _columns_forward(x: Array, kernel: Array, dtype: DTypeLike) -> tuple[Array, tuple[Array, Array]]:
+    if dtype == jnp.float32:
+        return dot(x, kernel, 0, 0), (x, kernel)
+    x, kernel = barrier(x.astype(dtype)), barrier(kernel.astype(dtype))
+    return dot(pinned(x.T), kernel, 1, 0), (x, kernel)
+
+
+def _columns_backward(dtype: DTypeLike, saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
+    x, kernel = saved
+    g = barrier(g.astype(dtype))
+    return dot(kernel, g, 1, 1), dot(x, g, 1, 0)
+
+
+matmul_columns.defvjp(_columns_forward, _columns_backward)

@@ -1,0 +1,67 @@
+"""Images as matrices of patches, and back: a convolution is then one matrix product."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from nets.kernels.cpu.gemm import barrier
+from nets.kernels.geometry import Geometry, Sizes
+
+
+def gather_patches(x: Array, window: Sizes, at: Geometry) -> Array:
+    """`[channels, H, W, batch]` -> `[groups, kh * kw * channels / groups, H' * W' * batch]`.
+
+    One gather whose slices are whole windows, contiguous over columns and batch: little more than a memory copy. The
+    rows are in the order of an HWIO kernel.
+    """
+    channels, height, width, batch = x.shape
+    (kh, kw), (sh, sw), (dh, dw) = window, at.stride, at.dilation
+    out_h, out_w = at.places((height, width), window)
+    # Every phase of the stride gets the same size: the one that the last tap needs.
+    phase_h, phase_w = dh * (kh - 1) // sh + out_h, dw * (kw - 1) // sw + out_w
+    (top, _), (left, _) = at.padding
+    edges = ((0, 0, 0), (top, phase_h * sh - height - top, 0), (left, phase_w * sw - width - left, 0), (0, 0, 0))
+    x = barrier(lax.pad(x, jnp.zeros((), x.dtype), edges))
+    if at.stride != (1, 1):
+        x = barrier(x.reshape(channels, phase_h, sh, phase_w, sw, batch).transpose(2, 4, 0, 1, 3, 5))
+    x = x.reshape(sh, sw, channels, phase_h, phase_w * batch)
+    depth = channels // at.groups
+    starts = [
+        (i * dh % sh, j * dw % sw, group * depth, i * dh // sh, j * dw // sw * batch)
+        for group in range(at.groups)
+        for i in range(kh)
+        for j in range(kw)
+    ]
+    taken = lax.gather(
+        x,
+        np.array(starts, np.int32),
+        lax.GatherDimensionNumbers(offset_dims=(1, 2, 3), collapsed_slice_dims=(0, 1), start_index_map=(0, 1, 2, 3, 4)),
+        (1, 1, depth, out_h, out_w * batch),
+        mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
+    )
+    return barrier(taken).reshape(at.groups, kh * kw * depth, out_h * out_w * batch)
+
+
+def sum_patches(patches: Array, window: Sizes, at: Geometry, shape: tuple[int, ...]) -> Array:
+    """The transpose of `gather_patches`: every pixel of an image of `shape` gets the sum of its places in patches."""
+    channels, height, width, batch = shape
+    out_h, out_w = at.places((height, width), window)
+    taps = patches.reshape(at.groups, *window, channels // at.groups, out_h, out_w, batch)
+    zero = jnp.zeros((), patches.dtype)
+    total = jnp.zeros(shape, patches.dtype)
+    for i in range(window[0]):
+        for j in range(window[1]):
+            tap = taps[:, i, j].reshape(channels, out_h, out_w, batch)
+            rows = spread_edges(i, height, out_h, at, axis=0)
+            columns = spread_edges(j, width, out_w, at, axis=1)
+            total = total + lax.pad(tap, zero, ((0, 0, 0), rows, columns, (0, 0, 0)))
+    return total
+
+
+def spread_edges(tap: int, size: int, places: int, at: Geometry, *, axis: int) -> tuple[int, int, int]:
+    """The (low, high, interior) padding that puts `places` values back on the pixels that one tap saw."""
+    stride = at.stride[axis]
+    low = tap * at.dilation[axis] - at.padding[axis][0]
+    return low, size - low - ((places - 1) * stride + 1), stride - 1

@@ -1,0 +1,174 @@
+"""The plan for training on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import DTypeLike
+
+from nets.kernels.cpu import stages, winograd
+from nets.kernels.cpu.activations import Activation, Columns, Image, Phases, Pixels, Rows, columns, image, mapped, rows
+from nets.kernels.cpu.activations import phases as phases_of
+from nets.kernels.cpu.conv import convolve, pointwise
+from nets.kernels.cpu.corners import per_channel
+from nets.kernels.cpu.gemm import COMPILER_OPTIONS, matmul_columns, matmul_rows
+from nets.kernels.cpu.norm import Recipe, batch_norm
+from nets.kernels.cpu.pool import max_pool
+from nets.kernels.geometry import Geometry
+from nets.kernels.plan import Moments, Padding, Pair, Stage
+from nets.kernels.reference import keep_mask, normalised
+
+
+@dataclass(frozen=True)
+class CpuPlan:
+    """Images channels first and batch last, everything heavy a matrix product. `precision`: float32 | bfloat16."""
+
+    precision: str = "float32"
+
+    @property
+    def name(self) -> str:
+        return "cpu"
+
+    @property
+    def compiler_options(self) -> Mapping[str, str]:
+        return COMPILER_OPTIONS
+
+    @property
+    def flops_per_second(self) -> float:
+        return 1.5e11 if self.precision == "float32" else 3e11
+
+    @property
+    def dtype(self) -> DTypeLike:
+        """The type of the operands of products."""
+        return jnp.dtype(self.precision)
+
+    def enter(self, images: Array) -> Activation:
+        return Pixels(images)
+
+    def leave(self, x: Activation) -> Array:
+        return rows(x).astype(jnp.float32)
+
+    def conv2d(
+        self,
+        x: Activation,
+        kernel: Array,
+        bias: Array | None,
+        *,
+        stride: Pair,
+        padding: Padding,
+        dilation: Pair = (1, 1),
+        groups: int = 1,
+    ) -> Activation:
+        at = Geometry(stride, padding, dilation, groups)
+        y = self._convolve(x, kernel, at)
+        return y if bias is None else mapped(lambda v: v + per_channel(bias), y)
+
+    def _convolve(self, x: Activation, kernel: Array, at: Geometry) -> Activation:
+        if self.precision == "float32" and winograd.fits(_size(x), kernel.shape, at):
+            return Phases(winograd.winograd(phases_of(x), kernel))
+        if isinstance(x, Phases) and kernel.shape[:2] == (1, 1) and at == Geometry():
+            return Phases(tuple(pointwise(phase, kernel, at, self.dtype) for phase in x.phases))
+        return Image(convolve(image(x), kernel, at, self.dtype))
+
+    def max_pool2d(self, x: Activation, *, window: Pair, stride: Pair, padding: Padding) -> Activation:
+        array = image(x)
+        return Image(max_pool(array, window, Geometry(stride, padding), (array.shape[1], array.shape[2])))
+
+    def dense(self, x: Activation, kernel: Array, bias: Array | None) -> Activation:
+        if isinstance(x, Columns):
+            y = matmul_columns(x.array, kernel, self.dtype)
+        else:
+            y = matmul_rows(rows(x), kernel, self.dtype)
+        return Rows(y if bias is None else y + bias)
+
+    def flatten(self, x: Activation) -> Activation:
+        if isinstance(x, Columns | Rows):
+            return x
+        return Rows(rows(x)) if isinstance(x, Pixels) else Columns(columns(x))
+
+    def as_image(self, x: Activation, *, height: int, width: int) -> Activation:
+        array = columns(x)
+        return Image(array.reshape(1, height, width, array.shape[1]))
+
+    def elementwise(self, function: Callable[[Array], Array], x: Activation) -> Activation:
+        return mapped(function, x)
+
+    def softmax(self, x: Activation) -> Activation:
+        if isinstance(x, Rows):
+            return Rows(jax.nn.softmax(x.array, axis=1))
+        return mapped(lambda array: jax.nn.softmax(array, axis=0), x)
+
+    def dropout(self, x: Activation, *, key: Array, rate: Array) -> Activation:
+        if isinstance(x, Rows):
+            return Rows(x.array * keep_mask(key, rate, x.array.shape))
+        if isinstance(x, Columns):
+            return Columns(x.array * keep_mask(key, rate, x.array.shape[::-1]).T)
+        array = image(x)
+        channels, height, width, batch = array.shape
+        return Image(array * keep_mask(key, rate, (batch, channels, height, width)).transpose(1, 2, 3, 0))
+
+    def batch_norm(
+        self,
+        x: Activation,
+        scale: Array,
+        bias: Array,
+        *,
+        eps: float,
+        running: tuple[Array, Array] | None,
+        shift: Array | None = None,
+        skip: Activation | None = None,
+        relu: bool = False,
+    ) -> tuple[Activation, Moments | None]:
+        if running is None and not isinstance(x, Rows | Columns):
+            return self._batch_norm_of_images(x, scale, bias, eps=eps, shift=shift, skip=skip, relu=relu)
+        axis = 1 if isinstance(x, Rows) else 0
+        if isinstance(x, Pixels | Phases):
+            x = Image(image(x))
+        y, moments = normalised(x.array, scale, bias, axis=axis, eps=eps, running=running, shift=shift)
+        y = y if skip is None else y + _alike(skip, x)
+        return type(x)(jax.nn.relu(y) if relu else y), moments
+
+    def _batch_norm_of_images(
+        self,
+        x: Activation,
+        scale: Array,
+        bias: Array,
+        *,
+        eps: float,
+        shift: Array | None,
+        skip: Activation | None,
+        relu: bool,
+    ) -> tuple[Activation, Moments]:
+        recipe = Recipe(eps, self.dtype, relu_after=relu)
+        form = phases_of if isinstance(x, Phases) else image
+        y, mean, var = batch_norm(form(x), None if skip is None else form(skip), scale, bias, recipe)
+        mean = mean if shift is None else mean + shift
+        _, height, width, batch = _size(x)
+        return Phases(y) if isinstance(y, tuple) else Image(y), Moments(mean, var, height * width * batch)
+
+    def stages(self, layers: Sequence[Any], *, train: bool) -> tuple[Stage, ...]:
+        return stages.cut(self, layers)
+
+
+def _size(x: Activation) -> tuple[int, int, int, int]:
+    """`(channels, height, width, batch)` of an image in any form."""
+    if isinstance(x, Phases):
+        channels, height, width, batch = x.phases[0].shape
+        return channels, 2 * height, 2 * width, batch
+    if isinstance(x, Pixels):
+        batch, height, width, channels = x.array.shape
+        return channels, height, width, batch
+    channels, height, width, batch = x.array.shape
+    return channels, height, width, batch
+
+
+def _alike(skip: Activation, x: Activation) -> Array:
+    """`skip` in the form of `x`."""
+    if isinstance(x, Rows):
+        return rows(skip)
+    return columns(skip) if isinstance(x, Columns) else image(skip)

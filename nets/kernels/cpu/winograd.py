@@ -1,0 +1,139 @@
+"""3 x 3 convolutions of stride 1 and padding 1 with 16 products where the plain form takes 36: Winograd F(2x2, 3x3).
+
+Lavin & Gray, 2015. Every tile of 4 x 4 pixels gives 2 x 2 outputs. Images come and go as their four phases (rows and
+columns of even and odd number), because then every pixel of a tile is a shifted phase, and no value has to move.
+Rounding errors grow with the sums of the transforms, so this is for float32 operands only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from nets.kernels.cpu.gemm import barrier, dot, pinned
+from nets.kernels.geometry import Geometry
+
+Four = tuple[Array, ...]
+Grid = list[list[Array]]
+
+# How a row (or column) of four values takes part, with its sign; the two-dimensional transforms are products of these.
+INPUT = ({0: 1, 2: -1}, {1: 1, 2: 1}, {2: 1, 1: -1}, {1: 1, 3: -1})
+OUTPUT = ({0: 1, 1: 1, 2: 1}, {1: 1, 2: -1, 3: -1})
+# Row i of tile t is row t + shift of one of the two phases: (phase, shift).
+ROW_OF_TILE = ((1, -1), (0, 0), (1, 0), (0, 1))
+SMALLEST_CHANNELS = 32
+SAME = Geometry(padding=((1, 1), (1, 1)))
+
+
+def fits(shape: tuple[int, ...], kernel_shape: tuple[int, ...], at: Geometry) -> bool:
+    """Whether the sizes allow it and the channels are so many that the smaller products outweigh the transforms."""
+    (kh, kw, inputs, outputs), (_, height, width, _) = kernel_shape, shape
+    suits = (kh, kw) == (3, 3) and at == SAME and height % 2 == width % 2 == 0
+    return suits and min(inputs, outputs) >= SMALLEST_CHANNELS
+
+
+@jax.custom_vjp
+def winograd(phases: Four, kernel: Array) -> Four:
+    """Four phases `[in, H / 2, W / 2, B]` and a `[3, 3, in, out]` kernel -> four phases `[out, H / 2, W / 2, B]`."""
+    return _forward(phases, kernel)[0]
+
+
+def _forward(phases: Four, kernel: Array) -> tuple[Four, tuple[Grid, Array]]:
+    shape = (kernel.shape[3], *phases[0].shape[1:])
+    tiles = _input_transform(phases)
+    kernels = _kernel_transform(kernel)
+    products = _each(lambda a, b: barrier(dot(pinned(kernels[a][b].T), tiles[a][b], 1, 0)))
+    outputs = (
+        barrier(_combined(_crossed(OUTPUT[i], OUTPUT[j]), lambda a, b: products[a][b])).reshape(shape)
+        for i in (0, 1)
+        for j in (0, 1)
+    )
+    return tuple(outputs), (tiles, kernel)
+
+
+def _backward(saved: tuple[Grid, Array], g: Four) -> tuple[Four, Array]:
+    tiles, kernel = saved
+    outputs, *size = g[0].shape
+    spread = [{i: OUTPUT[i][a] for i in (0, 1) if a in OUTPUT[i]} for a in range(4)]
+    products = _each(
+        lambda a, b: barrier(_combined(_crossed(spread[a], spread[b]), lambda i, j: g[2 * i + j])).reshape(outputs, -1)
+    )
+    kernels, kernel_gradient = jax.vjp(_kernel_transform, kernel)
+    (from_kernels,) = kernel_gradient(_each(lambda a, b: dot(tiles[a][b], products[a][b], 1, 1)))
+    tile_gradients = _each(lambda a, b: barrier(dot(pinned(kernels[a][b]), products[a][b], 1, 0)).reshape(-1, *size))
+    return tuple(_phase_gradient(i, j, tile_gradients) for i in (0, 1) for j in (0, 1)), from_kernels
+
+
+winograd.defvjp(_forward, _backward)
+
+
+def _input_transform(phases: Four) -> Grid:
+    """The 16 matrices `[in, tiles * B]` that the kernels are multiplied with."""
+    _, height, width, _ = phases[0].shape
+    zero = jnp.zeros((), phases[0].dtype)
+    # Odd phases get their row of zeros before them, even ones behind: padded once, each is then read at two offsets.
+    padded = [
+        barrier(lax.pad(phases[2 * i + j], zero, ((0, 0, 0), (i, 1 - i, 0), (j, 1 - j, 0), (0, 0, 0))))
+        for i in (0, 1)
+        for j in (0, 1)
+    ]
+
+    def pixel(row: int, column: int) -> Array:
+        (i, down), (j, right) = ROW_OF_TILE[row], ROW_OF_TILE[column]
+        top, left = down + i, right + j
+        return padded[2 * i + j][:, top : top + height, left : left + width]
+
+    def transformed(a: int, b: int) -> Array:
+        tile = barrier(_combined(_crossed(INPUT[a], INPUT[b]), pixel))
+        return tile.reshape(tile.shape[0], -1)
+
+    return _each(transformed)
+
+
+def _phase_gradient(i: int, j: int, tiles: Grid) -> Array:
+    """What the tiles hand back to phase (i, j): its pixels lie in two rows and two columns of them."""
+    total: Array | None = None
+    for row, (phase, down) in enumerate(ROW_OF_TILE):
+        for column, (other, right) in enumerate(ROW_OF_TILE):
+            if (phase, other) != (i, j):
+                continue
+            users = {
+                (a, b): INPUT[a][row] * INPUT[b][column]
+                for a in range(4)
+                for b in range(4)
+                if row in INPUT[a] and column in INPUT[b]
+            }
+            part = _combined(users.items(), lambda a, b: tiles[a][b])
+            part = lax.pad(
+                part, jnp.zeros((), part.dtype), ((0, 0, 0), (down, -down, 0), (right, -right, 0), (0, 0, 0))
+            )
+            total = part if total is None else total + part
+    return barrier(total)
+
+
+def _kernel_transform(kernel: Array) -> Grid:
+    """`[3, 3, in, out]` -> 4 x 4 matrices `[in, out]`."""
+
+    def four(taps: list[Array]) -> list[Array]:
+        first, middle, last = taps
+        return [first, (first + middle + last) / 2, (first - middle + last) / 2, last]
+
+    columns = [four([kernel[i, j] for i in range(3)]) for j in range(3)]
+    return [four([column[a] for column in columns]) for a in range(4)]
+
+
+def _each(function: Callable[[int, int], Array]) -> Grid:
+    return [[function(a, b) for b in range(4)] for a in range(4)]
+
+
+def _crossed(rows: dict[int, int], columns: dict[int, int]) -> list[tuple[tuple[int, int], int]]:
+    return [((i, j), s * t) for i, s in rows.items() for j, t in columns.items()]
+
+
+def _combined(terms: Iterable[tuple[tuple[int, int], int]], value: Callable[[int, int], Array]) -> Array:
+    """The sum of the values at the given places, each with its sign."""
+    signed = [value(*place) if sign > 0 else -value(*place) for place, sign in terms]
+    return sum(signed[1:], signed[0])

@@ -1,0 +1,35 @@
+"""Where the window of a convolution or a pool goes, and how many places that makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nets.kernels.plan import Padding, Pair
+
+Sizes = Sequence[int]  # height and width: a pair, or a slice of a shape
+NO_PADDING: Padding = ((0, 0), (0, 0))
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Stride, padding (low, high) and dilation per axis (height, width), and the number of channel groups."""
+
+    stride: Pair = (1, 1)
+    padding: Padding = NO_PADDING
+    dilation: Pair = (1, 1)
+    groups: int = 1
+
+    def places(self, size: Sizes, window: Sizes) -> Pair:
+        """Height and width of what comes out when a `window` goes over an image of `size`."""
+        height, width = (
+            (size[axis] + sum(self.padding[axis]) - self.dilation[axis] * (window[axis] - 1) - 1) // self.stride[axis]
+            + 1
+            for axis in (0, 1)
+        )
+        return height, width
+
+    @property
+    def dense(self) -> bool:
+        """Neighbouring places take neighbouring pixels: stride 1, no dilation."""
+        return self.stride == (1, 1) and self.dilation == (1, 1)

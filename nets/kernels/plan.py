@@ -1,0 +1,146 @@
+"""The one interface between layers and the way a platform computes them.
+
+A plan says how images lie in memory and how the heavy operations are done. Layers hand activations from one call
+to the next and never look inside: an `Activation` belongs to the plan that made it. Parameters are the same under
+every plan (HWIO kernels, `[in, out]` matrices, features in C, H, W order), so weights move freely between plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import jax
+
+Activation = Any
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Statistics of one batch per channel: mean, biased variance (both `[channels]`), and how many values each saw."""
+
+    mean: jax.Array
+    var: jax.Array
+    count: int
+
+
+class Bound(Protocol):
+    """One layer of a network that is being traced: its fields, the shape it takes, its parameters, its random key."""
+
+    layer: Any
+    train: bool
+    in_shape: tuple[int, ...]
+
+    def param(self, name: str) -> jax.Array: ...
+
+    def number(self, name: str) -> jax.Array: ...
+
+    def statistic(self, name: str) -> jax.Array: ...
+
+    def update(self, name: str, value: jax.Array) -> None: ...
+
+    def key(self) -> jax.Array: ...
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Neighbouring layers `[start, stop)` that a plan computes as one; `run` is None for a layer on its own."""
+
+    start: int
+    stop: int
+    run: Callable[[Activation, Sequence[Bound]], Activation] | None = None
+
+
+class Plan(Protocol):
+    """How one platform computes a network. Frozen and hashable: it is part of what is compiled."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def compiler_options(self) -> Mapping[str, str]:
+        """For `jax.jit(..., compiler_options=)` of every program that uses this plan."""
+        ...
+
+    @property
+    def flops_per_second(self) -> float:
+        """A rough speed of training, used only to size one dispatch."""
+        ...
+
+    def enter(self, images: jax.Array) -> Activation:
+        """Take in `[batch, height, width, channels]`: uint8 0..255 (scaled to 0..1 here) or float32 0..1."""
+        ...
+
+    def leave(self, x: Activation) -> jax.Array:
+        """Hand out features as float32 `[batch, features]`."""
+        ...
+
+    def conv2d(
+        self,
+        x: Activation,
+        kernel: jax.Array,
+        bias: jax.Array | None,
+        *,
+        stride: Pair,
+        padding: Padding,
+        dilation: Pair = (1, 1),
+        groups: int = 1,
+    ) -> Activation:
+        """Cross-correlation with a `[kh, kw, in / groups, out]` kernel. `padding`: (low, high) per axis."""
+        ...
+
+    def max_pool2d(self, x: Activation, *, window: Pair, stride: Pair, padding: Padding) -> Activation:
+        """Largest value of each window; padding counts as minus infinity; floor mode."""
+        ...
+
+    def dense(self, x: Activation, kernel: jax.Array, bias: jax.Array | None) -> Activation:
+        """`x @ kernel + bias` with a `[in, out]` kernel."""
+        ...
+
+    def flatten(self, x: Activation) -> Activation:
+        """An image as features, in C, H, W order; features stay as they are."""
+        ...
+
+    def as_image(self, x: Activation, *, height: int, width: int) -> Activation:
+        """Features as a one-channel image, row by row."""
+        ...
+
+    def elementwise(self, function: Callable[[jax.Array], jax.Array], x: Activation) -> Activation: ...
+
+    def softmax(self, x: Activation) -> Activation:
+        """Softmax over features, or over the channels of an image."""
+        ...
+
+    def dropout(self, x: Activation, *, key: jax.Array, rate: jax.Array) -> Activation:
+        """Zero with probability `rate` (a traced scalar), scale the rest by 1 / (1 - rate).
+
+        The mask is drawn in logical order, `[batch, features]` or `[batch, C, H, W]`: equal under every plan.
+        """
+        ...
+
+    def batch_norm(
+        self,
+        x: Activation,
+        scale: jax.Array,
+        bias: jax.Array,
+        *,
+        eps: float,
+        running: tuple[jax.Array, jax.Array] | None,
+        shift: jax.Array | None = None,
+        skip: Activation | None = None,
+        relu: bool = False,
+    ) -> tuple[Activation, Moments | None]:
+        """Normalise per channel (images) or per feature; then add `skip`, then relu, where asked.
+
+        running: (mean, variance) to use instead of the batch's own (evaluation); then no moments come back.
+        shift: a bias that the convolution before left out; it cancels in the batch's own normalisation and only
+        moves the mean.
+        """
+        ...
+
+    def stages(self, layers: Sequence[Any], *, train: bool) -> tuple[Stage, ...]:
+        """Cut a network into runs of neighbouring layers that this plan computes as one. Covers every layer once."""
+        ...

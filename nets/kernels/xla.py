@@ -1,0 +1,209 @@
+"""The plan that leaves the work to XLA: images lie `[batch, height, width, channels]`. GPU, TPU, and inference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from nets.kernels.geometry import Geometry
+from nets.kernels.plan import Moments, Padding, Pair, Stage
+from nets.kernels.reference import as_float32, keep_mask, normalised, scaled_images
+
+# Measured rates of whole training steps, rounded down: only the length of one dispatch depends on them.
+FLOPS_PER_SECOND = MappingProxyType({"cpu": 2e10, "gpu": 1e13, "tpu": 1e13})
+
+
+@dataclass(frozen=True)
+class XlaPlan:
+    """NHWC activations and XLA's own convolutions. `precision`: float32 | bfloat16 (of operands; sums are float32)."""
+
+    precision: str = "float32"
+    platform: str = "cpu"
+
+    @property
+    def name(self) -> str:
+        return "xla"
+
+    @property
+    def compiler_options(self) -> Mapping[str, str]:
+        return {}
+
+    @property
+    def flops_per_second(self) -> float:
+        return FLOPS_PER_SECOND.get(self.platform, FLOPS_PER_SECOND["gpu"])
+
+    def enter(self, images: Array) -> Array:
+        return scaled_images(images)
+
+    def leave(self, x: Array) -> Array:
+        return as_float32(self.flatten(x))
+
+    def conv2d(
+        self,
+        x: Array,
+        kernel: Array,
+        bias: Array | None,
+        *,
+        stride: Pair,
+        padding: Padding,
+        dilation: Pair = (1, 1),
+        groups: int = 1,
+    ) -> Array:
+        geometry = Geometry(stride=stride, padding=padding, dilation=dilation, groups=groups)
+        y = convolve(x, kernel, geometry) if self.precision == "float32" else convolve_bfloat16(x, kernel, geometry)
+        return y if bias is None else y + bias
+
+    def max_pool2d(self, x: Array, *, window: Pair, stride: Pair, padding: Padding) -> Array:
+        pad = ((0, 0), *padding, (0, 0))
+        y: Array = lax.reduce_window(x, -jnp.inf, lax.max, (1, *window, 1), (1, *stride, 1), pad)
+        return y
+
+    def dense(self, x: Array, kernel: Array, bias: Array | None) -> Array:
+        y = x @ kernel if self.precision == "float32" else matmul_bfloat16(x, kernel)
+        return y if bias is None else y + bias
+
+    def flatten(self, x: Array) -> Array:
+        return x.transpose(0, 3, 1, 2).reshape(x.shape[0], -1) if x.ndim == 4 else x
+
+    def as_image(self, x: Array, *, height: int, width: int) -> Array:
+        return x.reshape(x.shape[0], height, width, 1)
+
+    def elementwise(self, function: Callable[[Array], Array], x: Array) -> Array:
+        return function(x)
+
+    def softmax(self, x: Array) -> Array:
+        return jax.nn.softmax(x, axis=-1)
+
+    def dropout(self, x: Array, *, key: Array, rate: Array) -> Array:
+        if x.ndim == 2:
+            mask = keep_mask(key, rate, x.shape)
+        else:
+            batch, height, width, channels = x.shape
+            mask = keep_mask(key, rate, (batch, channels, height, width)).transpose(0, 2, 3, 1)
+        return x * mask
+
+    def batch_norm(
+        self,
+        x: Array,
+        scale: Array,
+        bias: Array,
+        *,
+        eps: float,
+        running: tuple[Array, Array] | None,
+        shift: Array | None = None,
+        skip: Array | None = None,
+        relu: bool = False,
+    ) -> tuple[Array, Moments | None]:
+        y, moments = normalised(x, scale, bias, axis=x.ndim - 1, eps=eps, running=running, shift=shift)
+        y = y if skip is None else y + skip
+        return (jax.nn.relu(y) if relu else y), moments
+
+    def stages(self, layers: Sequence[Any], *, train: bool) -> tuple[Stage, ...]:
+        return tuple(Stage(i, i + 1) for i in range(len(layers)))
+
+
+def convolve(x: Array, kernel: Array, at: Geometry) -> Array:
+    """`[B, H, W, in] * [kh, kw, in / groups, out] -> [B, H', W', out]`, float32 out of either precision."""
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        at.stride,
+        at.padding,
+        rhs_dilation=at.dilation,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=at.groups,
+        preferred_element_type=jnp.float32,
+    )
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def convolve_bfloat16(x: Array, kernel: Array, at: Geometry) -> Array:
+    """`convolve` of operands rounded to bfloat16, in both directions: autodiff would widen the gradient's operands."""
+    return convolve(x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16), at)
+
+
+def _convolve_forward(x: Array, kernel: Array, at: Geometry) -> tuple[Array, tuple[Array, Array]]:
+    narrow = x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16)
+    return convolve(*narrow, at), narrow
+
+
+def _convolve_backward(at: Geometry, narrow: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
+    x, kernel = narrow
+    g = g.astype(jnp.bfloat16)
+    return _gradient_of_input(x.shape, kernel, g, at), _gradient_of_kernel(x, kernel.shape, g, at)
+
+
+convolve_bfloat16.defvjp(_convolve_forward, _convolve_backward)
+
+
+def _gradient_of_input(shape: tuple[int, ...], kernel: Array, g: Array, at: Geometry) -> Array:
+    """The gradient is a convolution of `g`, spread out by the stride, with the kernel turned round."""
+    kh, kw, inputs, outputs = kernel.shape
+    grouped = kernel[::-1, ::-1].reshape(kh, kw, inputs, at.groups, outputs // at.groups)
+    turned = grouped.transpose(0, 1, 4, 3, 2).reshape(kh, kw, outputs // at.groups, at.groups * inputs)
+    padding = []
+    for axis, taps in enumerate((kh, kw)):
+        low = at.dilation[axis] * (taps - 1) - at.padding[axis][0]
+        spread = (g.shape[1 + axis] - 1) * at.stride[axis] + 1
+        padding.append((low, shape[1 + axis] + at.dilation[axis] * (taps - 1) - spread - low))
+    return lax.conv_general_dilated(
+        g,
+        turned,
+        (1, 1),
+        padding,
+        lhs_dilation=at.stride,
+        rhs_dilation=at.dilation,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=at.groups,
+        preferred_element_type=jnp.float32,
+    )
+
+
+def _gradient_of_kernel(x: Array, shape: tuple[int, ...], g: Array, at: Geometry) -> Array:
+    """The gradient is a convolution of `x` with `g` as the kernel: the batch is what is summed over."""
+    padding = []
+    for axis, taps in enumerate(shape[:2]):
+        low = at.padding[axis][0]
+        reach = (g.shape[1 + axis] - 1) * at.stride[axis] + 1 + at.dilation[axis] * (taps - 1)
+        padding.append((low, reach - x.shape[1 + axis] - low))
+    return lax.conv_general_dilated(
+        x,
+        g,
+        at.dilation,
+        padding,
+        rhs_dilation=at.stride,
+        dimension_numbers=("CHWN", "IHWO", "HWNC"),
+        batch_group_count=at.groups,
+        preferred_element_type=jnp.float32,
+    )
+
+
+@jax.custom_vjp
+def matmul_bfloat16(x: Array, kernel: Array) -> Array:
+    """`[B, in] @ [in, out]` of operands rounded to bfloat16, summed in float32, in both directions."""
+    return _matmul_forward(x, kernel)[0]
+
+
+def _matmul_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    narrow = x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16)
+    return _dot(*narrow, 1, 0), narrow
+
+
+def _matmul_backward(narrow: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
+    x, kernel = narrow
+    g = g.astype(jnp.bfloat16)
+    return _dot(g, kernel, 1, 1), _dot(x, g, 0, 0)
+
+
+matmul_bfloat16.defvjp(_matmul_forward, _matmul_backward)
+
+
+def _dot(a: Array, b: Array, axis_of_a: int, axis_of_b: int) -> Array:
+    return lax.dot_general(a, b, (((axis_of_a,), (axis_of_b,)), ((), ())), preferred_element_type=jnp.float32)

@@ -1,0 +1,6 @@
+"""The layer types. Importing a module here puts its types into `LAYERS`; a new file is added to this list."""
+
+from nets.layers import activation, conv, dropout, linear, norm, pool, residual, shape
+from nets.layers.base import LAYERS, Layer, Shape
+
+__all__ = ["LAYERS", "Layer", "Shape", "activation", "conv", "dropout", "linear", "norm", "pool", "residual", "shape"]

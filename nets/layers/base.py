@@ -1,0 +1,151 @@
+"""What a layer type is, and the one table of all of them.
+
+A layer type is one class: its fields, what it does to a shape, which parameters it has, and how it is computed
+through a plan. Everything else (validation, the Flax module, the catalog, the parametrised tests) reads the table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nets.fields import Spec
+from nets.kernels.plan import Activation, Bound, Plan
+
+Shape = tuple[int, ...]  # (features,) or (channels, height, width); the batch is not part of it
+Init = Callable[[jax.Array, Shape], jax.Array]  # (random key, shape) -> float32 values
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One array of a layer: its shape, and how it starts."""
+
+    shape: Shape
+    init: Init
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """Why a layer does not fit what comes before it. `fatal`: no output shape can be told."""
+
+    field: str | None
+    detail: str
+    fatal: bool = False
+
+
+@dataclass(frozen=True)
+class Example:
+    """A layer as a client sends it, the shape it is given and the shape that comes out. Shown in the catalog."""
+
+    json: Mapping[str, Any]
+    takes: Shape
+    gives: Shape
+
+
+class Layer(Spec):
+    """Base of every layer type. Subclasses declare `type: Literal[...]`, their fields, and register themselves."""
+
+    type: str
+    aliases: ClassVar[Mapping[str, str]] = {}
+    takes: ClassVar[Literal["image", "features", "any"]] = "any"
+    random: ClassVar[bool] = False
+    examples: ClassVar[tuple[Example, ...]] = ()
+
+    def entry(self, shape: Shape) -> Shape:
+        """The shape as this layer sees it: an image flattened, or a square vector read as a one-channel image."""
+        if self.takes == "features" and len(shape) == 3:
+            return (math.prod(shape),)
+        side = math.isqrt(shape[0])
+        if self.takes == "image" and len(shape) == 1 and side * side == shape[0]:
+            return (1, side, side)
+        return shape
+
+    def misfits(self, shape: Shape) -> Iterator[Misfit]:
+        """What does not fit `shape` (as `entry` gave it)."""
+        if self.takes == "image" and len(shape) == 1:
+            yield Misfit(
+                None,
+                f"{self.type} expects an image; {shape[0]} features are no square image. Move it before flatten",
+                True,
+            )
+
+    def filled(self, shape: Shape) -> Self:
+        """The same layer with the fields that follow from `shape` filled in."""
+        return self
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return shape
+
+    def parameters(self, shape: Shape) -> dict[str, Parameter]:
+        """Trained arrays by name."""
+        return {}
+
+    def statistics(self, shape: Shape) -> dict[str, Parameter]:
+        """Running arrays by name: kept with the weights, changed by training, not trained."""
+        return {}
+
+    def numbers(self) -> dict[str, float]:
+        """Fields that enter a compiled program as inputs, so that another value needs no new program."""
+        return {}
+
+    def structure(self) -> Self:
+        """The layer with its `numbers` taken out: what a compiled program depends on."""
+        return self
+
+    def apply(self, x: Activation, bound: Bound, plan: Plan) -> Activation:
+        raise AssertionError(f"{type(self).__name__} has no apply")
+
+    def to_json(self) -> dict[str, Any]:
+        """The layer as a client could send it, every field filled in."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+LAYERS: dict[str, type[Layer]] = {}
+Kind = TypeVar("Kind", bound=Layer)
+
+
+def register(cls: type[Kind]) -> type[Kind]:
+    """Add a layer type to the table under the value of its `type` field; a name can be taken once."""
+    name = cls.model_fields["type"].default
+    if name in LAYERS:
+        raise ValueError(f"layer type {name!r} is registered twice: {LAYERS[name].__name__} and {cls.__name__}")
+    LAYERS[name] = cls
+    return cls
+
+
+def uniform(fan_in: int) -> Init:
+    """PyTorch's default for weights and biases: uniform within 1 / sqrt(fan_in). He et al., 2015, with a = sqrt(5).
+
+    Drawn by NumPy from the key's bits: nothing to compile (a jitted draw of a small network's weights takes XLA two
+    seconds), and every platform starts from the same weights.
+    """
+    bound = np.float32(1 / math.sqrt(fan_in))
+
+    def init(key: jax.Array, shape: Shape) -> jax.Array:
+        def draw(bits: np.ndarray) -> np.ndarray:
+            random = np.random.Generator(np.random.PCG64(np.asarray(bits).tolist()))
+            return (2 * random.random(shape, np.float32) - 1) * bound
+
+        values: jax.Array = jax.pure_callback(draw, jax.ShapeDtypeStruct(shape, jnp.float32), jax.random.key_data(key))
+        return values
+
+    return init
+
+
+def zeros(key: jax.Array, shape: Shape) -> jax.Array:
+    return jnp.asarray(np.zeros(shape, np.float32))
+
+
+def ones(key: jax.Array, shape: Shape) -> jax.Array:
+    return jnp.asarray(np.ones(shape, np.float32))
+
+
+def described(shape: Shape) -> str:
+    """`64 x 7 x 7` for an image, `128` for features."""
+    return " x ".join(map(str, shape))

@@ -1,0 +1,51 @@
+"""Sliding windows: what kernel, stride, padding and dilation make of an image's size."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator
+
+from nets.fields import Pair, pair, shown, size
+
+
+def padding(value: object) -> int | Pair | str:
+    if isinstance(value, str):
+        if value not in ("same", "valid"):
+            raise ValueError(f"must be 'same', 'valid', a whole number or a pair of them, got {shown(value)}")
+        return value
+    try:
+        return size(value, least=0)
+    except ValueError as error:
+        raise ValueError(f"{error}; 'same' and 'valid' work too") from None
+
+
+PaddingField = Annotated[int | Pair | Literal["same", "valid"], BeforeValidator(padding)]
+
+
+def pads(
+    rule: int | Pair | str, image: Pair, *, window: Pair, stride: Pair, dilation: Pair = (1, 1)
+) -> tuple[Pair, Pair]:
+    """Rows and columns to add as ((top, bottom), (left, right)).
+
+    `same` gives ceil(size / stride) outputs, the odd pixel at the end: PyTorch's rule, and for strides TensorFlow's.
+    """
+    if not isinstance(rule, str):
+        high, wide = pair(rule)
+        return (high, high), (wide, wide)
+    if rule == "valid":
+        return (0, 0), (0, 0)
+    totals = [
+        max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0)
+        for n, k, s, d in zip(image, window, stride, dilation, strict=True)
+    ]
+    return (totals[0] // 2, totals[0] - totals[0] // 2), (totals[1] // 2, totals[1] - totals[1] // 2)
+
+
+def outputs(image: Pair, padded: tuple[Pair, Pair], *, window: Pair, stride: Pair, dilation: Pair = (1, 1)) -> Pair:
+    """How many windows fit along each axis (floor mode); below 1 where the window is larger than the image."""
+    high, wide = (
+        (n + sum(p) - d * (k - 1) - 1) // s + 1
+        for n, p, k, s, d in zip(image, padded, window, stride, dilation, strict=True)
+    )
+    return high, wide

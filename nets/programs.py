@@ -1,0 +1,173 @@
+"""Compiled programs: how large one dispatch is, and that equal networks are compiled once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nets.architecture import Architecture
+from nets.hyperparams import Hyperparams
+from nets.kernels import plan_for
+from nets.losses import LOSSES
+from nets.network import Network, numbers_of
+from nets.optimizers import Optimizer
+from nets.steps import Data, Inputs, Steps, TrainState
+
+Program = Callable[..., Any]
+Report = TypeVar("Report")
+
+DISPATCH_SECONDS = 0.1  # long enough to hide Python, short enough to cancel and to show progress
+MAX_CHUNK = 1024
+EVALUATION_BATCH = 256
+KEPT = 16  # compiled networks at a time
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that compiled programs depend on. Runs with equal recipes share them."""
+
+    architecture: Architecture  # its structure
+    optimizer: Optimizer  # its structure
+    loss: str
+    precision: str
+    platform: str
+    batch: int
+    tail: int  # size of the last batch where it needs a program of its own, else 0
+    samples: int
+
+    @property
+    def steps(self) -> Steps:
+        plan = plan_for(self.platform, training=True, precision=self.precision)
+        return Steps(Network(self.architecture, plan), self.optimizer, LOSSES[self.loss])
+
+    @property
+    def chunk(self) -> int:
+        """Steps per dispatch, so that one lasts about DISPATCH_SECONDS."""
+        speed = self.steps.network.plan.flops_per_second
+        return chunk_length(3 * self.architecture.flops * self.batch, speed)
+
+    @property
+    def evaluation_chunk(self) -> int:
+        """Evaluation batches per dispatch."""
+        speed = self.steps.network.plan.flops_per_second
+        return chunk_length(self.architecture.flops * EVALUATION_BATCH, speed)
+
+
+def chunk_length(flops: float, flops_per_second: float) -> int:
+    """How many steps of `flops` fill one dispatch, a power of two."""
+    wanted = DISPATCH_SECONDS * flops_per_second / flops
+    return min(max(1, 1 << round(max(wanted, 1)).bit_length() - 1), MAX_CHUNK)
+
+
+def recipe(architecture: Architecture, hyperparams: Hyperparams, *, train: int, samples: int) -> Recipe:
+    """The recipe of a run that trains on `train` of `samples` rows on the device."""
+    batch = min(hyperparams.batch_size, train)
+    return Recipe(
+        architecture=architecture.structure,
+        optimizer=hyperparams.optimizer.structure(),
+        loss=hyperparams.loss,
+        precision=hyperparams.precision,
+        platform=jax.default_backend(),
+        batch=batch,
+        # Padding would enter the statistics of a norm over the batch: such networks see the true last batch.
+        tail=train % batch if architecture.normalises else 0,
+        samples=samples,
+    )
+
+
+@dataclass(frozen=True)
+class Programs:
+    """The executables of a recipe. `tail`: for the last batch where it differs, else the same as `train`."""
+
+    train: Program
+    tail: Program
+    evaluate: Program
+
+
+CACHE: OrderedDict[Recipe, Programs] = OrderedDict()
+
+
+def compiling(recipe: Recipe, report: Report) -> Generator[Report, None, Programs]:
+    """The programs of a recipe, from the cache or compiled one by one; yields `report` before each compilation."""
+    if recipe in CACHE:
+        CACHE.move_to_end(recipe)
+        return CACHE[recipe]
+    yield report
+    train = compile_training(recipe, recipe.chunk, recipe.batch)
+    yield report
+    evaluate = compile_evaluation(recipe)
+    tail = train
+    if recipe.tail:
+        yield report
+        tail = compile_training(recipe, 1, recipe.tail)
+    CACHE[recipe] = Programs(train, tail, evaluate)
+    while len(CACHE) > KEPT:
+        CACHE.popitem(last=False)
+    return CACHE[recipe]
+
+
+def compile_training(recipe: Recipe, chunk: int, batch: int) -> Program:
+    """`Steps.train_chunk` for chunks of `chunk` batches; the state is donated."""
+    steps = recipe.steps
+    inputs = Inputs(numbers_of(recipe.architecture), numbers(recipe.optimizer), jax.random.key(0))
+    state = jax.eval_shape(steps.initial_state, shapes(recipe.architecture), inputs.optimizer)
+    function = jax.jit(steps.train_chunk, donate_argnums=0, compiler_options=options(steps))
+    program: Program = function.lower(state, data(recipe), rows(chunk, batch), np.int32(0), inputs).compile()
+    return program
+
+
+def compile_evaluation(recipe: Recipe) -> Program:
+    """`Steps.evaluate_chunk`."""
+    steps = recipe.steps
+    function = jax.jit(steps.evaluate_chunk, compiler_options=options(steps))
+    order = rows(recipe.evaluation_chunk, EVALUATION_BATCH)
+    layers = numbers_of(recipe.architecture)
+    program: Program = function.lower(shapes(recipe.architecture), data(recipe), order, np.int32(0), layers).compile()
+    return program
+
+
+def options(steps: Steps) -> dict[str, str] | None:
+    return dict(steps.network.plan.compiler_options) or None
+
+
+def data(recipe: Recipe) -> Data:
+    channels, height, width = recipe.architecture.input
+    images: Any = jax.ShapeDtypeStruct((recipe.samples, height, width, channels), jnp.uint8)
+    labels: Any = jax.ShapeDtypeStruct((recipe.samples,), jnp.int32)
+    return Data(images, labels)
+
+
+def rows(chunk: int, batch: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((chunk, batch), jnp.int32)
+
+
+def shapes(architecture: Architecture) -> dict[str, Any]:
+    """`nets.network.initial_variables` as shapes."""
+    return {
+        collection: {
+            layer: {name: jax.ShapeDtypeStruct(p.shape, jnp.float32) for name, p in arrays.items()}
+            for layer, arrays in layers.items()
+        }
+        for collection, layers in architecture.arrays().items()
+    }
+
+
+def numbers(optimizer: Optimizer) -> dict[str, jax.Array]:
+    """The optimizer's numbers as inputs of a program."""
+    return {name: jnp.float32(value) for name, value in optimizer.numbers().items()}
+
+
+def start(recipe: Recipe, variables: Any, inputs: Inputs) -> TrainState:
+    """The state before the first step. Every optimizer of the table starts from zeros, so nothing is compiled."""
+    state = jax.eval_shape(recipe.steps.initial_state, variables, inputs.optimizer)
+    zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), state)
+    on_device: TrainState = jax.device_put(
+        zeros.replace(params=variables["params"], batch_stats=variables["batch_stats"])
+    )
+    return on_device

@@ -1,0 +1,216 @@
+"""`fit`: a generator that trains a network and tells what happens."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+
+import jax
+import numpy as np
+
+from nets.architecture import Architecture
+from nets.datasets import Dataset
+from nets.errors import TrainingError
+from nets.events import EpochMetrics, Event, Finished, Phase, Progress, SamplePrediction
+from nets.hyperparams import Hyperparams
+from nets.network import initial_variables, numbers_of
+from nets.platform import device_description
+from nets.programs import EVALUATION_BATCH, Program, Programs, Recipe, compiling, numbers, recipe, start
+from nets.sampling import Indices, Split, batches, draw, epoch_order
+from nets.steps import Data, Inputs, Totals, TrainState
+
+EVALUATION_COST = 1 / 3  # of a training step: no backward pass
+SAMPLES_SHOWN = 8
+ADVICE = "try a smaller learning rate (hyperparams.optimizer.lr), a batchnorm layer, or fewer layers"
+
+
+def fit(architecture: Architecture, hyperparams: Hyperparams, dataset: Dataset) -> Iterator[Event]:
+    """Train, telling of every chunk and epoch; the last event is `Finished`.
+
+    Nothing runs on behalf of the run between two `next()` calls but the chunk already dispatched, so closing the
+    generator stops it. Same arguments, device and versions: the same numbers, to the last digit.
+    TrainingError: the loss left the finite numbers.
+    """
+    split = draw(hyperparams, len(dataset.train_labels))
+    run = Run(architecture, hyperparams, dataset, split)
+    yield Progress("loading", 0.0, 0, hyperparams.epochs)
+    began = time.perf_counter()
+    programs = yield from compiling(run.recipe, Progress("compiling", 0.0, 0, hyperparams.epochs))
+    compile_seconds = time.perf_counter() - began
+    trainer = Trainer(run, programs)
+    yield from trainer.epochs()
+    yield from trainer.finish(compile_seconds)
+
+
+class Run:
+    """What stays the same while a run trains. Rows on the device: training, then validation, then test samples."""
+
+    def __init__(self, architecture: Architecture, hyperparams: Hyperparams, dataset: Dataset, split: Split) -> None:
+        self.architecture = architecture
+        self.hyperparams = hyperparams
+        self.dataset = dataset
+        sizes = np.cumsum([0, len(split.train), len(split.validation), len(dataset.test_labels)])
+        self.train, self.validation, self.test = (np.arange(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        self.recipe: Recipe = recipe(architecture, hyperparams, train=len(split.train), samples=int(sizes[-1]))
+        drawn = np.concatenate([split.train, split.validation])
+        self.data = Data(
+            jax.device_put(np.concatenate([dataset.train_images[drawn], dataset.test_images])),
+            jax.device_put(np.concatenate([dataset.train_labels[drawn], dataset.test_labels]).astype(np.int32)),
+        )
+        per_epoch = len(self.train) + EVALUATION_COST * len(self.validation)
+        self.work = hyperparams.epochs * per_epoch + EVALUATION_COST * len(self.test)
+
+    def inputs(self) -> Inputs:
+        """The numbers of the run, and the key of its dropout."""
+        # Weights are drawn from the seed's own key; dropout from a key beside it.
+        key = jax.random.fold_in(jax.random.key(self.hyperparams.seed), 0x64726F70)
+        return Inputs(numbers_of(self.architecture), numbers(self.hyperparams.optimizer), key)
+
+
+@dataclass
+class Sums:
+    """Running sums of a pass over samples, on the host in double precision."""
+
+    loss: float = 0.0
+    correct: int = 0
+    samples: int = 0
+
+    def add(self, totals: Totals, epoch: int, phase: str) -> None:
+        """Read a chunk's sums, which waits for it. TrainingError where its loss left the finite numbers."""
+        loss, correct, samples, diverged = jax.device_get(totals)
+        if diverged >= 0 or not math.isfinite(loss):
+            place = f"step {int(diverged) + 1} (epoch {epoch})" if phase == "training" else f"epoch {epoch} ({phase})"
+            raise TrainingError(f"training diverged: the loss was not a finite number in {place}; {ADVICE}")
+        self.loss += float(loss)
+        self.correct += int(correct)
+        self.samples += int(samples)
+
+    @property
+    def mean_loss(self) -> float:
+        return self.loss / self.samples
+
+    @property
+    def accuracy(self) -> float:
+        return self.correct / self.samples
+
+
+@dataclass
+class Trainer:
+    """A run in motion: its state, and how far it has come."""
+
+    run: Run
+    programs: Programs
+    done: float = 0.0  # of run.work
+    epoch: int = 0
+    epoch_times: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.inputs = self.run.inputs()
+        variables = initial_variables(self.run.architecture, seed=self.run.hyperparams.seed)
+        self.state: TrainState = start(self.run.recipe, variables, self.inputs)
+
+    def epochs(self) -> Iterator[Event]:
+        """Train every epoch and validate after each."""
+        h = self.run.hyperparams
+        for self.epoch in range(1, h.epochs + 1):
+            began = time.perf_counter()
+            order = epoch_order(h, len(self.run.train), epoch=self.epoch)
+            trained = yield from self.train_epoch(self.run.train[order])
+            seconds = time.perf_counter() - began
+            validated, _ = yield from self.evaluate(self.run.validation, "validation")
+            self.epoch_times.append(time.perf_counter() - began)
+            yield EpochMetrics(
+                epoch=self.epoch,
+                train_loss=trained.mean_loss,
+                val_loss=validated.mean_loss,
+                train_accuracy=trained.accuracy,
+                val_accuracy=validated.accuracy,
+                learning_rate=h.optimizer.lr,
+                epoch_time=self.epoch_times[-1],
+                samples_per_sec=trained.samples / seconds,
+                progress=self.epoch / h.epochs,
+                eta_seconds=(h.epochs - self.epoch) * sum(self.epoch_times) / len(self.epoch_times),
+            )
+
+    def train_epoch(self, rows: Indices) -> Generator[Event, None, Sums]:
+        """One pass over `rows`. A chunk's sums are read while the next one runs."""
+        began, sums, waiting = time.perf_counter(), Sums(), None
+        for program, chunk, count, samples in self.chunks(rows):
+            self.state, totals = program(self.state, self.run.data, chunk, np.int32(count), self.inputs)
+            if waiting is not None:
+                sums.add(waiting, self.epoch, "training")
+                yield self.progress("training", sums.samples / (time.perf_counter() - began))
+            waiting = totals
+            self.done += samples
+        assert waiting is not None
+        sums.add(waiting, self.epoch, "training")
+        yield self.progress("training", sums.samples / (time.perf_counter() - began))
+        return sums
+
+    def chunks(self, rows: Indices) -> Iterator[tuple[Program, np.ndarray, int, int]]:
+        """The dispatches of an epoch: program, batches, how many of them count, and samples in them."""
+        r = self.run.recipe
+        whole = rows[: len(rows) - r.tail]
+        for chunk, count in chunked(batches(whole, r.batch), r.chunk):
+            yield self.programs.train, chunk, count, int((chunk >= 0).sum())
+        if r.tail:
+            yield self.programs.tail, rows[len(whole) :].astype(np.int32)[None], 1, r.tail
+
+    def evaluate(self, rows: Indices, what: str) -> Generator[Event, None, tuple[Sums, np.ndarray]]:
+        """Loss and accuracy over `rows`, and the logits of the first of them."""
+        variables = {"params": self.state.params, "batch_stats": self.state.batch_stats}
+        sums, first, began = Sums(), None, time.perf_counter()
+        for chunk, count in chunked(batches(rows, EVALUATION_BATCH), self.run.recipe.evaluation_chunk):
+            totals, logits = self.programs.evaluate(
+                variables, self.run.data, chunk, np.int32(count), self.inputs.layers
+            )
+            first = logits if first is None else first
+            sums.add(totals, self.epoch, what)
+            self.done += EVALUATION_COST * int((chunk >= 0).sum())
+            yield self.progress("evaluating", sums.samples / (time.perf_counter() - began))
+        return sums, np.asarray(first)
+
+    def progress(self, phase: Phase, samples_per_sec: float) -> Progress:
+        fraction = min(self.done / self.run.work, 1.0)
+        return Progress(phase, fraction, self.epoch, self.run.hyperparams.epochs, samples_per_sec)
+
+    def finish(self, compile_seconds: float) -> Iterator[Event]:
+        """Measure once on the test split, and hand over the weights."""
+        tested, logits = yield from self.evaluate(self.run.test, "test")
+        variables = jax.device_get({"params": self.state.params, "batch_stats": self.state.batch_stats})
+        yield Finished(
+            test_accuracy=tested.accuracy,
+            test_loss=tested.mean_loss,
+            sample_predictions=sample_predictions(self.run.dataset, logits[:SAMPLES_SHOWN]),
+            variables=variables,
+            compile_seconds=compile_seconds,
+            device=device_description(),
+        )
+
+
+def chunked(order: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Batches in chunks of `size`, the last one filled up, each with how many batches count."""
+    for at in range(0, len(order), size):
+        part = order[at : at + size]
+        filled = np.full((size, order.shape[1]), -1, np.int32)
+        filled[: len(part)] = part
+        yield filled, len(part)
+
+
+def sample_predictions(dataset: Dataset, logits: np.ndarray) -> list[SamplePrediction]:
+    """The first test images as the network reads them. logits: `[samples, classes]`."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
+    probabilities = shifted / shifted.sum(-1, keepdims=True)
+    return [
+        SamplePrediction(grey(image).tolist(), int(label), int(row.argmax()), float(row.max()))
+        for image, label, row in zip(dataset.test_images, dataset.test_labels, probabilities, strict=False)
+    ]
+
+
+def grey(image: np.ndarray) -> np.ndarray:
+    """`[height, width, channels]` as `[height, width]` of 0..255. Colours by ITU-R BT.601."""
+    if image.shape[-1] == 1:
+        return image[..., 0]
+    return np.rint(image[..., :3] @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)

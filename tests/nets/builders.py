@@ -1,0 +1,49 @@
+"""Small networks and data sets for tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nets.architecture import Architecture, parse_architecture
+from nets.datasets import Dataset, DatasetInfo
+
+TINY_CNN: list[dict[str, Any]] = [
+    {"type": "conv2d", "out_channels": 4, "kernel_size": 3, "padding": "same"},
+    {"type": "relu"},
+    {"type": "maxpool2d", "kernel_size": 2},
+    {"type": "linear", "out": 3},
+    {"type": "softmax"},
+]
+
+
+def network(*layers: dict[str, Any], shape: tuple[int, int, int] = (1, 8, 8)) -> Architecture:
+    """An architecture from its layers alone."""
+    return parse_architecture({"input_shape": list(shape), "layers": list(layers)})
+
+
+def stripes(count: int = 60, *, size: int = 8, channels: int = 1, seed: int = 0) -> Dataset:
+    """Three classes of noisy images that a small network can tell apart: a bright third of the rows."""
+    random = np.random.default_rng(seed)
+
+    def part(many: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = np.arange(many, dtype=np.int32) % 3
+        images = random.integers(0, 80, (many, size, size, channels))
+        for image, label in zip(images, labels, strict=True):
+            image[label * size // 3 : (label + 1) * size // 3] += 150
+        return images.astype(np.uint8), labels
+
+    info = DatasetInfo(
+        name="stripes",
+        title="Stripes",
+        description="Bright thirds.",
+        shape=(size, size, channels),
+        classes=("top", "middle", "bottom"),
+        train_size=count,
+        test_size=count // 2,
+        download_mb=None,
+        bundled=True,
+        homepage="",
+    )
+    return Dataset(info, *part(count), *part(count // 2))

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from nets.architecture import MAX_LAYERS, parse_architecture
+from nets.errors import SpecError
+from nets.layers import LAYERS, Layer
+from nets.layers.base import register
+
+REFERENCE: dict[str, Any] = {
+    "input_size": 784,
+    "input_channels": 1,
+    "input_height": 28,
+    "input_width": 28,
+    "layers": [
+        {"type": "conv2d", "in_channels": 1, "out_channels": 32, "kernel_size": 3, "stride": 1, "padding": "same"},
+        {"type": "relu"},
+        {"type": "maxpool2d", "kernel_size": 2, "stride": 2, "padding": 0},
+        {"type": "conv2d", "in_channels": 32, "out_channels": 64, "kernel_size": 3, "stride": 1, "padding": "same"},
+        {"type": "relu"},
+        {"type": "maxpool2d", "kernel_size": 2, "stride": 2, "padding": 0},
+        {"type": "flatten"},
+        {"type": "linear", "in": 3136, "out": 128},
+        {"type": "relu"},
+        {"type": "dropout", "p": 0.5},
+        {"type": "linear", "in": 128, "out": 10},
+        {"type": "softmax"},
+    ],
+}
+
+
+def changed(*path: Any, value: Any) -> dict[str, Any]:
+    """The reference with one value replaced."""
+    body = copy.deepcopy(REFERENCE)
+    at: Any = body
+    for part in path[:-1]:
+        at = at[part]
+    at[path[-1]] = value
+    return body
+
+
+def problems(body: Any) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        parse_architecture(body)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_the_reference_network() -> None:
+    a = parse_architecture(REFERENCE)
+    assert a.input == (1, 28, 28)
+    assert a.classes == 10
+    assert a.parameters == 9 * 32 + 32 + 9 * 32 * 64 + 64 + 3136 * 128 + 128 + 128 * 10 + 10
+    assert a.summary_name() == "CNN 32-64-128-10"
+    assert a.computed == 11  # the final softmax is read, not computed
+    assert not a.normalises
+
+
+def test_canonical_json_reads_back_as_the_same_network() -> None:
+    a = parse_architecture(REFERENCE)
+    assert parse_architecture(a.to_json()) == a
+    assert hash(parse_architecture(a.to_json())) == hash(a)
+
+
+def test_aliases_of_older_clients_mean_the_same() -> None:
+    old = {
+        "input_shape": [1, 28, 28],
+        "layers": [
+            {"type": "conv2d", "filters": 8, "kernel": 3},
+            {"type": "maxpool2d", "pool_size": 2},
+            {"type": "linear", "units": 16, "input_dim": 1352},
+            {"type": "dropout", "rate": 0.2},
+            {"type": "linear", "units": 10},
+        ],
+    }
+    new = {
+        "input_size": 784,
+        "layers": [
+            {"type": "conv2d", "out_channels": 8, "kernel_size": 3},
+            {"type": "maxpool2d", "kernel_size": 2},
+            {"type": "linear", "out": 16, "in": 1352},
+            {"type": "dropout", "p": 0.2},
+            {"type": "linear", "out": 10},
+        ],
+    }
+    assert parse_architecture(old) == parse_architecture(new)
+
+
+def test_structure_leaves_out_what_programs_take_as_inputs() -> None:
+    a, b = parse_architecture(REFERENCE), parse_architecture(changed("layers", 9, "p", value=0.25))
+    assert a != b
+    assert a.structure == b.structure
+    assert b.numbers() == {"dropout_9": {"p": 0.25}}
+
+
+def test_a_vector_of_square_length_is_an_image_to_a_convolution() -> None:
+    a = parse_architecture(
+        {
+            "layers": [
+                {"type": "linear", "out": 36},
+                {"type": "conv2d", "out_channels": 2, "kernel_size": 3},
+                {"type": "maxpool2d", "kernel_size": 2},
+                {"type": "linear", "out": 10},
+            ]
+        }
+    )
+    assert a.shapes == ((784,), (1, 6, 6), (2, 4, 4), (8,))
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (changed("layers", 7, "in", value=3000), r"architecture.layers[7].in: linear expects 3136 inputs from flatten (64 x 7 x 7), got 3000"),
+        (changed("layers", 3, "in_channels", value=16), "architecture.layers[3].in_channels: conv2d expects 32 channels from maxpool2d (32 x 14 x 14), got 16"),
+        (changed("layers", 0, "out_channels", value=-3), "architecture.layers[0].out_channels: must be at least 1, got -3"),
+        (changed("layers", 1, "type", value="rellu"), "Did you mean 'relu'?"),
+        (changed("layers", 0, "out_channels", value=2.5), "architecture.layers[0].out_channels: must be a whole number, got 2.5"),
+        (changed("layers", 0, "out_channels", value=True), "must be a whole number, got true"),
+        (changed("layers", 0, "out_channels", value="32"), 'must be a whole number, got "32"'),
+        (changed("layers", 0, "out_channels", value=0), "must be at least 1, got 0"),
+        (changed("layers", 0, "out_channels", value=10**400), "must be at most 10000000"),
+        (changed("layers", 0, "padding", value="full"), "'same', 'valid', a whole number"),
+        (changed("layers", 0, "padding", value=-1), "must be 0 to 4096, got -1"),
+        (changed("layers", 0, "kernel_size", value=[3, 3, 3]), "a pair [height, width]"),
+        (changed("layers", 0, "strides", value=2), "Did you mean 'stride'?"),
+        (changed("layers", 9, "p", value=1.0), "architecture.layers[9].p: must be less than 1, got 1.0"),
+        (changed("layers", 9, "p", value=float("nan")), "must be a finite number"),
+        (changed("layers", 7, value="linear"), 'must be an object such as {"type": "relu"}, got "linear"'),
+        (changed("layers", 7, value={}), "architecture.layers[7].type: is required"),
+        (changed("layers", value=[]), f"must hold 1 to {MAX_LAYERS} layers, got 0"),
+        (changed("layers", value=[{"type": "relu"}] * 10_000), f"must hold 1 to {MAX_LAYERS} layers, got 10000"),
+        (changed("layers", value=[{"type": "flatten"}, {"type": "softmax"}]), "a layer with weights to train"),
+        (changed("layers", value=[{"type": "conv2d", "out_channels": 10, "kernel_size": 3}]), "must end in features"),
+        (changed("layers", value={"type": "relu"}), "architecture.layers"),
+        (changed("input_size", value=783), "must be 1 x 28 x 28 = 784, got 783"),
+        (changed("input_height", value=28.5), "architecture.input_height: must be a whole number"),
+        (changed("color", value="blue"), "architecture.color: is not a field of an architecture"),
+        ({"layers": None}, "architecture.layers"),
+        ({}, "architecture.layers: is required"),
+        ([], "architecture: must be an object, got []"),
+        (None, "architecture: must be an object, got null"),
+    ],
+)  # fmt: skip
+def test_a_broken_rule_is_named_with_place_value_and_cure(body: Any, message: str) -> None:
+    assert any(message in problem for problem in problems(body)), problems(body)
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ([{"type": "conv2d", "out_channels": 4, "kernel_size": 40}], "a 40 x 40 kernel (dilation 1 x 1) is larger than the 28 x 28 image"),
+        ([{"type": "maxpool2d", "kernel_size": 40}], "a 40 x 40 window is larger than the 28 x 28 image"),
+        ([{"type": "maxpool2d", "kernel_size": 2, "padding": 2}], "must be at most half the 2 x 2 kernel, got 2"),
+        ([{"type": "flatten"}, {"type": "batchnorm2d"}], "batchnorm2d expects an image, got 784 features; use batchnorm1d"),
+        ([{"type": "batchnorm1d"}], "batchnorm1d expects features, got an image (1 x 28 x 28); use batchnorm2d"),
+        ([{"type": "batchnorm2d", "num_features": 7}], "batchnorm2d expects 1 from the input (1 x 28 x 28), got 7"),
+        ([{"type": "linear", "out": 50}, {"type": "conv2d", "out_channels": 4, "kernel_size": 3}], "50 features are no square image"),
+        ([{"type": "conv2d", "out_channels": 4, "kernel_size": 3, "groups": 3}], "must divide the 1 input and 4 output channels, got 3"),
+        ([{"type": "residual_block", "out_channels": 4, "in_channels": 2}], "residual_block expects 1 channels"),
+        ([{"type": "linear", "units": 10, "out": 12}], "says 12 where 'units' says 10; send one"),
+    ],
+)  # fmt: skip
+def test_a_layer_that_does_not_fit_is_named(layers: list[dict[str, Any]], message: str) -> None:
+    found = problems({"layers": [*layers, {"type": "linear", "out": 10}]})
+    assert any(message in problem for problem in found), found
+
+
+def test_errors_use_the_name_that_the_client_used() -> None:
+    found = problems({"layers": [{"type": "linear", "units": 0}, {"type": "linear", "units": 10, "input_dim": 3}]})
+    assert found[0].startswith("architecture.layers[0].units: must be at least 1, got 0")
+    found = problems({"layers": [{"type": "linear", "units": 5}, {"type": "linear", "units": 10, "input_dim": 3}]})
+    assert found == ["architecture.layers[1].input_dim: linear expects 5 inputs from linear (5), got 3"]
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    body = changed("layers", 7, "in", value=3000)
+    body["layers"][0]["stride"] = 0
+    body["layers"][9]["p"] = 2
+    body["input_size"] = 3
+    places = {problem.split(":")[0] for problem in problems(body)}
+    assert places == {"architecture.input_size", "architecture.layers[0].stride", "architecture.layers[9].p"}
+
+
+def test_pointers_are_json_pointers() -> None:
+    with pytest.raises(SpecError) as caught:
+        parse_architecture(changed("layers", 7, "in", value=3000))
+    assert caught.value.problems[0].pointer == "/architecture/layers/7/in"
+
+
+def test_the_table_of_layers_refuses_duplicates() -> None:
+    with pytest.raises(ValueError, match="registered twice"):
+        register(LAYERS["relu"])
+    assert all(issubclass(cls, Layer) for cls in LAYERS.values())

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nets.check import check_fit
+from nets.errors import SpecError
+from nets.estimate import check_memory, memory_needed
+from nets.hyperparams import parse_hyperparams, unused_fields
+from tests.nets.builders import network, stripes
+
+
+def problems(body: Any) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        parse_hyperparams(body)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_defaults_are_those_of_the_reference() -> None:
+    h = parse_hyperparams(None)
+    assert h == parse_hyperparams({})
+    assert h.to_json() == {
+        "epochs": 5,
+        "batch_size": 64,
+        "optimizer": {"type": "sgd", "lr": 0.1, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0},
+        "loss": "cross_entropy",
+        "seed": 42,
+        "train_split": 0.9,
+        "shuffle": True,
+        "max_samples": 4096,
+        "dataset_type": None,
+        "precision": "float32",
+    }
+
+
+def test_json_reads_back_as_the_same() -> None:
+    h = parse_hyperparams({"optimizer": {"type": "adamw", "lr": 3e-4}, "max_samples": None, "dataset": "digits"})
+    assert h.dataset_type == "digits"
+    assert parse_hyperparams(h.to_json()) == h
+
+
+def test_an_integer_valued_float_is_an_integer() -> None:
+    assert parse_hyperparams({"epochs": 3.0}).epochs == 3
+
+
+def test_momentum_of_adam_is_ignored_and_said() -> None:
+    body = {"optimizer": {"type": "adam", "lr": 0.001, "momentum": 0.9}}
+    assert parse_hyperparams(body) == parse_hyperparams({"optimizer": {"type": "adam", "lr": 0.001}})
+    assert unused_fields(body) == ["hyperparams.optimizer.momentum: adam has no momentum; 0.9 is ignored"]
+    assert unused_fields({"optimizer": {"type": "rmsprop", "momentum": 0}}) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"epochs": 0}, "hyperparams.epochs: must be at least 1, got 0"),
+        ({"epochs": -3}, "must be at least 1, got -3"),
+        ({"epochs": 2.5}, "hyperparams.epochs: must be a whole number, got 2.5"),
+        ({"epochs": "5"}, 'must be a whole number, got "5"'),
+        ({"epochs": True}, "must be a whole number, got true"),
+        ({"epochs": None}, "must be a whole number, got null"),
+        ({"batch_size": 0}, "hyperparams.batch_size: must be at least 1"),
+        ({"train_split": 1}, "hyperparams.train_split: must be less than 1, got 1"),
+        ({"train_split": 0}, "hyperparams.train_split: must be greater than 0, got 0"),
+        ({"seed": -1}, "hyperparams.seed: must be at least 0"),
+        ({"shuffle": 1}, "hyperparams.shuffle: must be true or false, got 1"),
+        ({"max_samples": 1}, "hyperparams.max_samples: must be at least 2"),
+        ({"loss": "mse"}, 'hyperparams.loss: must be cross_entropy, got "mse"'),
+        ({"precision": "float16"}, "hyperparams.precision: must be 'float32' or 'bfloat16', got \"float16\""),
+        ({"dataset_type": "mnits"}, "Did you mean 'mnist'?"),
+        ({"dataset": "mnits"}, "hyperparams.dataset: must be one of"),
+        ({"dataset": "mnist", "dataset_type": "digits"}, 'says "digits" where \'dataset\' says "mnist"; send one'),
+        ({"optimizer": "sgd"}, "hyperparams.optimizer: must be an object such as"),
+        ({"optimizer": {}}, "hyperparams.optimizer.type: is required; one of sgd, adam, adamw, rmsprop"),
+        ({"optimizer": {"type": "sdg"}}, "Did you mean 'sgd'?"),
+        ({"optimizer": {"type": "sgd", "lr": -1}}, "hyperparams.optimizer.lr: must be greater than 0, got -1"),
+        ({"optimizer": {"type": "sgd", "lr": float("inf")}}, "must be a finite number"),
+        ({"optimizer": {"type": "sgd", "lr": 10**400}}, "must be a finite number"),
+        ({"optimizer": {"type": "sgd", "momentum": 1}}, "must be less than 1"),
+        ({"optimizer": {"type": "sgd", "nesterov": True}}, "hyperparams.optimizer.nesterov: needs a momentum"),
+        ({"optimizer": {"type": "adam", "betas": 0.9}}, "must be a pair of numbers such as [0.9, 0.999], got 0.9"),
+        ({"optimizer": {"type": "adam", "momentum": "much"}}, "hyperparams.optimizer.momentum: must be a number"),
+        ({"optimizer": {"type": "sgd", "alpha": 1}}, "is not a field of sgd"),
+        ({"optimiser": {}}, "hyperparams.optimiser: is not a field of hyperparams. Did you mean 'optimizer'?"),
+        ([], "hyperparams: must be an object, got []"),
+    ],
+)
+def test_a_broken_rule_is_named_with_place_value_and_cure(body: Any, message: str) -> None:
+    assert any(message in problem for problem in problems(body)), problems(body)
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    found = problems({"epochs": 0, "lr": 1, "optimizer": {"type": "sgd", "lr": -1, "momentum": 2}})
+    places = [problem.split(":")[0] for problem in found]
+    assert places == [
+        "hyperparams.epochs",
+        "hyperparams.lr",
+        "hyperparams.optimizer.lr",
+        "hyperparams.optimizer.momentum",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("shape", "outputs", "hyperparams", "message"),
+    [
+        ((1, 8, 9), 3, {}, "architecture.input_width: must be 8 for stripes"),
+        ((2, 8, 8), 3, {}, "architecture.input_channels: must be 1 for stripes"),
+        ((1, 8, 8), 4, {}, r"architecture.layers\[0\].out: the network must end in 3 outputs for the 3 classes"),
+        ((1, 8, 8), 3, {"max_samples": 3, "train_split": 0.1}, "leaves no training samples: 0 to train and 3"),
+        ((1, 8, 8), 3, {"max_samples": 2, "train_split": 0.01}, "hyperparams.train_split: .* change train_split"),
+    ],
+)  # fmt: skip
+def test_a_network_that_does_not_fit_its_data_set(shape: Any, outputs: int, hyperparams: Any, message: str) -> None:
+    a = network({"type": "linear", "out": outputs}, {"type": "softmax"}, shape=shape)
+    with pytest.raises(SpecError, match=message):
+        check_fit(a, parse_hyperparams(hyperparams), stripes().info)
+
+
+def test_a_network_that_fits_its_data_set_passes() -> None:
+    check_fit(network({"type": "linear", "out": 3}), parse_hyperparams({}), stripes().info)
+
+
+def test_too_much_memory_is_refused_with_the_numbers() -> None:
+    info, h = stripes().info, parse_hyperparams({"optimizer": {"type": "adam"}, "batch_size": 8})
+    a = network({"type": "linear", "out": 1_000_000}, {"type": "linear", "out": 3})
+    need = memory_needed(a, h, info)
+    assert need.weights == a.parameters * 4 * 5  # weights, gradients, updates and Adam's two moments
+    with pytest.raises(SpecError, match=r"layers: needs 1\.\d GB of parameters, .*; 0\.9 GB are available"):
+        check_memory(a, h, info, available=1_000_000_000)
+    check_memory(a, h, info, available=10_000_000_000)

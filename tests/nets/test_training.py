@@ -1,0 +1,228 @@
+"""What training promises: it learns, it repeats itself to the last bit, it counts every sample, it stops when told."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from nets.architecture import Architecture
+from nets.datasets import Dataset
+from nets.errors import TrainingError
+from nets.events import EpochMetrics, Finished, Progress
+from nets.hyperparams import Hyperparams, parse_hyperparams
+from nets.kernels import plan_for
+from nets.network import Network, initial_variables
+from nets.programs import CACHE
+from nets.sampling import batches, draw, epoch_order, split_sizes
+from nets.training import fit, grey
+from tests.nets.builders import TINY_CNN, network, stripes
+
+CNN = network(*TINY_CNN)
+NORMED = network(
+    {"type": "conv2d", "out_channels": 4, "kernel_size": 3},
+    {"type": "batchnorm2d"},
+    {"type": "relu"},
+    {"type": "flatten"},
+    {"type": "dropout", "p": 0.2},
+    {"type": "linear", "out": 3},
+)
+
+
+def hyper(**fields: Any) -> Hyperparams:
+    return parse_hyperparams({"epochs": 2, "batch_size": 8, "train_split": 0.8, **fields})
+
+
+def trained(a: Architecture, h: Hyperparams, data: Dataset | None = None) -> tuple[list[EpochMetrics], Finished]:
+    events = list(fit(a, h, data or stripes()))
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    return [event for event in events if isinstance(event, EpochMetrics)], finished
+
+
+def same(a: Any, b: Any) -> bool:
+    return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+def untimed(metrics: list[EpochMetrics]) -> list[EpochMetrics]:
+    return [replace(m, epoch_time=0, samples_per_sec=0, eta_seconds=0) for m in metrics]
+
+
+@pytest.mark.parametrize("a", [CNN, NORMED], ids=["cnn", "normed"])
+def test_it_overfits_eight_samples(a: Architecture) -> None:
+    h = hyper(epochs=60, max_samples=10, optimizer={"type": "adam", "lr": 0.02})
+    metrics, _ = trained(a, h)
+    assert metrics[-1].train_loss < 0.1 < metrics[0].train_loss
+    assert metrics[-1].train_accuracy == 1.0
+
+
+def test_it_generalises_to_the_test_split() -> None:
+    _, finished = trained(CNN, hyper(epochs=15, optimizer={"type": "adam", "lr": 0.02}))
+    assert finished.test_accuracy > 0.9
+    shown = finished.sample_predictions
+    assert len(shown) == 8
+    assert all(len(s.grid) == 8 and len(s.grid[0]) == 8 and 0 <= s.confidence <= 1 for s in shown)
+    assert [s.label for s in shown] == stripes().test_labels[:8].tolist()
+    assert sum(s.label == s.prediction for s in shown) >= 7
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("a", [CNN, NORMED], ids=["cnn", "normed"])
+def test_same_seed_same_bits_other_seed_other_bits(a: Architecture, precision: str) -> None:
+    one, two, other = (trained(a, hyper(seed=seed, precision=precision)) for seed in (7, 7, 8))
+    assert untimed(one[0]) == untimed(two[0])
+    assert same(one[1].variables, two[1].variables)
+    assert one[1].test_loss == two[1].test_loss
+    assert not same(one[1].variables, other[1].variables)
+
+
+def test_bfloat16_trains_as_well() -> None:
+    h = {"epochs": 15, "optimizer": {"type": "adam", "lr": 0.02}}
+    full, half = (trained(CNN, hyper(**h, precision=p))[1] for p in ("float32", "bfloat16"))
+    assert half.test_accuracy == pytest.approx(full.test_accuracy, abs=0.07)
+    assert not same(full.variables, half.variables)
+    assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(half.variables))
+
+
+def test_metrics_are_finite_and_in_order() -> None:
+    metrics, finished = trained(CNN, hyper(epochs=3))
+    assert [m.epoch for m in metrics] == [1, 2, 3]
+    assert [m.progress for m in metrics] == pytest.approx([1 / 3, 2 / 3, 1])
+    assert metrics[-1].eta_seconds == 0
+    for m in metrics:
+        assert all(math.isfinite(value) for value in vars(m).values())
+        assert 0 <= m.train_accuracy <= 1 and 0 <= m.val_accuracy <= 1
+        assert m.samples_per_sec > 0 and m.epoch_time > 0
+    assert finished.compile_seconds >= 0 and finished.device.startswith("cpu: ")
+
+
+def test_progress_goes_through_the_phases_and_never_back() -> None:
+    CACHE.clear()
+    seen = [event for event in fit(CNN, hyper(), stripes()) if isinstance(event, Progress)]
+    fractions = [p.fraction for p in seen]
+    assert fractions == sorted(fractions) and fractions[-1] == pytest.approx(1)
+    phases = [p.phase for p in seen]
+    assert list(dict.fromkeys(phases)) == ["loading", "compiling", "training", "evaluating"]
+    assert {p.epoch for p in seen if p.phase == "training"} == {1, 2}
+
+
+@pytest.mark.parametrize("a", [CNN, NORMED], ids=["cnn", "normed"])
+def test_a_smaller_last_batch_counts_as_what_it_is(a: Architecture) -> None:
+    """One epoch over 8 + 8 + 3 samples equals three hand-made steps on exactly those samples."""
+    h = hyper(epochs=1, max_samples=24, shuffle=False, optimizer={"type": "sgd", "lr": 0.05})
+    a = network(*[layer.to_json() for layer in a.layers if layer.type != "dropout"])
+    data = stripes()
+    _, finished = trained(a, h, data)
+    split, plan = draw(h, 60), plan_for("cpu", training=False)
+    assert len(split.train) == 19
+    variables, step = initial_variables(a, seed=h.seed), optax.sgd(0.05)
+
+    def loss(params: Any, stats: Any, rows: Any) -> Any:
+        logits, changed = Network(a, plan).apply(
+            {"params": params, "batch_stats": stats}, data.train_images[rows], train=True, mutable=["batch_stats"]
+        )
+        labels = data.train_labels[rows]
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), changed.get("batch_stats", {})
+
+    params, stats = variables["params"], variables["batch_stats"]
+    opt_state = step.init(params)
+    for at in (0, 8, 16):
+        gradients, stats = jax.grad(loss, has_aux=True)(params, stats, split.train[at : at + 8])
+        updates, opt_state = step.update(gradients, opt_state, params)
+        params = optax.apply_updates(params, updates)
+    ours, theirs = jax.tree.leaves(finished.variables), jax.tree.leaves({"batch_stats": stats, "params": params})
+    assert all(np.allclose(x, y, atol=2e-5) for x, y in zip(ours, theirs, strict=True))
+
+
+def test_a_batch_larger_than_the_data_is_one_batch() -> None:
+    metrics, _ = trained(CNN, hyper(batch_size=5000))
+    assert len(metrics) == 2
+
+
+def test_a_last_batch_of_one_sample_keeps_a_norm_finite() -> None:
+    _, finished = trained(NORMED, hyper(max_samples=22, batch_size=8))  # 17 samples: 8, 8, 1
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(finished.variables))
+
+
+def test_a_diverged_run_says_where_and_what_to_try() -> None:
+    a = network({"type": "linear", "out": 32}, {"type": "linear", "out": 32}, {"type": "linear", "out": 3})
+    h = hyper(epochs=50, optimizer={"type": "sgd", "lr": 1000})
+    with pytest.raises(TrainingError, match=r"not a finite number in step \d+ \(epoch \d+\); try a smaller learning"):
+        list(fit(a, h, stripes()))
+
+
+def test_other_numbers_compile_nothing_new() -> None:
+    trained(NORMED, hyper(optimizer={"type": "sgd", "lr": 0.1, "momentum": 0.9}))
+    before = dict(CACHE)
+    softer = network(
+        *[{**layer.to_json(), **({"p": 0.4} if layer.type == "dropout" else {})} for layer in NORMED.layers]
+    )
+    _, finished = trained(softer, hyper(seed=9, epochs=1, optimizer={"type": "sgd", "lr": 0.01, "momentum": 0.5}))
+    assert before == CACHE
+    assert finished.compile_seconds < 0.05
+
+
+def test_closing_the_generator_stops_the_run() -> None:
+    events = fit(CNN, hyper(epochs=1000), stripes())
+    for event in events:
+        if isinstance(event, Progress) and event.phase == "training":
+            break
+    events.close()  # type: ignore[attr-defined]
+    assert next(events, None) is None
+
+
+def test_every_hyperparameter_acts() -> None:
+    base: dict[str, Any] = {"epochs": 1, "optimizer": {"type": "sgd", "lr": 0.05}}
+    plain = trained(CNN, hyper(**base))[1].variables
+    changes: list[dict[str, Any]] = [
+        {"epochs": 2},
+        {"batch_size": 16},
+        {"optimizer": {"type": "sgd", "lr": 0.06}},
+        {"optimizer": {"type": "sgd", "lr": 0.05, "momentum": 0.9}},
+        {"optimizer": {"type": "sgd", "lr": 0.05, "weight_decay": 0.1}},
+        {"optimizer": {"type": "adam", "lr": 0.05}},
+        {"seed": 1},
+        {"train_split": 0.5},
+        {"shuffle": False},
+        {"max_samples": 30},
+        {"precision": "bfloat16"},
+    ]
+    for change in changes:
+        assert not same(plain, trained(CNN, hyper(**{**base, **change}))[1].variables), change
+
+
+def test_the_split_is_disjoint_and_a_function_of_the_seed() -> None:
+    h = hyper(max_samples=50)
+    split = draw(h, 60)
+    assert (len(split.train), len(split.validation)) == split_sizes(h, 60) == (40, 10)
+    assert len(set(split.train) | set(split.validation)) == 50
+    assert same(draw(h, 60).train, split.train)
+    assert not same(draw(hyper(max_samples=50, seed=1), 60).train, split.train)
+    assert split_sizes(hyper(max_samples=None), 60) == (48, 12)
+    assert split_sizes(hyper(max_samples=1000), 60) == (48, 12)
+
+
+def test_the_order_changes_every_epoch_unless_told_not_to() -> None:
+    h = hyper()
+    assert not same(epoch_order(h, 40, epoch=1), epoch_order(h, 40, epoch=2))
+    assert sorted(epoch_order(h, 40, epoch=1)) == list(range(40))
+    assert epoch_order(hyper(shuffle=False), 4, epoch=3).tolist() == [0, 1, 2, 3]
+    assert batches(np.arange(5), 2).tolist() == [[0, 1], [2, 3], [4, -1]]
+
+
+def test_colours_become_grey() -> None:
+    image = np.array([[[255, 255, 255], [255, 0, 0]]], np.uint8)
+    assert grey(image).tolist() == [[255, 76]]
+
+
+def test_colour_images_train() -> None:
+    a = network(*TINY_CNN, shape=(3, 8, 8))
+    _, finished = trained(a, hyper(), stripes(channels=3))
+    assert len(finished.sample_predictions[0].grid) == 8
+    assert jnp.isfinite(finished.test_loss)
