@@ -1,13 +1,40 @@
-"""Neural networks from JSON: checked, compiled, trained, kept. A library: no threads, no HTTP, no database."""
+"""Neural networks from JSON: checked, compiled, trained, kept. A library: no threads, no HTTP, no database.
 
-from nets.architecture import Architecture, parse_architecture
-from nets.check import check_fit
-from nets.checkpoint import load_weights, save_weights
-from nets.errors import CheckpointError, DataError, NetsError, Problem, SpecError, TrainingError
-from nets.hyperparams import Hyperparams, parse_hyperparams
-from nets.inference import Predictor
-from nets.network import Network, initial_variables
-from nets.training import fit
+The names below are loaded when first used: whoever wants only the data sets does not wait for JAX.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nets.architecture import Architecture, parse_architecture
+    from nets.check import check_fit
+    from nets.checkpoint import load_weights, save_weights
+    from nets.errors import CheckpointError, DataError, NetsError, Problem, SpecError, TrainingError
+    from nets.hyperparams import Hyperparams, parse_hyperparams
+    from nets.inference import Predictor
+    from nets.network import Network, initial_variables
+    from nets.training import fit
+
+HOMES = {
+    "Architecture": "architecture",
+    "CheckpointError": "errors",
+    "DataError": "errors",
+    "Hyperparams": "hyperparams",
+    "NetsError": "errors",
+    "Network": "network",
+    "Predictor": "inference",
+    "Problem": "errors",
+    "SpecError": "errors",
+    "TrainingError": "errors",
+    "check_fit": "check",
+    "fit": "training",
+    "initial_variables": "network",
+    "load_weights": "checkpoint",
+    "parse_architecture": "architecture",
+    "parse_hyperparams": "hyperparams",
+    "save_weights": "checkpoint",
+}
 
 __all__ = [
     "Architecture",
@@ -28,3 +55,9 @@ __all__ = [
     "parse_hyperparams",
     "save_weights",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in HOMES:
+        raise AttributeError(f"module 'nets' has no attribute {name!r}")
+    return getattr(import_module(f"nets.{HOMES[name]}"), name)

@@ -6,7 +6,6 @@ from functools import lru_cache, partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -52,4 +51,4 @@ class Predictor:
         size = 1 << (count - 1).bit_length()
         if size > count:
             images = np.concatenate([images, np.zeros((size - count, *images.shape[1:]), np.float32)])
-        return np.asarray(self.read(self.variables, jnp.asarray(images)))[:count]
+        return np.asarray(self.read(self.variables, images))[:count]

@@ -23,7 +23,7 @@ Program = Callable[..., Any]
 Report = TypeVar("Report")
 
 DISPATCH_SECONDS = 0.1  # long enough to hide Python, short enough to cancel and to show progress
-MAX_CHUNK = 1024
+MAX_CHUNK, MAX_ROWS = 1024, 65_536
 EVALUATION_BATCH = 256
 KEPT = 16  # compiled networks at a time
 
@@ -48,21 +48,21 @@ class Recipe:
 
     @property
     def chunk(self) -> int:
-        """Steps per dispatch, so that one lasts about DISPATCH_SECONDS."""
-        speed = self.steps.network.plan.flops_per_second
-        return chunk_length(3 * self.architecture.flops * self.batch, speed)
+        """The most steps that one dispatch can hold."""
+        return longest_chunk(self.batch)
 
-    @property
-    def evaluation_chunk(self) -> int:
-        """Evaluation batches per dispatch."""
-        speed = self.steps.network.plan.flops_per_second
-        return chunk_length(self.architecture.flops * EVALUATION_BATCH, speed)
+    def first_chunk(self) -> int:
+        """How many steps to dispatch before any has been timed."""
+        flops = 3 * self.architecture.flops * self.batch
+        return max(1, int(DISPATCH_SECONDS * self.steps.network.plan.flops_per_second / flops))
 
 
-def chunk_length(flops: float, flops_per_second: float) -> int:
-    """How many steps of `flops` fill one dispatch, a power of two."""
-    wanted = DISPATCH_SECONDS * flops_per_second / flops
-    return min(max(1, 1 << round(max(wanted, 1)).bit_length() - 1), MAX_CHUNK)
+def longest_chunk(batch: int) -> int:
+    """Batches that one dispatch can hold: their row numbers are sent along with it."""
+    return min(max(1, MAX_ROWS // batch), MAX_CHUNK)
+
+
+EVALUATION_CHUNK = longest_chunk(EVALUATION_BATCH)
 
 
 def recipe(architecture: Architecture, hyperparams: Hyperparams, *, train: int, samples: int) -> Recipe:
@@ -126,7 +126,7 @@ def compile_evaluation(recipe: Recipe) -> Program:
     """`Steps.evaluate_chunk`."""
     steps = recipe.steps
     function = jax.jit(steps.evaluate_chunk, compiler_options=options(steps))
-    order = rows(recipe.evaluation_chunk, EVALUATION_BATCH)
+    order = rows(EVALUATION_CHUNK, EVALUATION_BATCH)
     layers = numbers_of(recipe.architecture)
     program: Program = function.lower(shapes(recipe.architecture), data(recipe), order, np.int32(0), layers).compile()
     return program

@@ -44,16 +44,31 @@ class Inputs(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """Sums over the samples of a chunk. `diverged`: the first step whose loss was not finite, or -1."""
+    """What came of a chunk. `losses`: per batch the sum over its samples, not finite where the run diverged.
+
+    Sums of losses are left to the host, which adds them exactly: how a pass is cut into chunks changes no digit.
+    """
+
+    losses: Float[Array, " chunk"]
+    correct: Int[Array, ""]
+    samples: Int[Array, ""]
+
+
+class Passed(NamedTuple):
+    """What came of a way forward: a share of the batch's mean loss, hits, and the moved running statistics."""
 
     loss: Float[Array, ""]
     correct: Int[Array, ""]
-    samples: Int[Array, ""]
-    diverged: Int[Array, ""]
+    batch_stats: Tree
 
 
-def no_totals() -> Totals:
-    return Totals(jnp.float32(0), jnp.int32(0), jnp.int32(0), jnp.int32(-1))
+def no_totals(chunk: int) -> Totals:
+    return Totals(jnp.zeros(chunk, jnp.float32), jnp.int32(0), jnp.int32(0))
+
+
+def with_batch(totals: Totals, i: Array, *, loss: Array, correct: Array, samples: Array) -> Totals:
+    """Totals after batch `i`."""
+    return Totals(totals.losses.at[i].set(loss), totals.correct + correct, totals.samples + samples)
 
 
 @dataclass(frozen=True)
@@ -70,31 +85,76 @@ class Steps:
 
     def train_batch(
         self, state: TrainState, data: Data, rows: Int[Array, " batch"], inputs: Inputs
-    ) -> tuple[TrainState, Totals]:
+    ) -> tuple[TrainState, Passed]:
         """One optimizer step on the mean loss of a batch; rows of -1 do not count."""
-        real = rows >= 0
-        labels = data.labels[rows]
+        samples = (rows >= 0).sum(dtype=jnp.int32)
         key = jax.random.fold_in(inputs.key, state.step)
-
-        def mean_loss(params: Tree) -> tuple[Array, tuple[Tree, Array]]:
-            variables = {"params": params, "batch_stats": state.batch_stats, "numbers": inputs.layers}
-            logits, changed = self.network.apply(
-                variables, data.images[rows], train=True, rngs={"dropout": key}, mutable=["batch_stats"]
-            )
-            loss = jnp.where(real, self.loss(logits, labels), 0).sum() / real.sum()
-            return loss, (changed.get("batch_stats", {}), logits)
-
-        (loss, (batch_stats, logits)), gradients = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
+        gradients, passed = self.accumulated(state, data, self.parts(rows), samples, key, inputs.layers)
         updates, opt_state = self.optimizer.transform(inputs.optimizer).update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        samples = real.sum(dtype=jnp.int32)
-        totals = Totals(
-            loss=loss * samples,
-            correct=(real & (logits.argmax(-1) == labels)).sum(dtype=jnp.int32),
-            samples=samples,
-            diverged=jnp.where(jnp.isfinite(loss), -1, state.step),
+        return TrainState(params, passed.batch_stats, opt_state, state.step + 1), passed
+
+    def parts(self, rows: Int[Array, " batch"]) -> Int[Array, "parts part"]:
+        """A batch cut into the parts that the plan computes at a time; exact unless a norm looks across the batch."""
+        most = self.network.plan.micro_batch
+        batch = len(rows)
+        if most is None or batch < 2 * most or self.network.architecture.normalises:
+            return rows[None]
+        parts = -(-batch // most)
+        part = -(-batch // parts)
+        return jnp.pad(rows, (0, parts * part - batch), constant_values=-1).reshape(parts, part)
+
+    def accumulated(
+        self,
+        state: TrainState,
+        data: Data,
+        parts: Int[Array, "parts part"],
+        samples: Int[Array, ""],
+        key: Array,
+        layers: Tree,
+    ) -> tuple[Tree, Passed]:
+        """The gradient of the mean loss over all parts, and what came of the way forward."""
+
+        def gradient(rows: Int[Array, " part"], key: Array) -> tuple[Tree, Passed]:
+            def loss(params: Tree) -> tuple[Array, Passed]:
+                passed = self.forward(params, state.batch_stats, data, rows, samples, key, layers)
+                return passed.loss, passed
+
+            gradients, passed = jax.grad(loss, has_aux=True)(state.params)
+            return gradients, passed
+
+        if len(parts) == 1:
+            return gradient(parts[0], key)
+
+        def add(i: Array, carry: tuple[Tree, Passed]) -> tuple[Tree, Passed]:
+            more = gradient(parts[i], jax.random.fold_in(key, i))
+            return jax.tree.map(jnp.add, carry, more)
+
+        nothing = Passed(jnp.float32(0), jnp.int32(0), state.batch_stats)
+        return lax.fori_loop(0, len(parts), add, (jax.tree.map(jnp.zeros_like, state.params), nothing))
+
+    def forward(
+        self,
+        params: Tree,
+        batch_stats: Tree,
+        data: Data,
+        rows: Int[Array, " part"],
+        samples: Int[Array, ""],
+        key: Array,
+        layers: Tree,
+    ) -> Passed:
+        """A part of a batch through the network, with its share of the mean loss over `samples`."""
+        labels = data.labels[rows]
+        logits, changed = self.network.apply(
+            {"params": params, "batch_stats": batch_stats, "numbers": layers},
+            data.images[rows],
+            train=True,
+            rngs={"dropout": key},
+            mutable=["batch_stats"],
         )
-        return TrainState(params, batch_stats, opt_state, state.step + 1), totals
+        loss = jnp.where(rows >= 0, self.loss(logits, labels), 0).sum() / samples
+        correct = ((rows >= 0) & (logits.argmax(-1) == labels)).sum(dtype=jnp.int32)
+        return Passed(loss, correct, changed.get("batch_stats", {}))
 
     def train_chunk(
         self, state: TrainState, data: Data, rows: Int[Array, "chunk batch"], count: Int[Array, ""], inputs: Inputs
@@ -103,10 +163,12 @@ class Steps:
 
         def step(i: Array, carry: tuple[TrainState, Totals]) -> tuple[TrainState, Totals]:
             state, totals = carry
-            state, more = self.train_batch(state, data, rows[i], inputs)
-            return state, added(totals, more)
+            state, passed = self.train_batch(state, data, rows[i], inputs)
+            samples = (rows[i] >= 0).sum(dtype=jnp.int32)
+            totals = with_batch(totals, i, loss=passed.loss * samples, correct=passed.correct, samples=samples)
+            return state, totals
 
-        return lax.fori_loop(0, count, step, (state, no_totals()))
+        return lax.fori_loop(0, count, step, (state, no_totals(len(rows))))
 
     def evaluate_chunk(
         self, variables: Tree, data: Data, rows: Int[Array, "chunk batch"], count: Int[Array, ""], layers: Tree
@@ -121,19 +183,9 @@ class Steps:
             totals, first = carry
             real, labels, logits = rows[i] >= 0, data.labels[rows[i]], logits_of(rows[i])
             loss = jnp.where(real, self.loss(logits, labels), 0).sum()
-            more = Totals(
-                loss,
-                (real & (logits.argmax(-1) == labels)).sum(dtype=jnp.int32),
-                real.sum(dtype=jnp.int32),
-                jnp.where(jnp.isfinite(loss), -1, i),
-            )
-            return added(totals, more), jnp.where(i == 0, logits, first)
+            correct = (real & (logits.argmax(-1) == labels)).sum(dtype=jnp.int32)
+            totals = with_batch(totals, i, loss=loss, correct=correct, samples=real.sum(dtype=jnp.int32))
+            return totals, jnp.where(i == 0, logits, first)
 
         blank = jnp.zeros((rows.shape[1], self.network.architecture.classes), jnp.float32)
-        return lax.fori_loop(0, count, step, (no_totals(), blank))
-
-
-def added(a: Totals, b: Totals) -> Totals:
-    """Sums of both; the earlier divergence."""
-    diverged = jnp.where(a.diverged >= 0, a.diverged, b.diverged)
-    return Totals(a.loss + b.loss, a.correct + b.correct, a.samples + b.samples, diverged)
+        return lax.fori_loop(0, count, step, (no_totals(len(rows)), blank))

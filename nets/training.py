@@ -17,7 +17,18 @@ from nets.events import EpochMetrics, Event, Finished, Phase, Progress, SamplePr
 from nets.hyperparams import Hyperparams
 from nets.network import initial_variables, numbers_of
 from nets.platform import device_description
-from nets.programs import EVALUATION_BATCH, Program, Programs, Recipe, compiling, numbers, recipe, start
+from nets.programs import (
+    DISPATCH_SECONDS,
+    EVALUATION_BATCH,
+    EVALUATION_CHUNK,
+    Program,
+    Programs,
+    Recipe,
+    compiling,
+    numbers,
+    recipe,
+    start,
+)
 from nets.sampling import Indices, Split, batches, draw, epoch_order
 from nets.steps import Data, Inputs, Totals, TrainState
 
@@ -71,29 +82,41 @@ class Run:
 
 @dataclass
 class Sums:
-    """Running sums of a pass over samples, on the host in double precision."""
+    """A pass over samples so far, on the host."""
 
-    loss: float = 0.0
+    losses: list[float] = field(default_factory=list)  # per batch
     correct: int = 0
     samples: int = 0
 
-    def add(self, totals: Totals, epoch: int, phase: str) -> None:
-        """Read a chunk's sums, which waits for it. TrainingError where its loss left the finite numbers."""
-        loss, correct, samples, diverged = jax.device_get(totals)
-        if diverged >= 0 or not math.isfinite(loss):
-            place = f"step {int(diverged) + 1} (epoch {epoch})" if phase == "training" else f"epoch {epoch} ({phase})"
-            raise TrainingError(f"training diverged: the loss was not a finite number in {place}; {ADVICE}")
-        self.loss += float(loss)
+    def add(self, totals: Totals, count: int, place: str) -> None:
+        """Read a chunk of `count` batches, which waits for it. TrainingError where its loss left the finite numbers."""
+        losses, correct, samples = jax.device_get(totals)
+        for step, loss in enumerate(losses[:count].tolist(), len(self.losses) + 1):
+            if not math.isfinite(loss):
+                raise TrainingError(f"training diverged: the loss was {loss} in {place}, step {step}; {ADVICE}")
+            self.losses.append(loss)
         self.correct += int(correct)
         self.samples += int(samples)
 
     @property
     def mean_loss(self) -> float:
-        return self.loss / self.samples
+        return math.fsum(self.losses) / self.samples  # exact, so the same however the pass was cut into chunks
 
     @property
     def accuracy(self) -> float:
         return self.correct / self.samples
+
+
+class Pace:
+    """How many steps fill one dispatch, from the time that the last ones took."""
+
+    def __init__(self, first: int) -> None:
+        self.steps = first
+
+    def timed(self, steps: int, seconds: float) -> None:
+        # At most doubled at once: one fast reading must not make the next dispatch a long one.
+        wanted = steps * DISPATCH_SECONDS / max(seconds, 1e-6)
+        self.steps = max(1, int(min(wanted, 2 * self.steps)))
 
 
 @dataclass
@@ -109,6 +132,7 @@ class Trainer:
     def __post_init__(self) -> None:
         self.inputs = self.run.inputs()
         variables = initial_variables(self.run.architecture, seed=self.run.hyperparams.seed)
+        self.pace = Pace(self.run.recipe.first_chunk())
         self.state: TrainState = start(self.run.recipe, variables, self.inputs)
 
     def epochs(self) -> Iterator[Event]:
@@ -116,8 +140,7 @@ class Trainer:
         h = self.run.hyperparams
         for self.epoch in range(1, h.epochs + 1):
             began = time.perf_counter()
-            order = epoch_order(h, len(self.run.train), epoch=self.epoch)
-            trained = yield from self.train_epoch(self.run.train[order])
+            trained = yield from self.train_epoch(self.rows())
             seconds = time.perf_counter() - began
             validated, _ = yield from self.evaluate(self.run.validation, "validation")
             self.epoch_times.append(time.perf_counter() - began)
@@ -134,46 +157,61 @@ class Trainer:
                 eta_seconds=(h.epochs - self.epoch) * sum(self.epoch_times) / len(self.epoch_times),
             )
 
+    def rows(self) -> Indices:
+        """The training samples in the order of this epoch."""
+        train = self.run.train
+        return train[epoch_order(self.run.hyperparams, len(train), epoch=self.epoch)]
+
     def train_epoch(self, rows: Indices) -> Generator[Event, None, Sums]:
-        """One pass over `rows`. A chunk's sums are read while the next one runs."""
-        began, sums, waiting = time.perf_counter(), Sums(), None
-        for program, chunk, count, samples in self.chunks(rows):
+        """One pass over `rows`. A chunk's totals are read while the next one runs."""
+        began = last = time.perf_counter()
+        sums, waiting = Sums(), None
+        place = f"epoch {self.epoch}"
+        for program, chunk, count in self.chunks(rows):
             self.state, totals = program(self.state, self.run.data, chunk, np.int32(count), self.inputs)
             if waiting is not None:
-                sums.add(waiting, self.epoch, "training")
-                yield self.progress("training", sums.samples / (time.perf_counter() - began))
-            waiting = totals
-            self.done += samples
+                sums.add(*waiting, place)
+                now = time.perf_counter()
+                self.pace.timed(waiting[1], now - last)
+                last = now
+                yield self.progress("training", sums.samples / (now - began), sums.samples)
+            waiting = totals, count
         assert waiting is not None
-        sums.add(waiting, self.epoch, "training")
-        yield self.progress("training", sums.samples / (time.perf_counter() - began))
+        sums.add(*waiting, place)
+        yield self.progress("training", sums.samples / (time.perf_counter() - began), sums.samples)
+        self.done += sums.samples
         return sums
 
-    def chunks(self, rows: Indices) -> Iterator[tuple[Program, np.ndarray, int, int]]:
-        """The dispatches of an epoch: program, batches, how many of them count, and samples in them."""
+    def chunks(self, rows: Indices) -> Iterator[tuple[Program, np.ndarray, int]]:
+        """The dispatches of an epoch: program, batches, and how many of them count."""
         r = self.run.recipe
         whole = rows[: len(rows) - r.tail]
-        for chunk, count in chunked(batches(whole, r.batch), r.chunk):
-            yield self.programs.train, chunk, count, int((chunk >= 0).sum())
+        for chunk, count in chunked(batches(whole, r.batch), r.chunk, self.pace):
+            yield self.programs.train, chunk, count
         if r.tail:
-            yield self.programs.tail, rows[len(whole) :].astype(np.int32)[None], 1, r.tail
+            yield self.programs.tail, rows[len(whole) :].astype(np.int32)[None], 1
 
     def evaluate(self, rows: Indices, what: str) -> Generator[Event, None, tuple[Sums, np.ndarray]]:
         """Loss and accuracy over `rows`, and the logits of the first of them."""
         variables = {"params": self.state.params, "batch_stats": self.state.batch_stats}
         sums, first, began = Sums(), None, time.perf_counter()
-        for chunk, count in chunked(batches(rows, EVALUATION_BATCH), self.run.recipe.evaluation_chunk):
+        last, pace = began, Pace(first=4)
+        for chunk, count in chunked(batches(rows, EVALUATION_BATCH), EVALUATION_CHUNK, pace):
             totals, logits = self.programs.evaluate(
                 variables, self.run.data, chunk, np.int32(count), self.inputs.layers
             )
             first = logits if first is None else first
-            sums.add(totals, self.epoch, what)
-            self.done += EVALUATION_COST * int((chunk >= 0).sum())
-            yield self.progress("evaluating", sums.samples / (time.perf_counter() - began))
+            sums.add(totals, count, f"the {what} after epoch {self.epoch}")
+            now = time.perf_counter()
+            pace.timed(count, now - last)
+            last = now
+            yield self.progress("evaluating", sums.samples / (now - began), EVALUATION_COST * sums.samples)
+        self.done += EVALUATION_COST * sums.samples
         return sums, np.asarray(first)
 
-    def progress(self, phase: Phase, samples_per_sec: float) -> Progress:
-        fraction = min(self.done / self.run.work, 1.0)
+    def progress(self, phase: Phase, samples_per_sec: float, further: float) -> Progress:
+        """Where the run is: what is done, and how much `further` the pass in hand has come."""
+        fraction = min((self.done + further) / self.run.work, 1.0)
         return Progress(phase, fraction, self.epoch, self.run.hyperparams.epochs, samples_per_sec)
 
     def finish(self, compile_seconds: float) -> Iterator[Event]:
@@ -190,13 +228,15 @@ class Trainer:
         )
 
 
-def chunked(order: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Batches in chunks of `size`, the last one filled up, each with how many batches count."""
-    for at in range(0, len(order), size):
-        part = order[at : at + size]
+def chunked(order: np.ndarray, size: int, pace: Pace) -> Iterator[tuple[np.ndarray, int]]:
+    """Batches in chunks that hold up to `size` and are filled as `pace` says, each with how many batches count."""
+    at = 0
+    while at < len(order):
+        part = order[at : at + min(size, pace.steps)]
         filled = np.full((size, order.shape[1]), -1, np.int32)
         filled[: len(part)] = part
         yield filled, len(part)
+        at += len(part)
 
 
 def sample_predictions(dataset: Dataset, logits: np.ndarray) -> list[SamplePrediction]:

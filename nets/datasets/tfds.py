@@ -74,6 +74,7 @@ def _watched(name: str, total: int, report: Report) -> Iterator[None]:
     """Makes tensorflow-datasets' downloader count its bytes, give up in time, and stop when the caller has stopped."""
     original, retries = downloader._open_url, downloader.MAX_RETRIES
     done, stopped = 0, False
+    refusals: list[BaseException] = []
 
     def counted(blocks: Iterable[bytes]) -> Iterator[bytes]:
         nonlocal done
@@ -81,7 +82,11 @@ def _watched(name: str, total: int, report: Report) -> Iterator[None]:
             if stopped:
                 raise OSError("the download was stopped")
             done += len(block)
-            report(min(done / total, 1.0), f"downloading {name}: {done / 1e6:.1f} of {total / 1e6:.1f} MB")
+            try:
+                report(min(done / total, 1.0), f"downloading {name}: {done / 1e6:.1f} of {total / 1e6:.1f} MB")
+            except BaseException as error:  # carried over: tfds waits for ever for a thread that ends with SystemExit
+                refusals.append(error)
+                raise OSError("the download was refused") from error
             yield block
 
     @contextmanager
@@ -92,6 +97,10 @@ def _watched(name: str, total: int, report: Report) -> Iterator[None]:
     downloader._open_url, downloader.MAX_RETRIES = open_url, ATTEMPTS
     try:
         yield
+    except OSError:
+        if refusals:
+            raise refusals[0] from None
+        raise
     finally:
         stopped = True
         downloader._open_url, downloader.MAX_RETRIES = original, retries

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from nets.kernels.cpu import CpuPlan
 from nets.kernels.plan import Plan
 from nets.kernels.xla import XlaPlan
 
-__all__ = ["Plan", "XlaPlan", "plan_for"]
+__all__ = ["CpuPlan", "Plan", "XlaPlan", "plan_for"]
 
 
 def plan_for(platform: str, *, training: bool, precision: str = "float32") -> Plan:
     """The fastest plan for `platform` (jax's name of a backend). `precision`: float32 | bfloat16 (operands)."""
-    return XlaPlan(precision=precision, platform=platform)
+    if platform == "cpu" and training:
+        return CpuPlan(precision)
+    return XlaPlan(precision, platform)

@@ -70,6 +70,11 @@ class Plan(Protocol):
         """A rough speed of training, used only to size one dispatch."""
         ...
 
+    @property
+    def micro_batch(self) -> int | None:
+        """How many images to compute at a time where a batch is larger and may be cut; None: all of them."""
+        ...
+
     def enter(self, images: jax.Array) -> Activation:
         """Take in `[batch, height, width, channels]`: uint8 0..255 (scaled to 0..1 here) or float32 0..1."""
         ...

@@ -39,6 +39,10 @@ class XlaPlan:
     def flops_per_second(self) -> float:
         return FLOPS_PER_SECOND.get(self.platform, FLOPS_PER_SECOND["gpu"])
 
+    @property
+    def micro_batch(self) -> int | None:
+        return None
+
     def enter(self, images: Array) -> Array:
         return scaled_images(images)
 

@@ -55,7 +55,7 @@ def test_the_default_directory_is_that_of_tensorflow_datasets(monkeypatch: pytes
 
 
 def test_importing_and_asking_stays_light(tmp_path: Path) -> None:
-    heavy = ("tensorflow_datasets", "sklearn.datasets", "jax", "PIL", "array_record")
+    heavy = ("tensorflow_datasets", "sklearn.datasets", "PIL", "array_record")
     code = (
         "import sys, pathlib; from nets import datasets\n"
         f"datasets.is_cached('mnist', pathlib.Path({str(tmp_path)!r})); datasets.load('digits', pathlib.Path())\n"
@@ -182,8 +182,10 @@ def test_digits_have_the_form_of_mnist() -> None:
     assert dataset.train_images.dtype == np.uint8 and dataset.train_labels.dtype == np.int32
     for labels in (dataset.train_labels, dataset.test_labels):
         assert np.bincount(labels, minlength=10).min() > 0.05 * len(labels)
-    assert dataset.test_images[:, :4].max() == dataset.test_images[:, :, -4:].max() == 0, "20x20 in a margin of 4"
+    assert dataset.test_images[:, :1].max() == dataset.test_images[:, :, -1:].max() == 0, "a black margin"
     assert dataset.test_images.max() == 255
+    middle = np.tensordot(dataset.test_images[..., 0].sum(1, dtype=float), np.arange(28) - 13.5, 1)
+    assert np.abs(middle / dataset.test_images.sum((1, 2, 3))).max() <= 0.51, "centred by mass, to the pixel"
     assert datasets.is_cached("digits", Path("nowhere")) and datasets.available("digits", Path("nowhere"))[0]
     assert datasets.prepare("digits", Path("nowhere")) is dataset
 
@@ -218,7 +220,7 @@ def test_copies_resemble_their_own_scan() -> None:
     flat /= np.linalg.norm(flat, axis=-1, keepdims=True)
     alike = (flat[0] * flat[1]).sum(-1)
     strange = (flat[0] * np.roll(flat[1], 1, axis=0)).sum(-1)
-    assert alike.mean() > strange.mean() + 0.2
+    assert alike.mean() > strange.mean() + 0.1
     assert alike.max() < 1, "every copy is deformed"
 
 

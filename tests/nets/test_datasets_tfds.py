@@ -219,7 +219,7 @@ def test_a_wrong_file_put_there_by_hand_is_named(tmp_path: Path, monkeypatch: py
 def tfrecord_dir(name: str, data_dir: Path, data: tuple[np.ndarray, ...]) -> Path:
     """A directory as TensorFlow leaves it: two shards a split, and tensorflow-datasets' own metadata."""
     tfds = importlib.import_module("nets.datasets.tfds").tfds
-    proto = importlib.import_module("tensorflow_datasets.proto.tf_example_pb2")
+    proto = importlib.import_module("tensorflow_datasets.proto").tf_example_pb2
     builder = tfds.builder_cls(name)(data_dir=data_dir, config=sources.SOURCES[name].config or None)
     folder = Path(builder.data_dir)
     folder.mkdir(parents=True)

@@ -19,8 +19,9 @@ from nets.events import EpochMetrics, Finished, Progress
 from nets.hyperparams import Hyperparams, parse_hyperparams
 from nets.kernels import plan_for
 from nets.network import Network, initial_variables
-from nets.programs import CACHE
+from nets.programs import CACHE, numbers, recipe
 from nets.sampling import batches, draw, epoch_order, split_sizes
+from nets.steps import Data, Inputs
 from nets.training import fit, grey
 from tests.nets.builders import TINY_CNN, network, stripes
 
@@ -145,6 +146,33 @@ def test_a_batch_larger_than_the_data_is_one_batch() -> None:
     assert len(metrics) == 2
 
 
+def test_a_batch_computed_in_parts_is_the_same_step() -> None:
+    """Large batches are cut up where no norm looks across them: one step over 130 samples, whole and in parts."""
+    data = stripes(200)
+    h = hyper(epochs=1, batch_size=130, max_samples=None, train_split=0.65)
+    program = recipe(CNN, h, train=130, samples=300).steps
+    plans = (plan_for("cpu", training=False), program.network.plan)
+    assert [plan.micro_batch for plan in plans] == [None, 64]
+    inputs = Inputs({}, numbers(h.optimizer), jax.random.key(0))
+    on_device = Data(jnp.asarray(data.train_images), jnp.asarray(data.train_labels))
+    rows = jnp.arange(130).at[-3:].set(-1)
+    results = []
+    for plan in plans:
+        steps = replace(program, network=Network(CNN.structure, plan))
+        state = steps.initial_state(initial_variables(CNN, seed=0), inputs.optimizer)
+        results.append(jax.jit(steps.train_batch)(state, on_device, rows, inputs))
+    for whole, parts in zip(jax.tree.leaves(results[0]), jax.tree.leaves(results[1]), strict=True):
+        assert np.allclose(whole, parts, atol=1e-5)
+
+
+def test_how_a_pass_is_cut_into_chunks_changes_no_digit(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = trained(CNN, hyper())
+    monkeypatch.setattr("nets.training.DISPATCH_SECONDS", 1e-9)  # one step per dispatch after the first
+    two = trained(CNN, hyper())
+    assert untimed(one[0]) == untimed(two[0])
+    assert one[1].test_loss == two[1].test_loss and same(one[1].variables, two[1].variables)
+
+
 def test_a_last_batch_of_one_sample_keeps_a_norm_finite() -> None:
     _, finished = trained(NORMED, hyper(max_samples=22, batch_size=8))  # 17 samples: 8, 8, 1
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(finished.variables))
@@ -153,7 +181,7 @@ def test_a_last_batch_of_one_sample_keeps_a_norm_finite() -> None:
 def test_a_diverged_run_says_where_and_what_to_try() -> None:
     a = network({"type": "linear", "out": 32}, {"type": "linear", "out": 32}, {"type": "linear", "out": 3})
     h = hyper(epochs=50, optimizer={"type": "sgd", "lr": 1000})
-    with pytest.raises(TrainingError, match=r"not a finite number in step \d+ \(epoch \d+\); try a smaller learning"):
+    with pytest.raises(TrainingError, match=r"the loss was (nan|inf) in epoch \d+, step \d+; try a smaller learning"):
         list(fit(a, h, stripes()))
 
 

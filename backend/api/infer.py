@@ -1,0 +1,20 @@
+"""/api/infer: what a trained network says."""
+
+from __future__ import annotations
+
+from flask import Blueprint, g, jsonify
+from flask.typing import ResponseReturnValue
+
+from backend.http import json_object
+from backend.infer import UNCHECKED, infer
+from backend.services import services
+
+bp = Blueprint("infer", __name__)
+
+
+@bp.post("/infer")
+def ask() -> ResponseReturnValue:
+    """The class of one image, or of each in a batch."""
+    answer = infer(services(), json_object(unchecked=UNCHECKED))
+    g.run_id = answer["run_id"]
+    return jsonify(answer)

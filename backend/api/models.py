@@ -1,0 +1,63 @@
+"""/api/models: definitions, and the runs promoted into them."""
+
+from __future__ import annotations
+
+from flask import Blueprint, jsonify
+from flask.typing import ResponseReturnValue
+
+from backend import definitions
+from backend.errors import not_found
+from backend.http import json_object
+from backend.services import services
+from backend.views import model_summary, promoted, run_view
+
+bp = Blueprint("models", __name__)
+
+
+@bp.get("/models")
+def list_models() -> ResponseReturnValue:
+    """Every model, newest first: a bare array."""
+    here = services()
+    return jsonify([model_summary(model, here.checkpoints) for model in here.store.list_models()])
+
+
+@bp.post("/models")
+def define_model() -> ResponseReturnValue:
+    """Create (201) or change (200) a definition."""
+    here = services()
+    model, new = definitions.define(here, json_object())
+    headers = {"Location": f"/api/models/{model.model_id}"} if new else {}
+    return jsonify(model_summary(model, here.checkpoints)), 201 if new else 200, headers
+
+
+@bp.get("/models/<model_id>")
+def get_model(model_id: str) -> ResponseReturnValue:
+    """A model with all its runs, newest first."""
+    here = services()
+    model = here.store.get_model(model_id)
+    if model is None:
+        raise not_found("model", model_id, listing="/api/models")
+    runs = [run_view(run, here.runs.queue_position(run.run_id)) for run in here.store.list_runs(model_id=model_id)]
+    return jsonify({**model_summary(model, here.checkpoints), "runs": runs})
+
+
+@bp.delete("/models/<model_id>")
+def delete_model(model_id: str) -> ResponseReturnValue:
+    """Delete a model, its runs and their weights. 409 while one of them is active."""
+    run_ids = definitions.delete(services(), model_id)
+    return jsonify({"model_id": model_id, "deleted": True, "runs_deleted": run_ids})
+
+
+@bp.post("/models/<model_id>/save")
+def save_model(model_id: str) -> ResponseReturnValue:
+    """Store an untrained definition, or, given a `run_id`, promote that run."""
+    here, body = services(), json_object()
+    if body.get("run_id") is None:
+        return jsonify(model_summary(definitions.save_definition(here, model_id, body), here.checkpoints))
+    return jsonify(promoted(*definitions.promote(here, body, model_id)))
+
+
+@bp.post("/models/save")
+def save_run() -> ResponseReturnValue:
+    """Promote a run into its model, with a name."""
+    return jsonify(promoted(*definitions.promote(services(), json_object()))), 201

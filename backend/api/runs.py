@@ -1,0 +1,70 @@
+"""/api/runs: records, metrics and live events of runs."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from backend.errors import not_found
+from backend.http import only_query, query_choice, query_number
+from backend.metrics import metrics_csv, metrics_since, prefers_csv
+from backend.records import ACTIVE, TERMINAL, RunRecord
+from backend.services import services
+from backend.streaming import event_stream, last_event_id
+from backend.views import run_view
+
+bp = Blueprint("runs", __name__)
+
+NEWEST = 100  # runs in a list that names no limit
+MOST = 10_000
+
+
+@bp.get("/runs")
+def list_runs() -> ResponseReturnValue:
+    """Runs, newest first; of a model, in a state."""
+    only_query("model_id", "state", "limit")
+    here = services()
+    state = query_choice("state", (*ACTIVE, *TERMINAL))
+    limit = query_number("limit", least=1, most=MOST) or NEWEST
+    runs = here.store.list_runs(model_id=request.args.get("model_id"), state=state, limit=limit)
+    return jsonify({"runs": [run_view(run, here.runs.queue_position(run.run_id)) for run in runs]})
+
+
+@bp.get("/runs/<run_id>")
+def get_run(run_id: str) -> ResponseReturnValue:
+    run = _find(run_id, metrics=True)
+    return jsonify(run_view(run, services().runs.queue_position(run_id)))
+
+
+@bp.get("/runs/<run_id>/metrics")
+def get_metrics(run_id: str) -> ResponseReturnValue:
+    """Metrics after the event that the client has last, as JSON, or as CSV where that is accepted rather."""
+    only_query("since")
+    found = metrics_since(services().store, _find(run_id), query_number("since", least=0, most=10**18 - 1) or 0)
+    response = metrics_csv(found) if prefers_csv() else jsonify(found)
+    response.vary.add("Accept")
+    return response
+
+
+@bp.get("/runs/<run_id>/metrics.csv")
+def get_metrics_csv(run_id: str) -> ResponseReturnValue:
+    only_query("since")
+    found = metrics_since(services().store, _find(run_id), query_number("since", least=0, most=10**18 - 1) or 0)
+    return metrics_csv(found)
+
+
+@bp.get("/runs/<run_id>/events")
+def get_events(run_id: str) -> ResponseReturnValue:
+    """Server-Sent Events: what happened, then what happens. 204 for a client that has the terminal event."""
+    here, after = services(), last_event_id()
+    _find(run_id)
+    if here.log.finished(run_id, after):
+        return Response(status=204)
+    return event_stream(here, run_id, after=after)
+
+
+def _find(run_id: str, *, metrics: bool = False) -> RunRecord:
+    run = services().store.get_run(run_id, metrics=metrics)
+    if run is None:
+        raise not_found("run", run_id, listing="/api/runs")
+    return run

@@ -1,0 +1,33 @@
+"""/api/train: starting and cancelling runs."""
+
+from __future__ import annotations
+
+from flask import Blueprint, g, jsonify
+from flask.typing import ResponseReturnValue
+
+from backend.errors import not_found
+from backend.http import json_object
+from backend.launch import launch
+from backend.services import services
+from backend.store import UnknownRecord
+from backend.views import accepted
+
+bp = Blueprint("training", __name__)
+
+
+@bp.post("/train")
+def train() -> ResponseReturnValue:
+    """Start a run in the background, or queue it behind the active one."""
+    run, name, position = launch(services(), json_object())
+    g.run_id = run.run_id
+    return jsonify(accepted(run, name, position)), 202, {"Location": f"/api/runs/{run.run_id}"}
+
+
+@bp.post("/train/<run_id>/cancel")
+def cancel(run_id: str) -> ResponseReturnValue:
+    """Ask an active run to stop; its `state` event says when it has. The body is empty, or an empty object."""
+    try:
+        services().runs.cancel(run_id)
+    except UnknownRecord:
+        raise not_found("run", run_id, listing="/api/runs") from None
+    return jsonify({"run_id": run_id, "status": "cancelling"}), 202

@@ -1,0 +1,101 @@
+"""The application: a table of contents."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from typing import Any
+from urllib.parse import quote
+
+from flask import Flask, Response, g, request
+from flask.json.provider import DefaultJSONProvider
+from flask_cors import CORS
+
+from backend import errors, http
+from backend.api import catalog, infer, models, runs, training
+from backend.checkpoints import Checkpoints
+from backend.config import Settings
+from backend.infer import Predictors
+from backend.launch import DefaultDataset
+from backend.runs import Runs
+from backend.services import Services
+from backend.store import Store
+from backend.stream import EventLog
+from nets.platform import keep_compiled_programs
+
+logger = logging.getLogger("lamina.http")
+
+STORE_FILE = "lamina.sqlite3"
+PROGRAMS_FOLDER = "compiled"
+LOCAL_ORIGINS = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?\Z")
+
+
+def create_app(settings: Settings) -> Flask:
+    """A running server behind a WSGI application: `app.extensions["lamina"].close()` ends it."""
+    app = Flask("lamina", static_folder=None)
+    app.json = StrictJson(app)
+    app.url_map.merge_slashes = False  # `//api` is an unknown path, not a redirect
+    app.config["MAX_BODY_BYTES"] = settings.max_body_mb << 20
+    app.extensions["lamina"] = start_services(settings)
+    app.before_request(start_clock)
+    app.before_request(http.read_body)
+    app.after_request(log_request)
+    for module in (models, training, runs, infer, catalog):
+        app.register_blueprint(module.bp, url_prefix="/api")
+    errors.register(app)
+    CORS(app, resources=r"/api/.*", origins=[LOCAL_ORIGINS], expose_headers=["Location"])
+    return app
+
+
+def start_services(settings: Settings) -> Services:
+    """The parts of the server, with the training thread running."""
+    state_dir = settings.state_dir
+    store = Store(state_dir / STORE_FILE)
+    try:
+        log, checkpoints = EventLog(store), Checkpoints(state_dir)
+        runs = Runs(store, log, checkpoints, data_dir=settings.data_dir)
+        runs.start()
+    except BaseException:
+        store.close()
+        raise
+    keep_compiled_programs(state_dir / PROGRAMS_FOLDER)
+    return Services(
+        settings=settings,
+        store=store,
+        log=log,
+        checkpoints=checkpoints,
+        runs=runs,
+        predictors=Predictors(checkpoints),
+        default_dataset=DefaultDataset(settings.data_dir),
+        streams=threading.Semaphore(settings.max_streams),
+    )
+
+
+class StrictJson(DefaultJSONProvider):
+    """Finite numbers only, and fields in the order in which they were put."""
+
+    sort_keys = False
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        return super().dumps(obj, **{"allow_nan": False, **kwargs})
+
+
+def start_clock() -> None:
+    g.started = time.monotonic()
+
+
+def log_request(response: Response) -> Response:
+    """One line per request; an event stream gets a second one when it closes."""
+    run_id = g.get("run_id") or (request.view_args or {}).get("run_id")
+    logger.info(
+        "%s %s %d %.1f ms%s%s",
+        request.method,
+        quote(request.path),  # no line breaks or control characters of a client in the log
+        response.status_code,
+        1000 * (time.monotonic() - g.started),
+        f" run={quote(run_id)}" if run_id else "",
+        " opened" if response.is_streamed else "",
+    )
+    return response

@@ -1,0 +1,51 @@
+"""The registries of data sets and layer types as clients read them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from backend.launch import BUNDLED, PREFERRED
+from backend.records import Json
+from nets.datasets import DATASETS, is_cached
+from nets.layers import LAYERS, Layer
+
+
+def dataset_entries(data_dir: Path) -> list[Json]:
+    """Every data set, and whether it is on this disk. Asks nothing of the network."""
+    return [
+        {
+            "name": entry.name,
+            "title": entry.title,
+            "description": entry.description,
+            "shape": list(entry.shape),
+            "classes": list(entry.classes),
+            "train_size": entry.train_size,
+            "test_size": entry.test_size,
+            "download_mb": entry.download_mb,
+            "bundled": entry.bundled,
+            "cached": is_cached(entry.name, data_dir),
+            "homepage": entry.homepage,
+            "default": {PREFERRED: "first choice", BUNDLED: "where the first choice cannot be had"}.get(entry.name),
+        }
+        for entry in DATASETS.values()
+    ]
+
+
+def layer_entries() -> list[Json]:
+    """Every layer type with its fields (JSON Schema by field), other names of fields, and an example."""
+    return [_layer_entry(name, layer) for name, layer in LAYERS.items()]
+
+
+def _layer_entry(name: str, layer: type[Layer]) -> Json:
+    schema: dict[str, Any] = layer.model_json_schema(by_alias=True)
+    fields = {field: part for field, part in schema["properties"].items() if field != "type"}
+    return {
+        "type": name,
+        "description": (layer.__doc__ or "").strip(),
+        "takes": layer.takes,
+        "fields": fields,
+        "required": [field for field in schema.get("required", []) if field != "type"],
+        "aliases": dict(layer.aliases),
+        "example": dict(layer.examples[0].json) if layer.examples else {"type": name},
+    }

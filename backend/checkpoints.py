@@ -1,0 +1,88 @@
+"""The folders under the state directory that hold a run's weights and explain them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+from backend.records import Json
+from nets.checkpoint import save_weights, write_durably
+from nets.network import Variables
+
+WEIGHTS = "weights.msgpack"
+DESCRIPTION = "run.json"
+_RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
+
+
+class Checkpoints:
+    """`<state_dir>/<run_id>/{weights.msgpack,run.json}`. A folder that has weights.msgpack is complete."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.root = state_dir.resolve()
+
+    def folder(self, run_id: str) -> Path:
+        """The folder of a run, whether it exists or not; `ValueError` for an id that is no plain name."""
+        if not _RUN_ID.fullmatch(run_id):
+            raise ValueError(f"{run_id!r} is no run id")
+        return self.root / run_id
+
+    def weights(self, run_id: str) -> Path:
+        """The weight file of a run, whether it exists or not; holds after the state directory was renamed."""
+        return self.folder(run_id) / WEIGHTS
+
+    def write(self, run_id: str, description: Json, variables: Variables) -> tuple[str, str]:
+        """Save `variables`, and `description` with their hash beside them; `saved_model_path` and SHA-256 in hex.
+
+        The weights get their name last, when everything is on the disk: a crash leaves either all or no weights.
+        """
+        folder = self.folder(run_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        _sync(self.root)
+        unnamed = folder / f"{WEIGHTS}.new"
+        sha256 = save_weights(unnamed, variables)
+        text = json.dumps({"run_id": run_id, **description, "weights_sha256": sha256}, indent=2, allow_nan=False)
+        write_durably(folder / DESCRIPTION, f"{text}\n".encode())
+        os.replace(unnamed, folder / WEIGHTS)
+        _sync(folder)
+        return f"{self.root.name}/{run_id}/{WEIGHTS}", sha256
+
+    def resolve(self, saved_model_path: str) -> Path:
+        """The weight file that a `saved_model_path` names; `ValueError` unless it is the form that `write` returns.
+
+        Nothing outside the state directory can be named, by `..`, absolute path or symbolic link.
+        """
+        rule = f"a saved_model_path has the form {self.root.name}/<run_id>/{WEIGHTS}"
+        parts = saved_model_path.split("/") if isinstance(saved_model_path, str) else []
+        if len(parts) != 3 or (parts[0], parts[2]) != (self.root.name, WEIGHTS) or not _RUN_ID.fullmatch(parts[1]):
+            raise ValueError(f"{rule}, got {saved_model_path!r}")
+        path = self.root / parts[1] / WEIGHTS
+        if path.resolve() != path:
+            raise ValueError(f"{rule} without symbolic links, got {saved_model_path!r}")
+        return path
+
+    def exists(self, saved_model_path: str | None) -> bool:
+        """Whether a record's weights are on the disk."""
+        try:
+            return saved_model_path is not None and self.resolve(saved_model_path).is_file()
+        except ValueError:
+            return False
+
+    def remove(self, run_id: str) -> None:
+        """Remove a run's folder, if there is one: the weights first, so that no incomplete folder has them."""
+        folder = self.folder(run_id)
+        if folder.is_symlink() or not folder.is_dir():
+            return
+        (folder / WEIGHTS).unlink(missing_ok=True)
+        shutil.rmtree(folder)
+
+
+def _sync(folder: Path) -> None:
+    """Make new and renamed names of a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

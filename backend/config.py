@@ -1,0 +1,158 @@
+"""Settings: one table drives the flags, the LAMINA_* environment, --help and the README."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+class ConfigError(Exception):
+    """A setting that cannot be used: one sentence with the flag or variable, the rule and what came."""
+
+
+def default_data_dir() -> Path:
+    """Beside tensorflow-datasets' own: $TFDS_DATA_DIR, else ~/tensorflow_datasets."""
+    return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+
+
+def whole_number(low: int, high: int) -> Callable[[str], int]:
+    """A reader of integers from `low` to `high`, both included."""
+
+    def read(text: str) -> int:
+        rule = f"expected a whole number from {low} to {high}"
+        try:
+            number = int(text)
+        except ValueError:
+            raise ValueError(rule) from None
+        if not low <= number <= high:
+            raise ValueError(rule)
+        return number
+
+    return read
+
+
+def word(*choices: str) -> Callable[[str], str]:
+    """A reader of one of `choices`; of any text without spaces when there are none."""
+
+    def read(text: str) -> str:
+        if choices and text.lower() not in choices:
+            raise ValueError(f"expected one of {', '.join(choices)}")
+        if not text or any(character.isspace() for character in text):
+            raise ValueError("expected text without spaces")
+        return text.lower() if choices else text
+
+    return read
+
+
+def folder(text: str) -> Path:
+    """A reader of directories: `~` is expanded, a relative path is taken from the current directory."""
+    if "\0" in text:
+        raise ValueError("expected a directory")
+    return Path(text).expanduser().absolute()
+
+
+def setting(
+    default: object, help: str, *, read: Callable[[str], object], metavar: str, shown: str | None = None
+) -> Any:
+    """One row of the table. `default`: as a user would type it, or a function that finds it; `shown`: how it reads."""
+    factory = default if callable(default) else lambda: read(str(default))
+    metadata = {"help": help, "read": read, "metavar": metavar, "shown": shown or str(default)}
+    return field(default_factory=factory, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How one server runs. Every field is also a flag and an environment variable: flag > environment > default."""
+
+    host: str = setting("127.0.0.1", "address to listen on", read=word(), metavar="ADDRESS")
+    port: int = setting(8080, "port to listen on; 0 takes a free one", read=whole_number(0, 65535), metavar="PORT")
+    state_dir: Path = setting("./checkpoints", "where models, runs and weights are kept", read=folder, metavar="DIR")
+    data_dir: Path = setting(
+        default_data_dir,
+        "where data sets are kept",
+        read=folder,
+        metavar="DIR",
+        shown="$TFDS_DATA_DIR, else ~/tensorflow_datasets",
+    )
+    max_body_mb: int = setting(
+        32, "largest request body, in megabytes; beyond it 413", read=whole_number(1, 4096), metavar="MB"
+    )
+    max_streams: int = setting(
+        400, "event streams open at one time; beyond it 503", read=whole_number(1, 10_000), metavar="N"
+    )
+    threads: int = setting(
+        512, "requests served at one time; an open event stream is one", read=whole_number(2, 10_064), metavar="N"
+    )
+    log_level: str = setting(
+        "info", f"least level that is logged: {', '.join(LOG_LEVELS)}", read=word(*LOG_LEVELS), metavar="LEVEL"
+    )
+
+    def __post_init__(self) -> None:
+        if self.max_streams >= self.threads:
+            # Every stream holds a thread: at least one must stay free to answer anything else.
+            raise ConfigError(
+                f"--max-streams: expected fewer streams than --threads ({self.threads}), got {self.max_streams}"
+            )
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting as the command line, the environment and the documents show it."""
+
+    name: str
+    flag: str
+    variable: str
+    metavar: str
+    default: str
+    help: str
+    read: Callable[[str], object]
+
+
+def rows() -> Iterator[Row]:
+    """The table of settings, in the order of `Settings`."""
+    for each in dataclasses.fields(Settings):
+        yield Row(
+            name=each.name,
+            flag="--" + each.name.replace("_", "-"),
+            variable="LAMINA_" + each.name.upper(),
+            metavar=each.metadata["metavar"],
+            default=each.metadata["shown"],
+            help=each.metadata["help"],
+            read=each.metadata["read"],
+        )
+
+
+def settings_from(flags: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
+    """Settings from flags by field name, then LAMINA_* (empty counts as unset), then defaults. Raises ConfigError."""
+    chosen: dict[str, Any] = {}
+    for row in rows():
+        for source, text in ((row.flag, flags.get(row.name)), (row.variable, environ.get(row.variable) or None)):
+            if text is not None:
+                chosen[row.name] = _read(row, source, text)
+                break
+    return Settings(**chosen)
+
+
+def _read(row: Row, source: str, text: str) -> object:
+    try:
+        return row.read(text)
+    except (ValueError, RuntimeError) as reason:  # RuntimeError: no home directory for ~
+        raise ConfigError(f"{source}: {reason}, got {text!r}") from None
+
+
+def as_flags(settings: Settings) -> list[str]:
+    """The command line that gives `settings` again, for a child process."""
+    return [part for row in rows() for part in (row.flag, str(getattr(settings, row.name)))]
+
+
+def settings_table() -> str:
+    """The settings as a Markdown table: the README's."""
+    lines = ["| flag | environment | default | meaning |", "|---|---|---|---|"]
+    lines += [f"| `{row.flag}` | `{row.variable}` | `{row.default}` | {row.help} |" for row in rows()]
+    return "\n".join(lines) + "\n"

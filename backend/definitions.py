@@ -1,0 +1,179 @@
+"""Model definitions: created, changed, promoted from a run, deleted."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+from backend.errors import ApiError, not_found
+from backend.fields import Fields
+from backend.infer import require_weights
+from backend.names import MODEL_ID_RULE, is_model_id, model_name, new_model_id
+from backend.records import Json, ModelRecord, RunRecord
+from backend.store import ModelBusy, UnknownRecord, utc_now
+from nets.architecture import Architecture, parse_architecture
+from nets.errors import SpecError
+from nets.fields import shown
+from nets.hyperparams import parse_hyperparams
+
+if TYPE_CHECKING:
+    from backend.services import Services
+
+logger = logging.getLogger("lamina.models")
+
+DEFINE_FIELDS = ("model_id", "name", "description", "architecture", "hyperparams", "trained", "saved_model_path")
+SAVE_FIELDS = ("run_id", "model_id", "name", "description", "architecture", "hyperparams")
+PROMOTE_FIELDS = ("run_id", "model_id", "name", "description")
+
+
+def define(services: Services, body: Json) -> tuple[ModelRecord, bool]:
+    """Create a model, or change the fields that came: (the model, whether it is new). null empties a field."""
+    fields = Fields(body, DEFINE_FIELDS)
+    model_id = fields.model_id()
+    changes = _definition(fields)
+    trained = fields.flag("trained")
+    if trained is not None:
+        changes["trained"] = trained
+    if "saved_model_path" in body:
+        changes |= _saved_path(services, fields, model_id)
+    fields.done()
+    return _put(services, model_id or new_model_id(), changes)
+
+
+def save_definition(services: Services, model_id: str, body: Json) -> ModelRecord:
+    """Store an untrained definition under `model_id`: the first workflow of the save endpoint."""
+    fields = Fields(body, SAVE_FIELDS)
+    if not is_model_id(model_id):
+        fields.add("model_id", f"{MODEL_ID_RULE}, got {shown(model_id)} in the path")
+    elif body.get("model_id") not in (None, model_id):
+        fields.add("model_id", f"must be the {shown(model_id)} of the path or left out, got {shown(body['model_id'])}")
+    if not fields.has("architecture"):
+        fields.add("architecture", "is required to store a definition; or send run_id to promote a run")
+    changes = _definition(fields)
+    fields.done()
+    return _put(services, model_id, {**changes, "trained": False, "saved_model_path": None, "saved_run_id": None})[0]
+
+
+def promote(services: Services, body: Json, model_id: str | None = None) -> tuple[ModelRecord, RunRecord]:
+    """Make a succeeded run's weights those of its model: the second workflow. `model_id`: the path's, if it has one."""
+    fields = Fields(body, PROMOTE_FIELDS)
+    run_id, name, description, stated = fields.run_id(), fields.name(), fields.description(), fields.model_id()
+    if not fields.has("run_id"):
+        fields.add("run_id", "is required: the succeeded run to keep")
+    if model_id is not None and stated not in (None, model_id):
+        fields.add("model_id", f"must be the {shown(model_id)} of the path or left out, got {shown(stated)}")
+    fields.done()
+    assert run_id is not None
+
+    wanted = model_id or stated
+    if wanted is not None and services.store.get_model(wanted) is None:
+        raise not_found("model", wanted, listing="/api/models")
+    run = services.store.get_run(run_id, metrics=False)
+    if run is None:
+        raise not_found("run", run_id, listing="/api/runs")
+    if wanted not in (None, run.model_id):
+        raise ApiError(409, f"Run {run_id} is a run of model {run.model_id}, not of {wanted}")
+    require_weights(services, run)
+    changes: dict[str, Any] = {"trained": True, "saved_model_path": run.saved_model_path, "saved_run_id": run_id}
+    changes |= {key: value for key, value in (("name", name), ("description", description)) if value is not None}
+    try:
+        model = services.store.get_model(run.model_id)
+        if model is None:
+            raise UnknownRecord(run.model_id)
+        return services.store.update_model(run.model_id, **changes, **_trained_definition(model, run)), run
+    except UnknownRecord:
+        raise not_found("model", run.model_id, listing="/api/models") from None
+
+
+def delete(services: Services, model_id: str) -> list[str]:
+    """Delete a model, its runs, and their files; the ids of those runs. 409 while one of them is active."""
+    try:
+        run_ids = services.store.delete_model(model_id)
+    except UnknownRecord:
+        raise not_found("model", model_id, listing="/api/models") from None
+    except ModelBusy as error:
+        cure = f"wait for it or cancel it with POST /api/train/{error.run_id}/cancel"
+        raise ApiError(409, f"Run {error.run_id} of model {model_id} is still active; {cure}") from None
+    services.predictors.forget(run_ids)
+    for run_id in run_ids:
+        try:
+            services.checkpoints.remove(run_id)
+        except OSError as error:  # the records are gone: the files are garbage, not a reason to fail
+            logger.warning("the files of deleted run %s stay: %s", run_id, error)
+    return run_ids
+
+
+def _definition(fields: Fields) -> dict[str, Any]:
+    """The changes that name, description, architecture and hyperparams ask for, each kept as it was sent."""
+    changes: dict[str, Any] = {}
+    architecture = None
+    if fields.has("architecture"):
+        architecture = fields.parsed("architecture", parse_architecture)
+    if fields.has("hyperparams"):
+        fields.parsed("hyperparams", parse_hyperparams)
+    changes |= {name: fields.body[name] for name in ("architecture", "hyperparams") if name in fields.body}
+    if "description" in fields.body:
+        fields.description()
+        changes["description"] = fields.body["description"]
+    if "name" in fields.body:
+        changes["name"] = fields.name() or _generated(architecture)
+    return changes
+
+
+def _generated(architecture: Architecture | None) -> str:
+    return model_name(architecture.summary_name() if architecture else None)
+
+
+def _saved_path(services: Services, fields: Fields, model_id: str | None) -> dict[str, Any]:
+    """The changes for `saved_model_path`: null, or the weights of a recorded run of this model."""
+    path = fields.text("saved_model_path", most=400)
+    if path is None:
+        return {"saved_model_path": None, "saved_run_id": None}
+    rule = "must be null or the saved_model_path of a succeeded run of this model"
+    try:
+        run_id = services.checkpoints.resolve(path).parent.name
+    except (ValueError, OSError):
+        run_id = ""
+    run = services.store.get_run(run_id, metrics=False) if run_id else None
+    if run is None or run.model_id != model_id or not services.checkpoints.weights(run_id).is_file():
+        fields.add("saved_model_path", f"{rule}, got {shown(path)}; GET /api/models/<id> lists its runs")
+        return {}
+    return {"saved_model_path": run.saved_model_path, "saved_run_id": run_id}
+
+
+def _put(services: Services, model_id: str, changes: dict[str, Any]) -> tuple[ModelRecord, bool]:
+    """Change a model, or create it with these fields; (the model, whether it is new)."""
+    if services.store.get_model(model_id) is not None:
+        try:
+            return services.store.update_model(model_id, **changes), False
+        except UnknownRecord:
+            pass  # deleted in between: create it
+    if "name" not in changes:
+        architecture = changes.get("architecture")
+        changes = {**changes, "name": _generated(parse_architecture(architecture) if architecture else None)}
+    now = utc_now()
+    model = ModelRecord(model_id=model_id, created_at=now, updated_at=now, **changes)
+    try:
+        services.store.create_model(model)
+    except sqlite3.IntegrityError:
+        raise ApiError(409, f"Model {model_id} was created by another request meanwhile; send this one again") from None
+    return model, True
+
+
+def _trained_definition(model: ModelRecord, run: RunRecord) -> dict[str, Any]:
+    """What a promotion changes in a definition that is no longer the one the run was trained by."""
+    changes: dict[str, Any] = {}
+    if model.architecture != run.architecture:
+        changes["architecture"] = run.architecture
+    if _complete(model.hyperparams) != run.hyperparams:
+        changes["hyperparams"] = run.hyperparams
+    return changes
+
+
+def _complete(hyperparams: Json | None) -> Json | None:
+    """Every field filled in; None for a definition that this version no longer reads."""
+    try:
+        return parse_hyperparams(hyperparams).to_json()
+    except SpecError:
+        return None

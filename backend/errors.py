@@ -1,0 +1,119 @@
+"""Every failure becomes one JSON body: `{"error": a sentence}`, with `"errors": [{"pointer", "detail"}]` for places."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+
+from backend.runs import Busy, NotActive, ShuttingDown
+from backend.store import UnknownRecord
+from nets.errors import CheckpointError, Problem, SpecError
+
+logger = logging.getLogger("lamina.http")
+
+
+class ApiError(Exception):
+    """A request that is answered with `status` and one sentence; `problems` are the places it is about."""
+
+    def __init__(self, status: int, message: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.problems = tuple(problems)
+
+
+class Unprocessable(ApiError):
+    """422: the pixels of an inference request."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(422, str(problem), [problem])
+
+
+def not_found(kind: str, identifier: str, *, listing: str) -> ApiError:
+    """404 for an unknown id. `listing`: the endpoint that lists the known ones."""
+    return ApiError(404, f"There is no {kind} {_quoted(identifier)}; GET {listing} lists the known ones")
+
+
+def register(app: Flask) -> None:
+    """Answer every exception of `app` in the one shape."""
+    app.register_error_handler(ApiError, lambda error: answer(error.status, str(error), error.problems))
+    app.register_error_handler(SpecError, lambda error: answer(400, str(error), error.problems))
+    app.register_error_handler(Busy, _busy)
+    app.register_error_handler(NotActive, _not_active)
+    app.register_error_handler(
+        ShuttingDown, lambda error: answer(503, "The server is stopping; try again when it is back")
+    )
+    app.register_error_handler(UnknownRecord, lambda error: answer(404, f"{_quoted(str(error))} was deleted meanwhile"))
+    app.register_error_handler(CheckpointError, lambda error: answer(500, str(error)))
+    app.register_error_handler(NotFound, _no_route)
+    app.register_error_handler(MethodNotAllowed, _no_method)
+    app.register_error_handler(HTTPException, _protocol)
+    app.register_error_handler(sqlite3.Error, _store)
+    app.register_error_handler(Exception, _internal)
+
+
+def answer(
+    status: int, message: str, problems: Sequence[Problem] = (), headers: Mapping[str, str] | None = None
+) -> Response:
+    """The one error body."""
+    body: dict[str, Any] = {"error": message}
+    if problems:
+        body["errors"] = [{"pointer": problem.pointer, "detail": problem.detail} for problem in problems]
+    response = jsonify(body)
+    response.status_code = status
+    response.headers.update(headers or {})
+    return response
+
+
+def _busy(error: Busy) -> Response:
+    return answer(
+        409,
+        f"Run {error.active_run_id} is active, and only one run trains at a time: wait for it, cancel it with "
+        f'POST /api/train/{error.active_run_id}/cancel, or send "queue": true to wait in line',
+    )
+
+
+def _not_active(error: NotActive) -> Response:
+    return answer(409, f"Run {error.run_id} is {error.state}; only a queued or running run can be cancelled")
+
+
+def _no_route(error: NotFound) -> Response:
+    return answer(
+        404, f"There is no endpoint {_quoted(request.path)}; GET /api/health, /api/models, /api/runs are where to start"
+    )
+
+
+def _no_method(error: MethodNotAllowed) -> Response:
+    allowed = ", ".join(sorted(set(error.valid_methods or ()) | {"OPTIONS"}))
+    message = f"{_quoted(request.path)} does not take {_quoted(request.method)}; it takes {allowed}"
+    return answer(405, message, headers={"Allow": allowed})
+
+
+def _protocol(error: HTTPException) -> Response:
+    return answer(error.code or 500, f"{error.name}: {error.description}")
+
+
+def _store(error: sqlite3.Error) -> Response:
+    return answer(500, f"The store failed ({error}); the server log has the details under {_logged(error)}")
+
+
+def _internal(error: Exception) -> Response:
+    return answer(500, f"Internal error; the server log has the details under {_logged(error)}")
+
+
+def _logged(error: Exception) -> str:
+    """Write the traceback to the log under a fresh id, for a client that may see only the id."""
+    identifier = f"e_{uuid4().hex[:12]}"
+    logger.error("%s: %s %r failed", identifier, request.method, request.path, exc_info=error)
+    return identifier
+
+
+def _quoted(text: str, limit: int = 80) -> str:
+    """Client text inside a sentence: bounded, and printable on one line."""
+    shown = text if len(text) <= limit else text[:limit] + "..."
+    return ascii(shown)

@@ -1,0 +1,191 @@
+"""From the body of `POST /api/train` to a run in the queue."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backend.errors import ApiError, not_found
+from backend.fields import Fields
+from backend.names import model_name, new_model_id
+from backend.records import Json, ModelRecord, RunRecord
+from backend.runs import Busy
+from backend.store import UnknownRecord, utc_now
+from nets import datasets
+from nets.architecture import Architecture, parse_architecture
+from nets.check import check_fit
+from nets.errors import Problem, SpecError
+from nets.estimate import available_memory, check_memory
+from nets.hyperparams import Hyperparams, parse_hyperparams, unused_fields
+
+if TYPE_CHECKING:
+    from backend.services import Services
+
+FIELDS = ("architecture", "hyperparams", "model_id", "name", "description", "queue")
+PREFERRED, BUNDLED = "mnist", "digits"
+PROBE_SECONDS = 30.0  # how long it is believed that a data set can, or cannot, be had
+
+
+class DefaultDataset:
+    """The data set of a request that names none: mnist where it can be had, else the bundled digits."""
+
+    def __init__(
+        self, data_dir: Path, *, available: Callable[[str, Path], tuple[bool, str]] = datasets.available
+    ) -> None:
+        self._data_dir = data_dir
+        self._available = available
+        self._answer: tuple[str, str | None] | None = None
+        self._until = 0.0
+
+    def choose(self) -> tuple[str, str | None]:
+        """(name, warning or None). May ask the network for up to 3.5 s, seldom; two requests may ask at once."""
+        if self._answer is None or time.monotonic() > self._until:
+            had, reason = self._available(PREFERRED, self._data_dir)
+            self._answer = (PREFERRED, None) if had else (BUNDLED, _fallback(reason))
+            self._until = time.monotonic() + PROBE_SECONDS
+        return self._answer
+
+
+def _fallback(reason: str) -> str:
+    choice = f"no dataset_type was given and {PREFERRED} cannot be had, so this run trains on the bundled {BUNDLED}"
+    return f"{choice}: {reason}"
+
+
+@dataclass(frozen=True)
+class Order:
+    """A checked request for training. `architecture_json`, `hyperparams_json`: as sent, now or when stored."""
+
+    model: ModelRecord | None
+    name: str | None
+    description: str | None
+    queue: bool
+    architecture: Architecture
+    architecture_json: Json
+    hyperparams: Hyperparams
+    hyperparams_json: Json | None
+    dataset: str
+    warnings: list[str]
+
+
+def launch(services: Services, body: Json) -> tuple[RunRecord, str, int | None]:
+    """Start or queue a run: (the run, its model's name, its place in the queue if it waits).
+
+    Raises SpecError, ApiError 404 (unknown model), Busy.
+    """
+    order = read_order(services, body)
+    active = services.runs.busy()
+    if active is not None and not order.queue:
+        raise Busy(active)
+    model = order.model or _create_model(services, order)
+    try:
+        run = services.runs.submit(
+            model_id=model.model_id,
+            architecture=order.architecture,
+            architecture_json=order.architecture_json,
+            hyperparams=order.hyperparams,
+            dataset=order.dataset,
+            named=order.hyperparams.dataset_type is not None,
+            warnings=order.warnings,
+            queue=order.queue,
+        )
+    except Exception:  # refused, e.g. because another request was faster
+        if order.model is None:
+            services.store.delete_model(model.model_id)
+        raise
+    if order.model is not None:
+        model = _update_model(services, order, order.model)
+    waits = order.queue and services.runs.busy() != run.run_id
+    return run, model.name, services.runs.queue_position(run.run_id) if waits else None
+
+
+def read_order(services: Services, body: Json) -> Order:
+    """The request, checked: every problem of the body at once, then the model it names, then the fit to the data."""
+    fields = Fields(body, FIELDS)
+    model_id, name, description = fields.model_id(), fields.name(), fields.description()
+    queue = fields.flag("queue") or False
+    hyperparams = fields.parsed("hyperparams", parse_hyperparams)
+    architecture = None
+    if fields.has("architecture") or not fields.has("model_id"):
+        architecture = fields.parsed("architecture", _required_architecture)
+    fields.done()
+
+    model = services.store.get_model(model_id) if model_id is not None else None
+    if model_id is not None and model is None:
+        raise not_found("model", model_id, listing="/api/models")
+    architecture_json = body.get("architecture")
+    if architecture is None:
+        assert model is not None
+        architecture_json = model.architecture
+        architecture = _stored_architecture(model)
+    hyperparams_json = body.get("hyperparams")
+    if hyperparams_json is None and model is not None:
+        hyperparams_json = model.hyperparams
+        hyperparams = parse_hyperparams(hyperparams_json)
+    assert hyperparams is not None and isinstance(architecture_json, dict)
+
+    dataset, warning = (
+        (hyperparams.dataset_type, None) if hyperparams.dataset_type else services.default_dataset.choose()
+    )
+    check_fit(architecture, hyperparams, datasets.info(dataset))
+    check_memory(architecture, hyperparams, datasets.info(dataset), available=available_memory())
+    return Order(
+        model=model,
+        name=name,
+        description=description,
+        queue=queue,
+        architecture=architecture,
+        architecture_json=architecture_json,
+        hyperparams=hyperparams,
+        hyperparams_json=hyperparams_json,
+        dataset=dataset,
+        warnings=[*unused_fields(hyperparams_json), *([warning] if warning else [])],
+    )
+
+
+def _required_architecture(value: object) -> Architecture:
+    if value is None:
+        detail = "is required: an object with a list of layers, or give the model_id of a stored definition"
+        raise SpecError([Problem(("architecture",), detail)])
+    return parse_architecture(value)
+
+
+def _stored_architecture(model: ModelRecord) -> Architecture:
+    if model.architecture is None:
+        detail = f"is required: model {model.model_id} has none stored"
+        raise SpecError([Problem(("architecture",), detail)])
+    return parse_architecture(model.architecture)
+
+
+def _create_model(services: Services, order: Order) -> ModelRecord:
+    now = utc_now()
+    model = ModelRecord(
+        model_id=new_model_id(),
+        name=order.name or model_name(order.architecture.summary_name(), order.dataset),
+        description=order.description,
+        architecture=order.architecture_json,
+        hyperparams=order.hyperparams_json,
+        created_at=now,
+        updated_at=now,
+    )
+    services.store.create_model(model)
+    return model
+
+
+def _update_model(services: Services, order: Order, model: ModelRecord) -> ModelRecord:
+    """The fields that came, as they came."""
+    came = {
+        "architecture": order.architecture_json,
+        "hyperparams": order.hyperparams_json,
+        "name": order.name,
+        "description": order.description,
+    }
+    changed = {name: value for name, value in came.items() if value is not None and value != getattr(model, name)}
+    if not changed:
+        return model
+    try:
+        return services.store.update_model(model.model_id, **changed)
+    except UnknownRecord:
+        raise ApiError(404, f"Model {model.model_id} was deleted meanwhile") from None

@@ -1,0 +1,106 @@
+"""Images out of the JSON of an inference request."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.errors import Unprocessable
+from backend.strict_json import NotJson
+from nets.errors import Path, Problem
+from nets.fields import shown
+
+Images = npt.NDArray[np.float32]
+Dims = tuple[int, ...]
+DEEPEST = 4  # image, and three axes
+NUMBERS = {int, float}
+
+
+def read_image(value: object, *, shape: Dims, name: str = "pixels") -> Images:
+    """One image [1, h, w, c] from flat or nested numbers 0 to 1. `shape`: (c, h, w). Raises Unprocessable."""
+    dims, numbers = _flatten(value, name, shape)
+    return _arrange(numbers, dims, (1, *dims), name=name, shape=shape)
+
+
+def read_batch(value: object, *, shape: Dims, name: str = "batch") -> Images:
+    """Images [n, h, w, c] from a list of them, all laid out alike. Raises Unprocessable."""
+    if not isinstance(value, list) or not value:
+        raise Unprocessable(Problem((name,), f"must be a list of at least one image, got {shown(value)}"))
+    dims, numbers = _flatten(value, name, shape)
+    return _arrange(numbers, dims, dims, name=name, shape=shape)
+
+
+def _flatten(value: object, name: str, shape: Dims) -> tuple[Dims, list[Any]]:
+    """The lengths of nested lists and what is in the innermost ones. Types and lengths are compared in bulk."""
+    if not isinstance(value, list):
+        raise Unprocessable(Problem((name,), f"must be {_wanted(shape)}, got {_said(value)}"))
+    dims: Dims = (len(value),)
+    level = value
+    while list in (kinds := set(map(type, level))):
+        if len(dims) == DEEPEST:
+            raise Unprocessable(Problem((name,), f"must be {_wanted(shape)}, got lists nested deeper"))
+        if kinds != {list}:
+            odd = next(index for index, item in enumerate(level) if type(item) is not list)
+            raise Unprocessable(
+                Problem(_place(name, odd, dims), f"must be a list like its neighbours, got {_said(level[odd])}")
+            )
+        length = len(level[0])
+        if set(map(len, level)) != {length}:
+            odd = next(index for index, item in enumerate(level) if len(item) != length)
+            detail = f"must have {length} values like the list before it, got {len(level[odd])}"
+            raise Unprocessable(Problem(_place(name, odd, dims), detail))
+        dims = (*dims, length)
+        level = list(chain.from_iterable(level))
+    if not kinds <= NUMBERS:
+        raise Unprocessable(next(_bad_numbers(level, dims, name)))
+    return dims, level
+
+
+def _arrange(numbers: list[Any], dims: Dims, counted: Dims, *, name: str, shape: Dims) -> Images:
+    """Numbers as [n, h, w, c], checked against (c, h, w). `counted`: dims with the number of images first."""
+    channels, height, width = shape
+    count, each = counted[0], counted[1:]
+    channels_first = each in ((math.prod(shape),), shape) or (channels == 1 and each == (height, width))
+    if not channels_first and each != (height, width, channels):
+        came = " x ".join(map(str, each)) if each else "no list of images"
+        raise Unprocessable(Problem((name,), f"must be {_wanted(shape)}{' each' * (name == 'batch')}, got {came}"))
+    try:
+        values = np.array(numbers, np.float64)
+    except OverflowError:
+        values = np.array([np.nan])
+    if not (values.min() >= 0.0 and values.max() <= 1.0):  # also where one is NaN
+        raise Unprocessable(next(_bad_numbers(numbers, dims, name)))
+    if channels_first and channels > 1:
+        values = values.reshape(count, channels, height, width).transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(values.reshape(count, height, width, channels), np.float32)
+
+
+def _bad_numbers(values: list[Any], dims: Dims, name: str) -> Iterator[Problem]:
+    for index, value in enumerate(values):
+        if isinstance(value, NotJson):
+            yield Problem(_place(name, index, dims), value.detail)
+        elif type(value) not in NUMBERS:
+            yield Problem(_place(name, index, dims), f"must be a number from 0 to 1, got {_said(value)}")
+        elif not 0 <= value <= 1:
+            cure = "; divide grey values from 0 to 255 by 255" if 1 < value <= 255 else ""
+            yield Problem(_place(name, index, dims), f"must be a number from 0 to 1, got {_said(value)}{cure}")
+
+
+def _place(name: str, index: int, dims: Dims) -> Path:
+    """Where a value of the flattened list was."""
+    return (name, *(int(part) for part in np.unravel_index(index, dims)))
+
+
+def _wanted(shape: Dims) -> str:
+    channels, height, width = shape
+    rows = f"{height} rows of {width}" if channels == 1 else f"nested {channels} x {height} x {width}"
+    return f"{math.prod(shape)} numbers from 0 to 1 in rows from the top, flat or as {rows}"
+
+
+def _said(value: object) -> str:
+    return "a number that JSON does not have" if isinstance(value, NotJson) else shown(value)

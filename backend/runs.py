@@ -1,0 +1,261 @@
+"""Runs: the queue and the one thread that trains."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import uuid
+from collections import deque
+from pathlib import Path
+from typing import IO
+
+from backend import state_lock
+from backend.checkpoints import Checkpoints
+from backend.job import Job, Outcome, failed, interrupted
+from backend.records import Json, RunRecord, RunState
+from backend.store import Store, UnknownRecord, WrongState, utc_now
+from backend.stream import EventLog, state_data
+from backend.trainer import Trainer
+from nets.architecture import Architecture, parse_architecture
+from nets.errors import SpecError
+from nets.hyperparams import Hyperparams, parse_hyperparams
+
+logger = logging.getLogger("lamina.runs")
+
+RETRY = 1.0  # seconds until the end of a run is recorded again, when the store refused it
+
+
+class Busy(Exception):
+    """A run is active or waiting, and the request did not ask to queue."""
+
+    def __init__(self, active_run_id: str) -> None:
+        super().__init__(f"run {active_run_id} is active")
+        self.active_run_id = active_run_id
+
+
+class NotActive(Exception):
+    """A run cannot be cancelled any more: it has ended in `state`."""
+
+    def __init__(self, run_id: str, state: RunState) -> None:
+        super().__init__(f"run {run_id} is {state}: only a queued or running run can be cancelled")
+        self.run_id, self.state = run_id, state
+
+
+class ShuttingDown(Exception):
+    """No run is accepted any more: the server is stopping."""
+
+
+class Runs:
+    """Submits, queues, trains and ends runs. Everything that decides about a run happens under one lock.
+
+    The lock is also held while a terminal state is recorded and told, so that who hears of it can submit the next run
+    at once, and so that a cancel comes either before the end (and wins) or after it (and is refused).
+    """
+
+    def __init__(self, store: Store, log: EventLog, checkpoints: Checkpoints, *, data_dir: Path) -> None:
+        self._store, self._log, self._checkpoints = store, log, checkpoints
+        self._trainer = Trainer(store, log, checkpoints, data_dir=data_dir)
+        self._state_lock: IO[str] | None = None
+        self._condition = threading.Condition()
+        self._queue: deque[Job] = deque()
+        self._active: Job | None = None
+        self._stopping = False
+        self._thread = threading.Thread(target=self._work, name="training", daemon=True)
+
+    def start(self, *, patience: float = 3.0) -> None:
+        """Take the state directory, end what a former server left running, and start the training thread.
+
+        `patience`: seconds to wait for a predecessor that is just leaving; then `StateInUse`.
+        """
+        self._state_lock = state_lock.own(self._checkpoints.root, patience=patience)
+        with self._condition:
+            self._recover()
+        self._thread.start()
+
+    def submit(
+        self,
+        *,
+        model_id: str,
+        architecture: Architecture,
+        architecture_json: Json,
+        hyperparams: Hyperparams,
+        dataset: str,
+        named: bool,
+        warnings: list[str],
+        queue: bool,
+    ) -> RunRecord:
+        """Record a new run as queued and hand it to the training thread.
+
+        `named`: the request chose `dataset`, so it is never replaced. Raises `Busy` (unless `queue`), `ShuttingDown`,
+        and `UnknownRecord` if the model is gone.
+        """
+        with self._condition:
+            if self._stopping:
+                raise ShuttingDown("the server is stopping")
+            if not queue and (in_the_way := self.busy()):
+                raise Busy(in_the_way)
+            record = RunRecord(
+                run_id=f"r_{uuid.uuid4().hex}",
+                model_id=model_id,
+                state="queued",
+                created_at=utc_now(),
+                architecture=architecture_json,
+                hyperparams=hyperparams.to_json(),
+                dataset=dataset,
+                dataset_named=named,
+                queued=queue,
+                epochs_total=hyperparams.epochs,
+                precision=hyperparams.precision,
+                warnings=list(warnings),
+            )
+            position = len(self._queue) + 1 if self.busy() else None
+            self._store.create_run(record, state_data(record.run_id, "queued", queue_position=position))
+            self._queue.append(Job.of(record, architecture=architecture, hyperparams=hyperparams))
+            self._condition.notify_all()
+        logger.info("run %s queued", record.run_id)
+        return record
+
+    def busy(self) -> str | None:
+        """The run that is in the way of a new one: the active one, else the next."""
+        with self._condition:
+            return self.active() or (self._queue[0].run_id if self._queue else None)
+
+    def active(self) -> str | None:
+        """The run that trains."""
+        with self._condition:
+            return self._active.run_id if self._active else None
+
+    def queue_length(self) -> int:
+        with self._condition:
+            return len(self._queue)
+
+    def queue_position(self, run_id: str) -> int | None:
+        """A waiting run's place: 1 is next. None if it does not wait."""
+        with self._condition:
+            waiting = [job.run_id for job in self._queue]
+        return waiting.index(run_id) + 1 if run_id in waiting else None
+
+    def cancel(self, run_id: str) -> None:
+        """End a waiting run at once; tell the training one to stop, which it does where `fit` next yields.
+
+        After this has returned the run ends as cancelled, whatever else happens to it. Raises `NotActive` if it has
+        ended before, `UnknownRecord` if there is no such run.
+        """
+        with self._condition:
+            if self._active and self._active.run_id == run_id and not self._active.settled:
+                self._active.reason = "cancelled"
+                return
+            job = next((job for job in self._queue if job.run_id == run_id), None)
+            if job is None:
+                raise NotActive(run_id, self._store.tail(run_id)[0])
+            self._end(job, Outcome("cancelled"))
+            self._queue.remove(job)
+
+    def shutdown(self, timeout: float = 8.0) -> None:
+        """Stop: the active run ends as interrupted, runs that asked to queue wait for the next start.
+
+        `timeout`: seconds for the training thread; one that is stuck in a compiler is left behind, its run ended.
+        """
+        with self._condition:
+            self._stopping = True
+            if self._active and self._active.reason is None:
+                self._active.reason = "interrupted"
+            while self._queue:
+                job = self._queue.popleft()
+                if not job.queued:
+                    self._end_at_last(job, begun=False)
+            self._condition.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+        with self._condition:
+            if self._active and not self._active.settled:
+                self._end_at_last(self._active)
+        if self._state_lock:
+            self._state_lock.close()
+
+    # From here on: the training thread
+
+    def _work(self) -> None:
+        while job := self._next():
+            self._settle(job, self._trainer.carry_out(job))
+
+    def _next(self) -> Job | None:
+        with self._condition:
+            self._condition.wait_for(lambda: self._stopping or self._queue)
+            if self._stopping:
+                return None
+            self._active = self._queue.popleft()
+            return self._active
+
+    def _settle(self, job: Job, outcome: Outcome) -> None:
+        """Record how a run ended, as soon as the store lets us: until then it is the active one."""
+        with self._condition:
+            while not job.settled:
+                try:
+                    self._end(job, outcome)
+                except (WrongState, UnknownRecord):  # another process has been at the row: nothing is left to record
+                    logger.exception("run %s did not end as %s", job.run_id, outcome.state)
+                    job.settled = True
+                except sqlite3.Error:
+                    logger.exception("the end of run %s (%s) cannot be recorded yet", job.run_id, outcome.state)
+                    if self._stopping:
+                        return
+                    self._condition.wait(RETRY)
+            self._active = None
+
+    # The start and the end of runs, under the lock
+
+    def _end(self, job: Job, outcome: Outcome) -> None:
+        if job.reason == "cancelled":  # promised to a client before the run ended by itself
+            outcome = Outcome("cancelled")
+        if outcome.state != "succeeded":
+            self._discard(job.run_id)
+        self._log.transition(job.run_id, outcome.state, **outcome.fields)
+        job.settled = True
+        _say(job.run_id, outcome)
+
+    def _end_at_last(self, job: Job, *, begun: bool = True) -> None:
+        """End a run as interrupted; if the store refuses, the next start does it."""
+        try:
+            self._end(job, interrupted(epoch=job.epoch, epochs_total=job.hyperparams.epochs, begun=begun))
+        except sqlite3.Error:
+            logger.exception("the end of run %s cannot be recorded", job.run_id)
+
+    def _discard(self, run_id: str) -> None:
+        """Remove what a run without success has left; it is no reason to leave the run without an end."""
+        try:
+            self._checkpoints.remove(run_id)
+        except OSError:
+            logger.exception("the folder of run %s cannot be removed", run_id)
+
+    def _recover(self) -> None:
+        """Queue again what asked to wait, and end as interrupted what else a former server left unfinished."""
+        for record in reversed(self._store.list_runs(state="running", metrics=False)):
+            self._discard(record.run_id)
+            outcome = interrupted(epoch=record.epoch, epochs_total=record.epochs_total)
+            self._log.transition(record.run_id, outcome.state, **outcome.fields)
+            _say(record.run_id, outcome)
+        for record in reversed(self._store.list_runs(state="queued", metrics=False)):
+            self._requeue(record)
+
+    def _requeue(self, record: RunRecord) -> None:
+        outcome = interrupted(epoch=0, epochs_total=record.epochs_total, begun=False)
+        if record.queued:
+            try:
+                architecture = parse_architecture(record.architecture)
+                hyperparams = parse_hyperparams(record.hyperparams)
+            except SpecError as error:  # written by another version of Lamina, which knew other rules
+                outcome = failed(str(error))
+            else:
+                self._queue.append(Job.of(record, architecture=architecture, hyperparams=hyperparams))
+                logger.info("run %s queued again", record.run_id)
+                return
+        self._log.transition(record.run_id, outcome.state, **outcome.fields)
+        _say(record.run_id, outcome)
+
+
+def _say(run_id: str, outcome: Outcome) -> None:
+    """The log line of a run's end."""
+    why = f": {outcome.fields['error']}" if "error" in outcome.fields else ""
+    logger.info("run %s %s%s", run_id, outcome.state, why)

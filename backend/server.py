@@ -1,0 +1,201 @@
+"""`lamina serve`: gunicorn with one threaded worker. Its master never imports JAX: a fork after that can hang."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sqlite3
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NoReturn
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.errors import AppImportError
+from gunicorn.glogging import Logger
+
+from backend.config import ConfigError, Settings
+from backend.state_lock import StateInUse, own
+from backend.worker import Worker
+
+log = logging.getLogger("lamina.server")
+
+LOG_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
+TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
+
+# The master kills a worker that has not ended by then. Closing the runs takes at most 8 seconds of it.
+GRACEFUL_SECONDS = 9
+# How long a worker outlives a master that was killed, and some.
+PREDECESSOR_SECONDS = 2.0
+# A worker whose main loop is silent for so long hangs. The loop serves no requests, so long ones do not count.
+HANG_SECONDS = 300
+
+
+def serve(settings: Settings, *, stop_with_parent: bool = False) -> NoReturn:
+    """Serves until SIGTERM or Ctrl-C, then leaves by SystemExit(0). Raises ConfigError when it cannot start.
+
+    `stop_with_parent`: also stop when the process that started this one is gone.
+    """
+    configure_logging(settings.log_level)
+    listener = listen(settings.host, settings.port)
+    check_state_dir(settings.state_dir)
+    announce(settings, listener)
+    application = Application(settings, listener)
+    master = Master(application, parent=os.getppid() if stop_with_parent else None)
+    master.run()
+    raise SystemExit(0)
+
+
+def configure_logging(level: str) -> None:
+    """One line per record to standard error: the house's from `level`, other libraries' warnings."""
+    logging.basicConfig(format=LOG_FORMAT, datefmt=TIME_FORMAT, level=logging.WARNING)
+    logging.getLogger("lamina").setLevel(level.upper())
+
+
+def check_state_dir(state_dir: Path) -> None:
+    """Says at once what the worker, which takes the lock for good, would otherwise stumble over. Raises ConfigError."""
+    try:
+        own(state_dir, patience=PREDECESSOR_SECONDS).close()
+    except StateInUse as reason:
+        raise ConfigError(f"--state-dir: {reason}") from None
+    except OSError as reason:
+        raise ConfigError(f"--state-dir: cannot write to {state_dir} ({reason.strerror})") from None
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket; gunicorn listens on it. Raises ConfigError when the address cannot be had."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (socket.gaierror, UnicodeError):
+        raise ConfigError(f"--host: {host!r} is not an address of this machine") from None
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(1024)
+    except OSError as reason:
+        listener.close()
+        if isinstance(reason, PermissionError):
+            raise ConfigError(f"--port: {port} may only be used by the system; take one from 1024") from None
+        if reason.errno == errno.EADDRINUSE:
+            raise ConfigError(
+                f"--port: {port} is in use on {host}; stop what listens there or choose another"
+            ) from None
+        raise ConfigError(f"--host: cannot listen on {host} ({reason.strerror})") from None
+    return listener
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def url_of(listener: socket.socket) -> str:
+    """http://host:port of a bound socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def announce(settings: Settings, listener: socket.socket) -> None:
+    log.info("Lamina %s listens at %s", version("lamina"), url_of(listener))
+    log.info("state in %s, data sets in %s", settings.state_dir, settings.data_dir)
+    if not is_loopback(listener.getsockname()[0]):
+        log.warning(
+            "anyone who reaches %s can train, infer and delete: bind to 127.0.0.1 unless you want that", settings.host
+        )
+
+
+class LineLogger(Logger):
+    """gunicorn's own messages in the form of ours."""
+
+    error_fmt = LOG_FORMAT
+    datefmt = TIME_FORMAT
+
+
+class Application(BaseApplication):
+    """What gunicorn serves: the Flask application, built in the worker."""
+
+    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+        self.settings = settings
+        self.descriptor = listener.detach()
+        super().__init__()
+
+    def load_config(self) -> None:
+        quiet = "debug" if self.settings.log_level == "debug" else "warning"
+        options: dict[str, Any] = {
+            "bind": f"fd://{self.descriptor}",
+            "workers": 1,
+            "worker_class": Worker,
+            "threads": self.settings.threads,
+            # Idle connections that are kept alive take no thread: allow as many again, and some.
+            "worker_connections": 2 * self.settings.threads + 64,
+            "keepalive": 30,
+            "timeout": HANG_SECONDS,
+            "graceful_timeout": GRACEFUL_SECONDS,
+            "preload_app": False,
+            "control_socket_disable": True,
+            "accesslog": None,  # the application writes one line per request itself
+            "errorlog": "-",
+            "loglevel": quiet,
+            "logger_class": LineLogger,
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        from backend.app import create_app  # imports JAX: only ever in the worker
+
+        try:
+            app = create_app(self.settings)
+        except (OSError, sqlite3.Error, StateInUse) as reason:
+            log.debug("the application does not start", exc_info=True)
+            raise AppImportError(f"lamina: cannot start from {self.settings.state_dir}: {reason}") from None
+        log.info("ready")
+        return app
+
+
+class Master(Arbiter):
+    """gunicorn's master for exactly one worker: every request to end is graceful, none makes a second worker."""
+
+    def __init__(self, application: Application, *, parent: int | None) -> None:
+        super().__init__(application)
+        self.parent = parent
+        # `nohup lamina serve` asks to outlive its terminal.
+        self.outlives_terminal = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+    def handle_int(self) -> None:
+        """Ctrl-C stops as SIGTERM does; a second Ctrl-C does not wait for requests in flight."""
+        self.handle_term()
+
+    handle_quit = handle_int
+
+    def handle_hup(self) -> None:
+        """A closed terminal. gunicorn's reload would run two workers over one state directory."""
+        if not self.outlives_terminal:
+            self.handle_term()
+
+    def handle_usr2(self) -> None:
+        """gunicorn would start a second master, or change the number of workers: not here."""
+        log.warning("signal ignored: this server is one process pair")
+
+    handle_ttin = handle_ttou = handle_usr2
+
+    def manage_workers(self) -> None:
+        """Called at least once a second."""
+        if self.parent is not None and os.getppid() != self.parent:
+            log.info("the process that started this server is gone")
+            self.handle_term()
+        super().manage_workers()
+
+    def stop(self, graceful: bool = True) -> None:
+        log.info("stopping")
+        super().stop(graceful)
+        log.info("stopped")

@@ -1,0 +1,44 @@
+"""What the routes work with: one of each, made by `create_app`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import cast
+
+from flask import current_app
+
+from backend.checkpoints import Checkpoints
+from backend.config import Settings
+from backend.infer import Predictors
+from backend.launch import DefaultDataset
+from backend.runs import Runs
+from backend.store import Store
+from backend.stream import EventLog
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """The parts of a running server."""
+
+    settings: Settings
+    store: Store
+    log: EventLog
+    checkpoints: Checkpoints
+    runs: Runs
+    predictors: Predictors
+    default_dataset: DefaultDataset
+    streams: threading.Semaphore  # free places for event streams
+    started: float = field(default_factory=time.monotonic)
+
+    def close(self) -> None:
+        """Stop the active run and end every event stream; the state on disk is complete afterwards."""
+        self.runs.shutdown()
+        self.log.close()
+        self.store.close()
+
+
+def services() -> Services:
+    """Those of the application that answers the current request."""
+    return cast(Services, current_app.extensions["lamina"])

@@ -1,0 +1,209 @@
+"""The event log of a run: replay, follow, and the wire format of Server-Sent Events."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from backend.records import TERMINAL, Json, RunState
+from backend.rows import dumps
+from backend.store import Store
+
+RETRY = b"retry: 3000\n\n"
+KEEP_ALIVE = b": keep-alive\n\n"
+PAGE = 200  # events that a replay holds in memory at once
+TAIL = 64  # newest events that a channel keeps encoded; who is further behind reads from the store
+
+
+def state_data(
+    run_id: str,
+    state: RunState,
+    *,
+    error: str | None = None,
+    test_accuracy: float | None = None,
+    sample_predictions: list[Json] | None = None,
+    queue_position: int | None = None,
+) -> Json:
+    """The data of a `state` event: always the five keys of the contract, and the place in the queue if there is one."""
+    data: Json = {
+        "run_id": run_id,
+        "state": state,
+        "error": error,
+        "test_accuracy": test_accuracy,
+        "sample_predictions": sample_predictions,
+    }
+    return data if queue_position is None else {**data, "queue_position": queue_position}
+
+
+def encode(name: str, data: Json, event_id: int | None = None) -> bytes:
+    """One event on the wire; without an id it leaves the client's Last-Event-ID alone."""
+    head = "" if event_id is None else f"id: {event_id}\n"
+    return f"{head}event: {name}\ndata: {dumps(data)}\n\n".encode()
+
+
+class EventLog:
+    """What happens in runs: durable events through the store, and one transient progress slot per followed run.
+
+    Followers pull, each with its own cursor, so that a slow or vanished one costs nobody else anything.
+    """
+
+    def __init__(self, store: Store, *, keep_alive: float = 10.0) -> None:
+        """`keep_alive`: seconds of silence before a comment; well under the contract's 15, for a late scheduler."""
+        self._store = store
+        self._keep_alive = keep_alive
+        self._publishing = threading.Lock()  # ids reach the followers in the order in which they were given
+        self._registry = threading.Lock()
+        self._channels: dict[str, _Channel] = {}  # of active runs that someone follows; gone with the terminal event
+        self._closed = False
+
+    def publish(self, run_id: str, name: str, data: Json, **fields: Any) -> int:
+        """Append an event and change `fields` of its run, durably; then wake the followers. The event's id."""
+        with self._publishing:
+            event_id = self._store.append_event(run_id, name, data, **fields)
+            if channel := self._channel(run_id):
+                channel.push(event_id, encode(name, data, event_id), last=False)
+        return event_id
+
+    def transition(self, run_id: str, state: RunState, **fields: Any) -> int:
+        """Put a run into `state` with `fields`, durably; then wake the followers. `WrongState` as in the store."""
+        told = {name: fields.get(name) for name in ("error", "test_accuracy", "sample_predictions")}
+        data = state_data(run_id, state, **told)
+        with self._publishing:
+            event_id = self._store.transition(run_id, state, data=data, **fields)
+            with self._registry:
+                channel = self._channels.pop(run_id, None) if state in TERMINAL else self._channels.get(run_id)
+            if channel:
+                channel.push(event_id, encode("state", data, event_id), last=state in TERMINAL)
+        return event_id
+
+    def progress(self, run_id: str, data: Json) -> None:
+        """Show `data` to those who follow now; a later one replaces it, nobody gets it after the run's end."""
+        if channel := self._channel(run_id):
+            channel.show(encode("progress", data))
+
+    def follow(self, run_id: str, *, after: int) -> Iterator[bytes]:
+        """Server-Sent Events of a run from the one after `after`: history, then live, up to the terminal one.
+
+        Silence is broken by comments. Ends early on `close()`. `UnknownRecord`, at once, if there is no such run.
+        """
+        channel, last_id = self._join(run_id)
+        cursor = min(max(after, 0), last_id)  # an id from the future would hide what is still to come
+        return self._replay_all(run_id, cursor, last_id) if channel is None else self._live(run_id, channel, cursor)
+
+    def finished(self, run_id: str, after: int) -> bool:
+        """Whether a client that has event `after` has the terminal one already."""
+        state, last_id = self._store.tail(run_id)
+        return state in TERMINAL and after >= last_id
+
+    def close(self) -> None:
+        """End every follower as soon as it has sent what is there."""
+        with self._registry:
+            self._closed = True
+            channels = list(self._channels.values())
+            self._channels.clear()
+        for channel in channels:
+            channel.end()
+
+    def _channel(self, run_id: str) -> _Channel | None:
+        with self._registry:
+            return self._channels.get(run_id)
+
+    def _join(self, run_id: str) -> tuple[_Channel | None, int]:
+        """The channel to follow, or None when nothing can come any more; and the newest id of the run."""
+        with self._registry:
+            # A terminal event that is committed after this look finds the channel made here, and ends it.
+            state, last_id = self._store.tail(run_id)
+            if state in TERMINAL or self._closed:
+                return None, last_id
+            return self._channels.setdefault(run_id, _Channel(last_id)), last_id
+
+    def _replay_all(self, run_id: str, cursor: int, last_id: int) -> Iterator[bytes]:
+        yield RETRY
+        yield from self._replay(run_id, cursor, last_id)
+
+    def _live(self, run_id: str, channel: _Channel, cursor: int) -> Iterator[bytes]:
+        yield RETRY
+        shown = channel.shown
+        while True:
+            news = channel.wait(cursor, shown, timeout=self._keep_alive)
+            if news.frames is None:
+                yield from self._replay(run_id, cursor, news.last_id)
+            else:
+                yield from news.frames
+            if news.ended:
+                return
+            if news.progress:
+                yield news.progress
+            elif news.last_id <= cursor:
+                yield KEEP_ALIVE
+            cursor, shown = max(cursor, news.last_id), news.shown
+
+    def _replay(self, run_id: str, cursor: int, last_id: int) -> Iterator[bytes]:
+        """Events after `cursor` up to `last_id` from the store: not further, since what follows comes live."""
+        while cursor < last_id:
+            events = self._store.events(run_id, after=cursor, limit=min(PAGE, last_id - cursor))
+            if not events:  # the run was deleted meanwhile
+                return
+            for event in events:
+                yield encode(event.name, event.data, event.id)
+            cursor = events[-1].id
+
+
+@dataclass(frozen=True)
+class _News:
+    """What a follower has not seen. `frames`: None if it is so far behind that the store must tell."""
+
+    frames: list[bytes] | None
+    progress: bytes | None
+    last_id: int
+    shown: int
+    ended: bool
+
+
+class _Channel:
+    """The live end of one run's log: its newest events, encoded once for all followers, and the progress slot."""
+
+    def __init__(self, last_id: int) -> None:
+        self.shown = 0  # counts progress reports, so that each follower sends a report once
+        self._condition = threading.Condition()
+        self._last_id = last_id
+        self._frames: deque[tuple[int, bytes]] = deque(maxlen=TAIL)  # consecutive ids, the newest is _last_id
+        self._progress: bytes | None = None
+        self._ended = False
+
+    def push(self, event_id: int, frame: bytes, *, last: bool) -> None:
+        with self._condition:
+            self._frames.append((event_id, frame))
+            self._last_id = event_id
+            self._progress = None  # older than this event now
+            self._ended = self._ended or last
+            self._condition.notify_all()
+
+    def show(self, frame: bytes) -> None:
+        with self._condition:
+            if not self._ended:
+                self._progress = frame
+                self.shown += 1
+                self._condition.notify_all()
+
+    def end(self) -> None:
+        with self._condition:
+            self._ended = True
+            self._condition.notify_all()
+
+    def wait(self, cursor: int, shown: int, *, timeout: float) -> _News:
+        """What came after `cursor` and `shown`; nothing after `timeout` seconds of silence."""
+
+        def has_news() -> bool:
+            fresh_progress = self._progress is not None and self.shown > shown
+            return self._ended or self._last_id > cursor or fresh_progress
+
+        with self._condition:
+            self._condition.wait_for(has_news, timeout)
+            frames = [frame for event_id, frame in self._frames if event_id > cursor]
+            complete = len(frames) == max(0, self._last_id - cursor)
+            progress = self._progress if self.shown > shown and not self._ended else None
+            return _News(frames if complete else None, progress, self._last_id, self.shown, self._ended)

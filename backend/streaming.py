@@ -1,0 +1,54 @@
+"""An event log as an HTTP response: Server-Sent Events."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from typing import TYPE_CHECKING
+
+from flask import Response, request
+
+from backend.errors import ApiError
+
+if TYPE_CHECKING:
+    from backend.services import Services
+
+logger = logging.getLogger("lamina.http")
+
+HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", "Connection": "keep-alive"}
+
+
+def last_event_id() -> int:
+    """The Last-Event-ID of a client that comes back; 0 for a new one, and for an id that is none of ours."""
+    value = request.headers.get("Last-Event-ID", "")
+    return int(value) if re.fullmatch(r"[0-9]{1,18}", value) else 0
+
+
+def event_stream(services: Services, run_id: str, *, after: int) -> Response:
+    """Events of a run after `after`, until it ends. 503 when every place for a stream is taken."""
+    if request.method == "HEAD":  # would never be iterated, and so never closed
+        return Response(mimetype="text/event-stream", headers=HEADERS)
+    if not services.streams.acquire(blocking=False):
+        most = services.settings.max_streams
+        cure = f"poll /api/runs/{run_id}/metrics instead, or try again later"
+        raise ApiError(503, f"All {most} event streams are in use; {cure}")
+    try:
+        frames = services.log.follow(run_id, after=after)
+    except BaseException:
+        services.streams.release()
+        raise
+    return _closing(Response(frames, mimetype="text/event-stream", headers=HEADERS), services, run_id)
+
+
+def _closing(response: Response, services: Services, run_id: str) -> Response:
+    """Give the place back, and log, when the stream closes: at its end, or when the client is gone."""
+    opened = time.monotonic()
+
+    @response.call_on_close
+    def closed() -> None:
+        services.streams.release()
+        seconds = time.monotonic() - opened
+        logger.info("GET /api/runs/%s/events closed after %.1f s run=%s", run_id, seconds, run_id)
+
+    return response

@@ -1,0 +1,146 @@
+"""JSON as the standard has it: what Python's parser lets through beside that is found, and named by its place."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
+
+from nets.errors import Path, Problem
+
+Json = dict[str, Any]
+
+MAX_DEPTH = 64  # a specification needs 5 levels; deeper ones only exhaust the stack of whoever walks them
+INTEGERS = range(-(2**63), 2**63)
+HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")  # only an escape can bring in half a surrogate pair
+
+
+class Malformed(ValueError):
+    """Text that is no JSON: one sentence with the place."""
+
+
+class NotJson:
+    """Stands for a token that Python's parser takes and JSON, or a 64-bit machine, does not."""
+
+    def __init__(self, detail: str) -> None:
+        self.detail = detail
+
+
+class Repeated(dict[str, Any]):
+    """An object in which a name came more than once."""
+
+    names: tuple[str, ...] = ()
+
+
+def loads(body: bytes, unchecked: Collection[str] = ()) -> tuple[Any, list[Problem]]:
+    """The value in `body`, and what is wrong inside it. `unchecked`: top-level fields that the caller checks itself.
+
+    Raises Malformed.
+    """
+    if body.startswith(b"\xef\xbb\xbf"):
+        raise Malformed("the body starts with a byte order mark; send UTF-8 without one")
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise Malformed(f"byte {error.start + 1} of the body is not UTF-8") from None
+    try:
+        value = _parse(text)
+    except json.JSONDecodeError as error:
+        raise Malformed(f"line {error.lineno}, column {error.colno}: {error.msg}") from None
+    except RecursionError:
+        raise Malformed(f"values are nested deeper than {MAX_DEPTH} levels") from None
+    return value, list(_Checker(halves=HALF_PAIR.search(text) is not None).problems(value, unchecked))
+
+
+def printable(text: str) -> str:
+    """Client text that any log and any encoding can carry."""
+    return text.encode("ascii", "backslashreplace").decode()
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_constant, object_pairs_hook=_object)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # an integer of more digits than Python converts: again, looking at each
+        return json.loads(text, parse_constant=_constant, object_pairs_hook=_object, parse_int=_whole)
+
+
+def _constant(token: str) -> NotJson:
+    return NotJson(f"must be a finite number, got {token}")
+
+
+def _whole(digits: str) -> int | NotJson:
+    return int(digits) if len(digits) < 20 else NotJson(_beyond(len(digits.lstrip("-"))))
+
+
+def _beyond(digits: int) -> str:
+    return f"must fit into 64 bits, got a number of {digits} digits"
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Json:
+    value = dict(pairs)
+    if len(value) == len(pairs):
+        return value
+    repeated = Repeated(value)
+    names = [name for name, _ in pairs]
+    repeated.names = tuple(name for name in value if names.count(name) > 1)
+    return repeated
+
+
+class _Checker:
+    """A walk over one value, without recursion. `halves`: whether strings may hold half a surrogate pair."""
+
+    def __init__(self, *, halves: bool) -> None:
+        self.halves = halves
+
+    def problems(self, body: Any, unchecked: Collection[str]) -> Iterator[Problem]:
+        """In reading order."""
+        todo: list[tuple[Path, Any]] = [((), body)]
+        while todo:
+            path, value = todo.pop()
+            if detail := self.scalar(value):
+                yield Problem(path, detail)
+            if not isinstance(value, dict | list) or _all_finite(value):
+                continue
+            if len(path) >= MAX_DEPTH:
+                yield Problem(path[:4], f"is nested deeper than {MAX_DEPTH} levels")
+                return
+            yield from self.names(path, value)
+            inside: Iterable[tuple[str | int, Any]] = value.items() if isinstance(value, dict) else enumerate(value)
+            todo.extend(reversed([((*path, name), item) for name, item in inside if path or name not in unchecked]))
+
+    def names(self, path: Path, value: Json | list[Any]) -> Iterator[Problem]:
+        if isinstance(value, Repeated):
+            for name in value.names:
+                yield Problem((*path, printable(name)), "comes more than once in the same object; send it once")
+        if self.halves and isinstance(value, dict):
+            for name in filter(_is_broken, value):
+                yield Problem((*path, printable(name)), "has half a surrogate pair in its name; send whole characters")
+
+    def scalar(self, value: object) -> str | None:
+        """Why one value cannot be used, or None."""
+        if isinstance(value, NotJson):
+            return value.detail
+        if isinstance(value, float) and not math.isfinite(value):
+            return "must be a finite number, got one beyond 1.8e308"
+        if isinstance(value, int) and value not in INTEGERS:
+            return _beyond(len(str(abs(value))))
+        if self.halves and isinstance(value, str) and _is_broken(value):
+            return "has half a surrogate pair in it; send whole characters"
+        return None
+
+
+def _all_finite(value: Json | list[Any]) -> bool:
+    """Whether a list holds finite floats and nothing else: the quick way through long ones."""
+    return isinstance(value, list) and set(map(type, value)) <= {float} and all(map(math.isfinite, value))
+
+
+def _is_broken(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -1,0 +1,128 @@
+"""One run from its data set to its weights, on the training thread."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import cast
+
+from backend.checkpoints import Checkpoints
+from backend.fetch import Stopped, fetch
+from backend.job import Halted, Job, Outcome, describe_bug, failed, interrupted
+from backend.pulse import Pulse
+from backend.rows import dumps
+from backend.store import Store
+from backend.stream import EventLog
+from nets.check import check_fit
+from nets.datasets import Dataset, info, is_cached, load
+from nets.errors import DataError, NetsError
+from nets.events import EpochMetrics, Event, Finished, Log, Progress
+from nets.platform import device_description, versions
+from nets.training import fit
+
+logger = logging.getLogger("lamina.runs")
+
+FALLBACK = "digits"  # bundled: the data set that can always be had
+RESULTS = ("test_accuracy", "test_loss", "compile_seconds", "device")
+DESCRIBED = (
+    *("model_id", "created_at", "started_at", "architecture", "hyperparams"),
+    *("dataset", "precision", "versions", "warnings", "metrics"),
+)
+
+
+class Trainer:
+    """Turns a job into an outcome, and tells the event log what happens on the way."""
+
+    def __init__(self, store: Store, log: EventLog, checkpoints: Checkpoints, *, data_dir: Path) -> None:
+        self._store, self._log, self._checkpoints = store, log, checkpoints
+        self._data_dir = data_dir
+
+    def carry_out(self, job: Job) -> Outcome:
+        """Carry a run out. Whatever goes wrong in it becomes its outcome: the thread lives on."""
+        try:
+            self._begin(job)
+            with Pulse(lambda report: self._log.progress(job.run_id, report)) as pulse:
+                return self._save(job, self._train(job, pulse))
+        except (Halted, Stopped):
+            return interrupted(epoch=job.epoch, epochs_total=job.hyperparams.epochs)  # or cancelled, says Runs
+        except NetsError as error:
+            return failed(str(error))
+        except Exception as error:
+            logger.exception("run %s failed with an internal error", job.run_id)
+            return failed(describe_bug(error))
+
+    def _begin(self, job: Job) -> None:
+        job.check()
+        self._log.transition(job.run_id, "running", versions=versions(), device=device_description())
+        logger.info("run %s running", job.run_id)
+        for warning in job.warnings:
+            self._tell(job, Log("warning", warning))
+
+    def _train(self, job: Job, pulse: Pulse) -> Finished:
+        dataset = self._data(job, pulse)
+        job.check()
+        with closing(cast("Generator[Event]", fit(job.architecture, job.hyperparams, dataset))) as events:
+            for event in events:
+                job.check()
+                if isinstance(event, Finished):
+                    return event
+                self._hear(job, event, pulse)
+        raise RuntimeError("fit ended without a result")
+
+    def _hear(self, job: Job, event: Event, pulse: Pulse) -> None:
+        match event:
+            case Progress():
+                report = {name: value for name, value in asdict(event).items() if value is not None}
+                pulse.show({"run_id": job.run_id, **report})
+            case EpochMetrics():
+                job.epoch = event.epoch
+                self._log.publish(job.run_id, "metric", {"run_id": job.run_id, **asdict(event)}, epoch=event.epoch)
+            case Log():
+                self._tell(job, event)
+
+    def _tell(self, job: Job, log: Log, **fields: object) -> None:
+        self._log.publish(job.run_id, "log", {"run_id": job.run_id, **asdict(log)}, **fields)
+
+    def _data(self, job: Job, pulse: Pulse) -> Dataset:
+        """The run's data set, fetched first if need be; one that the request did not name gives way to digits."""
+        try:
+            return self._fetched(job, pulse)
+        except DataError as error:
+            if job.dataset_named or job.dataset == FALLBACK:
+                raise
+            warning = f"{job.dataset} cannot be had, so this run trains on {FALLBACK}: {error}"
+        job.dataset = FALLBACK
+        job.warnings.append(warning)
+        self._tell(job, Log("warning", warning), dataset=FALLBACK, warnings=job.warnings)
+        check_fit(job.architecture, job.hyperparams, info(FALLBACK))
+        return self._fetched(job, pulse)
+
+    def _fetched(self, job: Job, pulse: Pulse) -> Dataset:
+        loading = {"run_id": job.run_id, "phase": "loading", "fraction": 0.0, "epoch": 0}
+        loading["epochs_total"] = job.hyperparams.epochs
+        pulse.show(loading)
+        if not is_cached(job.dataset, self._data_dir):
+            fetch(
+                job.dataset,
+                self._data_dir,
+                progress=lambda fraction, message: pulse.show({**loading, "message": message}),
+                stopped=job.stopped,
+            )
+        job.check()
+        return load(job.dataset, self._data_dir)
+
+    def _save(self, job: Job, finished: Finished) -> Outcome:
+        """Put the weights and what explains them on the disk."""
+        record = self._store.get_run(job.run_id)
+        assert record is not None, "a model with an active run cannot be deleted"
+        results = {name: getattr(finished, name) for name in RESULTS}
+        samples = [asdict(sample) for sample in finished.sample_predictions]
+        dumps([results, samples])  # a NaN is an internal error here, not when the end of the run is recorded
+        description = {name: getattr(record, name) for name in DESCRIBED}
+        description |= {"classes": list(info(job.dataset).classes), **results}
+        path, sha256 = self._checkpoints.write(job.run_id, description, finished.variables)
+        saved = {"saved_model_path": path, "weights_sha256": sha256, "sample_predictions": samples}
+        return Outcome("succeeded", {**results, **saved})

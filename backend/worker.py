@@ -1,0 +1,99 @@
+"""The one process that imports JAX: gunicorn's threaded worker, with an orderly end."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import threading
+import time
+from types import FrameType
+from typing import Any
+
+from gunicorn.http import errors
+from gunicorn.workers.gthread import ThreadWorker
+
+log = logging.getLogger("lamina.server")
+
+# How long requests in flight may take once runs and event streams have ended.
+LAST_REQUESTS_SECONDS = 2.0
+
+REFUSALS = {
+    errors.LimitRequestLine: "414 URI Too Long",
+    errors.LimitRequestHeaders: "431 Request Header Fields Too Large",
+    errors.UnsupportedTransferCoding: "501 Not Implemented",
+}
+
+
+class Worker(ThreadWorker):
+    """Ends event streams and runs first: a stream would hold its thread, and so the process, until it is killed."""
+
+    alive: bool
+    stopper: threading.Thread | None = None
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        # A closing terminal signals the whole process group: the master decides what becomes of it.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM, SIGINT and SIGQUIT alike. Only queues: a signal handler must not take locks."""
+        if self.alive:
+            self.alive = False
+            self.method_queue.defer(self.begin_stop)
+
+    handle_quit = handle_exit
+
+    def is_parent_alive(self) -> bool:
+        alive = bool(super().is_parent_alive())
+        if not alive:
+            self.begin_stop()
+        return alive
+
+    def begin_stop(self) -> None:
+        """Closes the services beside the main loop, which goes on serving the last requests."""
+        if self.stopper is None:
+            self.stopper = threading.Thread(target=self._stop, name="lamina-stop")
+            self.stopper.start()
+
+    def run(self) -> None:
+        super().run()
+        self.begin_stop()
+        assert self.stopper is not None
+        self.stopper.join()  # it ends the process
+
+    def _stop(self) -> None:
+        try:
+            self.wsgi.extensions["lamina"].close()
+            deadline = time.monotonic() + LAST_REQUESTS_SECONDS
+            while self.nr_conns > len(self.keepalived_conns) and time.monotonic() < deadline:
+                time.sleep(0.01)
+        except Exception:
+            log.exception("the services did not close cleanly")
+        logging.shutdown()
+        # Not sys.exit: it would wait for threads that are stuck in a send to a client that no longer reads, or in the
+        # compiler. Everything that must last is on disk by now.
+        os._exit(0)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """What gunicorn refuses before the application sees it is JSON, too."""
+        ours = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName)
+        if isinstance(exc, errors.ParseException) and not isinstance(exc, ours):
+            status = REFUSALS.get(type(exc), "400 Bad Request")
+            sentence = f"The request is not valid HTTP: {exc}"
+            log.warning("refused a request from %s: %s", (addr or ["a local socket"])[0], exc)
+        else:
+            status, sentence = "500 Internal Server Error", "Internal error; the server's log has the details."
+            log.error("a request failed outside the application", exc_info=exc)
+        body = json.dumps({"error": sentence}).encode()
+        head = [
+            f"HTTP/1.1 {status}",
+            "Connection: close",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+        ]
+        try:
+            client.sendall("\r\n".join([*head, "", ""]).encode() + body)
+        except OSError as gone:
+            log.debug("the client of a refused request is gone: %s", gone)

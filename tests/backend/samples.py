@@ -1,0 +1,70 @@
+"""Records, bodies and patience for the tests of the server's state."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from backend.records import Json, ModelRecord, RunRecord
+from backend.store import Store, utc_now
+from backend.stream import state_data
+
+DEADLINE = 20.0  # seconds: far beyond what anything here takes
+ARCHITECTURE: Json = {
+    "input_size": 784,
+    "input_channels": 1,
+    "input_height": 28,
+    "input_width": 28,
+    "layers": [{"type": "flatten"}, {"type": "linear", "in": 784, "out": 10}, {"type": "softmax"}],
+}
+
+
+def a_model(model_id: str = "m_1", **fields: Any) -> ModelRecord:
+    return ModelRecord(model_id=model_id, name="CNN", created_at=utc_now(), updated_at=utc_now(), **fields)
+
+
+def a_run(run_id: str = "r_1", **fields: Any) -> RunRecord:
+    record = RunRecord(
+        run_id=run_id,
+        model_id="m_1",
+        state="queued",
+        created_at=utc_now(),
+        architecture=ARCHITECTURE,
+        hyperparams={"epochs": 3},
+        dataset="digits",
+        dataset_named=True,
+        queued=False,
+        epochs_total=3,
+    )
+    return replace(record, **fields)
+
+
+def add_run(store: Store, run_id: str = "r_1", **fields: Any) -> RunRecord:
+    """Put a queued run, and its model if need be, into the store."""
+    record = a_run(run_id, **fields)
+    if store.get_model(record.model_id) is None:
+        store.create_model(a_model(record.model_id))
+    store.create_run(record, state_data(run_id, "queued"))
+    return record
+
+
+def eventually(condition: Callable[[], object], *, within: float = DEADLINE) -> None:
+    """Wait until `condition` holds; the test fails if it does not."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.002)
+
+
+def read_frame(frame: bytes) -> tuple[int | None, str, Json]:
+    """One SSE frame: id, event name and data; a comment has the name ":", `retry` its own."""
+    assert frame.endswith(b"\n\n") and frame.count(b"\n\n") == 1
+    if frame.startswith(b":"):
+        return None, ":", {}
+    fields = dict(line.split(": ", 1) for line in frame.decode().rstrip("\n").split("\n"))
+    if "retry" in fields:
+        return None, "retry", {}
+    return int(fields["id"]) if "id" in fields else None, fields["event"], json.loads(fields["data"])

@@ -1,0 +1,57 @@
+"""What the server tells about itself: data sets, layer types, health."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from backend import health
+from nets.architecture import parse_layer
+from nets.datasets import DATASETS
+from nets.layers import LAYERS
+from tests.backend.conftest import Trained
+
+
+def test_every_data_set_is_listed(trained: Trained) -> None:
+    entries = trained.client.get("/api/datasets").json["datasets"]
+    assert [entry["name"] for entry in entries] == list(DATASETS)
+    by_name = {entry["name"]: entry for entry in entries}
+    assert by_name["digits"]["bundled"] and by_name["digits"]["cached"] and by_name["digits"]["download_mb"] is None
+    assert by_name["mnist"]["shape"] == [28, 28, 1] and by_name["mnist"]["classes"] == [str(n) for n in range(10)]
+    assert by_name["mnist"]["cached"] is False and by_name["mnist"]["train_size"] == 60_000
+
+
+def test_every_layer_type_is_listed_as_it_is_registered(trained: Trained) -> None:
+    entries = trained.client.get("/api/layers").json["layers"]
+    assert [entry["type"] for entry in entries] == list(LAYERS)
+    for entry in entries:
+        assert parse_layer(entry["example"], ("example",)).type == entry["type"]
+        assert set(entry["required"]) <= entry["fields"].keys()
+        assert set(entry["aliases"].values()) <= entry["fields"].keys()
+        assert entry["description"]
+    [linear] = [entry for entry in entries if entry["type"] == "linear"]
+    assert {"in", "out"} <= linear["fields"].keys() and linear["aliases"]["units"] == "out"
+
+
+def test_health(trained: Trained) -> None:
+    report = trained.client.get("/api/health").json
+    assert report["status"] == "ok" and report["store_writable"] is True
+    assert report["version"] and report["uptime_seconds"] > 0 and report["disk_free_bytes"] > 0
+    assert report["devices"][0].keys() >= {"id", "platform", "kind"}
+    assert (report["active_run"], report["queue_length"]) == (None, 0)
+
+
+def test_health_says_when_nothing_can_be_written(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(health.tempfile, "TemporaryFile", full)
+    report = trained.client.get("/api/health")
+    assert report.status_code == 200 and report.json["status"] == "degraded" and not report.json["store_writable"]
+
+
+def test_health_answers_without_a_state_directory(app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "state").rename(tmp_path / "moved")
+    assert app.test_client().get("/api/health").json["status"] == "degraded"

@@ -1,0 +1,261 @@
+"""What is written is there, whole, in order, for every thread and after a restart."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from backend.records import RunState
+from backend.store import ModelBusy, NewerSchema, Store, UnknownRecord, WrongState
+from tests.backend.samples import DEADLINE, a_model, a_run, add_run
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "lamina.sqlite3"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    store = Store(path)
+    yield store
+    store.close()
+
+
+def to(store: Store, run_id: str, *states: RunState, **fields: object) -> None:
+    for state in states:
+        last = state == states[-1]
+        store.transition(run_id, state, data={"state": state}, **(fields if last else {}))
+
+
+def test_a_model_comes_back_as_it_was_written_after_a_restart(path: Path, store: Store) -> None:
+    model = a_model(description="für Größen", architecture={"layers": [{"type": "relu"}]}, trained=True)
+    store.create_model(model)
+    reopened = Store(path)
+    assert reopened.get_model("m_1") == model
+    reopened.close()
+
+
+def test_a_run_comes_back_as_it_was_written_with_the_metrics_of_its_events(store: Store) -> None:
+    store.create_model(a_model())
+    run = a_run(warnings=["a"], versions={"jax": "1"}, sample_predictions=[{"grid": [[1]], "label": 2}], queued=True)
+    store.create_run(run, {"state": "queued"})
+    to(store, "r_1", "running")
+    store.append_event("r_1", "metric", {"epoch": 1, "val_loss": 0.5}, epoch=1)
+    store.append_event("r_1", "log", {"message": "b"})
+    store.append_event("r_1", "metric", {"epoch": 2, "val_loss": 0.25}, epoch=2)
+    found = store.get_run("r_1")
+    metrics = [{"epoch": 1, "val_loss": 0.5}, {"epoch": 2, "val_loss": 0.25}]
+    assert found is not None and found.started_at is not None
+    assert found == replace(run, state="running", started_at=found.started_at, epoch=2, metrics=metrics)
+    assert store.list_runs() == [found]
+    without = store.get_run("r_1", metrics=False)
+    assert without == replace(found, metrics=[])
+
+
+def test_unknown_ids_are_none_or_unknown(store: Store) -> None:
+    assert store.get_model("m_0") is None and store.get_run("r_0") is None
+    assert store.events("r_0") == [] and store.list_runs(model_id="m_0") == []
+    for call in (
+        lambda: store.update_model("m_0", name="x"),
+        lambda: store.update_run("r_0", epoch=1),
+        lambda: store.delete_model("m_0"),
+        lambda: store.create_run(a_run(model_id="m_0"), {}),
+        lambda: store.append_event("r_0", "log", {}),
+        lambda: store.transition("r_0", "running", data={}),
+        lambda: store.tail("r_0"),
+    ):
+        with pytest.raises(UnknownRecord):
+            call()
+
+
+def test_update_model_changes_the_named_fields_and_the_time_only(store: Store) -> None:
+    model = a_model(description="old", hyperparams={"epochs": 1})
+    store.create_model(model)
+    changed = store.update_model("m_1", description=None, hyperparams={"epochs": 2})
+    assert changed == replace(model, description=None, hyperparams={"epochs": 2}, updated_at=changed.updated_at)
+    assert changed.updated_at > model.updated_at
+    assert store.get_model("m_1") == changed
+
+
+@pytest.mark.parametrize("column", ["runs_total", "name = 'x' --", "state"])
+def test_a_name_that_is_no_column_never_reaches_the_sql(store: Store, column: str) -> None:
+    store.create_model(a_model())
+    with pytest.raises(TypeError, match="no such column"):
+        store.update_model("m_1", **{column: 1})
+
+
+def test_models_and_runs_are_listed_newest_first_and_filtered(store: Store) -> None:
+    for model_id in ("m_1", "m_2"):
+        store.create_model(a_model(model_id))
+    for number in range(4):
+        add_run(store, f"r_{number}", model_id=f"m_{1 + number % 2}")
+    to(store, "r_2", "cancelled")
+    assert [model.model_id for model in store.list_models()] == ["m_2", "m_1"]
+    assert [run.run_id for run in store.list_runs()] == ["r_3", "r_2", "r_1", "r_0"]
+    assert [run.run_id for run in store.list_runs(model_id="m_1")] == ["r_2", "r_0"]
+    assert [run.run_id for run in store.list_runs(state="queued", limit=2)] == ["r_3", "r_1"]
+    assert [run.run_id for run in store.list_runs(model_id="m_1", state="cancelled")] == ["r_2"]
+
+
+def test_what_a_model_has_reached_comes_from_its_succeeded_runs(store: Store) -> None:
+    for number, accuracy in enumerate([0.9, 0.8]):
+        add_run(store, f"r_{number}")
+        to(store, f"r_{number}", "running", "succeeded", test_accuracy=accuracy, saved_model_path=f"c/r_{number}/w")
+    add_run(store, "r_2")
+    to(store, "r_2", "running", "failed", error="no", test_accuracy=1.0)
+    model, newest = store.get_model("m_1"), store.get_run("r_1")
+    assert model is not None and newest is not None
+    assert (model.runs_total, model.highest_accuracy) == (3, 0.9)
+    assert model.last_trained_at == newest.completed_at
+    assert model.latest_run == {
+        "run_id": "r_1",
+        "completed_at": newest.completed_at,
+        "test_accuracy": 0.8,
+        "saved_model_path": "c/r_1/w",
+    }
+    assert store.list_models() == [model]
+
+
+def test_deleting_a_model_takes_its_runs_and_events_and_no_others(store: Store) -> None:
+    store.create_model(a_model("m_2"))
+    add_run(store, "r_1")
+    add_run(store, "r_2")
+    add_run(store, "r_3", model_id="m_2")
+    with pytest.raises(ModelBusy, match="r_1"):
+        store.delete_model("m_1")
+    to(store, "r_1", "cancelled")
+    to(store, "r_2", "running", "failed")
+    assert sorted(store.delete_model("m_1")) == ["r_1", "r_2"]
+    assert store.get_model("m_1") is None and store.get_run("r_1") is None and store.events("r_1") == []
+    assert [run.run_id for run in store.list_runs()] == ["r_3"]
+    assert len(store.events("r_3")) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "wanted"),
+    [
+        ([], "succeeded"),
+        (["running"], "queued"),
+        (["running"], "running"),
+        (["cancelled"], "running"),
+        (["running", "succeeded"], "cancelled"),
+        (["running", "failed"], "failed"),
+    ],
+)
+def test_a_state_that_does_not_follow_changes_nothing(store: Store, before: list[RunState], wanted: RunState) -> None:
+    add_run(store)
+    to(store, "r_1", *before)
+    run, events = store.get_run("r_1"), store.events("r_1")
+    with pytest.raises(WrongState, match=f"no {wanted} can follow") as error:
+        store.transition("r_1", wanted, data={}, error="x")
+    assert error.value.state == (before[-1] if before else "queued")
+    assert (store.get_run("r_1"), store.events("r_1")) == (run, events)
+
+
+def test_nothing_follows_the_terminal_event(store: Store) -> None:
+    add_run(store)
+    to(store, "r_1", "running", "succeeded")
+    with pytest.raises(WrongState, match="is succeeded: no metric"):
+        store.append_event("r_1", "metric", {})
+    assert store.tail("r_1") == ("succeeded", 3)
+
+
+def test_a_refused_event_leaves_the_run_untouched(store: Store) -> None:
+    add_run(store)
+    with pytest.raises(ValueError, match="Out of range float"):
+        store.append_event("r_1", "metric", {"val_loss": float("nan")}, epoch=1)
+    run = store.get_run("r_1")
+    assert run is not None and run.epoch == 0
+    assert store.append_event("r_1", "log", {}) == 2  # the connection is usable, the id not lost
+
+
+def test_ids_count_up_without_gaps_while_threads_write_and_read(store: Store) -> None:
+    add_run(store, "r_1")
+    add_run(store, "r_2")
+    given: dict[str, list[int]] = {"r_1": [], "r_2": []}
+    torn: list[object] = []
+    ended = threading.Event()
+
+    def write(run_id: str) -> None:
+        for number in range(50):
+            given[run_id].append(store.append_event(run_id, "metric", {"n": number}, epoch=number))
+
+    def read() -> None:
+        while not ended.is_set():
+            for run in store.list_runs():
+                if run.metrics and max(metric["n"] for metric in run.metrics) < run.epoch:
+                    torn.append(run)  # the row and its event are one transaction
+
+    writers = [threading.Thread(target=write, args=(run_id,)) for run_id in given for _ in range(2)]
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for thread in [*writers, *readers]:
+        thread.start()
+    for thread in writers:
+        thread.join(DEADLINE)
+    ended.set()
+    for thread in readers:
+        thread.join(DEADLINE)
+    assert not torn
+    for run_id, ids in given.items():
+        assert sorted(ids) == list(range(2, 102))
+        assert [event.id for event in store.events(run_id)] == list(range(1, 102))
+
+
+def test_a_reader_does_not_wait_for_the_writer(path: Path, store: Store) -> None:
+    add_run(store)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("UPDATE runs SET epoch = 2")
+    run = store.get_run("r_1")
+    assert run is not None and run.epoch == 0
+    other.execute("COMMIT")
+    other.close()
+    run = store.get_run("r_1")
+    assert run is not None and run.epoch == 2
+
+
+def test_events_page(store: Store) -> None:
+    add_run(store)
+    for _ in range(5):
+        store.append_event("r_1", "log", {})
+    assert [event.id for event in store.events("r_1", after=2)] == [3, 4, 5, 6]
+    assert [event.id for event in store.events("r_1", after=2, limit=2)] == [3, 4]
+    assert store.events("r_1", after=99) == []
+
+
+def test_a_store_of_a_later_version_is_refused(path: Path) -> None:
+    path.parent.mkdir()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(NewerSchema, match="has schema 99.*upgrade Lamina"):
+        Store(path)
+
+
+def test_a_damaged_file_is_an_error_of_sqlite(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"this is no database " * 100)
+    with pytest.raises(sqlite3.DatabaseError):
+        Store(path)
+
+
+def test_a_closed_store_says_so(path: Path) -> None:
+    store = Store(path)
+    store.list_models()
+    store.close()
+    with pytest.raises(sqlite3.ProgrammingError):
+        store.list_models()
+    with pytest.raises(sqlite3.ProgrammingError):
+        store.create_model(a_model())
+
+
+def test_writes_survive_a_power_cut(store: Store) -> None:
+    mode = store._writer.execute("PRAGMA journal_mode").fetchone()[0]
+    synchronous = store._writer.execute("PRAGMA synchronous").fetchone()[0]
+    assert (mode, synchronous) == ("wal", 2)

@@ -1,0 +1,71 @@
+"""Train epochs on demand, through exactly the code that the server uses: one side of a race between frameworks.
+
+usage: python -m tests.benchmarks.epochs BODY.json [--precision float32|bfloat16] [--batch N]
+
+BODY is a request body of POST /api/train; the data set comes from LAMINA_DATA_DIR. Prints READY after a warm-up
+epoch, then for every line on standard input trains one epoch and prints `<images per second> <mean training loss>`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+from backend.config import settings_from
+from nets import parse_architecture, parse_hyperparams
+from nets.datasets import load
+from nets.programs import compiling
+from nets.sampling import draw
+from nets.training import Run, Sums, Trainer
+
+
+def result(generator: Generator[Any, None, Any]) -> Any:
+    """What a generator returns, its events dropped."""
+    while True:
+        try:
+            next(generator)
+        except StopIteration as stop:
+            return stop.value
+
+
+def trainer(body: dict[str, Any], *, precision: str, batch: int | None) -> Trainer:
+    """A compiled run of `body` before its first epoch."""
+    overrides = {"precision": precision, **({"batch_size": batch} if batch else {})}
+    hyperparams = parse_hyperparams({**body["hyperparams"], **overrides})
+    dataset = load(hyperparams.dataset_type or "mnist", settings_from({}, os.environ).data_dir)
+    split = draw(hyperparams, len(dataset.train_labels))
+    run = Run(parse_architecture(body["architecture"]), hyperparams, dataset, split)
+    return Trainer(run, result(compiling(run.recipe, None)))
+
+
+def epochs(trainer: Trainer) -> Iterator[tuple[float, float]]:
+    """One epoch per item: images per second and mean training loss."""
+    while True:
+        trainer.epoch += 1
+        began = time.perf_counter()
+        sums: Sums = result(trainer.train_epoch(trainer.rows()))
+        yield sums.samples / (time.perf_counter() - began), sums.mean_loss
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    arguments.add_argument("body", type=Path)
+    arguments.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
+    arguments.add_argument("--batch", type=int)
+    a = arguments.parse_args()
+    race = epochs(trainer(json.loads(a.body.read_text()), precision=a.precision, batch=a.batch))
+    next(race)
+    print("READY", flush=True)
+    for _ in sys.stdin:
+        speed, loss = next(race)
+        print(f"{speed:.1f} {loss:.4f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""The `lamina` command as a user types it: real processes, no server."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from backend.config import ConfigError, Settings, as_flags, default_data_dir, rows, settings_from
+from nets import datasets
+
+HEAVY = ("jax", "flask", "gunicorn", "numpy", "rich", "sklearn", "pydantic", "nets", "tensorflow_datasets")
+
+
+def lamina(*arguments, **environment):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("LAMINA_")}
+    return subprocess.run(
+        [sys.executable, "-m", "backend.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**clean, "COLUMNS": "80", **environment},
+    )
+
+
+def test_help_answers_at_once():
+    took = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        assert lamina("--help").returncode == 0
+        took.append(time.perf_counter() - begin)
+    assert min(took) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("statement", "heavy"),
+    [
+        ("import backend.cli; backend.cli.parser()", HEAVY),
+        ("import backend.demo", ("jax", "numpy", "nets")),
+        ("import backend.server", ("jax", "nets")),
+    ],
+)
+def test_what_is_heavy_is_imported_late(statement, heavy):
+    code = f"import sys; {statement}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not set(heavy) & set(loaded)
+
+
+@pytest.mark.parametrize("command", [(), ("--help",), ("serve", "--help")])
+def test_help_lists_every_setting(command):
+    text = " ".join(lamina(*command).stdout.split())
+    for row in rows():
+        assert row.flag in text
+        assert row.variable in text
+        assert row.default in text
+
+
+def test_version():
+    answer = lamina("--version")
+    assert (answer.returncode, answer.stdout) == (0, "lamina 0.1.0\n")
+
+
+def test_flag_beats_environment_beats_default():
+    both = settings_from({"port": "1"}, {"LAMINA_PORT": "2"})
+    environment = settings_from({}, {"LAMINA_PORT": "2", "LAMINA_HOST": ""})
+    assert (both.port, environment.port, Settings().port) == (1, 2, 8080)
+    assert environment.host == "127.0.0.1", "an empty variable counts as unset"
+
+
+def test_settings_survive_a_command_line(tmp_path):
+    settings = Settings(port=1, state_dir=tmp_path, data_dir=tmp_path / "data sets", threads=9, max_streams=8)
+    words = as_flags(settings)
+    flags = {flag[2:].replace("-", "_"): value for flag, value in zip(words[::2], words[1::2], strict=True)}
+    assert settings_from(flags, {}) == settings
+
+
+def test_default_data_directory_is_that_of_the_library(monkeypatch, tmp_path):
+    for place in ("", str(tmp_path)):
+        monkeypatch.setenv("TFDS_DATA_DIR", place)
+        assert default_data_dir() == datasets.default_data_dir()
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "message"),
+    [
+        ({"port": "99999"}, {}, "--port: expected a whole number from 0 to 65535, got '99999'"),
+        ({}, {"LAMINA_PORT": "http"}, "LAMINA_PORT: expected a whole number from 0 to 65535, got 'http'"),
+        ({"host": "a b"}, {}, "--host: expected text without spaces, got 'a b'"),
+        ({"log_level": "loud"}, {}, "--log-level: expected one of debug, info, warning, error, got 'loud'"),
+        ({"threads": "8"}, {}, "--max-streams: expected fewer streams than --threads (8), got 400"),
+        ({"state_dir": "~nobody-at-all/x"}, {}, "--state-dir: "),
+    ],
+)
+def test_bad_values_name_their_source(flags, environ, message):
+    with pytest.raises(ConfigError) as problem:
+        settings_from(flags, environ)
+    assert str(problem.value).startswith(message)
+
+
+def test_a_bad_value_is_one_sentence_and_code_2():
+    answer = lamina("serve", LAMINA_PORT="99999")
+    assert answer.returncode == 2
+    assert answer.stderr == "lamina: LAMINA_PORT: expected a whole number from 0 to 65535, got '99999'\n"
+
+
+def test_a_port_in_use_is_one_sentence_and_code_2(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        answer = lamina("serve", "--port", port, "--state-dir", tmp_path)
+    assert answer.returncode == 2
+    assert (
+        answer.stderr == f"lamina: --port: {port} is in use on 127.0.0.1; stop what listens there or choose another\n"
+    )
+
+
+def test_a_state_directory_that_cannot_be_made_is_one_sentence_and_code_2(tmp_path):
+    (tmp_path / "file").touch()
+    answer = lamina("serve", "--port", 0, "--state-dir", tmp_path / "file" / "state")
+    assert answer.returncode == 2
+    assert answer.stderr == f"lamina: --state-dir: cannot write to {tmp_path}/file/state (Not a directory)\n"
+
+
+def test_a_foreign_address_is_one_sentence_and_code_2(tmp_path):
+    answer = lamina("serve", "--host", "192.0.2.1", "--port", 0, "--state-dir", tmp_path)
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("lamina: --host: cannot listen on 192.0.2.1 (")
+
+
+def test_datasets_lists_every_data_set(tmp_path):
+    answer = lamina("datasets", "--data-dir", tmp_path)
+    assert answer.returncode == 0
+    for name in datasets.DATASETS:
+        assert f" {name} " in answer.stdout
+    assert "bundled" in answer.stdout
+    assert "\x1b" not in answer.stdout
+
+
+def test_datasets_prepare_without_a_terminal_prints_plain_lines(tmp_path):
+    answer = lamina("datasets", "prepare", "digits", "--data-dir", tmp_path)
+    assert answer.returncode == 0
+    assert "test images, 10 classes" in answer.stdout.splitlines()[-1]
+    assert "\x1b" not in answer.stdout
+
+
+def test_datasets_prepare_as_json_ends_with_done(tmp_path):
+    answer = lamina("datasets", "prepare", "digits", "--json", "--data-dir", tmp_path)
+    lines = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert answer.returncode == 0
+    assert lines[-1] == {"done": True}
+    assert all(set(line) == {"fraction", "message"} for line in lines[:-1])
+
+
+def test_datasets_prepare_of_an_unknown_name_ends_with_the_reason(tmp_path):
+    answer = lamina("datasets", "prepare", "digit", "--json", LAMINA_DATA_DIR=str(tmp_path))
+    assert answer.returncode == 1
+    assert 'did you mean "digits"' in json.loads(answer.stdout.splitlines()[-1])["error"]
