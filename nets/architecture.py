@@ -13,10 +13,11 @@ from pydantic import BeforeValidator, Field
 from nets.errors import Path, Problem, SpecError
 from nets.fields import Spec, Width, did_you_mean, parse, shown, whole
 from nets.layers import LAYERS, Layer, Shape
-from nets.layers.base import Parameter, described
+from nets.layers.base import Parameter, described, ones, zeros
 
 MAX_LAYERS = 256
 MAX_SIDE = 4096
+INPUT = "input"  # where the statistics of the images are filed, beside the layers
 WIDTHS = ("conv2d", "linear", "residual_block")  # the types whose widths make up a title
 Side = Annotated[int, BeforeValidator(whole), Field(ge=1, le=MAX_SIDE)]
 
@@ -50,7 +51,8 @@ class Architecture:
 
     def arrays(self) -> dict[str, dict[str, dict[str, Parameter]]]:
         """Every array that a weight file holds: collection, layer, name."""
-        found: dict[str, dict[str, dict[str, Parameter]]] = {"params": {}, "batch_stats": {}}
+        scale = {"mean": Parameter(self.input[:1], zeros), "std": Parameter(self.input[:1], ones)}
+        found: dict[str, dict[str, dict[str, Parameter]]] = {"params": {}, "batch_stats": {INPUT: scale}}
         for name, layer, shape in zip(self.names, self.layers, self.shapes, strict=True):
             for collection, declared in (("params", layer.parameters(shape)), ("batch_stats", layer.statistics(shape))):
                 if declared:
@@ -84,7 +86,7 @@ class Architecture:
     @cached_property
     def normalises(self) -> bool:
         """Whether any layer looks across the batch (batch normalisation)."""
-        return bool(self.arrays()["batch_stats"])
+        return any(layer.statistics(shape) for layer, shape in zip(self.layers, self.shapes, strict=True))
 
     def to_json(self) -> dict[str, Any]:
         """The canonical specification: every field filled in."""

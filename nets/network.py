@@ -8,13 +8,16 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, UInt8
 
-from nets.architecture import Architecture
+from nets.architecture import INPUT, Architecture
 from nets.kernels.plan import Plan
 from nets.layers import Layer, Shape
+from nets.layers.base import ones, zeros
 
 Variables = dict[str, Any]
+Images = UInt8[np.ndarray, "samples height width channels"]
 
 
 @dataclass(frozen=True)
@@ -68,10 +71,24 @@ class LayerArrays(nn.Module):
         return Bound(layer, shape, train, params, statistics, numbers, key)
 
 
+class Standardised(nn.Module):
+    """Images with mean 0 and deviation 1 per channel, by statistics that travel with the weights."""
+
+    channels: int
+
+    @nn.compact
+    def __call__(self, images: Array) -> Float[Array, "batch height width channels"]:
+        mean = self.variable("batch_stats", "mean", zeros, None, (self.channels,)).value
+        std = self.variable("batch_stats", "std", ones, None, (self.channels,)).value
+        scale = 1 / std if images.dtype != jnp.uint8 else 1 / (255 * std)
+        return images * scale - mean / std
+
+
 class Network(nn.Module):
     """A network as a Flax module: images in, logits out. A final softmax is left to whoever reads the logits.
 
-    Collections: `params`, `batch_stats` (running statistics), `numbers` (inputs such as dropout rates).
+    Collections: `params`, `batch_stats` (statistics of norms, and of the images), `numbers` (inputs such as dropout
+    rates).
     """
 
     architecture: Architecture
@@ -83,7 +100,7 @@ class Network(nn.Module):
         a, plan = self.architecture, self.plan
         parts = zip(a.names, a.layers, a.shapes, strict=True)
         bounds = [LayerArrays(layer, shape, name=name)(train=train) for name, layer, shape in parts][: a.computed]
-        x, before = plan.enter(images), a.input
+        x, before = plan.enter(Standardised(a.input[0], name=INPUT)(images)), a.input
         for stage in plan.stages(a.layers[: a.computed], train=train):
             first = bounds[stage.start]
             if len(first.in_shape) != len(before):
@@ -102,10 +119,13 @@ class Network(nn.Module):
         return plan.leave(x)
 
 
-def initial_variables(architecture: Architecture, *, seed: int) -> Variables:
-    """Fresh `params` and `batch_stats`. The same seed gives the same values on every platform."""
+def initial_variables(architecture: Architecture, *, seed: int, images: Images | None = None) -> Variables:
+    """Fresh `params` and `batch_stats`. The same seed gives the same values on every platform.
+
+    images: uint8 samples whose mean and deviation standardise all input; without them 0..1 stays as it is.
+    """
     key = jax.random.key(seed)
-    found: Variables = {"params": {}, "batch_stats": {}}
+    found: Variables = {"params": {}, "batch_stats": {INPUT: input_statistics(architecture, images)}}
     for index, name in enumerate(architecture.names):
         arrays = LayerArrays(architecture.layers[index], architecture.shapes[index])
         declared = arrays.init(jax.random.fold_in(key, index), train=False)
@@ -113,6 +133,19 @@ def initial_variables(architecture: Architecture, *, seed: int) -> Variables:
             if collection in declared:
                 found[collection][name] = declared[collection]
     return found
+
+
+def input_statistics(architecture: Architecture, images: Images | None) -> dict[str, np.ndarray]:
+    """Mean and deviation of each channel on the scale 0..1, from exact counts of every grey value."""
+    channels = architecture.input[0]
+    if images is None:
+        return {"mean": np.zeros(channels, np.float32), "std": np.ones(channels, np.float32)}
+    counts = np.stack([np.bincount(images[..., c].ravel(), minlength=256) for c in range(channels)])
+    share, values = counts / counts.sum(1, keepdims=True), np.arange(256) / 255
+    mean = share @ values
+    deviation = np.sqrt((share * (values - mean[:, None]) ** 2).sum(1))
+    # A channel of one value has no deviation: one grey step then counts as one.
+    return {"mean": mean.astype(np.float32), "std": np.maximum(deviation, 1 / 255).astype(np.float32)}
 
 
 def numbers_of(architecture: Architecture) -> dict[str, dict[str, jax.Array]]:

@@ -127,9 +127,12 @@ class Steps:
             return gradient(parts[0], key)
 
         def add(i: Array, carry: tuple[Tree, Passed]) -> tuple[Tree, Passed]:
-            more = gradient(parts[i], jax.random.fold_in(key, i))
-            return jax.tree.map(jnp.add, carry, more)
+            gradients, passed = carry
+            more, part = gradient(parts[i], jax.random.fold_in(key, i))
+            passed = passed._replace(loss=passed.loss + part.loss, correct=passed.correct + part.correct)
+            return jax.tree.map(jnp.add, gradients, more), passed
 
+        # Only networks whose statistics do not move are cut into parts.
         nothing = Passed(jnp.float32(0), jnp.int32(0), state.batch_stats)
         return lax.fori_loop(0, len(parts), add, (jax.tree.map(jnp.zeros_like, state.params), nothing))
 

@@ -34,6 +34,7 @@ from nets.steps import Data, Inputs, Totals, TrainState
 
 EVALUATION_COST = 1 / 3  # of a training step: no backward pass
 SAMPLES_SHOWN = 8
+STANDARDISED_BY = 10_000  # training samples, at most, that say what mean and deviation are
 ADVICE = "try a smaller learning rate (hyperparams.optimizer.lr), a batchnorm layer, or fewer layers"
 
 
@@ -70,6 +71,7 @@ class Run:
             jax.device_put(np.concatenate([dataset.train_images[drawn], dataset.test_images])),
             jax.device_put(np.concatenate([dataset.train_labels[drawn], dataset.test_labels]).astype(np.int32)),
         )
+        self.typical = dataset.train_images[split.train[:STANDARDISED_BY]]
         per_epoch = len(self.train) + EVALUATION_COST * len(self.validation)
         self.work = hyperparams.epochs * per_epoch + EVALUATION_COST * len(self.test)
 
@@ -131,7 +133,9 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.inputs = self.run.inputs()
-        variables = initial_variables(self.run.architecture, seed=self.run.hyperparams.seed)
+        variables = initial_variables(
+            self.run.architecture, seed=self.run.hyperparams.seed, images=self.run.typical
+        )
         self.pace = Pace(self.run.recipe.first_chunk())
         self.state: TrainState = start(self.run.recipe, variables, self.inputs)
 

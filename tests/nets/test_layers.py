@@ -157,14 +157,15 @@ def test_linear_reads_an_image_channel_by_channel() -> None:
     kernel = np.random.default_rng(1).random((18, 2), np.float32)
     expected = images.transpose(0, 3, 1, 2).reshape(1, 18) @ kernel
     for plan in PLANS.values():
-        out = Network(a, plan).apply({"params": {"linear_0": {"kernel": kernel}}}, jnp.asarray(images), train=False)
+        variables = {**initial_variables(a, seed=0), "params": {"linear_0": {"kernel": kernel}}}
+        out = Network(a, plan).apply(variables, jnp.asarray(images), train=False)
         assert np.allclose(out, expected, atol=1e-5)
 
 
 def test_dropout_keeps_the_mean_and_does_nothing_when_not_training() -> None:
     a = network({"type": "linear", "out": 4000}, {"type": "dropout", "p": 0.4}, shape=(1, 2, 2))
     ones = {"linear_0": {"kernel": np.zeros((4, 4000), np.float32), "bias": np.ones(4000, np.float32)}}
-    variables = {"params": ones, "numbers": numbers_of(a)}
+    variables = {**initial_variables(a, seed=0), "params": ones, "numbers": numbers_of(a)}
     images = jnp.zeros((2, 2, 2, 1))
     for plan in PLANS.values():
         kept = Network(a, plan).apply(variables, images, train=False)

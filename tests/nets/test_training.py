@@ -18,7 +18,7 @@ from nets.errors import TrainingError
 from nets.events import EpochMetrics, Finished, Progress
 from nets.hyperparams import Hyperparams, parse_hyperparams
 from nets.kernels import plan_for
-from nets.network import Network, initial_variables
+from nets.network import Network, initial_variables, input_statistics
 from nets.programs import CACHE, numbers, recipe
 from nets.sampling import batches, draw, epoch_order, split_sizes
 from nets.steps import Data, Inputs
@@ -122,14 +122,16 @@ def test_a_smaller_last_batch_counts_as_what_it_is(a: Architecture) -> None:
     _, finished = trained(a, h, data)
     split, plan = draw(h, 60), plan_for("cpu", training=False)
     assert len(split.train) == 19
-    variables, step = initial_variables(a, seed=h.seed), optax.sgd(0.05)
+    variables = initial_variables(a, seed=h.seed, images=data.train_images[split.train])
+    step = optax.sgd(0.05)
 
     def loss(params: Any, stats: Any, rows: Any) -> Any:
         logits, changed = Network(a, plan).apply(
             {"params": params, "batch_stats": stats}, data.train_images[rows], train=True, mutable=["batch_stats"]
         )
         labels = data.train_labels[rows]
-        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), changed.get("batch_stats", {})
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        return losses.mean(), {**stats, **changed.get("batch_stats", {})}
 
     params, stats = variables["params"], variables["batch_stats"]
     opt_state = step.init(params)
@@ -242,6 +244,17 @@ def test_the_order_changes_every_epoch_unless_told_not_to() -> None:
     assert sorted(epoch_order(h, 40, epoch=1)) == list(range(40))
     assert epoch_order(hyper(shuffle=False), 4, epoch=3).tolist() == [0, 1, 2, 3]
     assert batches(np.arange(5), 2).tolist() == [[0, 1], [2, 3], [4, -1]]
+
+
+def test_images_are_standardised_by_statistics_that_travel_with_the_weights() -> None:
+    data = stripes(channels=3)
+    a = network(*TINY_CNN, shape=(3, 8, 8))
+    _, finished = trained(a, hyper(), data)
+    seen = data.train_images[draw(hyper(), 60).train] / 255
+    kept = finished.variables["batch_stats"]["input"]
+    assert np.allclose(kept["mean"], seen.mean((0, 1, 2)), atol=1e-6)
+    assert np.allclose(kept["std"], seen.std((0, 1, 2)), atol=1e-6)
+    assert input_statistics(network(*TINY_CNN), np.full((2, 8, 8, 1), 7, np.uint8))["std"] == np.float32(1 / 255)
 
 
 def test_colours_become_grey() -> None:
