@@ -23,6 +23,7 @@ from nets.hyperparams import Hyperparams, parse_hyperparams
 
 logger = logging.getLogger("lamina.runs")
 
+GRACE = 0.5  # seconds in which a run that shall stop ends by itself
 RETRY = 1.0  # seconds until the end of a run is recorded again, when the store refused it
 
 
@@ -167,10 +168,13 @@ class Runs:
                     self._end_at_last(job, begun=False)
             self._condition.notify_all()
         if self._thread.is_alive():
-            self._thread.join(timeout)
+            self._thread.join(min(GRACE, timeout))
         with self._condition:
+            # Told now, while its followers still listen: a compiler returns when it likes.
             if self._active and not self._active.settled:
                 self._end_at_last(self._active)
+        if self._thread.is_alive():
+            self._thread.join(max(0.0, timeout - GRACE))
         if self._state_lock:
             self._state_lock.close()
 

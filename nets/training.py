@@ -133,9 +133,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.inputs = self.run.inputs()
-        variables = initial_variables(
-            self.run.architecture, seed=self.run.hyperparams.seed, images=self.run.typical
-        )
+        variables = initial_variables(self.run.architecture, seed=self.run.hyperparams.seed, images=self.run.typical)
         self.pace = Pace(self.run.recipe.first_chunk())
         self.state: TrainState = start(self.run.recipe, variables, self.inputs)
 

@@ -34,13 +34,13 @@ def available(name: str, data_dir: Path) -> tuple[bool, str]:
         return True, "bundled"
     if is_cached(name, data_dir):
         reason = cache.damage(cache.cache_path(name, data_dir))
-        return reason is None, reason or f"cached in {data_dir}"
+        return reason is None, reason or "cached"
     if folder := sources.prepared_dir(name, data_dir):
-        return True, f"prepared by TensorFlow in {folder}"
+        return True, "prepared by TensorFlow"
     missing = sources.missing_files(name, data_dir)
     if not missing:
-        return True, f"its files are in {data_dir}"
-    if reason := sources.obstacle(name, data_dir, missing):
+        return True, "its files are there"
+    if reason := sources.obstacle(name, missing):
         return False, reason
     size = sum(file.size for file in missing) / 1e6
     return True, f"can be downloaded from {urlsplit(missing[0].url).hostname} ({size:.1f} MB)"
@@ -56,7 +56,7 @@ def load(name: str, data_dir: Path) -> Dataset:
         return BUNDLED[name]()
     path = cache.cache_path(name, data_dir)
     if not path.is_file():
-        raise DataError(f"{name} is not in {data_dir}. {sources.cure(name, data_dir)}")
+        raise DataError(f"{name} is not in the data directory. {sources.cure(name)}")
     return cache.read(path, about)
 
 
@@ -76,7 +76,7 @@ def prepare(name: str, data_dir: Path, *, progress: Callback | None = None) -> D
             cache.write(cache.cache_path(name, data_dir), arrays)
         except OSError as error:
             raise DataError(
-                f"cannot write into {data_dir} ({error}): free some space or choose another --data-dir"
+                f"cannot write into the data directory ({error.strerror}): free some space or choose another --data-dir"
             ) from error
     dataset = load(name, data_dir)
     report(1.0, f"{name} is ready", always=True)
@@ -87,8 +87,8 @@ def _obtain(name: str, data_dir: Path, report: Report) -> Arrays:
     """The arrays from a directory that TensorFlow prepared, from files that are here, or from the network."""
     folder = sources.prepared_dir(name, data_dir)
     missing = [] if folder else sources.missing_files(name, data_dir)
-    if reason := sources.obstacle(name, data_dir, missing):
-        raise DataError(reason)
+    if reason := sources.obstacle(name, missing):
+        raise DataError(f"{reason}. {sources.cure(name)}")
     from nets.datasets import tfds  # here, because it costs 0.3 s and 54 MB
 
     if folder:

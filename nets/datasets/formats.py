@@ -126,4 +126,4 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, EOFError, ValueError, KeyError, zlib.error, zipfile.BadZipFile, tarfile.TarError) as error:
-        raise DataError(f"{path} is damaged ({error}): delete it and try again") from error
+        raise DataError(f"{path.name} is damaged ({error}): delete it and try again") from error

@@ -81,30 +81,28 @@ def prepared_dir(name: str, data_dir: Path) -> Path | None:
     return max(found, key=lambda folder: folder.stat().st_mtime, default=None)
 
 
-def obstacle(name: str, data_dir: Path, missing: Sequence[RemoteFile]) -> str | None:
-    """Why the missing files cannot be downloaded, and what else helps; None if their host answers."""
+def obstacle(name: str, missing: Sequence[RemoteFile]) -> str | None:
+    """Why the missing files cannot be downloaded; None if their host answers."""
     for address in dict.fromkeys(urlsplit(file.url)._replace(path="", query="").geturl() for file in missing):
         if reason := unreachable(address):
-            return (
-                f"{name} is not in {data_dir} and {urlsplit(address).hostname} cannot be reached ({reason}). "
-                + cure(name, data_dir)
-            )
+            host = urlsplit(address).hostname
+            return f"{name} is not in the data directory and {host} cannot be reached ({reason})"
     return None
 
 
-def cure(name: str, data_dir: Path) -> str:
+def cure(name: str) -> str:
     """What a person can do who has no data set yet."""
     files = ", ".join(file.name for file in remote_files(name))
     return (
-        f"Run `lamina datasets prepare {name}` where there is a network, or put {files} into "
-        f'{manual_dir(name, data_dir)}, or a finished {name}.npz into {data_dir}, or use the bundled "digits"'
+        f"Run `lamina datasets prepare {name}` where there is a network, or put {files} into manual/{name} of the data "
+        f'directory, or a finished {name}.npz into the directory itself, or use the bundled "digits"'
     )
 
 
-def usable(error: Exception, name: str, data_dir: Path) -> DataError:
+def usable(error: Exception, name: str) -> DataError:
     """A failed download or conversion as an error for people."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return DataError(f"{name} could not be prepared: {reason}. {cure(name, data_dir)}")
+    return DataError(f"{name} could not be prepared: {reason}. {cure(name)}")
 
 
 def _downloaded_urls(folder: Path) -> set[str]:

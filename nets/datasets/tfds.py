@@ -43,7 +43,7 @@ def download(name: str, data_dir: Path, *, missing: Sequence[RemoteFile], report
         with _watched(name, sum(file.size for file in missing), report):
             return {file.name: Path(manager.download(file.url)) for file in remote_files(name)}
     except (OSError, util.DownloadError, download_manager.NonMatchingChecksumError) as error:
-        raise usable(error, name, data_dir) from error
+        raise usable(error, name) from error
 
 
 def read_prepared(folder: Path, *, name: str, data_dir: Path, report: Report) -> Arrays:
@@ -54,7 +54,7 @@ def read_prepared(folder: Path, *, name: str, data_dir: Path, report: Report) ->
         train = _split(metadata, "train", done=0, total=total, report=report)
         test = _split(metadata, "test", done=len(train[1]), total=total, report=report)
     except Exception as error:  # whatever a damaged protobuf, JSON or PNG makes tensorflow-datasets raise
-        raise usable(ValueError(f"{folder} cannot be read ({error}), move it away"), name, data_dir) from error
+        raise usable(ValueError(f"{folder.relative_to(data_dir)} cannot be read ({error}), move it away"), name) from error
     return Arrays(*train, *test)
 
 

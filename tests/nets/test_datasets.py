@@ -125,7 +125,7 @@ def test_a_cache_of_another_kind_is_refused(tmp_path: Path, field: str, wrong: n
     np.savez(tmp_path / "mnist.npz", **{**arrays("mnist")._asdict(), field: wrong})
     with pytest.raises(DataError, match=message) as caught:
         datasets.load("mnist", tmp_path)
-    assert "mnist.npz is damaged" in str(caught.value) and "delete it" in str(caught.value)
+    assert "mnist.npz in the data directory is damaged" in str(caught.value) and "delete it" in str(caught.value)
 
 
 def test_an_empty_part_is_refused(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_truncated_cache_is_refused(tmp_path: Path, keep: float) -> None:
     cache.write(path, arrays("mnist"))
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * keep)])
-    with pytest.raises(DataError, match="mnist.npz is damaged .*delete it, then run `lamina datasets prepare mnist`"):
+    with pytest.raises(DataError, match="mnist.npz in the data directory is damaged .*delete it, then run `lamina datasets prepare mnist`"):
         datasets.load("mnist", tmp_path)
     assert datasets.available("mnist", tmp_path)[0] is False
     with pytest.raises(DataError, match="damaged"):

@@ -36,7 +36,7 @@ class CpuPlan:
 
     @property
     def compiler_options(self) -> Mapping[str, str]:
-        return COMPILER_OPTIONS
+        return COMPILER_OPTIONS[self.precision]
 
     @property
     def flops_per_second(self) -> float:
