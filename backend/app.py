@@ -23,6 +23,7 @@ from backend.runs import Runs
 from backend.services import Services
 from backend.store import Store
 from backend.stream import EventLog
+from backend.warm import Warmer
 from nets.platform import keep_compiled_programs
 
 logger = logging.getLogger("lamina.http")
@@ -55,18 +56,21 @@ def start_services(settings: Settings) -> Services:
     store = Store(state_dir / STORE_FILE)
     try:
         log, checkpoints = EventLog(store), Checkpoints(state_dir)
-        runs = Runs(store, log, checkpoints, data_dir=settings.data_dir)
+        warmer = Warmer()
+        runs = Runs(store, log, checkpoints, data_dir=settings.data_dir, warmer=warmer)
         runs.start()
     except BaseException:
         store.close()
         raise
     keep_compiled_programs(state_dir / PROGRAMS_FOLDER)
+    warmer.start()
     return Services(
         settings=settings,
         store=store,
         log=log,
         checkpoints=checkpoints,
         runs=runs,
+        warmer=warmer,
         predictors=Predictors(checkpoints),
         default_dataset=DefaultDataset(settings.data_dir),
         streams=threading.Semaphore(settings.max_streams),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from backend.errors import ApiError, not_found
 from backend.fields import Fields
 from backend.infer import require_weights
+from backend.launch import recipe_of
 from backend.names import MODEL_ID_RULE, is_model_id, model_name, new_model_id
 from backend.records import Json, ModelRecord, RunRecord
 from backend.store import ModelBusy, UnknownRecord, utc_now
@@ -38,7 +39,7 @@ def define(services: Services, body: Json) -> tuple[ModelRecord, bool]:
     if "saved_model_path" in body:
         changes |= _saved_path(services, fields, model_id)
     fields.done()
-    return _put(services, model_id or new_model_id(), changes)
+    return _warmed(services, *_put(services, model_id or new_model_id(), changes))
 
 
 def save_definition(services: Services, model_id: str, body: Json) -> ModelRecord:
@@ -52,7 +53,8 @@ def save_definition(services: Services, model_id: str, body: Json) -> ModelRecor
         fields.add("architecture", "is required to store a definition; or send run_id to promote a run")
     changes = _definition(fields)
     fields.done()
-    return _put(services, model_id, {**changes, "trained": False, "saved_model_path": None, "saved_run_id": None})[0]
+    changes |= {"trained": False, "saved_model_path": None, "saved_run_id": None}
+    return _warmed(services, *_put(services, model_id, changes))[0]
 
 
 def promote(services: Services, body: Json, model_id: str | None = None) -> tuple[ModelRecord, RunRecord]:
@@ -159,6 +161,13 @@ def _put(services: Services, model_id: str, changes: dict[str, Any]) -> tuple[Mo
     except sqlite3.IntegrityError:
         raise ApiError(409, f"Model {model_id} was created by another request meanwhile; send this one again") from None
     return model, True
+
+
+def _warmed(services: Services, model: ModelRecord, new: bool) -> tuple[ModelRecord, bool]:
+    """The same, its programs to be compiled ahead."""
+    if model.architecture is not None:
+        services.warmer.warm(lambda: recipe_of(services, model))
+    return model, new
 
 
 def _trained_definition(model: ModelRecord, run: RunRecord) -> dict[str, Any]:

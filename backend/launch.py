@@ -20,6 +20,7 @@ from nets.check import check_fit
 from nets.errors import Problem, SpecError
 from nets.estimate import available_memory, check_memory
 from nets.hyperparams import Hyperparams, parse_hyperparams, unused_fields
+from nets.programs import Recipe, recipe_on
 
 if TYPE_CHECKING:
     from backend.services import Services
@@ -143,6 +144,18 @@ def read_order(services: Services, body: Json) -> Order:
         dataset=dataset,
         warnings=[*unused_fields(hyperparams_json), *([warning] if warning else [])],
     )
+
+
+def recipe_of(services: Services, model: ModelRecord) -> Recipe | None:
+    """What a run of a stored definition would compile; None where it could not run."""
+    try:
+        architecture, hyperparams = parse_architecture(model.architecture), parse_hyperparams(model.hyperparams)
+        info = datasets.info(hyperparams.dataset_type or services.default_dataset.choose()[0])
+        check_fit(architecture, hyperparams, info)
+        check_memory(architecture, hyperparams, info, available=available_memory())
+    except SpecError:
+        return None
+    return recipe_on(architecture, hyperparams, info)
 
 
 def _required_architecture(value: object) -> Architecture:

@@ -17,6 +17,7 @@ from backend.records import Json, RunRecord, RunState
 from backend.store import Store, UnknownRecord, WrongState, utc_now
 from backend.stream import EventLog, state_data
 from backend.trainer import Trainer
+from backend.warm import Warmer
 from nets.architecture import Architecture, parse_architecture
 from nets.errors import SpecError
 from nets.hyperparams import Hyperparams, parse_hyperparams
@@ -54,9 +55,11 @@ class Runs:
     at once, and so that a cancel comes either before the end (and wins) or after it (and is refused).
     """
 
-    def __init__(self, store: Store, log: EventLog, checkpoints: Checkpoints, *, data_dir: Path) -> None:
+    def __init__(
+        self, store: Store, log: EventLog, checkpoints: Checkpoints, *, data_dir: Path, warmer: Warmer
+    ) -> None:
         self._store, self._log, self._checkpoints = store, log, checkpoints
-        self._trainer = Trainer(store, log, checkpoints, data_dir=data_dir)
+        self._trainer = Trainer(store, log, checkpoints, data_dir=data_dir, warmer=warmer)
         self._state_lock: IO[str] | None = None
         self._condition = threading.Condition()
         self._queue: deque[Job] = deque()

@@ -16,6 +16,7 @@ from backend.launch import DefaultDataset
 from backend.runs import Runs
 from backend.store import Store
 from backend.stream import EventLog
+from backend.warm import Warmer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class Services:
     log: EventLog
     checkpoints: Checkpoints
     runs: Runs
+    warmer: Warmer
     predictors: Predictors
     default_dataset: DefaultDataset
     streams: threading.Semaphore  # free places for event streams
@@ -34,6 +36,7 @@ class Services:
 
     def close(self) -> None:
         """Stop the active run and end every event stream; the state on disk is complete afterwards."""
+        self.warmer.close()
         self.runs.shutdown()
         self.log.close()
         self.store.close()

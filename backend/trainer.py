@@ -16,6 +16,7 @@ from backend.pulse import Pulse
 from backend.rows import dumps
 from backend.store import Store
 from backend.stream import EventLog
+from backend.warm import Warmer
 from nets.check import check_fit
 from nets.datasets import Dataset, info, is_cached, load
 from nets.errors import DataError, NetsError
@@ -36,9 +37,11 @@ DESCRIBED = (
 class Trainer:
     """Turns a job into an outcome, and tells the event log what happens on the way."""
 
-    def __init__(self, store: Store, log: EventLog, checkpoints: Checkpoints, *, data_dir: Path) -> None:
+    def __init__(
+        self, store: Store, log: EventLog, checkpoints: Checkpoints, *, data_dir: Path, warmer: Warmer
+    ) -> None:
         self._store, self._log, self._checkpoints = store, log, checkpoints
-        self._data_dir = data_dir
+        self._data_dir, self._warmer = data_dir, warmer
 
     def carry_out(self, job: Job) -> Outcome:
         """Carry a run out. Whatever goes wrong in it becomes its outcome: the thread lives on."""
@@ -63,8 +66,12 @@ class Trainer:
 
     def _train(self, job: Job, pulse: Pulse) -> Finished:
         dataset = self._data(job, pulse)
+        check_fit(job.architecture, job.hyperparams, dataset.info)  # a cache file may hold less than the data set
         job.check()
-        with closing(cast("Generator[Event]", fit(job.architecture, job.hyperparams, dataset))) as events:
+        with (
+            self._warmer.paused(job.check),
+            closing(cast("Generator[Event]", fit(job.architecture, job.hyperparams, dataset))) as events,
+        ):
             for event in events:
                 job.check()
                 if isinstance(event, Finished):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import jax
@@ -12,11 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from nets.architecture import Architecture
+from nets.datasets import DatasetInfo
 from nets.hyperparams import Hyperparams
 from nets.kernels import plan_for
 from nets.losses import LOSSES
 from nets.network import Network, numbers_of
-from nets.optimizers import Optimizer
+from nets.optimizers import Optimizer, Sgd
+from nets.sampling import split_sizes
 from nets.steps import Data, Inputs, Steps, TrainState
 
 Program = Callable[..., Any]
@@ -25,7 +27,7 @@ Report = TypeVar("Report")
 DISPATCH_SECONDS = 0.1  # long enough to hide Python, short enough to cancel and to show progress
 MAX_CHUNK, MAX_ROWS = 1024, 65_536
 EVALUATION_BATCH = 256
-KEPT = 16  # compiled networks at a time
+KEPT = 48  # compiled programs at a time, two or three for each network
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,12 @@ def longest_chunk(batch: int) -> int:
 EVALUATION_CHUNK = longest_chunk(EVALUATION_BATCH)
 
 
+def recipe_on(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> Recipe:
+    """The recipe of a run on a data set of these sizes."""
+    train, validation = split_sizes(hyperparams, info.train_size)
+    return recipe(architecture, hyperparams, train=train, samples=train + validation + info.test_size)
+
+
 def recipe(architecture: Architecture, hyperparams: Hyperparams, *, train: int, samples: int) -> Recipe:
     """The recipe of a run that trains on `train` of `samples` rows on the device."""
     batch = min(hyperparams.batch_size, train)
@@ -90,26 +98,37 @@ class Programs:
     evaluate: Program
 
 
-CACHE: OrderedDict[Recipe, Programs] = OrderedDict()
+CACHE: OrderedDict[tuple[str, Recipe], Program] = OrderedDict()
 
 
 def compiling(recipe: Recipe, report: Report) -> Generator[Report, None, Programs]:
-    """The programs of a recipe, from the cache or compiled one by one; yields `report` before each compilation."""
-    if recipe in CACHE:
-        CACHE.move_to_end(recipe)
-        return CACHE[recipe]
-    yield report
-    train = compile_training(recipe, recipe.chunk, recipe.batch)
-    yield report
-    evaluate = compile_evaluation(recipe)
-    tail = train
+    """The programs of a recipe; yields `report` before each that is not in the cache and must be compiled."""
+    found: dict[str, Program] = {}
+    for name, key, compile_part in parts(recipe):
+        if (program := CACHE.get((name, key))) is None:
+            yield report
+            program = compile_part()
+        keep((name, key), program)
+        found[name] = program
+    return Programs(found["train"], found.get("tail", found["train"]), found["evaluate"])
+
+
+def parts(recipe: Recipe) -> Iterator[tuple[str, Recipe, Callable[[], Program]]]:
+    """Each program: its name, what of the recipe it depends on, and how it is compiled."""
+    yield "train", recipe, lambda: compile_training(recipe, recipe.chunk, recipe.batch)
+    # Evaluation knows no optimizer and no batches of training: one program for all of them.
+    evaluated = replace(recipe, optimizer=Sgd().structure(), batch=1, tail=0)
+    yield "evaluate", evaluated, lambda: compile_evaluation(recipe)
     if recipe.tail:
-        yield report
-        tail = compile_training(recipe, 1, recipe.tail)
-    CACHE[recipe] = Programs(train, tail, evaluate)
+        yield "tail", recipe, lambda: compile_training(recipe, 1, recipe.tail)
+
+
+def keep(key: tuple[str, Recipe], program: Program) -> None:
+    """Put a program where the most recently used ones are."""
+    CACHE[key] = program
+    CACHE.move_to_end(key)
     while len(CACHE) > KEPT:
         CACHE.popitem(last=False)
-    return CACHE[recipe]
 
 
 def compile_training(recipe: Recipe, chunk: int, batch: int) -> Program:

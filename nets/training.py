@@ -26,7 +26,7 @@ from nets.programs import (
     Recipe,
     compiling,
     numbers,
-    recipe,
+    recipe_on,
     start,
 )
 from nets.sampling import Indices, Split, batches, draw, epoch_order
@@ -65,7 +65,7 @@ class Run:
         self.dataset = dataset
         sizes = np.cumsum([0, len(split.train), len(split.validation), len(dataset.test_labels)])
         self.train, self.validation, self.test = (np.arange(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
-        self.recipe: Recipe = recipe(architecture, hyperparams, train=len(split.train), samples=int(sizes[-1]))
+        self.recipe: Recipe = recipe_on(architecture, hyperparams, dataset.info)
         drawn = np.concatenate([split.train, split.validation])
         self.data = Data(
             jax.device_put(np.concatenate([dataset.train_images[drawn], dataset.test_images])),

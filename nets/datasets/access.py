@@ -35,7 +35,7 @@ def available(name: str, data_dir: Path) -> tuple[bool, str]:
     if is_cached(name, data_dir):
         reason = cache.damage(cache.cache_path(name, data_dir))
         return reason is None, reason or "cached"
-    if folder := sources.prepared_dir(name, data_dir):
+    if sources.prepared_dir(name, data_dir):
         return True, "prepared by TensorFlow"
     missing = sources.missing_files(name, data_dir)
     if not missing:

@@ -105,4 +105,5 @@ def sweep(folder: Path, pattern: str) -> None:
 
 
 def _damaged(path: Path, reason: str) -> str:
-    return f"{path.name} in the data directory is damaged ({reason}): delete it, then run `lamina datasets prepare {path.stem}`"
+    cure = f"delete it, then run `lamina datasets prepare {path.stem}`"
+    return f"{path.name} in the data directory is damaged ({reason}): {cure}"

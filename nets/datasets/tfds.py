@@ -54,7 +54,9 @@ def read_prepared(folder: Path, *, name: str, data_dir: Path, report: Report) ->
         train = _split(metadata, "train", done=0, total=total, report=report)
         test = _split(metadata, "test", done=len(train[1]), total=total, report=report)
     except Exception as error:  # whatever a damaged protobuf, JSON or PNG makes tensorflow-datasets raise
-        raise usable(ValueError(f"{folder.relative_to(data_dir)} cannot be read ({error}), move it away"), name) from error
+        raise usable(
+            ValueError(f"{folder.relative_to(data_dir)} cannot be read ({error}), move it away"), name
+        ) from error
     return Arrays(*train, *test)
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ from backend.runs import Busy, NotActive, Runs, ShuttingDown
 from backend.state_lock import StateInUse
 from backend.store import Store, UnknownRecord
 from backend.stream import EventLog
+from backend.warm import Warmer
+from nets import datasets
 from nets.architecture import parse_architecture
 from nets.errors import DataError, TrainingError
 from nets.events import EpochMetrics, Finished, Log, Progress, SamplePrediction
@@ -80,7 +83,7 @@ class Server:
         self.store = Store(folder / "checkpoints" / "lamina.sqlite3")
         self.log = EventLog(self.store)
         self.checkpoints = Checkpoints(folder / "checkpoints")
-        self.runs = Runs(self.store, self.log, self.checkpoints, data_dir=folder / "data")
+        self.runs = Runs(self.store, self.log, self.checkpoints, data_dir=folder / "data", warmer=Warmer())
         if self.store.get_model("m_1") is None:
             self.store.create_model(a_model())
 
@@ -122,7 +125,7 @@ class Server:
 def fit(monkeypatch: pytest.MonkeyPatch) -> Puppet:
     puppet = Puppet()
     monkeypatch.setattr(backend.trainer, "fit", puppet)
-    monkeypatch.setattr(backend.trainer, "load", lambda name, folder: name)
+    monkeypatch.setattr(backend.trainer, "load", lambda name, folder: SimpleNamespace(info=datasets.info(name)))
     return puppet
 
 

@@ -146,7 +146,10 @@ def test_a_truncated_cache_is_refused(tmp_path: Path, keep: float) -> None:
     cache.write(path, arrays("mnist"))
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * keep)])
-    with pytest.raises(DataError, match="mnist.npz in the data directory is damaged .*delete it, then run `lamina datasets prepare mnist`"):
+    with pytest.raises(
+        DataError,
+        match="mnist.npz in the data directory is damaged .*delete it, then run `lamina datasets prepare mnist`",
+    ):
         datasets.load("mnist", tmp_path)
     assert datasets.available("mnist", tmp_path)[0] is False
     with pytest.raises(DataError, match="damaged"):

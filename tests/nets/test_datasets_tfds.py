@@ -268,7 +268,7 @@ def test_what_tensorflow_has_prepared_is_used_first(
             test_images=stored.test_images.swapaxes(1, 2),
             test_labels=stored.test_labels + 1,
         )
-    folder = tfrecord_dir(name, tmp_path, stored)
+    tfrecord_dir(name, tmp_path, stored)
     assert datasets.available(name, tmp_path) == (True, "prepared by TensorFlow")
     assert_equal(datasets.prepare(name, tmp_path), expected)
     assert capfd.readouterr() == ("", "")
@@ -278,7 +278,9 @@ def test_a_cut_off_tfrecord_is_refused(tmp_path: Path) -> None:
     folder = tfrecord_dir("mnist", tmp_path, arrays("mnist"))
     shard = folder / "mnist-train.tfrecord-00001-of-00002"
     shard.write_bytes(shard.read_bytes()[:-9])
-    with pytest.raises(DataError, match=rf"{folder.relative_to(tmp_path)} cannot be read \({shard.name} is cut off\), move it away"):
+    with pytest.raises(
+        DataError, match=rf"{folder.relative_to(tmp_path)} cannot be read \({shard.name} is cut off\), move it away"
+    ):
         datasets.prepare("mnist", tmp_path)
     (folder / "features.json").write_text("{")
     with pytest.raises(DataError, match="cannot be read"):

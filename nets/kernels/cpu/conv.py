@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -15,6 +17,7 @@ from nets.kernels.geometry import Geometry
 from nets.kernels.plan import Pair
 
 Saved = tuple[Array, Array]
+LARGE = 32 << 20  # bytes of float32 patches that are better not made at once
 
 
 def convolve(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
@@ -26,7 +29,21 @@ def convolve(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
         return depthwise(x, kernel, at)
     if dtype == jnp.bfloat16 and at.dense and at.groups == 1 and outputs <= depth:
         return by_gradient_patches(x, kernel, at, dtype)
+    patch_bytes = math.prod(kernel.shape[:3]) * math.prod(at.places(x.shape[1:3], (kh, kw))) * x.shape[3] * 4
+    if kh >= 5 and at.groups == 1 and patch_bytes > LARGE:
+        return by_rows(x, kernel, at, dtype)
     return by_patches(x, kernel, at, dtype, x.shape[1:3])
+
+
+def by_rows(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
+    """A large kernel as the sum of its rows: never all patches at once in float32 on the way back."""
+    (top, bottom), sides = at.padding
+    down, last = at.dilation[0], kernel.shape[0] - 1
+    total = jnp.zeros((), jnp.float32)
+    for i in range(kernel.shape[0]):
+        row = replace(at, padding=((top - i * down, bottom - (last - i) * down), sides))
+        total = total + by_patches(x, kernel[i : i + 1], row, dtype, x.shape[1:3])
+    return total
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))

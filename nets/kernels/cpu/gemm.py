@@ -13,13 +13,12 @@ from jax.typing import DTypeLike
 # It keeps them only when told to: see below.
 barrier = lax.optimization_barrier
 
-# By precision, for `jax.jit`. The pass would take every barrier out before fusion. The fusion emitters of XLA 2025 and
-# later take twice as long to compile and gain nothing in float32; only with them are conversions to bfloat16 fast.
+# Options for `jax.jit`, by precision. The pass would take every barrier out before fusion.
 KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
-COMPILER_OPTIONS = {
-    "float32": {**KEEP_BARRIERS, "xla_cpu_use_fusion_emitters": "False"},
-    "bfloat16": KEEP_BARRIERS,
-}
+# XLA's newer code generator for fusions takes twice as long and gains nothing in float32; conversions to bfloat16 need
+# it. From JAX 0.11 on there is no other.
+OLD_EMITTERS = {"xla_cpu_use_fusion_emitters": "False"} if jax.__version_info__ < (0, 11) else {}
+COMPILER_OPTIONS = {"float32": {**KEEP_BARRIERS, **OLD_EMITTERS}, "bfloat16": KEEP_BARRIERS}
 
 
 def pinned(x: Array) -> Array:

@@ -73,8 +73,10 @@ class CpuPlan:
         return y if bias is None else mapped(lambda v: v + per_channel(bias), y)
 
     def _convolve(self, x: Activation, kernel: Array, at: Geometry) -> Activation:
-        if self.precision == "float32" and winograd.fits(_size(x), kernel.shape, at):
-            return Phases(winograd.winograd(phases_of(x), kernel))
+        if self.precision == "float32" and winograd.fits(kernel.shape, at):
+            if winograd.keeps_phases(_size(x)[1:3], at):
+                return Phases(winograd.winograd(phases_of(x), kernel))
+            return Image(winograd.winograd_image(image(x), kernel, at))
         if isinstance(x, Phases) and kernel.shape[:2] == (1, 1) and at == Geometry():
             return Phases(tuple(pointwise(phase, kernel, at, self.dtype) for phase in x.phases))
         return Image(convolve(image(x), kernel, at, self.dtype))

@@ -1,4 +1,4 @@
-"""3 x 3 convolutions of stride 1 and padding 1 with 16 products where the plain form takes 36: Winograd F(2x2, 3x3).
+"""3 x 3 convolutions of stride 1 with 16 products where the plain form takes 36: Winograd F(2x2, 3x3).
 
 Lavin & Gray, 2015. Every tile of 4 x 4 pixels gives 2 x 2 outputs. Images come and go as their four phases (rows and
 columns of even and odd number), because then every pixel of a tile is a shifted phase, and no value has to move.
@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from nets.kernels.cpu.activations import join, split
 from nets.kernels.cpu.gemm import barrier, dot
-from nets.kernels.geometry import Geometry
+from nets.kernels.geometry import Geometry, Sizes
 
 Four = tuple[Array, ...]
 Grid = list[list[Array]]
@@ -28,15 +29,30 @@ WEIGHTS = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], np
 WEIGHTS_TWICE = np.kron(WEIGHTS, WEIGHTS)
 # Row i of tile t is row t + shift of one of the two phases: (phase, shift).
 ROW_OF_TILE = ((1, -1), (0, 0), (1, 0), (0, 1))
-SMALLEST_CHANNELS = 32
+SMALLEST_CHANNELS = 8
 SAME = Geometry(padding=((1, 1), (1, 1)))
 
 
-def fits(shape: tuple[int, ...], kernel_shape: tuple[int, ...], at: Geometry) -> bool:
-    """Whether the sizes allow it and the channels are so many that the smaller products outweigh the transforms."""
-    (kh, kw, inputs, outputs), (_, height, width, _) = kernel_shape, shape
-    suits = (kh, kw) == (3, 3) and at == SAME and height % 2 == width % 2 == 0
-    return suits and min(inputs, outputs) >= SMALLEST_CHANNELS
+def fits(kernel_shape: tuple[int, ...], at: Geometry) -> bool:
+    """Whether the channels are so many that the smaller products outweigh the transforms."""
+    kh, kw, inputs, outputs = kernel_shape
+    return (kh, kw) == (3, 3) and at.dense and at.groups == 1 and min(inputs, outputs) >= SMALLEST_CHANNELS
+
+
+def keeps_phases(size: Sizes, at: Geometry) -> bool:
+    """Whether four phases come out as they went in."""
+    return at == SAME and size[0] % 2 == size[1] % 2 == 0
+
+
+def winograd_image(x: Array, kernel: Array, at: Geometry) -> Array:
+    """Any size and padding: padded to an even size before, and cut to what was asked for behind."""
+    height, width = at.places(x.shape[1:3], (3, 3))
+    inner = [(max(low - 1, 0), max(high - 1, 0)) for low, high in at.padding]
+    edges = [(low, high + (size + low + high) % 2, 0) for (low, high), size in zip(inner, x.shape[1:3], strict=True)]
+    x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *edges, (0, 0, 0)))
+    y = join(winograd(split(x), kernel))
+    top, left = (max(1 - low, 0) for low, _ in at.padding)
+    return y[:, top : top + height, left : left + width]
 
 
 @jax.custom_vjp
