@@ -1,0 +1,54 @@
+"""What the tests of kernels share: random arrays, a function with its gradients in one program, how near is near."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from hypothesis import settings
+from jax import lax
+
+from nets.kernels.cpu.gemm import COMPILER_OPTIONS
+from nets.kernels.geometry import Geometry
+
+# Compilation is nearly all that these tests cost; the code that comes out may be slow.
+OPTIONS = {**COMPILER_OPTIONS["float32"], "xla_backend_optimization_level": "0"}
+few = settings(max_examples=8, deadline=None, derandomize=True)
+
+
+def random(*shape: int, seed: int = 0) -> jax.Array:
+    return jnp.asarray(np.random.default_rng([seed, *shape]).normal(size=shape), jnp.float32)
+
+
+def value_and_gradients(function: Callable[..., jax.Array], *arguments: Any) -> list[jax.Array]:
+    """The result and its gradients under a fixed random cotangent, compiled as one program."""
+
+    def both(*arguments: Any) -> Any:
+        y, pull = jax.vjp(function, *arguments)
+        return y, pull(random(*y.shape, seed=7))
+
+    return jax.tree.leaves(jax.jit(both, compiler_options=OPTIONS)(*arguments))
+
+
+def assert_near(found: list[jax.Array], expected: list[jax.Array], tolerance: float = 1e-5) -> None:
+    """Each array within `tolerance` of the largest value of its expected one."""
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.shape == theirs.shape
+        scale = max(float(jnp.abs(theirs).max()), 1e-3)
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * scale)
+
+
+def lax_conv(x: jax.Array, kernel: jax.Array, at: Geometry) -> jax.Array:
+    """XLA's convolution of `[channels, height, width, batch]` images."""
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        at.stride,
+        at.padding,
+        rhs_dilation=at.dilation,
+        dimension_numbers=("CHWN", "HWIO", "CHWN"),
+        feature_group_count=at.groups,
+    )

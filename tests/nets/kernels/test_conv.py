@@ -1,0 +1,157 @@
+"""Convolutions against XLA's own, gradients included."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from nets.kernels import xla
+from nets.kernels.cpu.conv import by_gradient_patches, by_rows, convolve
+from nets.kernels.cpu.corners import corners
+from nets.kernels.cpu.phase_conv import phase_convolve
+from nets.kernels.cpu.winograd import fits, keeps_phases, winograd, winograd_image
+from nets.kernels.geometry import Geometry
+from tests.nets.kernels.common import assert_near, few, lax_conv, random, value_and_gradients
+
+F32, BF16 = jnp.float32, jnp.bfloat16
+# Two operands rounded to eight bits each; sums over few hundred terms of random sign.
+BF16_BOUND = 0.02
+edges = st.tuples(st.integers(0, 3), st.integers(0, 3))
+
+
+def pairs(least: int, most: int) -> st.SearchStrategy[tuple[int, int]]:
+    return st.tuples(st.integers(least, most), st.integers(least, most))
+
+
+@st.composite
+def geometries(draw: st.DrawFn, *, groups: st.SearchStrategy[int]) -> tuple[tuple[int, ...], tuple[int, ...], Geometry]:
+    """(shape of x, shape of the kernel, geometry) with at least one place for the kernel."""
+    at = Geometry(draw(pairs(1, 3)), (draw(edges), draw(edges)), draw(pairs(1, 2)), draw(groups))
+    window, size = draw(pairs(1, 5)), draw(pairs(3, 9))
+    assume(min(at.places(size, window)) >= 1)
+    depth, outputs = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    return (depth * at.groups, *size, 2), (*window, depth, outputs * at.groups), at
+
+
+def check_convolution(x_shape: tuple[int, ...], kernel_shape: tuple[int, ...], at: Geometry) -> None:
+    x, kernel = random(*x_shape), random(*kernel_shape)
+    found = value_and_gradients(lambda x, kernel: convolve(x, kernel, at, F32), x, kernel)
+    assert_near(found, value_and_gradients(lambda x, kernel: lax_conv(x, kernel, at), x, kernel))
+
+
+@few
+@given(geometries(groups=st.just(1)))
+def test_any_convolution_equals_xlas(case: tuple[tuple[int, ...], tuple[int, ...], Geometry]) -> None:
+    check_convolution(*case)
+
+
+@few
+@given(geometries(groups=st.integers(2, 4)))
+def test_grouped_and_depthwise_convolutions_equal_xlas(
+    case: tuple[tuple[int, ...], tuple[int, ...], Geometry],
+) -> None:
+    check_convolution(*case)
+
+
+@pytest.mark.parametrize("at", [Geometry(), Geometry(stride=(2, 3), padding=((1, 0), (2, 1)))])
+def test_pointwise_convolution_equals_xlas(at: Geometry) -> None:
+    check_convolution((5, 6, 7, 3), (1, 1, 5, 4), at)
+
+
+def test_a_large_kernel_by_rows() -> None:
+    x, kernel = random(2, 11, 9, 3), random(5, 2, 2, 3)
+    at = Geometry(stride=(2, 1), padding=((1, 3), (1, 0)), dilation=(2, 1))
+    found = value_and_gradients(lambda x, kernel: by_rows(x, kernel, at, F32), x, kernel)
+    assert_near(found, value_and_gradients(lambda x, kernel: lax_conv(x, kernel, at), x, kernel))
+
+
+@pytest.mark.parametrize(("window", "padding"), [((3, 3), ((1, 1), (1, 1))), ((2, 5), ((0, 1), (3, 0)))])
+def test_gradient_by_patches_of_the_cotangent(
+    window: tuple[int, int], padding: tuple[tuple[int, int], tuple[int, int]]
+) -> None:
+    x, kernel, at = random(4, 7, 6, 3), random(*window, 4, 3), Geometry(padding=padding)
+    found = value_and_gradients(lambda x, kernel: by_gradient_patches(x, kernel, at, F32), x, kernel)
+    assert_near(found, value_and_gradients(lambda x, kernel: lax_conv(x, kernel, at), x, kernel))
+
+
+@pytest.mark.parametrize("outputs", [3, 8])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_bfloat16_operands_stay_within_their_bound(outputs: int, groups: int) -> None:
+    at = Geometry(padding=((1, 1), (1, 1)), groups=groups)
+    x, kernel = random(8, 6, 6, 4), random(3, 3, 8 // groups, outputs // groups * groups)
+    found = value_and_gradients(lambda x, kernel: convolve(x, kernel, at, BF16), x, kernel)
+    assert all(array.dtype == F32 for array in found)
+    assert_near(found, value_and_gradients(lambda x, kernel: lax_conv(x, kernel, at), x, kernel), BF16_BOUND)
+
+
+@pytest.mark.parametrize("size", [(4, 6), (2, 2)])
+def test_winograd_equals_xlas(size: tuple[int, int]) -> None:
+    x, kernel, at = random(5, *size, 3), random(3, 3, 5, 4), Geometry(padding=((1, 1), (1, 1)))
+
+    def ours(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return jnp.stack(winograd(corners(x), kernel))
+
+    def theirs(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return jnp.stack(corners(lax_conv(x, kernel, at)))
+
+    assert_near(value_and_gradients(ours, x, kernel), value_and_gradients(theirs, x, kernel))
+
+
+@pytest.mark.parametrize("size", [(5, 7), (8, 5)])
+@pytest.mark.parametrize("padding", [((0, 0), (0, 0)), ((1, 2), (0, 3))])
+def test_winograd_of_any_size_and_padding(
+    size: tuple[int, int], padding: tuple[tuple[int, int], tuple[int, int]]
+) -> None:
+    x, kernel, at = random(2, *size, 3), random(3, 3, 2, 3), Geometry(padding=padding)
+    found = value_and_gradients(lambda x, kernel: winograd_image(x, kernel, at), x, kernel)
+    assert_near(found, value_and_gradients(lambda x, kernel: lax_conv(x, kernel, at), x, kernel))
+
+
+def test_winograd_is_for_three_by_three_kernels_of_many_channels() -> None:
+    same, wide = Geometry(padding=((1, 1), (1, 1))), (3, 3, 16, 64)
+    assert fits(wide, same) and keeps_phases((8, 6), same)
+    assert not keeps_phases((7, 6), same) and not keeps_phases((8, 6), Geometry())
+    assert not fits(wide, Geometry(stride=(2, 1)))
+    assert not fits(wide, Geometry(dilation=(1, 2)))
+    assert not fits((5, 5, 32, 64), Geometry(padding=((2, 2), (2, 2))))
+    assert not fits((3, 3, 3, 64), same)
+
+
+@pytest.mark.parametrize("size", [(6, 8), (7, 5)])
+@pytest.mark.parametrize(("window", "padding"), [((3, 3), ((1, 1), (1, 1))), ((5, 2), ((0, 2), (1, 0)))])
+def test_phase_convolution_gives_the_corners_of_every_window(
+    size: tuple[int, int], window: tuple[int, int], padding: tuple[tuple[int, int], tuple[int, int]]
+) -> None:
+    x, kernel, at = random(2, *size, 3), random(*window, 2, 4), Geometry(padding=padding)
+
+    def theirs(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return jnp.stack(corners(lax_conv(x, kernel, at)))
+
+    ours = value_and_gradients(lambda x, kernel: phase_convolve(x, kernel, at, F32, size), x, kernel)
+    assert_near(ours, value_and_gradients(theirs, x, kernel))
+
+
+@few
+@given(geometries(groups=st.integers(1, 3)))
+def test_the_xla_plan_rounds_operands_in_both_directions(
+    case: tuple[tuple[int, ...], tuple[int, ...], Geometry],
+) -> None:
+    """On whole numbers of few bits bfloat16 is exact: any difference would be a wrong gradient."""
+    (channels, height, width, batch), kernel_shape, at = case
+    x = jnp.round(random(batch, height, width, channels))
+    kernel = jnp.round(random(*kernel_shape))
+
+    def gradients(function: object) -> list[jax.Array]:
+        def both(x: jax.Array, kernel: jax.Array) -> object:
+            y, pull = jax.vjp(partial(function, at=at), x, kernel)
+            return y, pull(jnp.round(random(*y.shape, seed=7)))
+
+        return jax.tree.leaves(jax.jit(both)(x, kernel))
+
+    narrow = gradients(lambda x, kernel, at: xla.convolve_bfloat16(x, kernel, at))
+    assert_near(narrow, gradients(lambda x, kernel, at: xla.convolve(x, kernel, at)), 1e-6)
