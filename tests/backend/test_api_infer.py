@@ -68,7 +68,8 @@ def test_a_batch_is_answered_in_order(trained: Trained) -> None:
     singles = [ask(trained, run_id=trained.run_id, pixels=image).json for image in images]
     assert answer.json["labels"] == [single["label"] for single in singles]
     assert answer.json["predictions"] == [single["prediction"] for single in singles]
-    np.testing.assert_allclose(answer.json["probabilities"], [single["probabilities"] for single in singles], atol=1e-6)
+    # Another batch size adds the same float32 numbers in another order.
+    np.testing.assert_allclose(answer.json["probabilities"], [single["probabilities"] for single in singles], atol=1e-5)
     nested = ask(trained, run_id=trained.run_id, batch=[rows(image) for image in images])
     assert nested.json == answer.json
     assert len(ask(trained, run_id=trained.run_id, batch=[BLANK] * 600).json["labels"]) == 600
