@@ -159,10 +159,15 @@ def _run_of_model(services: Services, model_id: str) -> str:
     model = services.store.get_model(model_id)
     if model is None:
         raise not_found("model", model_id, listing="/api/models")
-    run_id = model.saved_run_id or (model.latest_run or {}).get("run_id")
-    if run_id is None:
+    if model.saved_run_id is not None:
+        return model.saved_run_id
+    if model.latest_run is None:
         raise ApiError(409, f"Model {model_id} has no succeeded run to ask; train it with POST /api/train first")
-    return str(run_id)
+    run = services.store.get_run(model.latest_run["run_id"], metrics=False)
+    if run is None or run.architecture != model.architecture:
+        cure = "train it with POST /api/train, or name the run to ask with run_id"
+        raise ApiError(409, f"The definition of model {model_id} has changed since it was trained; {cure}")
+    return run.run_id
 
 
 def require_weights(services: Services, run: RunRecord) -> None:

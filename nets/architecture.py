@@ -109,6 +109,12 @@ class Architecture:
         return f"{kind} {'-'.join(text if len(text) <= 8 else [*text[:3], '...', *text[-3:]])}"
 
 
+def three(value: object) -> object:
+    if value is not None and (not isinstance(value, list | tuple) or len(value) != 3):
+        raise ValueError(f"must be [channels, height, width], got {shown(value)}")
+    return value
+
+
 class Frame(Spec):
     """The fields of an architecture around its layers."""
 
@@ -116,7 +122,7 @@ class Frame(Spec):
     input_channels: Side | None = None
     input_height: Side | None = None
     input_width: Side | None = None
-    input_shape: tuple[Side, Side, Side] | None = None
+    input_shape: Annotated[tuple[Side, Side, Side] | None, BeforeValidator(three)] = None
     layers: list[Any]
 
 

@@ -39,7 +39,7 @@ def memory_needed(architecture: Architecture, hyperparams: Hyperparams, info: Da
     values = patches = 0
     for layer, shape in zip(architecture.layers, architecture.shapes, strict=True):
         output = layer.output_shape(shape)
-        values += math.prod(output)
+        values += math.prod(output) + math.prod(layer.padded_shape(shape))
         # A convolution unrolls its windows: one column of kernel size per output pixel.
         kernels = [p.shape for p in layer.parameters(shape).values() if len(p.shape) == 4]
         patches = max([patches, *(math.prod(kernel[:3]) * math.prod(output[1:]) for kernel in kernels)])

@@ -76,7 +76,7 @@ def text(value: object) -> str:
     return value
 
 
-def size(value: object, *, least: int, most: int = 4096) -> int | Pair:
+def size(value: object, *, least: int, most: int = 64) -> int | Pair:
     """A whole number, or a pair [height, width] of them."""
     values = value if isinstance(value, list | tuple) else [value]
     if isinstance(value, list | tuple) and len(values) != 2:
@@ -122,6 +122,8 @@ def detail_of(error: Mapping[str, Any], owner: str, known: Iterable[str]) -> str
         return f"is not a field of {owner}.{did_you_mean(name, known)} Its fields: {fields}"
     if kind == "literal_error":
         return f"must be {context['expected']}, got {shown(value)}"
+    if kind in ("list_type", "dict_type"):
+        return f"must be {'a list' if kind == 'list_type' else 'an object'}, got {shown(value)}"
     if kind == "value_error":
         return str(context["error"])
     return f"{error['msg']}, got {shown(value)}"

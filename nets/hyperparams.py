@@ -10,7 +10,7 @@ from nets.datasets import DATASETS
 from nets.errors import Path, Problem, SpecError
 from nets.fields import Boolean, Real, Spec, Whole, did_you_mean, parse, shown
 from nets.losses import LOSSES
-from nets.optimizers import Optimizer, Sgd, parse_optimizer
+from nets.optimizers import OPTIMIZERS, Optimizer, Sgd, parse_optimizer
 
 Precision = Literal["float32", "bfloat16"]
 ALIASES = {"dataset": "dataset_type"}
@@ -78,7 +78,9 @@ def unused_fields(value: object) -> list[str]:
     if not isinstance(optimizer, dict):
         return []
     kind = optimizer.get("type")
-    momentum = optimizer.get("momentum")
-    if kind == "sgd" or not momentum:
-        return []
-    return [f"hyperparams.optimizer.momentum: {kind} has no momentum; {shown(momentum)} is ignored"]
+    ignored = OPTIMIZERS[kind].ignored if isinstance(kind, str) and kind in OPTIMIZERS else ()
+    return [
+        f"hyperparams.optimizer.{name}: {kind} has no {name}; {shown(optimizer[name])} is ignored"
+        for name in ignored
+        if optimizer.get(name)
+    ]

@@ -59,7 +59,9 @@ def get_events(run_id: str) -> ResponseReturnValue:
     here, after = services(), last_event_id()
     _find(run_id)
     if here.log.finished(run_id, after):
-        return Response(status=204)
+        nothing = Response(status=204)
+        del nothing.headers["Content-Type"]
+        return nothing
     return event_stream(here, run_id, after=after)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nets.kernels.plan import Padding, Pair
 
@@ -28,6 +28,14 @@ class Geometry:
             for axis in (0, 1)
         )
         return height, width
+
+    def tight(self, size: Sizes, window: Sizes) -> Geometry:
+        """The same places with a stride that leads no further than to the last one: a larger one asks for padding."""
+        strides = [
+            min(stride, max(size[axis] + sum(self.padding[axis]) - self.dilation[axis] * (window[axis] - 1), 1))
+            for axis, stride in enumerate(self.stride)
+        ]
+        return replace(self, stride=(strides[0], strides[1]))
 
     @property
     def dense(self) -> bool:

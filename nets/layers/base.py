@@ -82,6 +82,10 @@ class Layer(Spec):
     def output_shape(self, shape: Shape) -> Shape:
         return shape
 
+    def padded_shape(self, shape: Shape) -> Shape:
+        """What a plan may have to lay out in memory of the input, for the memory estimate."""
+        return shape
+
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
         """Trained arrays by name."""
         return {}

@@ -10,7 +10,7 @@ from pydantic import Field
 from nets.fields import Boolean, Extent, Pair, Width, pair
 from nets.kernels.plan import Activation, Bound, Plan
 from nets.layers.base import Example, Layer, Misfit, Parameter, Shape, described, register, uniform
-from nets.layers.windows import PaddingField, outputs, pads
+from nets.layers.windows import PaddingField, outputs, padded, pads, too_wide
 
 
 @register
@@ -77,9 +77,14 @@ class Conv2d(Layer):
                 f"{shape[1]} x {shape[2]} image with padding {self.padding!r}; use a smaller kernel or more padding",
                 fatal=True,
             )
+        elif wide := too_wide((shape[1], shape[2]), window=self.window, dilation=self.dilations):
+            yield Misfit("kernel_size", wide)
 
     def filled(self, shape: Shape) -> Self:
         return self.model_copy(update={"in_channels": shape[0]})
+
+    def padded_shape(self, shape: Shape) -> Shape:
+        return padded(shape, self.pads(shape), self.strides)
 
     def output_shape(self, shape: Shape) -> Shape:
         image = (shape[1], shape[2])

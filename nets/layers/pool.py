@@ -10,7 +10,7 @@ from pydantic import Field
 from nets.fields import Extent, Pair, pair
 from nets.kernels.plan import Activation, Bound, Plan
 from nets.layers.base import Example, Layer, Misfit, Shape, described, register
-from nets.layers.windows import PaddingField, outputs, pads
+from nets.layers.windows import PaddingField, outputs, padded, pads, too_wide
 
 
 @register
@@ -61,6 +61,11 @@ class MaxPool2d(Layer):
                 "pool less often or use a smaller window",
                 fatal=True,
             )
+        elif wide := too_wide((shape[1], shape[2]), window=self.window):
+            yield Misfit("kernel_size", wide)
+
+    def padded_shape(self, shape: Shape) -> Shape:
+        return padded(shape, self.pads(shape), self.strides)
 
     def output_shape(self, shape: Shape) -> Shape:
         high, wide = outputs((shape[1], shape[2]), self.pads(shape), window=self.window, stride=self.strides)

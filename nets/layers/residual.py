@@ -11,7 +11,7 @@ from nets.fields import Extent, Pair, Width, pair
 from nets.kernels.plan import Activation, Bound, Moments, Plan
 from nets.layers.base import Example, Layer, Misfit, Parameter, Shape, ones, register, uniform, zeros
 from nets.layers.norm import Eps, Momentum, tracked, unbiased
-from nets.layers.windows import pads
+from nets.layers.windows import pads, too_wide
 
 
 @register
@@ -45,6 +45,8 @@ class ResidualBlock(Layer):
         yield from super().misfits(shape)
         if len(shape) == 3 and self.in_channels not in (None, shape[0]):
             yield Misfit("in_channels", f"residual_block expects {shape[0]} channels{{before}}, got {self.in_channels}")
+        if len(shape) == 3 and (wide := too_wide((shape[1], shape[2]), window=self.window)):
+            yield Misfit("kernel_size", wide)
 
     def filled(self, shape: Shape) -> Self:
         return self.model_copy(update={"in_channels": shape[0]})

@@ -7,6 +7,9 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator
 
 from nets.fields import Pair, pair, shown, size
+from nets.layers.base import Shape
+
+SMALL = 15  # pixels: no window up to this size is refused, so that deep networks may pool down to one pixel
 
 
 def padding(value: object) -> int | Pair | str:
@@ -40,6 +43,27 @@ def pads(
         for n, k, s, d in zip(image, window, stride, dilation, strict=True)
     ]
     return (totals[0] // 2, totals[0] - totals[0] // 2), (totals[1] // 2, totals[1] - totals[1] // 2)
+
+
+def too_wide(image: Pair, *, window: Pair, dilation: Pair = (1, 1)) -> str | None:
+    """Why a window is wider than any two of its places on an image could use; None if it is not.
+
+    Beyond twice the image, less one, its edges meet nothing but padding wherever it stands.
+    """
+    for n, k, d in zip(image, window, dilation, strict=True):
+        extent = d * (k - 1) + 1
+        if extent > max(2 * n - 1, SMALL):
+            return (
+                f"spans {extent} pixels of a side of {n}; more than {max(2 * n - 1, SMALL)} would only ever see padding"
+            )
+    return None
+
+
+def padded(shape: Shape, padding: tuple[Pair, Pair], stride: Pair) -> Shape:
+    """An image with its padding, and with rows and columns for a last stride that leads beyond it."""
+    sides = (n + sum(p) for n, p in zip(shape[1:], padding, strict=True))
+    high, wide = (side + min(s, side) - 1 for side, s in zip(sides, stride, strict=True))
+    return (shape[0], high, wide)
 
 
 def outputs(image: Pair, padded: tuple[Pair, Pair], *, window: Pair, stride: Pair, dilation: Pair = (1, 1)) -> Pair:

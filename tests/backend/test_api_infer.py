@@ -89,6 +89,11 @@ def test_a_model_answers_with_its_latest_then_its_promoted_run(app: Flask) -> No
     assert client.post("/api/infer", json={"model_id": "mine", "pixels": BLANK}).json["run_id"] == first
     both = client.post("/api/infer", json={"model_id": "mine", "run_id": second, "pixels": BLANK})
     assert both.status_code == 200 and both.json["run_id"] == second
+    wider = {**BODY["architecture"], "layers": [{"type": "linear", "out": 10}]}
+    client.post("/api/models/mine/save", json={"architecture": wider})
+    changed = client.post("/api/infer", json={"model_id": "mine", "pixels": BLANK})
+    assert changed.status_code == 409 and "has changed since it was trained" in changed.json["error"]
+    assert client.post("/api/infer", json={"run_id": second, "pixels": BLANK}).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def test_a_vector_of_square_length_is_an_image_to_a_convolution() -> None:
         (changed("layers", 0, "out_channels", value=0), "must be at least 1, got 0"),
         (changed("layers", 0, "out_channels", value=10**400), "must be at most 10000000"),
         (changed("layers", 0, "padding", value="full"), "'same', 'valid', a whole number"),
-        (changed("layers", 0, "padding", value=-1), "must be 0 to 4096, got -1"),
+        (changed("layers", 0, "padding", value=-1), "must be 0 to 64, got -1"),
         (changed("layers", 0, "kernel_size", value=[3, 3, 3]), "a pair [height, width]"),
         (changed("layers", 0, "strides", value=2), "Did you mean 'stride'?"),
         (changed("layers", 9, "p", value=1.0), "architecture.layers[9].p: must be less than 1, got 1.0"),
@@ -193,3 +193,38 @@ def test_the_table_of_layers_refuses_duplicates() -> None:
     with pytest.raises(ValueError, match="registered twice"):
         register(LAYERS["relu"])
     assert all(issubclass(cls, Layer) for cls in LAYERS.values())
+
+
+def test_a_window_that_would_only_ever_see_padding_is_refused() -> None:
+    for layer in (
+        {"type": "conv2d", "out_channels": 2},
+        {"type": "maxpool2d"},
+        {"type": "residual_block", "out_channels": 2},
+    ):
+        same = {} if layer["type"] == "residual_block" else {"padding": "same"}
+        body = {"layers": [{**layer, **same, "kernel_size": 56}, {"type": "linear", "out": 10}]}
+        assert problems(body) == [
+            "architecture.layers[0].kernel_size: spans 56 pixels of a side of 28; more than 55 would only ever see padding"
+        ]
+    # A network that has pooled down to one pixel goes on.
+    parse_architecture(
+        {
+            "layers": [
+                {"type": "maxpool2d", "kernel_size": 28},
+                {"type": "residual_block", "out_channels": 2},
+                {"type": "linear", "out": 10},
+            ]
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"input_shape": 5}, "architecture.input_shape: must be [channels, height, width], got 5"),
+        ({"input_shape": [1]}, "architecture.input_shape: must be [channels, height, width], got [1]"),
+        ({"layers": "x"}, 'architecture.layers: must be a list, got "x"'),
+    ],
+)
+def test_shapes_and_lists_are_asked_for_in_plain_words(fields: dict[str, Any], message: str) -> None:
+    assert message in problems({"layers": [{"type": "linear", "out": 10}], **fields})

@@ -49,6 +49,8 @@ def test_momentum_of_adam_is_ignored_and_said() -> None:
     assert parse_hyperparams(body) == parse_hyperparams({"optimizer": {"type": "adam", "lr": 0.001}})
     assert unused_fields(body) == ["hyperparams.optimizer.momentum: adam has no momentum; 0.9 is ignored"]
     assert unused_fields({"optimizer": {"type": "rmsprop", "momentum": 0}}) == []
+    body = {"optimizer": {"type": "adam", "nesterov": True}}
+    assert unused_fields(body) == ["hyperparams.optimizer.nesterov: adam has no nesterov; true is ignored"]
 
 
 @pytest.mark.parametrize(
@@ -129,3 +131,10 @@ def test_too_much_memory_is_refused_with_the_numbers() -> None:
     with pytest.raises(SpecError, match=r"layers: needs 1\.\d GB of parameters, .*; 0\.9 GB are available"):
         check_memory(a, h, info, available=1_000_000_000)
     check_memory(a, h, info, available=10_000_000_000)
+
+
+def test_the_memory_of_padding_counts() -> None:
+    layer = {"type": "conv2d", "out_channels": 8, "kernel_size": 3}
+    plain, padded = (network({**layer, "padding": p}, {"type": "linear", "out": 3}) for p in ("same", 64))
+    h, info = parse_hyperparams({}), stripes().info
+    assert memory_needed(padded, h, info).activations > 50 * memory_needed(plain, h, info).activations

@@ -267,3 +267,21 @@ def test_colour_images_train() -> None:
     _, finished = trained(a, hyper(), stripes(channels=3))
     assert len(finished.sample_predictions[0].grid) == 8
     assert jnp.isfinite(finished.test_loss)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [{"type": "maxpool2d", "kernel_size": 8}, {"type": "batchnorm2d"}],
+        [{"type": "maxpool2d", "kernel_size": [4, 8]}, {"type": "batchnorm2d"}, {"type": "relu"}],
+        [{"type": "maxpool2d", "kernel_size": [8, 4]}, {"type": "residual_block", "out_channels": 3}],
+        [{"type": "maxpool2d", "kernel_size": 8}, {"type": "residual_block", "out_channels": 3}],
+        [{"type": "conv2d", "out_channels": 2, "kernel_size": 3, "stride": 64, "padding": "same"}, {"type": "relu"}],
+        [{"type": "conv2d", "out_channels": 2, "kernel_size": 3, "stride": 30, "padding": 30}],
+        [{"type": "maxpool2d", "kernel_size": 8, "stride": 1, "padding": "same"}],
+    ],
+    ids=lambda layers: "-".join(layer["type"] for layer in layers),
+)
+def test_networks_at_the_edge_train(layers: list[dict[str, Any]]) -> None:
+    metrics, finished = trained(network(*layers, {"type": "linear", "out": 3}), hyper(epochs=1))
+    assert len(metrics) == 1 and np.isfinite(finished.test_loss)

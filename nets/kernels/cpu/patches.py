@@ -17,6 +17,7 @@ def gather_patches(x: Array, window: Sizes, at: Geometry) -> Array:
     rows are in the order of an HWIO kernel.
     """
     channels, height, width, batch = x.shape
+    at = at.tight((height, width), window)
     (kh, kw), (sh, sw), (dh, dw) = window, at.stride, at.dilation
     out_h, out_w = at.places((height, width), window)
     # Every phase of the stride gets the same size: the one that the last tap needs.

@@ -18,9 +18,22 @@ from nets.kernels.plan import Pair
 DEAD = 4
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
 def max_pool(x: Array, window: Pair, at: Geometry, size: Pair) -> Array:
-    """`[channels, H, W, B] -> [channels, H', W', B]`, any window, stride and padding. size: (H, W)."""
+    """`[channels, H, W, B] -> [channels, H', W', B]`, any window, stride and padding. size: (H, W).
+
+    A large window goes over the columns first, then over the rows: kh + kw comparisons instead of kh * kw, and the
+    first of equal values in reading order still wins.
+    """
+    if min(window) == 1 or window == (2, 2):
+        return _max_pool(x, window, at, size)
+    across = Geometry((1, at.stride[1]), ((0, 0), at.padding[1]))
+    down = Geometry((at.stride[0], 1), (at.padding[0], (0, 0)))
+    x = _max_pool(x, (1, window[1]), across, size)
+    return _max_pool(x, (window[0], 1), down, (size[0], x.shape[2]))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def _max_pool(x: Array, window: Pair, at: Geometry, size: Pair) -> Array:
     return _pool_forward(x, window, at, size)[0]
 
 
@@ -53,7 +66,7 @@ def _pool_backward(window: Pair, at: Geometry, size: Pair, which: Array, g: Arra
     return (barrier(total),)
 
 
-max_pool.defvjp(_pool_forward, _pool_backward)
+_max_pool.defvjp(_pool_forward, _pool_backward)
 
 
 def relu_pool(z: Corners, bias: Array | None, dtype: DTypeLike) -> Array:
