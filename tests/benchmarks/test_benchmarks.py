@@ -22,26 +22,12 @@ from nets.kernels import plan_for
 from nets.network import Network, initial_variables, numbers_of
 from nets.programs import CACHE, compiling, recipe_on
 from tests.benchmarks.epochs import epochs, result, trainer
-from tests.nets.builders import network
+from tests.nets.builders import REFERENCE, network
 
 pytestmark = pytest.mark.slow
 
-REFERENCE: list[dict[str, Any]] = [
-    {"type": "conv2d", "out_channels": 32, "kernel_size": 3, "padding": "same"},
-    {"type": "relu"},
-    {"type": "maxpool2d", "kernel_size": 2},
-    {"type": "conv2d", "out_channels": 64, "kernel_size": 3, "padding": "same"},
-    {"type": "relu"},
-    {"type": "maxpool2d", "kernel_size": 2},
-    {"type": "flatten"},
-    {"type": "linear", "out": 128},
-    {"type": "relu"},
-    {"type": "dropout"},
-    {"type": "linear", "out": 10},
-    {"type": "softmax"},
-]
 BODY = {
-    "architecture": {"input_size": 784, "layers": REFERENCE},
+    "architecture": REFERENCE,
     "hyperparams": {"dataset_type": "digits", "max_samples": 1024, "epochs": 1},
 }
 CONVOLUTIONS = {

@@ -9,27 +9,7 @@ from nets.architecture import MAX_LAYERS, parse_architecture
 from nets.errors import SpecError
 from nets.layers import LAYERS, Layer
 from nets.layers.base import register
-
-REFERENCE: dict[str, Any] = {
-    "input_size": 784,
-    "input_channels": 1,
-    "input_height": 28,
-    "input_width": 28,
-    "layers": [
-        {"type": "conv2d", "in_channels": 1, "out_channels": 32, "kernel_size": 3, "stride": 1, "padding": "same"},
-        {"type": "relu"},
-        {"type": "maxpool2d", "kernel_size": 2, "stride": 2, "padding": 0},
-        {"type": "conv2d", "in_channels": 32, "out_channels": 64, "kernel_size": 3, "stride": 1, "padding": "same"},
-        {"type": "relu"},
-        {"type": "maxpool2d", "kernel_size": 2, "stride": 2, "padding": 0},
-        {"type": "flatten"},
-        {"type": "linear", "in": 3136, "out": 128},
-        {"type": "relu"},
-        {"type": "dropout", "p": 0.5},
-        {"type": "linear", "in": 128, "out": 10},
-        {"type": "softmax"},
-    ],
-}
+from tests.nets.builders import REFERENCE
 
 
 def changed(*path: Any, value: Any) -> dict[str, Any]:
