@@ -1,6 +1,6 @@
 """What everyday work costs: kernels against XLA's own, an epoch, a compilation, an answer. No test asserts a time.
 
-Run with `pytest tests/benchmarks -m slow --benchmark-enable`; CI runs each once, so that they do not rot.
+Run with `pytest tests/benchmarks -m slow -n 0 --benchmark-enable`; CI runs each once, so that they do not rot.
 """
 
 from __future__ import annotations
