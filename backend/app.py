@@ -24,7 +24,7 @@ from backend.services import Services
 from backend.store import Store
 from backend.stream import EventLog
 from backend.warm import Warmer
-from nets.platform import keep_compiled_programs
+from nets.platform import dispatch_on_the_calling_thread, keep_compiled_programs
 
 logger = logging.getLogger("lamina.http")
 
@@ -53,6 +53,8 @@ def create_app(settings: Settings) -> Flask:
 def start_services(settings: Settings) -> Services:
     """The parts of the server, with the training thread running."""
     state_dir = settings.state_dir
+    dispatch_on_the_calling_thread()
+    keep_compiled_programs(state_dir / PROGRAMS_FOLDER)
     store = Store(state_dir / STORE_FILE)
     try:
         log, checkpoints = EventLog(store), Checkpoints(state_dir)
@@ -62,7 +64,6 @@ def start_services(settings: Settings) -> Services:
     except BaseException:
         store.close()
         raise
-    keep_compiled_programs(state_dir / PROGRAMS_FOLDER)
     warmer.start()
     return Services(
         settings=settings,

@@ -113,7 +113,7 @@ class Runs:
                 precision=hyperparams.precision,
                 warnings=list(warnings),
             )
-            position = len(self._queue) + 1 if self.busy() else None
+            position = len(self._waiting()) + 1 if self.busy() else None
             self._store.create_run(record, state_data(record.run_id, "queued", queue_position=position))
             self._queue.append(Job.of(record, architecture=architecture, hyperparams=hyperparams))
             self._condition.notify_all()
@@ -132,13 +132,17 @@ class Runs:
 
     def queue_length(self) -> int:
         with self._condition:
-            return len(self._queue)
+            return len(self._waiting())
 
     def queue_position(self, run_id: str) -> int | None:
         """A waiting run's place: 1 is next. None if it does not wait."""
         with self._condition:
-            waiting = [job.run_id for job in self._queue]
+            waiting = [job.run_id for job in self._waiting()]
         return waiting.index(run_id) + 1 if run_id in waiting else None
+
+    def _waiting(self) -> list[Job]:
+        """Who waits: the head of the queue does not, where the thread has just not taken it yet."""
+        return list(self._queue) if self._active else list(self._queue)[1:]
 
     def cancel(self, run_id: str) -> None:
         """End a waiting run at once; tell the training one to stop, which it does where `fit` next yields.

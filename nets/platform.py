@@ -38,6 +38,14 @@ def versions() -> dict[str, str]:
     return {**{name: version(name) for name in packages}, "python": platform.python_version()}
 
 
+def dispatch_on_the_calling_thread() -> None:
+    """Run programs on a CPU where they are called: a small one answers sooner, by a third for one image.
+
+    Training loses nothing, its dispatches being long. Only before JAX is first used.
+    """
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
+
+
 def keep_compiled_programs(folder: Path) -> None:
     """Store compiled programs under `folder`, so that a restart does not compile them again."""
     folder.mkdir(parents=True, exist_ok=True)

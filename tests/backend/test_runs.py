@@ -165,6 +165,7 @@ def test_a_run_from_the_queue_to_its_weights(
     assert server.checkpoints.exists(run.saved_model_path)
     model = server.store.get_model("m_1")
     assert model is not None and model.last_trained_at == run.completed_at and model.highest_accuracy == 0.75
+    eventually(lambda: any("succeeded" in line for line in caplog.messages))
     assert [line for line in caplog.messages if run_id in line] == [
         f"run {run_id} queued",
         f"run {run_id} running",
