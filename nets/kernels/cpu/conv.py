@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
 from functools import partial
 
 import jax
@@ -11,39 +9,27 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import DTypeLike
 
+from nets.kernels.cpu import bands, blocks
 from nets.kernels.cpu.gemm import barrier, dot, pinned
 from nets.kernels.cpu.patches import gather_patches, sum_patches
 from nets.kernels.geometry import Geometry
 from nets.kernels.plan import Pair
 
 Saved = tuple[Array, Array]
-LARGE = 32 << 20  # bytes of float32 patches that are better not made at once
 
 
 def convolve(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
     """`[in, H, W, B] * [kh, kw, in / groups, out] -> [out, H', W', B]` by whichever product suits the sizes."""
-    kh, kw, depth, outputs = kernel.shape
+    kh, kw, depth, _ = kernel.shape
     if (kh, kw) == (1, 1) and at.groups == 1:
         return pointwise(x, kernel, at, dtype)
     if at.groups > 1 and depth == 1:
         return depthwise(x, kernel, at)
-    if dtype == jnp.bfloat16 and at.dense and at.groups == 1 and outputs <= depth:
-        return by_gradient_patches(x, kernel, at, dtype)
-    patch_bytes = math.prod(kernel.shape[:3]) * math.prod(at.places(x.shape[1:3], (kh, kw))) * x.shape[3] * 4
-    if kh >= 5 and at.groups == 1 and patch_bytes > LARGE:
-        return by_rows(x, kernel, at, dtype)
+    if dtype == jnp.bfloat16 and bands.fits(kernel.shape, at):
+        return bands.by_bands(x, kernel, at, dtype)
+    if dtype == jnp.float32 and blocks.fits(kernel.shape, at, x.shape[1:3], x.shape[3]):
+        return blocks.by_blocks(x, kernel, at, dtype)
     return by_patches(x, kernel, at, dtype, x.shape[1:3])
-
-
-def by_rows(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
-    """A large kernel as the sum of its rows: never all patches at once in float32 on the way back."""
-    (top, bottom), sides = at.padding
-    down, last = at.dilation[0], kernel.shape[0] - 1
-    total = jnp.zeros((), jnp.float32)
-    for i in range(kernel.shape[0]):
-        row = replace(at, padding=((top - i * down, bottom - (last - i) * down), sides))
-        total = total + by_patches(x, kernel[i : i + 1], row, dtype, x.shape[1:3])
-    return total
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
@@ -84,47 +70,6 @@ def _matrices(kernel: Array, groups: int) -> Array:
 
 def _single(matrices: Array) -> Array:
     return matrices[0] if matrices.shape[0] == 1 else matrices
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def by_gradient_patches(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
-    """A convolution of stride 1 with no more outputs than inputs: one set of patches of `g` serves both gradients.
-
-    The gradient of `x` is then a product as well, not a sum over float32 patches, and no patches are kept.
-    """
-    return _gradient_patches_forward(x, kernel, at, dtype)[0]
-
-
-def _gradient_patches_forward(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> tuple[Array, Saved]:
-    x = x.astype(dtype)
-    return _product_with_patches(x, kernel, at, dtype), (x, kernel)
-
-
-def _gradient_patches_backward(at: Geometry, dtype: DTypeLike, saved: Saved, g: Array) -> tuple[Array, Array]:
-    x, kernel = saved
-    kh, kw, inputs, outputs = kernel.shape
-    (top, bottom), (left, right) = at.padding
-    back = Geometry(padding=((kh - 1 - top, kh - 1 - bottom), (kw - 1 - left, kw - 1 - right)))
-    patches = gather_patches(g.astype(dtype), (kh, kw), back)[0]
-    turned = turn(kernel).reshape(-1, inputs)
-    x_gradient = dot(pinned(turned.T.astype(dtype)), patches, 1, 0).reshape(x.shape)
-    kernel_gradient = dot(patches, x.reshape(inputs, -1), 1, 1).reshape(kh, kw, outputs, inputs)
-    return barrier(x_gradient), turn(kernel_gradient)
-
-
-by_gradient_patches.defvjp(_gradient_patches_forward, _gradient_patches_backward)
-
-
-def _product_with_patches(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
-    window, outputs = kernel.shape[:2], kernel.shape[3]
-    patches = gather_patches(x, window, at)[0]
-    y = dot(pinned(kernel.reshape(-1, outputs).T.astype(dtype)), patches, 1, 0)
-    return y.reshape(outputs, *at.places(x.shape[1:3], window), x.shape[3])
-
-
-def turn(kernel: Array) -> Array:
-    """The kernel of the opposite direction: turned by 180 degrees, inputs and outputs exchanged."""
-    return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
 def pointwise(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -11,7 +12,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from nets.kernels import xla
-from nets.kernels.cpu.conv import by_gradient_patches, by_rows, convolve
+from nets.kernels.cpu import blocks
+from nets.kernels.cpu.bands import by_bands
+from nets.kernels.cpu.blocks import by_blocks
+from nets.kernels.cpu.conv import convolve
 from nets.kernels.cpu.corners import corners
 from nets.kernels.cpu.phase_conv import phase_convolve
 from nets.kernels.cpu.winograd import fits, keeps_phases, winograd, winograd_image
@@ -63,20 +67,22 @@ def test_pointwise_convolution_equals_xlas(at: Geometry) -> None:
     check_convolution((5, 6, 7, 3), (1, 1, 5, 4), at)
 
 
-def test_a_large_kernel_by_rows() -> None:
-    x, kernel = random(2, 11, 9, 3), random(5, 2, 2, 3)
-    at = Geometry(stride=(2, 1), padding=((1, 3), (1, 0)), dilation=(2, 1))
-    found = value_and_gradients(lambda x, kernel: by_rows(x, kernel, at, F32), x, kernel)
-    assert_near(found, value_and_gradients(lambda x, kernel: lax_conv(x, kernel, at), x, kernel))
-
-
-@pytest.mark.parametrize(("window", "padding"), [((3, 3), ((1, 1), (1, 1))), ((2, 5), ((0, 1), (3, 0)))])
-def test_gradient_by_patches_of_the_cotangent(
-    window: tuple[int, int], padding: tuple[tuple[int, int], tuple[int, int]]
+@pytest.mark.parametrize("function", [by_bands, by_blocks])
+@pytest.mark.parametrize(("window", "padding"), [((3, 3), ((1, 1), (1, 1))), ((2, 5), ((0, 3), (3, 0)))])
+def test_rows_at_a_time(
+    function: Callable[..., jax.Array], window: tuple[int, int], padding: tuple[tuple[int, int], tuple[int, int]]
 ) -> None:
     x, kernel, at = random(4, 7, 6, 3), random(*window, 4, 3), Geometry(padding=padding)
-    found = value_and_gradients(lambda x, kernel: by_gradient_patches(x, kernel, at, F32), x, kernel)
+    found = value_and_gradients(lambda x, kernel: function(x, kernel, at, F32), x, kernel)
     assert_near(found, value_and_gradients(lambda x, kernel: lax_conv(x, kernel, at), x, kernel))
+
+
+def test_blocks_are_for_many_patches_of_neighbouring_places() -> None:
+    same, size = Geometry(padding=((2, 2), (2, 2))), (14, 14)
+    assert blocks.fits((5, 5, 32, 64), same, size, 64)
+    assert not blocks.fits((5, 5, 32, 64), same, size, 16)
+    assert not blocks.fits((5, 5, 3, 64), same, (128, 128), 64)
+    assert not blocks.fits((5, 5, 32, 64), Geometry(stride=(2, 2)), (64, 64), 64)
 
 
 @pytest.mark.parametrize("outputs", [3, 8])

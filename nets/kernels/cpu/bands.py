@@ -1,0 +1,79 @@
+"""Convolutions of stride 1 from patches of one row: a window's columns are gathered, its rows are summed behind.
+
+Patches of kh x kw pixels hold every pixel kh * kw times, and writing and reading them is most of the time of a product
+in bfloat16. Patches of 1 x kw pixels hold it kw times; one product with all kh rows of the kernel then gives kh images,
+and their sum, each shifted by its row, is the result. The same holds for the gradient of the input. The gradient of
+the kernel is a product of 1 x kw patches of `g` with kh x 1 patches of `x`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import DTypeLike
+
+from nets.kernels.cpu.gemm import barrier, dot, pinned
+from nets.kernels.cpu.patches import gather_patches
+from nets.kernels.geometry import NO_PADDING, Geometry
+from nets.kernels.plan import Pair
+
+Saved = tuple[Array, Array]
+SMALLEST_DEPTH = 4
+
+
+def fits(kernel_shape: tuple[int, ...], at: Geometry) -> bool:
+    """Whether there are rows to sum, and channels enough for a product."""
+    return at.dense and at.groups == 1 and kernel_shape[0] > 1 and kernel_shape[2] >= SMALLEST_DEPTH
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def by_bands(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
+    """`[in, H, W, B] * [kh, kw, in, out] -> [out, H', W', B]`, stride 1, one group."""
+    return _forward(x, kernel, at, dtype)[0]
+
+
+def _forward(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> tuple[Array, Saved]:
+    x = barrier(x.astype(dtype))
+    return _banded(_column_patches(x, kernel, at), kernel, at, dtype, x.shape), (x, kernel)
+
+
+def _backward(at: Geometry, dtype: DTypeLike, saved: Saved, g: Array) -> tuple[Array, Array]:
+    x, kernel = saved
+    kh, kw, inputs, outputs = kernel.shape
+    (top, bottom), (left, right) = at.padding
+    back = Geometry(padding=((kh - 1 - top, kh - 1 - bottom), (kw - 1 - left, kw - 1 - right)))
+    turned = turn(kernel)
+    columns = _column_patches(barrier(g.astype(dtype)), turned, back)
+    rows = gather_patches(x, (kh, 1), Geometry(padding=(at.padding[0], (0, 0))))[0]
+    kernel_gradient = dot(columns, rows, 1, 1).reshape(kw, outputs, kh, inputs)
+    return _banded(columns, turned, back, dtype, g.shape), kernel_gradient[::-1].transpose(2, 0, 3, 1)
+
+
+by_bands.defvjp(_forward, _backward)
+
+
+def turn(kernel: Array) -> Array:
+    """The kernel of the opposite direction: turned by 180 degrees, inputs and outputs exchanged."""
+    return kernel[::-1, ::-1].swapaxes(2, 3)
+
+
+def _column_patches(x: Array, kernel: Array, at: Geometry) -> Array:
+    """`[kw * in, H * W' * B]`."""
+    return gather_patches(x, (1, kernel.shape[1]), Geometry(padding=(NO_PADDING[0], at.padding[1])))[0]
+
+
+def _banded(columns: Array, kernel: Array, at: Geometry, dtype: DTypeLike, shape: tuple[int, ...]) -> Array:
+    """The sum over the rows of `kernel` of its product with the patches of an image of `shape`."""
+    kh, kw, depth, outputs = kernel.shape
+    places: Pair = at.places(shape[1:3], (kh, kw))
+    matrix = pinned(kernel.transpose(0, 3, 1, 2).reshape(kh * outputs, kw * depth).astype(dtype))
+    bands = barrier(dot(matrix, columns, 1, 0)).reshape(kh, outputs, shape[1], places[1] * shape[3])
+    total = jnp.zeros((), jnp.float32)
+    for i in range(kh):
+        above = at.padding[0][0] - i
+        edges = ((0, 0, 0), (above, places[0] - shape[1] - above, 0), (0, 0, 0))
+        total = total + lax.pad(bands[i], jnp.zeros((), jnp.float32), edges)
+    return barrier(total).reshape(outputs, *places, shape[3])

@@ -1,0 +1,98 @@
+"""Convolutions of stride 1 one row at a time, so that the patches of a large image never leave the caches."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.typing import DTypeLike
+
+from nets.kernels.cpu.bands import turn
+from nets.kernels.cpu.gemm import barrier, dot, pinned
+from nets.kernels.geometry import Geometry, Sizes
+
+Saved = tuple[Array, Array]
+LARGE = 32 << 20  # bytes of float32 patches that are better not made at once
+SMALLEST_DEPTH = 4
+
+
+def fits(kernel_shape: tuple[int, ...], at: Geometry, size: Sizes, batch: int) -> bool:
+    """Whether all patches of images of `size` would fall out of the caches."""
+    window, depth = kernel_shape[:2], kernel_shape[2]
+    if not at.dense or at.groups > 1 or depth < SMALLEST_DEPTH:
+        return False
+    return math.prod((*window, depth, *at.places(size, window), batch)) * 4 > LARGE
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def by_blocks(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
+    """`[in, H, W, B] * [kh, kw, in, out] -> [out, H', W', B]`, stride 1, one group.
+
+    Patches of `g`, row by row, serve both gradients; none are kept.
+    """
+    return _forward(x, kernel, at, dtype)[0]
+
+
+def _forward(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> tuple[Array, Saved]:
+    kh, kw, _, outputs = kernel.shape
+    x, places, batch = x.astype(dtype), at.places(x.shape[1:3], (kh, kw)), x.shape[3]
+    matrix, padded = _matrix(kernel, dtype), _padded(x, at)
+
+    def step(row: Array, y: Array) -> Array:
+        product = dot(matrix, _patches_of_row(padded, row, (kh, kw), places[1] * batch, batch), 1, 0)
+        return lax.dynamic_update_slice(y, product[:, None], (0, row, 0))
+
+    y = lax.fori_loop(0, places[0], step, jnp.zeros((outputs, places[0], places[1] * batch)))
+    return y.reshape(outputs, *places, batch), (x, kernel)
+
+
+def _backward(at: Geometry, dtype: DTypeLike, saved: Saved, g: Array) -> tuple[Array, Array]:
+    x, kernel = saved
+    kh, kw, inputs, outputs = kernel.shape
+    _, height, width, batch = x.shape
+    (top, bottom), (left, right) = at.padding
+    back = Geometry(padding=((kh - 1 - top, kh - 1 - bottom), (kw - 1 - left, kw - 1 - right)))
+    matrix, padded = _matrix(turn(kernel), dtype), _padded(g.astype(dtype), back)
+    pixels = barrier(x).reshape(inputs, height, width * batch)
+
+    def step(row: Array, gradients: tuple[Array, Array]) -> tuple[Array, Array]:
+        dx, dw = gradients
+        patches = _patches_of_row(padded, row, (kh, kw), width * batch, batch)
+        seen = barrier(lax.dynamic_index_in_dim(pixels, row, 1, keepdims=False))
+        dx = lax.dynamic_update_slice(dx, dot(matrix, patches, 1, 0)[:, None], (0, row, 0))
+        return dx, dw + dot(patches, seen, 1, 1)
+
+    nothing = jnp.zeros(pixels.shape), jnp.zeros((kh * kw * outputs, inputs))
+    dx, dw = lax.fori_loop(0, height, step, nothing)
+    return dx.reshape(x.shape), turn(dw.reshape(kh, kw, outputs, inputs))
+
+
+by_blocks.defvjp(_forward, _backward)
+
+
+def _matrix(kernel: Array, dtype: DTypeLike) -> Array:
+    return pinned(kernel.reshape(-1, kernel.shape[3]).T.astype(dtype))
+
+
+def _padded(x: Array, at: Geometry) -> Array:
+    """`[channels, rows, columns * B]`."""
+    edges = ((0, 0, 0), (*at.padding[0], 0), (*at.padding[1], 0), (0, 0, 0))
+    x = barrier(lax.pad(x, jnp.zeros((), x.dtype), edges))
+    return x.reshape(x.shape[0], x.shape[1], -1)
+
+
+def _patches_of_row(padded: Array, row: Array, window: Sizes, length: int, batch: int) -> Array:
+    """`[kh * kw * channels, length]`: what the outputs of one row see."""
+    taps = np.array([(i, j * batch) for i in range(window[0]) for j in range(window[1])], np.int32)
+    taken = lax.gather(
+        padded,
+        taps + jnp.stack([row, jnp.zeros_like(row)]),
+        lax.GatherDimensionNumbers(offset_dims=(1, 2), collapsed_slice_dims=(1,), start_index_map=(1, 2)),
+        (padded.shape[0], 1, length),
+        mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
+    )
+    return barrier(taken).reshape(-1, length)
