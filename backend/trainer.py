@@ -104,7 +104,6 @@ class Trainer:
         job.dataset = FALLBACK
         job.warnings.append(warning)
         self._tell(job, Log("warning", warning), dataset=FALLBACK, warnings=job.warnings)
-        check_fit(job.architecture, job.hyperparams, info(FALLBACK))
         return self._fetched(job, pulse)
 
     def _fetched(self, job: Job, pulse: Pulse) -> Dataset:
