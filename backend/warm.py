@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from nets.programs import Recipe, compiling
+from nets.programs import Recipe, compile_next
 
 logger = logging.getLogger("lamina.warm")
 
@@ -79,10 +79,9 @@ class Warmer:
 
     def _compile(self, recipe: Recipe) -> None:
         """All programs of a recipe; put back where a run comes in between."""
-        parts = compiling(recipe, None)
         while True:
             with self._compiling:
-                if next(parts, self) is self:
+                if not compile_next(recipe):
                     return
             with self._condition:
                 if self._closed:

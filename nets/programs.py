@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -26,7 +27,9 @@ Report = TypeVar("Report")
 
 DISPATCH_SECONDS = 0.1  # long enough to hide Python, short enough to cancel and to show progress
 MAX_CHUNK, MAX_ROWS = 1024, 65_536
-EVALUATION_BATCH = 256
+LARGE_EVALUATION = 256  # images evaluated at a time where the plan does not ask for fewer
+COMPILERS = 2  # programs compiled at a time: the compiler itself uses little more than one core
+ASKED_AGAIN = 0.1  # seconds between two reports of a compilation, which is when it can be given up
 KEPT = 48  # compiled programs at a time, two or three for each network
 
 
@@ -53,6 +56,11 @@ class Recipe:
         """The most steps that one dispatch can hold."""
         return longest_chunk(self.batch)
 
+    @property
+    def evaluation_batch(self) -> int:
+        """Images evaluated at a time."""
+        return self.steps.network.plan.micro_batch or LARGE_EVALUATION
+
     def first_chunk(self) -> int:
         """How many steps to dispatch before any has been timed."""
         flops = 3 * self.architecture.flops * self.batch
@@ -62,9 +70,6 @@ class Recipe:
 def longest_chunk(batch: int) -> int:
     """Batches that one dispatch can hold: their row numbers are sent along with it."""
     return min(max(1, MAX_ROWS // batch), MAX_CHUNK)
-
-
-EVALUATION_CHUNK = longest_chunk(EVALUATION_BATCH)
 
 
 def recipe_on(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> Recipe:
@@ -99,18 +104,41 @@ class Programs:
 
 
 CACHE: OrderedDict[tuple[str, Recipe], Program] = OrderedDict()
+COMPILER = ThreadPoolExecutor(COMPILERS, thread_name_prefix="compiler")
 
 
 def compiling(recipe: Recipe, report: Report) -> Generator[Report, None, Programs]:
-    """The programs of a recipe; yields `report` before each that is not in the cache and must be compiled."""
-    found: dict[str, Program] = {}
+    """The programs of a recipe; yields `report` again and again while one that is not in the cache is compiled.
+
+    They are compiled side by side. Closing the generator leaves them to be compiled for the cache.
+    """
+    found: dict[str, Program | Future[Program]] = {}
     for name, key, compile_part in parts(recipe):
-        if (program := CACHE.get((name, key))) is None:
-            yield report
-            program = compile_part()
-        keep((name, key), program)
-        found[name] = program
-    return Programs(found["train"], found.get("tail", found["train"]), found["evaluate"])
+        program = CACHE.get((name, key))
+        found[name] = COMPILER.submit(compile_kept, (name, key), compile_part) if program is None else program
+    waiting = [future for future in found.values() if isinstance(future, Future)]
+    while waiting:
+        yield report
+        waiting = list(wait(waiting, ASKED_AGAIN).not_done)
+    done = {name: future.result() if isinstance(future, Future) else future for name, future in found.items()}
+    for name, key, _ in parts(recipe):
+        keep((name, key), done[name])
+    return Programs(done["train"], done.get("tail", done["train"]), done["evaluate"])
+
+
+def compile_next(recipe: Recipe) -> bool:
+    """Compile one program of a recipe that is not in the cache, on the calling thread; False if all are there."""
+    for name, key, compile_part in parts(recipe):
+        if (name, key) not in CACHE:
+            compile_kept((name, key), compile_part)
+            return True
+    return False
+
+
+def compile_kept(key: tuple[str, Recipe], compile_part: Callable[[], Program]) -> Program:
+    program = compile_part()
+    keep(key, program)
+    return program
 
 
 def parts(recipe: Recipe) -> Iterator[tuple[str, Recipe, Callable[[], Program]]]:
@@ -145,7 +173,7 @@ def compile_evaluation(recipe: Recipe) -> Program:
     """`Steps.evaluate_chunk`."""
     steps = recipe.steps
     function = jax.jit(steps.evaluate_chunk, compiler_options=options(steps))
-    order = rows(EVALUATION_CHUNK, EVALUATION_BATCH)
+    order = rows(longest_chunk(recipe.evaluation_batch), recipe.evaluation_batch)
     layers = numbers_of(recipe.architecture)
     program: Program = function.lower(shapes(recipe.architecture), data(recipe), order, np.int32(0), layers).compile()
     return program

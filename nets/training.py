@@ -19,12 +19,11 @@ from nets.network import initial_variables, numbers_of
 from nets.platform import device_description
 from nets.programs import (
     DISPATCH_SECONDS,
-    EVALUATION_BATCH,
-    EVALUATION_CHUNK,
     Program,
     Programs,
     Recipe,
     compiling,
+    longest_chunk,
     numbers,
     recipe_on,
     start,
@@ -197,8 +196,9 @@ class Trainer:
         """Loss and accuracy over `rows`, and the logits of the first of them."""
         variables = {"params": self.state.params, "batch_stats": self.state.batch_stats}
         sums, first, began = Sums(), None, time.perf_counter()
-        last, pace = began, Pace(first=4)
-        for chunk, count in chunked(batches(rows, EVALUATION_BATCH), EVALUATION_CHUNK, pace):
+        batch = self.run.recipe.evaluation_batch
+        last, pace = began, Pace(first=max(1, 1024 // batch))
+        for chunk, count in chunked(batches(rows, batch), longest_chunk(batch), pace):
             totals, logits = self.programs.evaluate(
                 variables, self.run.data, chunk, np.int32(count), self.inputs.layers
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -49,7 +50,7 @@ def available(name: str, data_dir: Path) -> tuple[bool, str]:
 def load(name: str, data_dir: Path) -> Dataset:
     """The data set from its cache file, or the bundled one. DataError if it is absent or damaged.
 
-    Read afresh each time and never kept (MNIST is 55 MB); only `digits`, which is computed, stays in memory.
+    The last one read is kept (MNIST is 55 MB), and read again only when its file has changed.
     """
     about = info(name)
     if about.bundled:
@@ -57,7 +58,16 @@ def load(name: str, data_dir: Path) -> Dataset:
     path = cache.cache_path(name, data_dir)
     if not path.is_file():
         raise DataError(f"{name} is not in the data directory. {sources.cure(name)}")
-    return cache.read(path, about)
+    status = path.stat()
+    return _read(path, name, (status.st_ino, status.st_size, status.st_mtime_ns))
+
+
+@lru_cache(maxsize=1)
+def _read(path: Path, name: str, _state: tuple[int, ...]) -> Dataset:
+    dataset = cache.read(path, info(name))
+    for array in (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels):
+        array.flags.writeable = False  # shared between runs
+    return dataset
 
 
 def prepare(name: str, data_dir: Path, *, progress: Callback | None = None) -> Dataset:

@@ -136,7 +136,10 @@ def uniform(fan_in: int) -> Init:
             random = np.random.Generator(np.random.PCG64(np.asarray(bits).tolist()))
             return (2 * random.random(shape, np.float32) - 1) * bound
 
-        values: jax.Array = jax.pure_callback(draw, jax.ShapeDtypeStruct(shape, jnp.float32), jax.random.key_data(key))
+        bits = jax.random.key_data(key)
+        if not isinstance(bits, jax.core.Tracer):  # a callback is a program: it would be compiled for every array
+            return jnp.asarray(draw(np.asarray(bits)))
+        values: jax.Array = jax.pure_callback(draw, jax.ShapeDtypeStruct(shape, jnp.float32), bits)
         return values
 
     return init
