@@ -8,12 +8,15 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
+import msgspec
+
 from nets.errors import Path, Problem
 
 Json = dict[str, Any]
 
 MAX_DEPTH = 64  # a specification needs 5 levels; deeper ones only exhaust the stack of whoever walks them
 INTEGERS = range(-(2**63), 2**63)
+LONG = 1 << 15  # bytes from which a quick look pays: an image or two
 HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")  # only an escape can bring in half a surrogate pair
 
 
@@ -39,6 +42,8 @@ def loads(body: bytes, unchecked: Collection[str] = ()) -> tuple[Any, list[Probl
 
     Raises Malformed.
     """
+    if len(body) >= LONG and (numbers := _numbers(body, unchecked)) is not None:
+        return numbers, []
     if body.startswith(b"\xef\xbb\xbf"):
         raise Malformed("the body starts with a byte order mark; send UTF-8 without one")
     try:
@@ -57,6 +62,27 @@ def loads(body: bytes, unchecked: Collection[str] = ()) -> tuple[Any, list[Probl
 def printable(text: str) -> str:
     """Client text that any log and any encoding can carry."""
     return text.encode("ascii", "backslashreplace").decode()
+
+
+def _numbers(body: bytes, unchecked: Collection[str]) -> Json | None:
+    """An object of short strings and of lists that the caller checks, ten times as fast; None for all else.
+
+    Each of its strings has two quotes. Where the text has no more of them than that, no name came twice, and nothing
+    is in the lists but numbers, constants and lists.
+    """
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):  # Python's parser says better what is wrong
+        return None
+    if not isinstance(value, dict) or b"\\" in body:
+        return None
+    strings = len(value)
+    for name, item in value.items():
+        if isinstance(item, str):
+            strings += 1
+        elif not (isinstance(item, list) and name in unchecked):
+            return None
+    return value if body.count(b'"') == 2 * strings else None
 
 
 def _parse(text: str) -> Any:

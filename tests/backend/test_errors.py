@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backend.strict_json import MAX_DEPTH, Malformed, loads
+from backend.strict_json import LONG, MAX_DEPTH, Malformed, _numbers, loads
 from tests.backend.conftest import BODY, NET, Trained, parts
 
 JSON = "application/json"
@@ -93,6 +93,41 @@ def test_all_that_json_forbids_is_told_at_once() -> None:
 def test_fields_that_the_caller_checks_are_left_alone() -> None:
     value, problems = loads(b'{"pixels": [NaN, 1e999], "run_id": NaN}', unchecked=("pixels",))
     assert len(value["pixels"]) == 2 and [problem.place for problem in problems] == ["run_id"]
+
+
+LONG_LIST = "[" + "0.5," * LONG + "0.25]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"run_id": "r_1", "batch": %s}',
+        '{"batch": [%s, %s]}',
+        '{"batch": [true, null, %s]}',
+        '{"batch": %s, "batch": [1]}',
+        '{"batch": %s, "run_id": "a", "run_id": "b"}',
+        '{"batch": %s, "run_id": "\\ud800"}',
+        '{"batch": [NaN, %s]}',
+        '{"batch": [1e999, %s]}',
+        '{"batch": [{"a": 1, "a": 2}, %s]}',
+        '{"batch": ["0.5", %s]}',
+        '{"other": [NaN, %s]}',
+        '{"other": %s, "deep": {"a": 1, "a": 2}}',
+        "[%s]",
+    ],
+)
+def test_long_bodies_are_read_quickly_and_as_strictly(text: str) -> None:
+    """What the quick way lets through is what the other one finds."""
+    body = text.replace("%s", LONG_LIST).encode()
+    assert _numbers(body, ("batch",)) is None or loads(body, ("batch",))[0] == json.loads(body)
+    quick, slow = loads(body, ("batch",)), loads(text.replace("%s", "[0.5]").encode(), ("batch",))
+    assert [str(problem) for problem in quick[1]] == [str(problem) for problem in slow[1]]
+
+
+def test_the_quick_way_is_taken_where_nothing_can_be_wrong() -> None:
+    assert _numbers(b'{"run_id": "r_1", "batch": [[0.5]]}', ("batch",)) == {"run_id": "r_1", "batch": [[0.5]]}
+    for other in (b'{"batch": [], "batch": [0]}', b'{"b": [1]}', b'{"batch": ["1"]}', b'{"batch": {"a": 1}}', b"[1]"):
+        assert _numbers(other, ("batch",)) is None
 
 
 def test_malformed_text_is_one_sentence() -> None:
