@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from flax import serialization
 from nets.architecture import Architecture
 from nets.errors import CheckpointError
 from nets.network import Variables
+
+Place = tuple[str, ...]
 
 
 def save_weights(path: Path, variables: Variables) -> str:
@@ -69,26 +71,32 @@ def load_weights(path: Path, architecture: Architecture, *, sha256: str | None =
 
 def misfits(restored: Any, architecture: Architecture) -> Iterator[str]:
     """Differences between a restored tree and the arrays that `architecture` declares."""
-    expected = {
-        (collection, layer, name): parameter.shape
-        for collection, layers in architecture.arrays().items()
-        for layer, arrays in layers.items()
-        for name, parameter in arrays.items()
-    }
+    yield from differences(
+        restored,
+        {
+            (collection, layer, name): (parameter.shape, np.dtype(np.float32))
+            for collection, layers in architecture.arrays().items()
+            for layer, arrays in layers.items()
+            for name, parameter in arrays.items()
+        },
+    )
+
+
+def differences(restored: Any, expected: Mapping[Place, tuple[tuple[int, ...], np.dtype[Any]]]) -> Iterator[str]:
+    """Where a restored tree has not exactly the `expected` arrays, each with its shape and type."""
     found = dict(leaves(restored))
-    place: tuple[str, ...]
     for place in sorted(expected.keys() - found.keys()):
         yield f"{'/'.join(place)} is missing"
     for place in sorted(found.keys() - expected.keys()):
         yield f"{'/'.join(place)} is unknown"
     for place in sorted(expected.keys() & found.keys()):
-        array, shape = found[place], expected[place]
-        if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != np.float32:
+        array, (shape, dtype) = found[place], expected[place]
+        if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != dtype:
             came = f"{array.dtype}{list(array.shape)}" if isinstance(array, np.ndarray) else type(array).__name__
-            yield f"{'/'.join(place)} must be float32{list(shape)}, got {came}"
+            yield f"{'/'.join(place)} must be {dtype}{list(shape)}, got {came}"
 
 
-def leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+def leaves(tree: Any, path: Place = ()) -> Iterator[tuple[Place, Any]]:
     """Every leaf of nested dictionaries with its path. An empty dictionary has none."""
     if isinstance(tree, dict):
         for name, value in tree.items():

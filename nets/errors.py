@@ -3,7 +3,7 @@
 NetsError
 ├── SpecError        a request's architecture or hyperparams break a rule; lists every problem
 ├── DataError        a data set cannot be had, or its file is damaged
-├── CheckpointError  a weight file is missing, damaged, or does not fit the architecture
+├── CheckpointError  a weight file or training state is missing, damaged, or does not fit the architecture
 └── TrainingError    a run cannot go on: its loss left the finite numbers
 """
 
@@ -55,7 +55,7 @@ class DataError(NetsError):
 
 
 class CheckpointError(NetsError):
-    """A weight file is missing, damaged, or does not fit the architecture."""
+    """A weight file or training state is missing, damaged, or does not fit the architecture."""
 
 
 class TrainingError(NetsError):

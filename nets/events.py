@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from nets.network import Variables
+    from nets.snapshot import Snapshot
 
 Phase = Literal["loading", "compiling", "training", "evaluating"]
 
@@ -39,6 +41,17 @@ class EpochMetrics:
 
 
 @dataclass(frozen=True)
+class EpochEnd:
+    """Comes before the metrics of its epoch: whoever keeps `take()` first can tell of the epoch and never lose it.
+
+    `take`: copies the state to the host; valid until the generator goes on, which overwrites it.
+    """
+
+    epoch: int
+    take: Callable[[], Snapshot]
+
+
+@dataclass(frozen=True)
 class Log:
     """A sentence for the reader of a run."""
 
@@ -58,7 +71,10 @@ class SamplePrediction:
 
 @dataclass(frozen=True)
 class Finished:
-    """The last event of a run that went well. `variables`: params and running statistics, numpy arrays on the host."""
+    """The last event of a run that went well. `variables`: params and running statistics, numpy arrays on the host.
+
+    `best_epoch`: with `keep_best`, the epoch that the variables and the test results are from.
+    """
 
     test_accuracy: float
     test_loss: float
@@ -66,6 +82,7 @@ class Finished:
     variables: Variables
     compile_seconds: float
     device: str
+    best_epoch: int | None = None
 
 
-Event = Progress | EpochMetrics | Log | Finished
+Event = Progress | EpochEnd | EpochMetrics | Log | Finished

@@ -44,6 +44,9 @@ class Hyperparams(Spec):
         4096, description="Drawn from the training set; null: all."
     )
     dataset_type: Annotated[str | None, BeforeValidator(known_dataset)] = None
+    keep_best: Boolean = Field(
+        False, description="Test, save and use the epoch of the lowest validation loss instead of the last one."
+    )
     precision: Precision = Field("float32", description="Of operands; sums, weights and statistics stay float32.")
 
     def to_json(self) -> dict[str, Any]:

@@ -52,6 +52,10 @@ class Optimizer(Spec):
         """The specification without its numbers: what a compiled program depends on."""
         return type(self)(type=self.type)
 
+    def state_kind(self) -> str:
+        """What decides the arrays that the optimizer keeps: with equal kinds one goes on where the other stopped."""
+        return self.type
+
     def transform(self, n: Numbers) -> optax.GradientTransformation:
         raise AssertionError(f"{type(self).__name__} has no transform")
 
@@ -68,6 +72,9 @@ class Sgd(Optimizer):
     @property
     def slots(self) -> int:
         return int(self.momentum > 0)
+
+    def state_kind(self) -> str:
+        return "sgd with momentum" if self.momentum else "sgd without momentum"
 
     def numbers(self) -> dict[str, float]:
         used = {"momentum": self.momentum, "weight_decay": self.weight_decay}

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import jax
 import numpy as np
@@ -13,9 +14,9 @@ import numpy as np
 from nets.architecture import Architecture
 from nets.datasets import Dataset
 from nets.errors import TrainingError
-from nets.events import EpochMetrics, Event, Finished, Phase, Progress, SamplePrediction
+from nets.events import EpochEnd, EpochMetrics, Event, Finished, Phase, Progress, SamplePrediction
 from nets.hyperparams import Hyperparams
-from nets.network import initial_variables, numbers_of
+from nets.network import Variables, initial_variables, numbers_of
 from nets.platform import device_description
 from nets.programs import (
     DISPATCH_SECONDS,
@@ -29,7 +30,8 @@ from nets.programs import (
     start,
 )
 from nets.sampling import Indices, Split, batches, draw, epoch_order
-from nets.steps import Data, Inputs, Totals, TrainState
+from nets.snapshot import Best, Snapshot
+from nets.steps import Data, Inputs, Totals, TrainState, Tree
 
 EVALUATION_COST = 1 / 3  # of a training step: no backward pass
 SAMPLES_SHOWN = 8
@@ -37,20 +39,25 @@ STANDARDISED_BY = 10_000  # training samples, at most, that say what mean and de
 ADVICE = "try a smaller learning rate (hyperparams.optimizer.lr), a batchnorm layer, or fewer layers"
 
 
-def fit(architecture: Architecture, hyperparams: Hyperparams, dataset: Dataset) -> Iterator[Event]:
+def fit(
+    architecture: Architecture, hyperparams: Hyperparams, dataset: Dataset, *, resume: Snapshot | None = None
+) -> Iterator[Event]:
     """Train, telling of every chunk and epoch; the last event is `Finished`.
 
     Nothing runs on behalf of the run between two `next()` calls but the chunk already dispatched, so closing the
     generator stops it. Same arguments, device and versions: the same numbers, to the last digit.
+    `resume`: an epoch's end of an earlier run, after which this one goes on, to the same digits as if never stopped.
     TrainingError: the loss left the finite numbers.
     """
+    if resume is not None and resume.epoch > hyperparams.epochs:
+        raise ValueError(f"{resume.epoch} epochs are done already, and {hyperparams.epochs} were asked for")
     split = draw(hyperparams, len(dataset.train_labels))
     run = Run(architecture, hyperparams, dataset, split)
     yield Progress("loading", 0.0, 0, hyperparams.epochs)
     began = time.perf_counter()
     programs = yield from compiling(run.recipe, Progress("compiling", 0.0, 0, hyperparams.epochs))
     compile_seconds = time.perf_counter() - began
-    trainer = Trainer(run, programs)
+    trainer = Trainer(run, programs, resume)
     yield from trainer.epochs()
     yield from trainer.finish(compile_seconds)
 
@@ -71,8 +78,8 @@ class Run:
             jax.device_put(np.concatenate([dataset.train_labels[drawn], dataset.test_labels]).astype(np.int32)),
         )
         self.typical = dataset.train_images[split.train[:STANDARDISED_BY]]
-        per_epoch = len(self.train) + EVALUATION_COST * len(self.validation)
-        self.work = hyperparams.epochs * per_epoch + EVALUATION_COST * len(self.test)
+        self.epoch_work = len(self.train) + EVALUATION_COST * len(self.validation)
+        self.work = hyperparams.epochs * self.epoch_work + EVALUATION_COST * len(self.test)
 
     def inputs(self) -> Inputs:
         """The numbers of the run, and the key of its dropout."""
@@ -126,37 +133,74 @@ class Trainer:
 
     run: Run
     programs: Programs
+    resume: Snapshot | None = None
     done: float = 0.0  # of run.work
     epoch: int = 0
     epoch_times: list[float] = field(default_factory=list)
+    best: Best | None = None  # with keep_best alone
 
     def __post_init__(self) -> None:
         self.inputs = self.run.inputs()
-        variables = initial_variables(self.run.architecture, seed=self.run.hyperparams.seed, images=self.run.typical)
         self.pace = Pace(self.run.recipe.first_chunk())
-        self.state: TrainState = start(self.run.recipe, variables, self.inputs)
+        self.state: TrainState
+        if self.resume is not None:
+            self.go_on(self.resume)
+            return
+        variables = initial_variables(self.run.architecture, seed=self.run.hyperparams.seed, images=self.run.typical)
+        self.state = start(self.run.recipe, variables, self.inputs)
+
+    def go_on(self, snapshot: Snapshot) -> None:
+        """Stand where the run that the snapshot is of stood."""
+        # A copy, since the state is donated to the first step and the snapshot stays its owner's.
+        self.state = jax.device_put(jax.tree.map(np.array, snapshot.state))
+        self.epoch, self.epoch_times = snapshot.epoch, list(snapshot.epoch_times)
+        self.done = snapshot.epoch * self.run.epoch_work
+        if self.run.hyperparams.keep_best:
+            self.best = snapshot.best or Best(snapshot.epoch, snapshot.metrics.val_loss, snapshot.variables)
 
     def epochs(self) -> Iterator[Event]:
-        """Train every epoch and validate after each."""
-        h = self.run.hyperparams
-        for self.epoch in range(1, h.epochs + 1):
+        """Train every epoch that is left and validate after each."""
+        while self.epoch < self.run.hyperparams.epochs:
+            self.epoch += 1
             began = time.perf_counter()
             trained = yield from self.train_epoch(self.rows())
             seconds = time.perf_counter() - began
-            validated, _ = yield from self.evaluate(self.run.validation, "validation")
+            validated, _ = yield from self.evaluate(self.variables, self.run.validation, "validation")
             self.epoch_times.append(time.perf_counter() - began)
-            yield EpochMetrics(
-                epoch=self.epoch,
-                train_loss=trained.mean_loss,
-                val_loss=validated.mean_loss,
-                train_accuracy=trained.accuracy,
-                val_accuracy=validated.accuracy,
-                learning_rate=h.optimizer.lr,
-                epoch_time=self.epoch_times[-1],
-                samples_per_sec=trained.samples / seconds,
-                progress=self.epoch / h.epochs,
-                eta_seconds=(h.epochs - self.epoch) * sum(self.epoch_times) / len(self.epoch_times),
-            )
+            metrics = self.metrics(trained, validated, seconds)
+            self.compare(metrics.val_loss)
+            yield EpochEnd(self.epoch, partial(self.snapshot, metrics))
+            yield metrics
+
+    def metrics(self, trained: Sums, validated: Sums, seconds: float) -> EpochMetrics:
+        """What came of the epoch. `seconds`: of its training alone."""
+        h = self.run.hyperparams
+        return EpochMetrics(
+            epoch=self.epoch,
+            train_loss=trained.mean_loss,
+            val_loss=validated.mean_loss,
+            train_accuracy=trained.accuracy,
+            val_accuracy=validated.accuracy,
+            learning_rate=h.optimizer.lr,
+            epoch_time=self.epoch_times[-1],
+            samples_per_sec=trained.samples / seconds,
+            progress=self.epoch / h.epochs,
+            eta_seconds=(h.epochs - self.epoch) * sum(self.epoch_times) / len(self.epoch_times),
+        )
+
+    @property
+    def variables(self) -> Variables:
+        """Of the network as it is now, on the device."""
+        return {"params": self.state.params, "batch_stats": self.state.batch_stats}
+
+    def compare(self, val_loss: float) -> None:
+        """Keep the network as it is now where `keep_best` asks for it. Of equally good epochs the first stays."""
+        if self.run.hyperparams.keep_best and (self.best is None or val_loss < self.best.val_loss):
+            self.best = Best(self.epoch, val_loss, on_host(self.variables))
+
+    def snapshot(self, metrics: EpochMetrics) -> Snapshot:
+        """All that the epochs to come depend on, copied to the host."""
+        return Snapshot(self.epoch, on_host(self.state), tuple(self.epoch_times), metrics, self.best)
 
     def rows(self) -> Indices:
         """The training samples in the order of this epoch."""
@@ -192,9 +236,10 @@ class Trainer:
         if r.tail:
             yield self.programs.tail, rows[len(whole) :].astype(np.int32)[None], 1
 
-    def evaluate(self, rows: Indices, what: str) -> Generator[Event, None, tuple[Sums, np.ndarray]]:
+    def evaluate(
+        self, variables: Variables, rows: Indices, what: str
+    ) -> Generator[Event, None, tuple[Sums, np.ndarray]]:
         """Loss and accuracy over `rows`, and the logits of the first of them."""
-        variables = {"params": self.state.params, "batch_stats": self.state.batch_stats}
         sums, first, began = Sums(), None, time.perf_counter()
         batch = self.run.recipe.evaluation_batch
         last, pace = began, Pace(first=max(1, 1024 // batch))
@@ -218,16 +263,22 @@ class Trainer:
 
     def finish(self, compile_seconds: float) -> Iterator[Event]:
         """Measure once on the test split, and hand over the weights."""
-        tested, logits = yield from self.evaluate(self.run.test, "test")
-        variables = jax.device_get({"params": self.state.params, "batch_stats": self.state.batch_stats})
+        variables = jax.device_put(self.best.variables) if self.best else self.variables
+        tested, logits = yield from self.evaluate(variables, self.run.test, "test")
         yield Finished(
             test_accuracy=tested.accuracy,
             test_loss=tested.mean_loss,
             sample_predictions=sample_predictions(self.run.dataset, logits[:SAMPLES_SHOWN]),
-            variables=variables,
+            variables=jax.device_get(variables),
             compile_seconds=compile_seconds,
             device=device_description(),
+            best_epoch=self.best.epoch if self.best else None,
         )
+
+
+def on_host(tree: Tree) -> Tree:
+    """A copy in numpy that nothing else owns: on a CPU `device_get` alone may show the device's own memory."""
+    return jax.tree.map(np.array, jax.device_get(tree))
 
 
 def chunked(order: np.ndarray, size: int, pace: Pace) -> Iterator[tuple[np.ndarray, int]]:

@@ -30,6 +30,7 @@ def test_defaults_are_those_of_the_reference() -> None:
         "shuffle": True,
         "max_samples": 4096,
         "dataset_type": None,
+        "keep_best": False,
         "precision": "float32",
     }
 

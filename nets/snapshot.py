@@ -1,0 +1,117 @@
+"""The training state after an epoch, in one file that verifies itself: where a run that was cut off goes on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import serialization
+
+from nets.architecture import Architecture
+from nets.checkpoint import differences, leaves, write_durably
+from nets.errors import CheckpointError
+from nets.events import EpochMetrics
+from nets.network import Variables
+from nets.optimizers import Optimizer
+from nets.programs import numbers, shapes
+from nets.steps import TrainState
+
+FORMAT = b"lamina training state 1\n"
+DIGEST = 64  # hex digits of SHA-256 between the format and the body
+
+
+@dataclass(frozen=True)
+class Best:
+    """The network of the epoch with the lowest validation loss so far, on the host."""
+
+    epoch: int
+    val_loss: float
+    variables: Variables
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that the epochs after `epoch` depend on, beside the arguments of `fit`; numpy arrays on the host.
+
+    Dropout keys follow from the seed and `state.step`, the order of samples from the seed and the epoch.
+    """
+
+    epoch: int
+    state: TrainState
+    epoch_times: tuple[float, ...]
+    metrics: EpochMetrics
+    best: Best | None = None
+
+    @property
+    def variables(self) -> Variables:
+        """Params and running statistics."""
+        return {"params": self.state.params, "batch_stats": self.state.batch_stats}
+
+
+def save_snapshot(path: Path, snapshot: Snapshot) -> None:
+    """Replace `path`: a crash leaves the old state or the new one, never a part."""
+    best = snapshot.best
+    body: bytes = serialization.msgpack_serialize(
+        {
+            "epoch": snapshot.epoch,
+            "state": serialization.to_state_dict(snapshot.state),
+            "epoch_times": list(snapshot.epoch_times),
+            "metrics": asdict(snapshot.metrics),
+            "best": {"epoch": best.epoch, "val_loss": best.val_loss, "variables": best.variables} if best else {},
+        }
+    )
+    write_durably(path, FORMAT + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+
+
+def load_snapshot(path: Path, architecture: Architecture, optimizer: Optimizer) -> Snapshot:
+    """The state in `path`; CheckpointError unless it is whole and every array is one that the arguments declare."""
+    restored = _read(path)
+    state = _declared(architecture, optimizer)
+
+    def part(name: str, value: Any, expected: Any) -> None:
+        declared = {place: (leaf.shape, leaf.dtype) for place, leaf in leaves(serialization.to_state_dict(expected))}
+        problem = next(differences(value, declared), None)
+        if problem is not None:
+            raise CheckpointError(f"the training state {path.name} does not fit the run: {name}: {problem}")
+
+    part("state", restored["state"], state)
+    best = restored["best"]
+    if best:
+        part("best", best["variables"], {"params": state.params, "batch_stats": state.batch_stats})
+    return Snapshot(
+        epoch=restored["epoch"],
+        state=serialization.from_state_dict(state, restored["state"]),
+        epoch_times=tuple(restored["epoch_times"]),
+        metrics=EpochMetrics(**restored["metrics"]),
+        best=Best(**best) if best else None,
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The tree in a file of `save_snapshot`, not yet compared with anything."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"the training state {path.name} cannot be read: {error.strerror}") from None
+    if not content.startswith(FORMAT):
+        raise CheckpointError(f"the training state {path.name} is damaged, or of another version of Lamina")
+    start = len(FORMAT) + DIGEST + 1
+    digest, body = content[len(FORMAT) : start], content[start:]
+    if digest != hashlib.sha256(body).hexdigest().encode() + b"\n":
+        raise CheckpointError(f"the training state {path.name} is damaged: its SHA-256 is not the one written with it")
+    restored: dict[str, Any] = serialization.msgpack_restore(body)
+    return restored
+
+
+def _declared(architecture: Architecture, optimizer: Optimizer) -> TrainState:
+    """The state of such a run as shapes."""
+    variables = shapes(architecture)
+    init: Callable[[Any], Any] = optimizer.transform(numbers(optimizer)).init
+    step: Any = jax.ShapeDtypeStruct((), np.int32)
+    opt_state = jax.eval_shape(init, variables["params"])
+    return TrainState(variables["params"], variables["batch_stats"], opt_state, step)
