@@ -40,6 +40,9 @@ class RunRecord:
     precision: str | None = None
     compile_seconds: float | None = None
     versions: Json | None = None
+    resumable: bool = False  # ended before its work was done, and may go on
+    resumed_from: str | None = None  # the finished run whose training this one continues
+    best_epoch: int | None = None  # of the weights, where keep_best was asked for
     metrics: list[Json] = field(default_factory=list)  # from the run's metric events, never stored twice
 
 

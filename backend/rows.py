@@ -11,7 +11,7 @@ from typing import Any
 from backend.records import Json, ModelRecord, RunRecord, StoredEvent
 
 JSON_COLUMNS = frozenset({"architecture", "hyperparams", "sample_predictions", "warnings", "versions"})
-BOOL_COLUMNS = frozenset({"trained", "dataset_named", "queued"})
+BOOL_COLUMNS = frozenset({"trained", "dataset_named", "queued", "resumable"})
 MODEL_COLUMNS = tuple(
     field.name for field in fields(ModelRecord) if field.name not in {"runs_total", "highest_accuracy", "latest_run"}
 )

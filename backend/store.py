@@ -17,7 +17,7 @@ from typing import Any
 from backend.records import ACTIVE, TERMINAL, Json, ModelRecord, RunRecord, RunState, StoredEvent
 from backend.rows import LATEST_COLUMNS, MODEL_COLUMNS, RUN_COLUMNS, dumps, to_columns, to_event, to_model, to_run
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # each has its file: schema_1.sql makes the tables, a later one changes those before it
 IDLE_READERS = 8
 NEXT: dict[RunState, tuple[RunState, ...]] = {
     "queued": ("running", "failed", "cancelled"),
@@ -199,6 +199,29 @@ class Store:
                 connection.execute(f"UPDATE models SET last_trained_at = ? WHERE {of_run}", (now, run_id))
             return _append(connection, run_id, "state", data)
 
+    def resume(self, run_id: str, *, data: Json, queued: bool) -> int:
+        """Put a resumable run back into the queue, with its event, in one transaction; the event's id.
+
+        The terminal event that this supersedes stays in its place, its state now called `interrupted`: a reader that
+        stops at the first terminal state must not stop there. `WrongState` if the run is not resumable.
+        """
+        with self._write() as connection:
+            present = _state(connection, run_id)
+            last = connection.execute(
+                "SELECT id, data FROM events WHERE run_id = ? ORDER BY id DESC LIMIT 1", (run_id,)
+            ).fetchone()
+            changes = {"state": "queued", "queued": queued, "completed_at": None, "error": None, "resumable": False}
+            if not connection.execute(
+                "SELECT 1 FROM runs WHERE run_id = ? AND resumable AND state IN ('failed', 'cancelled')", (run_id,)
+            ).fetchone():
+                raise WrongState(run_id, present, "resume")
+            superseded = dumps({**json.loads(last["data"]), "state": "interrupted"})
+            connection.execute(
+                "UPDATE events SET data = ? WHERE run_id = ? AND id = ?", (superseded, run_id, last["id"])
+            )
+            _update(connection, "runs", "run_id", run_id, changes)
+            return _append(connection, run_id, "state", data)
+
     # Events
 
     def append_event(self, run_id: str, name: str, data: Json, **fields: Any) -> int:
@@ -249,10 +272,10 @@ class Store:
                 raise NewerSchema(
                     f"{self._path.name} has schema {version}, this Lamina reads up to {SCHEMA_VERSION}: upgrade Lamina."
                 )
-            if version == 0:
-                for statement in files("backend").joinpath("schema.sql").read_text("utf-8").split(";\n"):
+            for step in range(version + 1, SCHEMA_VERSION + 1):
+                for statement in files("backend").joinpath(f"schema_{step}.sql").read_text("utf-8").split(";\n"):
                     connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:

@@ -6,12 +6,14 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from backend.records import RunState
 from backend.store import ModelBusy, NewerSchema, Store, UnknownRecord, WrongState
+from backend.stream import state_data
 from tests.backend.samples import DEADLINE, a_model, a_run, add_run
 
 
@@ -259,3 +261,75 @@ def test_writes_survive_a_power_cut(store: Store) -> None:
     mode = store._writer.execute("PRAGMA journal_mode").fetchone()[0]
     synchronous = store._writer.execute("PRAGMA synchronous").fetchone()[0]
     assert (mode, synchronous) == ("wal", 2)
+
+
+def a_store_of_version_1(path: Path) -> None:
+    """A file as version 1 of Lamina left it: three runs that ended early, one that did not, one that waits."""
+    connection = sqlite3.connect(path)
+    connection.executescript(files("backend").joinpath("schema_1.sql").read_text("utf-8"))
+    connection.execute("PRAGMA user_version = 1")
+    connection.execute(
+        "INSERT INTO models (model_id, name, created_at, updated_at, trained) VALUES ('m_1', 'CNN', 'then', 'then', 0)"
+    )
+    cut = "interrupted: the server stopped while this run was in epoch"
+    runs = [("r_cut", "failed", 2, cut), ("r_lost", "failed", 0, cut), ("r_bad", "failed", 0, "diverged")]
+    for run_id, state, epoch, error in [*runs, ("r_good", "succeeded", 3, None), ("r_waits", "queued", 0, None)]:
+        connection.execute(
+            "INSERT INTO runs (run_id, model_id, state, created_at, architecture, hyperparams, dataset, dataset_named,"
+            " queued, epochs_total, epoch, error, warnings)"
+            " VALUES (?, 'm_1', ?, 'then', '{}', '{}', 'digits', 1, 1, 3, ?, ?, '[]')",
+            (run_id, state, epoch, error),
+        )
+        connection.execute("INSERT INTO events VALUES (?, 1, 'state', '{\"state\": \"queued\"}')", (run_id,))
+    connection.commit()
+    connection.close()
+
+
+def test_a_store_of_version_1_opens_with_all_it_holds(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    a_store_of_version_1(path)
+    for _ in range(2):  # the second time there is nothing left to change
+        store = Store(path)
+        runs = {run.run_id: run for run in store.list_runs()}
+        assert [run_id for run_id, run in runs.items() if run.resumable] == ["r_lost"]
+        assert runs["r_good"].best_epoch is None and runs["r_good"].resumed_from is None
+        assert [event.data for event in store.events("r_cut")] == [{"state": "queued"}]
+        store.close()
+    connection = sqlite3.connect(path)
+    migrated = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'runs'").fetchone()
+    connection.close()
+    fresh = path.with_name("fresh.sqlite3")
+    Store(fresh).close()
+    connection = sqlite3.connect(fresh)
+    assert connection.execute("SELECT sql FROM sqlite_master WHERE name = 'runs'").fetchone() == migrated
+    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    connection.close()
+
+
+def test_a_resumed_run_waits_again_and_its_history_goes_on(store: Store) -> None:
+    add_run(store)
+    store.transition("r_1", "running", data=state_data("r_1", "running"))
+    told = state_data("r_1", "failed", error="interrupted: so it was")
+    store.transition("r_1", "failed", data=told, error="interrupted: so it was", resumable=True)
+    assert store.resume("r_1", data=state_data("r_1", "queued"), queued=True) == 4
+    run = store.get_run("r_1")
+    assert run is not None and (run.state, run.queued, run.resumable) == ("queued", True, False)
+    assert (run.error, run.completed_at) == (None, None)
+    events = store.events("r_1")
+    assert [event.id for event in events] == [1, 2, 3, 4]
+    assert events[2].data == {**told, "state": "interrupted"}
+    assert events[3].data["state"] == "queued"
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled", "succeeded", None])
+def test_only_a_resumable_run_is_resumed(store: Store, end: RunState | None) -> None:
+    add_run(store)
+    store.transition("r_1", "running", data={})
+    if end is not None:
+        store.transition("r_1", end, data={"state": end})
+    before = store.events("r_1")
+    with pytest.raises(WrongState, match="no resume can follow"):
+        store.resume("r_1", data={}, queued=False)
+    assert store.events("r_1") == before
+    with pytest.raises(UnknownRecord):
+        store.resume("r_0", data={}, queued=False)

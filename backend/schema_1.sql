@@ -1,4 +1,4 @@
--- Everything that outlives the process, except the weights. Version 1 (PRAGMA user_version).
+-- Everything that outlives the process, except the weights. Version 1 (PRAGMA user_version); later ones add to it.
 -- JSON values are TEXT, times are ISO 8601 in UTC with a fixed width, so that they sort as text; booleans are 0 or 1.
 
 CREATE TABLE models (
