@@ -18,7 +18,7 @@ from backend.api import catalog, infer, models, runs, training
 from backend.checkpoints import Checkpoints
 from backend.config import Settings
 from backend.infer import Predictors
-from backend.launch import DefaultDataset
+from backend.launch import DefaultDataset, warm_newest
 from backend.runs import Runs
 from backend.services import Services
 from backend.store import Store
@@ -39,7 +39,8 @@ def create_app(settings: Settings) -> Flask:
     app.json = StrictJson(app)
     app.url_map.merge_slashes = False  # `//api` is an unknown path, not a redirect
     app.config["MAX_BODY_BYTES"] = settings.max_body_mb << 20
-    app.extensions["lamina"] = start_services(settings)
+    app.extensions["lamina"] = services = start_services(settings)
+    warm_newest(services)
     app.before_request(start_clock)
     app.before_request(http.read_body)
     app.after_request(log_request)

@@ -17,7 +17,7 @@ from backend.store import UnknownRecord, utc_now
 from nets import datasets
 from nets.architecture import Architecture, parse_architecture
 from nets.check import check_fit
-from nets.errors import Problem, SpecError
+from nets.errors import DataError, Problem, SpecError
 from nets.estimate import available_memory, check_memory
 from nets.hyperparams import Hyperparams, parse_hyperparams, unused_fields
 from nets.programs import Recipe, recipe_on
@@ -147,15 +147,29 @@ def read_order(services: Services, body: Json) -> Order:
 
 
 def recipe_of(services: Services, model: ModelRecord) -> Recipe | None:
-    """What a run of a stored definition would compile; None where it could not run."""
+    """What a run of a stored definition would compile, its data set read on the way; None where it could not run."""
     try:
         architecture, hyperparams = parse_architecture(model.architecture), parse_hyperparams(model.hyperparams)
-        info = datasets.info(hyperparams.dataset_type or services.default_dataset.choose()[0])
+        name = hyperparams.dataset_type or services.default_dataset.choose()[0]
+        info = datasets.info(name)
         check_fit(architecture, hyperparams, info)
         check_memory(architecture, hyperparams, info, available=available_memory())
-    except SpecError:
+        if datasets.is_cached(name, services.settings.data_dir):
+            info = datasets.load(name, services.settings.data_dir).info
+    except (SpecError, DataError):
         return None
     return recipe_on(architecture, hyperparams, info)
+
+
+def warm_newest(services: Services) -> None:
+    """Make the definition that was trained last ready to be trained again, as it was before a restart."""
+
+    def recipe() -> Recipe | None:
+        runs = services.store.list_runs(limit=1, metrics=False)
+        model = services.store.get_model(runs[0].model_id) if runs else None
+        return recipe_of(services, model) if model and model.architecture else None
+
+    services.warmer.warm(recipe)
 
 
 def _required_architecture(value: object) -> Architecture:
