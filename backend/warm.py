@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from nets.programs import Recipe, compile_next
+from nets.programs import Recipe, compile_next, rehearse
 
 logger = logging.getLogger("lamina.warm")
 
@@ -82,6 +82,7 @@ class Warmer:
         while True:
             with self._compiling:
                 if not compile_next(recipe):
+                    rehearse(recipe)
                     return
             with self._condition:
                 if self._closed:
