@@ -1,4 +1,4 @@
-"""The folders under the state directory that hold a run's weights and explain them."""
+"""The folders under the state directory that hold a run's weights, explain them, and hold where training stopped."""
 
 from __future__ import annotations
 
@@ -9,16 +9,23 @@ import shutil
 from pathlib import Path
 
 from backend.records import Json
+from nets.architecture import Architecture
 from nets.checkpoint import save_weights, write_durably
 from nets.network import Variables
+from nets.optimizers import Optimizer
+from nets.snapshot import Snapshot, load_snapshot, save_snapshot
 
 WEIGHTS = "weights.msgpack"
 DESCRIPTION = "run.json"
+TRAINING = "training.msgpack"
 _RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
 class Checkpoints:
-    """`<state_dir>/<run_id>/{weights.msgpack,run.json}`. A folder that has weights.msgpack is complete."""
+    """`<state_dir>/<run_id>/{weights.msgpack,run.json,training.msgpack}`. What has weights.msgpack is complete.
+
+    training.msgpack: the state after the run's last epoch, written before anyone is told of the epoch.
+    """
 
     def __init__(self, state_dir: Path) -> None:
         self.root = state_dir.resolve()
@@ -38,9 +45,7 @@ class Checkpoints:
 
         The weights get their name last, when everything is on the disk: a crash leaves either all or no weights.
         """
-        folder = self.folder(run_id)
-        folder.mkdir(parents=True, exist_ok=True)
-        _sync(self.root)
+        folder = self._made(run_id)
         unnamed = folder / f"{WEIGHTS}.new"
         sha256 = save_weights(unnamed, variables)
         text = json.dumps({"run_id": run_id, **description, "weights_sha256": sha256}, indent=2, allow_nan=False)
@@ -48,6 +53,25 @@ class Checkpoints:
         os.replace(unnamed, folder / WEIGHTS)
         _sync(folder)
         return f"{self.root.name}/{run_id}/{WEIGHTS}", sha256
+
+    def training(self, run_id: str) -> Path:
+        """The training state of a run, whether it exists or not."""
+        return self.folder(run_id) / TRAINING
+
+    def keep(self, run_id: str, snapshot: Snapshot) -> None:
+        """Make `snapshot` the training state of a run, in place of the one before."""
+        save_snapshot(self._made(run_id) / TRAINING, snapshot)
+
+    def snapshot(self, run_id: str, architecture: Architecture, optimizer: Optimizer) -> Snapshot:
+        """The training state of a run; CheckpointError where it is gone, damaged, or of another network."""
+        return load_snapshot(self.training(run_id), architecture, optimizer)
+
+    def _made(self, run_id: str) -> Path:
+        folder = self.folder(run_id)
+        if not folder.is_dir():
+            folder.mkdir(parents=True)
+            _sync(self.root)
+        return folder
 
     def resolve(self, saved_model_path: str) -> Path:
         """The weight file that a `saved_model_path` names; `ValueError` unless it is the form that `write` returns.
@@ -69,6 +93,18 @@ class Checkpoints:
             return saved_model_path is not None and self.resolve(saved_model_path).is_file()
         except ValueError:
             return False
+
+    def cut_back(self, run_id: str) -> None:
+        """Leave a run nothing but its training state: no weights that it did not end with, nothing half-written."""
+        folder = self.folder(run_id)
+        if folder.is_symlink() or not folder.is_dir():
+            return
+        (folder / WEIGHTS).unlink(missing_ok=True)
+        for entry in folder.iterdir():
+            if entry.name != TRAINING:
+                entry.unlink()
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
     def remove(self, run_id: str) -> None:
         """Remove a run's folder, if there is one: the weights first, so that no incomplete folder has them."""

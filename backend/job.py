@@ -24,6 +24,8 @@ class Job:
     dataset: str
     dataset_named: bool
     queued: bool
+    resumed_from: str | None
+    begun: bool  # before: this is not its first start
     warnings: list[str] = field(default_factory=list)
     epoch: int = 0  # finished ones
     reason: Literal["cancelled", "interrupted"] | None = None  # why it shall stop
@@ -36,9 +38,13 @@ class Job:
             architecture=architecture,
             hyperparams=hyperparams,
             dataset=record.dataset,
-            dataset_named=record.dataset_named,
+            # What has trained on a data set does not go on with another one.
+            dataset_named=record.dataset_named or record.epoch > 0,
             queued=record.queued,
+            resumed_from=record.resumed_from,
+            begun=record.started_at is not None,
             warnings=list(record.warnings),
+            epoch=record.epoch,
         )
 
     def stopped(self) -> bool:
@@ -63,13 +69,17 @@ def failed(error: str) -> Outcome:
     return Outcome("failed", {"error": storable})
 
 
-def interrupted(*, epoch: int, epochs_total: int, begun: bool = True) -> Outcome:
-    """The end of a run that the server's own end cut off. `epoch`: finished ones."""
+def cancelled() -> Outcome:
+    """The end of a run that a client stopped. It may go on."""
+    return Outcome("cancelled", {"resumable": True})
+
+
+def interrupted(run_id: str, *, epoch: int, epochs_total: int, begun: bool = True) -> Outcome:
+    """The end of a run that the server's own end cut off, and that may go on. `epoch`: finished ones."""
     now = min(epoch + 1, epochs_total)
     place = f"while this run was in epoch {now} of {epochs_total}" if begun else "before this run began"
-    return failed(
-        f"interrupted: the server stopped {place}. Start it again with the same architecture and hyperparams."
-    )
+    error = f"interrupted: the server stopped {place}. Resume it with POST /api/runs/{run_id}/resume."
+    return Outcome("failed", {"error": error, "resumable": True})
 
 
 def describe_bug(error: Exception) -> str:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backend.errors import ApiError, not_found
-from backend.fields import Fields
+from backend.fields import MAX_ID, Fields
 from backend.names import model_name, new_model_id
 from backend.records import Json, ModelRecord, RunRecord
+from backend.resume import Source, continued, filled_in, leaks, source_of
 from backend.runs import Busy
 from backend.store import UnknownRecord, utc_now
 from nets import datasets
@@ -25,7 +26,7 @@ from nets.programs import Recipe, recipe_on
 if TYPE_CHECKING:
     from backend.services import Services
 
-FIELDS = ("architecture", "hyperparams", "model_id", "name", "description", "queue")
+FIELDS = ("architecture", "hyperparams", "model_id", "name", "description", "queue", "resume_from")
 PREFERRED, BUNDLED = "mnist", "digits"
 PROBE_SECONDS = 30.0  # how long it is believed that a data set can, or cannot, be had
 
@@ -69,6 +70,7 @@ class Order:
     hyperparams_json: Json | None
     dataset: str
     warnings: list[str]
+    source: Source | None
 
 
 def launch(services: Services, body: Json) -> tuple[RunRecord, str, int | None]:
@@ -88,9 +90,11 @@ def launch(services: Services, body: Json) -> tuple[RunRecord, str, int | None]:
             architecture_json=order.architecture_json,
             hyperparams=order.hyperparams,
             dataset=order.dataset,
-            named=order.hyperparams.dataset_type is not None,
+            named=order.hyperparams.dataset_type is not None or order.source is not None,
             warnings=order.warnings,
             queue=order.queue,
+            resumed_from=order.source.run.run_id if order.source else None,
+            snapshot=order.source.snapshot if order.source else None,
         )
     except Exception:  # refused, e.g. because another request was faster
         if order.model is None:
@@ -105,6 +109,10 @@ def launch(services: Services, body: Json) -> tuple[RunRecord, str, int | None]:
 def read_order(services: Services, body: Json) -> Order:
     """The request, checked: every problem of the body at once, then the model it names, then the fit to the data."""
     fields = Fields(body, FIELDS)
+    run_id = fields.text("resume_from", most=MAX_ID)
+    before = continued(services, run_id) if run_id else None
+    if before is not None:
+        fields.body = body = filled_in(before, body)
     model_id, name, description = fields.model_id(), fields.name(), fields.description()
     queue = fields.flag("queue") or False
     hyperparams = fields.parsed("hyperparams", parse_hyperparams)
@@ -113,9 +121,7 @@ def read_order(services: Services, body: Json) -> Order:
         architecture = fields.parsed("architecture", _required_architecture)
     fields.done()
 
-    model = services.store.get_model(model_id) if model_id is not None else None
-    if model_id is not None and model is None:
-        raise not_found("model", model_id, listing="/api/models")
+    model = _model(services, model_id)
     architecture_json = body.get("architecture")
     if architecture is None:
         assert model is not None
@@ -126,24 +132,31 @@ def read_order(services: Services, body: Json) -> Order:
         hyperparams_json = model.hyperparams
         hyperparams = parse_hyperparams(hyperparams_json)
     assert hyperparams is not None and isinstance(architecture_json, dict)
-
-    dataset, warning = (
-        (hyperparams.dataset_type, None) if hyperparams.dataset_type else services.default_dataset.choose()
-    )
+    source = source_of(services, before, architecture, hyperparams) if before else None
+    dataset, warnings = _dataset(services, before, hyperparams)
     check_fit(architecture, hyperparams, datasets.info(dataset))
     check_memory(architecture, hyperparams, datasets.info(dataset), available=available_memory())
-    return Order(
-        model=model,
-        name=name,
-        description=description,
-        queue=queue,
-        architecture=architecture,
-        architecture_json=architecture_json,
-        hyperparams=hyperparams,
-        hyperparams_json=hyperparams_json,
-        dataset=dataset,
-        warnings=[*unused_fields(hyperparams_json), *([warning] if warning else [])],
-    )
+    warnings = [*unused_fields(hyperparams_json), *warnings]
+    definition = architecture, architecture_json, hyperparams, hyperparams_json
+    return Order(model, name, description, queue, *definition, dataset, warnings, source)
+
+
+def _model(services: Services, model_id: str | None) -> ModelRecord | None:
+    """The model that a request names; 404 where there is none of this id."""
+    model = services.store.get_model(model_id) if model_id is not None else None
+    if model_id is not None and model is None:
+        raise not_found("model", model_id, listing="/api/models")
+    return model
+
+
+def _dataset(services: Services, before: RunRecord | None, hyperparams: Hyperparams) -> tuple[str, list[str]]:
+    """What to train on, and warnings about it. `before`: the run that this one goes on from."""
+    if before is not None:
+        return hyperparams.dataset_type or before.dataset, leaks(before, hyperparams)
+    if hyperparams.dataset_type:
+        return hyperparams.dataset_type, []
+    dataset, warning = services.default_dataset.choose()
+    return dataset, [warning] if warning else []
 
 
 def recipe_of(services: Services, model: ModelRecord) -> Recipe | None:

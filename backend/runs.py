@@ -12,7 +12,7 @@ from typing import IO
 
 from backend import state_lock
 from backend.checkpoints import Checkpoints
-from backend.job import Job, Outcome, failed, interrupted
+from backend.job import Job, Outcome, cancelled, failed, interrupted
 from backend.records import Json, RunRecord, RunState
 from backend.store import Store, UnknownRecord, WrongState, utc_now
 from backend.stream import EventLog, state_data
@@ -21,6 +21,7 @@ from backend.warm import Warmer
 from nets.architecture import Architecture, parse_architecture
 from nets.errors import SpecError
 from nets.hyperparams import Hyperparams, parse_hyperparams
+from nets.snapshot import Snapshot
 
 logger = logging.getLogger("lamina.runs")
 
@@ -88,17 +89,16 @@ class Runs:
         named: bool,
         warnings: list[str],
         queue: bool,
+        resumed_from: str | None = None,
+        snapshot: Snapshot | None = None,
     ) -> RunRecord:
         """Record a new run as queued and hand it to the training thread.
 
-        `named`: the request chose `dataset`, so it is never replaced. Raises `Busy` (unless `queue`), `ShuttingDown`,
-        and `UnknownRecord` if the model is gone.
+        `named`: the request chose `dataset`, so it is never replaced. `snapshot`: what `resumed_from` ended with.
+        Raises `Busy` (unless `queue`), `ShuttingDown`, and `UnknownRecord` if the model is gone.
         """
         with self._condition:
-            if self._stopping:
-                raise ShuttingDown("the server is stopping")
-            if not queue and (in_the_way := self.busy()):
-                raise Busy(in_the_way)
+            self._admit(queue)
             record = RunRecord(
                 run_id=f"r_{uuid.uuid4().hex}",
                 model_id=model_id,
@@ -112,13 +112,49 @@ class Runs:
                 epochs_total=hyperparams.epochs,
                 precision=hyperparams.precision,
                 warnings=list(warnings),
+                resumed_from=resumed_from,
+                epoch=snapshot.epoch if snapshot else 0,
             )
-            position = len(self._waiting()) + 1 if self.busy() else None
-            self._store.create_run(record, state_data(record.run_id, "queued", queue_position=position))
-            self._queue.append(Job.of(record, architecture=architecture, hyperparams=hyperparams))
-            self._condition.notify_all()
-        logger.info("run %s queued", record.run_id)
+            if snapshot:  # a copy of its own: the source may be deleted while this run waits
+                self._checkpoints.keep(record.run_id, snapshot)
+            try:
+                self._store.create_run(record, state_data(record.run_id, "queued", queue_position=self._next_place()))
+            except BaseException:
+                self._discard(record.run_id)
+                raise
+            self._enqueue(Job.of(record, architecture=architecture, hyperparams=hyperparams))
         return record
+
+    def resume(
+        self, record: RunRecord, *, architecture: Architecture, hyperparams: Hyperparams, queue: bool
+    ) -> RunRecord:
+        """Hand a run that was cut off to the training thread again; its record afterwards.
+
+        Raises `Busy` (unless `queue`), `ShuttingDown`, and `WrongState` where the run is not resumable any more.
+        """
+        with self._condition:
+            self._admit(queue)
+            self._log.resume(record.run_id, queued=queue, queue_position=self._next_place())
+            resumed = self._store.get_run(record.run_id)
+            assert resumed is not None, "a model with a queued run cannot be deleted"
+            self._enqueue(Job.of(resumed, architecture=architecture, hyperparams=hyperparams))
+        return resumed
+
+    def _admit(self, queue: bool) -> None:
+        """Raise where no run is accepted now."""
+        if self._stopping:
+            raise ShuttingDown("the server is stopping")
+        if not queue and (in_the_way := self.busy()):
+            raise Busy(in_the_way)
+
+    def _next_place(self) -> int | None:
+        """The place in the queue of a run that comes now; None if it need not wait."""
+        return len(self._waiting()) + 1 if self.busy() else None
+
+    def _enqueue(self, job: Job) -> None:
+        self._queue.append(job)
+        self._condition.notify_all()
+        logger.info("run %s queued", job.run_id)
 
     def busy(self) -> str | None:
         """The run that is in the way of a new one: the active one, else the next."""
@@ -157,7 +193,7 @@ class Runs:
             job = next((job for job in self._queue if job.run_id == run_id), None)
             if job is None:
                 raise NotActive(run_id, self._store.tail(run_id)[0])
-            self._end(job, Outcome("cancelled"))
+            self._end(job, cancelled())
             self._queue.remove(job)
 
     def shutdown(self, timeout: float = 8.0) -> None:
@@ -219,9 +255,9 @@ class Runs:
 
     def _end(self, job: Job, outcome: Outcome) -> None:
         if job.reason == "cancelled":  # promised to a client before the run ended by itself
-            outcome = Outcome("cancelled")
+            outcome = cancelled()
         if outcome.state != "succeeded":
-            self._discard(job.run_id)
+            self._discard(job.run_id, resumable=outcome.fields.get("resumable", False))
         self._log.transition(job.run_id, outcome.state, **outcome.fields)
         job.settled = True
         _say(job.run_id, outcome)
@@ -229,29 +265,36 @@ class Runs:
     def _end_at_last(self, job: Job, *, begun: bool = True) -> None:
         """End a run as interrupted; if the store refuses, the next start does it."""
         try:
-            self._end(job, interrupted(epoch=job.epoch, epochs_total=job.hyperparams.epochs, begun=begun))
+            self._end(job, interrupted(job.run_id, epoch=job.epoch, epochs_total=job.hyperparams.epochs, begun=begun))
         except sqlite3.Error:
             logger.exception("the end of run %s cannot be recorded", job.run_id)
 
-    def _discard(self, run_id: str) -> None:
-        """Remove what a run without success has left; it is no reason to leave the run without an end."""
+    def _discard(self, run_id: str, *, resumable: bool = False) -> None:
+        """Remove what a run without success has left, but for the state that a resumable one goes on from.
+
+        A failure to do so is no reason to leave the run without an end.
+        """
         try:
-            self._checkpoints.remove(run_id)
+            if resumable:
+                self._checkpoints.cut_back(run_id)
+            else:
+                self._checkpoints.remove(run_id)
         except OSError:
             logger.exception("the folder of run %s cannot be removed", run_id)
 
     def _recover(self) -> None:
         """Queue again what asked to wait, and end as interrupted what else a former server left unfinished."""
         for record in reversed(self._store.list_runs(state="running", metrics=False)):
-            self._discard(record.run_id)
-            outcome = interrupted(epoch=record.epoch, epochs_total=record.epochs_total)
+            self._discard(record.run_id, resumable=True)
+            outcome = interrupted(record.run_id, epoch=record.epoch, epochs_total=record.epochs_total)
             self._log.transition(record.run_id, outcome.state, **outcome.fields)
             _say(record.run_id, outcome)
         for record in reversed(self._store.list_runs(state="queued", metrics=False)):
             self._requeue(record)
 
     def _requeue(self, record: RunRecord) -> None:
-        outcome = interrupted(epoch=0, epochs_total=record.epochs_total, begun=False)
+        self._discard(record.run_id, resumable=True)
+        outcome = interrupted(record.run_id, epoch=record.epoch, epochs_total=record.epochs_total, begun=False)
         if record.queued:
             try:
                 architecture = parse_architecture(record.architecture)

@@ -79,6 +79,15 @@ class EventLog:
                 channel.push(event_id, encode("state", data, event_id), last=state in TERMINAL)
         return event_id
 
+    def resume(self, run_id: str, *, queued: bool, queue_position: int | None) -> int:
+        """Put a run that was cut off back into the queue, durably. `WrongState` as in the store."""
+        data = state_data(run_id, "queued", queue_position=queue_position)
+        with self._publishing:
+            event_id = self._store.resume(run_id, data=data, queued=queued)
+            if channel := self._channel(run_id):
+                channel.push(event_id, encode("state", data, event_id), last=False)
+        return event_id
+
     def progress(self, run_id: str, data: Json) -> None:
         """Show `data` to those who follow now; a later one replaces it, nobody gets it after the run's end."""
         if channel := self._channel(run_id):

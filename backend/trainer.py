@@ -7,7 +7,6 @@ from collections.abc import Generator
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import cast
 
 from backend.checkpoints import Checkpoints
 from backend.fetch import Stopped, fetch
@@ -19,18 +18,19 @@ from backend.stream import EventLog
 from backend.warm import Warmer
 from nets.check import check_fit
 from nets.datasets import Dataset, info, is_cached, load
-from nets.errors import DataError, NetsError
-from nets.events import EpochMetrics, Event, Finished, Log, Progress
+from nets.errors import CheckpointError, DataError, NetsError
+from nets.events import EpochEnd, EpochMetrics, Event, Finished, Log, Progress
 from nets.platform import device_description, versions
+from nets.snapshot import Snapshot
 from nets.training import fit
 
 logger = logging.getLogger("lamina.runs")
 
 FALLBACK = "digits"  # bundled: the data set that can always be had
-RESULTS = ("test_accuracy", "test_loss", "compile_seconds", "device")
+RESULTS = ("test_accuracy", "test_loss", "compile_seconds", "device", "best_epoch")
 DESCRIBED = (
     *("model_id", "created_at", "started_at", "architecture", "hyperparams"),
-    *("dataset", "precision", "versions", "warnings", "metrics"),
+    *("dataset", "precision", "versions", "warnings", "metrics", "resumed_from"),
 )
 
 
@@ -50,7 +50,9 @@ class Trainer:
             with Pulse(lambda report: self._log.progress(job.run_id, report)) as pulse:
                 return self._save(job, self._train(job, pulse))
         except (Halted, Stopped):
-            return interrupted(epoch=job.epoch, epochs_total=job.hyperparams.epochs)  # or cancelled, says Runs
+            return interrupted(
+                job.run_id, epoch=job.epoch, epochs_total=job.hyperparams.epochs
+            )  # or cancelled, says Runs
         except NetsError as error:
             return failed(str(error))
         except Exception as error:
@@ -61,6 +63,11 @@ class Trainer:
         job.check()
         self._log.transition(job.run_id, "running", versions=versions(), device=device_description())
         logger.info("run %s running", job.run_id)
+        if job.begun:
+            self._tell(job, Log("info", f"resumed after epoch {job.epoch} of {job.hyperparams.epochs}"))
+            return
+        if job.resumed_from:
+            self._tell(job, Log("info", f"goes on from run {job.resumed_from} after epoch {job.epoch}"))
         for warning in job.warnings:
             self._tell(job, Log("warning", warning))
 
@@ -68,9 +75,10 @@ class Trainer:
         dataset = self._data(job, pulse)
         check_fit(job.architecture, job.hyperparams, dataset.info)  # a cache file may hold less than the data set
         job.check()
+        snapshot = self._snapshot(job)
         with (
             self._warmer.paused(job.check),
-            closing(cast("Generator[Event]", fit(job.architecture, job.hyperparams, dataset))) as events,
+            closing(self._fit(job, dataset, snapshot)) as events,
         ):
             for event in events:
                 job.check()
@@ -79,11 +87,28 @@ class Trainer:
                 self._hear(job, event, pulse)
         raise RuntimeError("fit ended without a result")
 
+    def _fit(self, job: Job, dataset: Dataset, snapshot: Snapshot | None) -> Generator[Event]:
+        if snapshot is not None and snapshot.epoch > job.epoch:
+            # The server stopped after the state was kept and before the epoch was told.
+            yield snapshot.metrics
+        yield from fit(job.architecture, job.hyperparams, dataset, resume=snapshot)
+
+    def _snapshot(self, job: Job) -> Snapshot | None:
+        """Where the run goes on; None at its beginning."""
+        if not job.epoch and not self._checkpoints.training(job.run_id).is_file():
+            return None
+        try:
+            return self._checkpoints.snapshot(job.run_id, job.architecture, job.hyperparams.optimizer)
+        except CheckpointError as error:
+            raise CheckpointError(f"the run cannot go on: {error}; start it again with POST /api/train") from None
+
     def _hear(self, job: Job, event: Event, pulse: Pulse) -> None:
         match event:
             case Progress():
                 report = {name: value for name, value in asdict(event).items() if value is not None}
                 pulse.show({"run_id": job.run_id, **report})
+            case EpochEnd():
+                self._checkpoints.keep(job.run_id, event.take())
             case EpochMetrics():
                 job.epoch = event.epoch
                 self._log.publish(job.run_id, "metric", {"run_id": job.run_id, **asdict(event)}, epoch=event.epoch)

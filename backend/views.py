@@ -77,7 +77,19 @@ def accepted(run: RunRecord, name: str, queue_position: int | None) -> Json:
         "dataset_type": run.dataset,
         "warnings": run.warnings,
     }
+    if run.resumed_from is not None:
+        view |= {"resumed_from": run.resumed_from, "epoch": run.epoch}
     return view if queue_position is None else {**view, "queue_position": queue_position}
+
+
+def resumed(run: RunRecord, name: str, queue_position: int | None) -> Json:
+    """The 202 of `POST /api/runs/<id>/resume`. `epoch`: the last one done, after which the run goes on."""
+    return {
+        **accepted(run, name, queue_position),
+        "state": "queued",
+        "epoch": run.epoch,
+        "metrics": run.metrics,
+    }
 
 
 def promoted(model: ModelRecord, run: RunRecord) -> Json:

@@ -8,9 +8,10 @@ from flask.typing import ResponseReturnValue
 from backend.errors import not_found
 from backend.http import json_object
 from backend.launch import launch
+from backend.resume import resume
 from backend.services import services
 from backend.store import UnknownRecord
-from backend.views import accepted
+from backend.views import accepted, resumed
 
 bp = Blueprint("training", __name__)
 
@@ -31,3 +32,10 @@ def cancel(run_id: str) -> ResponseReturnValue:
     except UnknownRecord:
         raise not_found("run", run_id, listing="/api/runs") from None
     return jsonify({"run_id": run_id, "status": "cancelling"}), 202
+
+
+@bp.post("/runs/<run_id>/resume")
+def resume_run(run_id: str) -> ResponseReturnValue:
+    """Go on with a run that was interrupted or cancelled, as the same run. The body is empty, or says `queue`."""
+    run, name, position = resume(services(), run_id, json_object(required=False))
+    return jsonify(resumed(run, name, position)), 202, {"Location": f"/api/runs/{run_id}"}

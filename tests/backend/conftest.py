@@ -109,7 +109,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Training that goes on until it is cancelled, or until the event is set: then it fails."""
     release = threading.Event()
 
-    def fit(*_: object) -> Iterator[Progress]:
+    def fit(*_: object, **__: object) -> Iterator[Progress]:
         while not release.wait(0.01):
             yield Progress("training", 0.1, 1, 2)
 

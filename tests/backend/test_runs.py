@@ -60,7 +60,7 @@ class Puppet:
         self.started = threading.Event()
         self.closed = threading.Event()
 
-    def __call__(self, *_: object) -> Iterator[Any]:
+    def __call__(self, *_: object, **__: object) -> Iterator[Any]:
         self.started.set()
         self.closed.clear()
         try:
@@ -506,6 +506,6 @@ def test_a_real_training_on_digits(tmp_path: Path) -> None:
     server.close()
     assert run.state == "succeeded", run.error
     assert [data["epoch"] for _, name, data in frames if name == "metric"] == [1, 2]
-    assert {data["phase"] for _, name, data in frames if name == "progress"} >= {"loading"}
+    assert any(name == "progress" for _, name, _ in frames)  # which phases, depends on what is in memory already
     assert run.sample_predictions is not None and len(run.sample_predictions) == 8
     assert server.checkpoints.exists(run.saved_model_path)
