@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
 from typing import Any
@@ -13,7 +12,7 @@ from flask import Flask, Response, g, request
 from flask.json.provider import DefaultJSONProvider
 from flask_cors import CORS
 
-from backend import errors, http
+from backend import access, errors, http
 from backend.api import catalog, infer, models, runs, training
 from backend.checkpoints import Checkpoints
 from backend.config import Settings
@@ -30,7 +29,6 @@ logger = logging.getLogger("lamina.http")
 
 STORE_FILE = "lamina.sqlite3"
 PROGRAMS_FOLDER = "compiled"
-LOCAL_ORIGINS = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?\Z")
 
 
 def create_app(settings: Settings) -> Flask:
@@ -42,12 +40,15 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["lamina"] = services = start_services(settings)
     warm_newest(services)
     app.before_request(start_clock)
-    app.before_request(http.read_body)
+    app.before_request(http.read_body)  # first: an answer before the end of a body would be lost
+    app.before_request(access.check)
     app.after_request(log_request)
+    app.after_request(access.add_headers)
     for module in (models, training, runs, infer, catalog):
         app.register_blueprint(module.bp, url_prefix="/api")
     errors.register(app)
-    CORS(app, resources=r"/api/.*", origins=[LOCAL_ORIGINS], expose_headers=["Location"])
+    origins = [access.LOCAL_ORIGINS, *settings.cors_origins]
+    CORS(app, resources=r"/api/.*", origins=origins, expose_headers=["Location"])
     return app
 
 

@@ -6,8 +6,9 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-from backend.config import ConfigError, Settings, rows, settings_from
+from backend.config import ConfigError, Settings, rows, settings_from, switch
 
 DESCRIPTION = "Trains neural networks given as JSON lists of layers, over HTTP, with JAX."
 
@@ -68,8 +69,14 @@ def add_settings(to: argparse.ArgumentParser, *, only: Sequence[str] = (), but: 
     for row in rows():
         if row.name not in but and (not only or row.name in only):
             text = f"{row.help} (environment: {row.variable}; default: {row.default})"
+            alone: dict[str, Any] = {"nargs": "?", "const": "yes"} if row.read is switch else {}
             group.add_argument(
-                row.flag, dest=row.name, metavar=row.metavar, default=argparse.SUPPRESS, help=text.replace("%", "%%")
+                row.flag,
+                dest=row.name,
+                metavar=row.metavar,
+                default=argparse.SUPPRESS,
+                help=text.replace("%", "%%"),
+                **alone,
             )
 
 

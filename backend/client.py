@@ -31,11 +31,12 @@ class Event:
 
 
 class Client:
-    """Speaks to one server, e.g. "http://127.0.0.1:8080"; `timeout` in seconds of silence."""
+    """Speaks to one server, e.g. "http://127.0.0.1:8080"; `timeout` in seconds of silence, `token` if it has one."""
 
-    def __init__(self, url: str, *, timeout: float = 60.0) -> None:
+    def __init__(self, url: str, *, timeout: float = 60.0, token: str = "") -> None:
         self.url = url
         self.timeout = timeout
+        self.token = token
         # Without proxies: the server is on this machine.
         self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -61,6 +62,8 @@ class Client:
             return json.load(answer)
 
     def _open(self, request: urllib.request.Request) -> Any:
+        if self.token:
+            request.add_header("Authorization", f"Bearer {self.token}")
         try:
             return self.opener.open(request, timeout=self.timeout)
         except urllib.error.HTTPError as refusal:

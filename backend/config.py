@@ -50,6 +50,25 @@ def word(*choices: str) -> Callable[[str], str]:
     return read
 
 
+def switch(text: str) -> bool:
+    """A reader of yes or no."""
+    if text.lower() not in ("yes", "no", "true", "false", "1", "0"):
+        raise ValueError("expected yes or no")
+    return text.lower() in ("yes", "true", "1")
+
+
+def names(text: str) -> tuple[str, ...]:
+    """A reader of a list with commas, in lower case; empty for none."""
+    return tuple(name.strip().lower() for name in text.split(",") if name.strip())
+
+
+def secret(text: str) -> str:
+    """A reader of printable ASCII without spaces, or of nothing."""
+    if not all("!" <= character <= "~" for character in text):
+        raise ValueError("expected printable ASCII without spaces")
+    return text
+
+
 def folder(text: str) -> Path:
     """A reader of directories: `~` is expanded, a relative path is taken from the current directory."""
     if "\0" in text:
@@ -58,12 +77,21 @@ def folder(text: str) -> Path:
 
 
 def setting(
-    default: object, help: str, *, read: Callable[[str], object], metavar: str, shown: str | None = None
+    default: object,
+    help: str,
+    *,
+    read: Callable[[str], object],
+    metavar: str,
+    shown: str | None = None,
+    hidden: bool = False,
 ) -> Any:
-    """One row of the table. `default`: as a user would type it, or a function that finds it; `shown`: how it reads."""
+    """One row of the table. `default`: as a user would type it, or a function that finds it; `shown`: how it reads.
+
+    hidden: a secret, which is never printed, and handed to child processes by the environment.
+    """
     factory = default if callable(default) else lambda: read(str(default))
-    metadata = {"help": help, "read": read, "metavar": metavar, "shown": shown or str(default)}
-    return field(default_factory=factory, metadata=metadata)
+    metadata = {"help": help, "read": read, "metavar": metavar, "shown": shown or str(default), "hidden": hidden}
+    return field(default_factory=factory, metadata=metadata, repr=not hidden)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +100,34 @@ class Settings:
 
     host: str = setting("127.0.0.1", "address to listen on", read=word(), metavar="ADDRESS")
     port: int = setting(8080, "port to listen on; 0 takes a free one", read=whole_number(0, 65535), metavar="PORT")
+    token: str = setting(
+        "",
+        "what every request must carry as Authorization: Bearer; as a flag it shows in the list of processes",
+        read=secret,
+        metavar="TOKEN",
+        shown="none",
+        hidden=True,
+    )
+    allow_anonymous: bool = setting(
+        "no",
+        "listen on another address than this machine's own without a token: anyone there can train and delete",
+        read=switch,
+        metavar="yes|no",
+    )
+    allowed_hosts: tuple[str, ...] = setting(
+        "",
+        "further names, with commas, by which clients may call this server (Host header); * for any",
+        read=names,
+        metavar="NAMES",
+        shown="none",
+    )
+    cors_origins: tuple[str, ...] = setting(
+        "",
+        "further origins, with commas, whose pages may ask, e.g. https://lab.example; * for any",
+        read=names,
+        metavar="ORIGINS",
+        shown="pages of this machine",
+    )
     state_dir: Path = setting("./checkpoints", "where models, runs and weights are kept", read=folder, metavar="DIR")
     data_dir: Path = setting(
         default_data_dir,
@@ -112,6 +168,7 @@ class Row:
     default: str
     help: str
     read: Callable[[str], object]
+    hidden: bool
 
 
 def rows() -> Iterator[Row]:
@@ -125,6 +182,7 @@ def rows() -> Iterator[Row]:
             default=each.metadata["shown"],
             help=each.metadata["help"],
             read=each.metadata["read"],
+            hidden=each.metadata["hidden"],
         )
 
 
@@ -143,12 +201,22 @@ def _read(row: Row, source: str, text: str) -> object:
     try:
         return row.read(text)
     except (ValueError, RuntimeError) as reason:  # RuntimeError: no home directory for ~
-        raise ConfigError(f"{source}: {reason}, got {text!r}") from None
+        came = "" if row.hidden else f", got {text!r}"
+        raise ConfigError(f"{source}: {reason}{came}") from None
 
 
 def as_flags(settings: Settings) -> list[str]:
-    """The command line that gives `settings` again, for a child process."""
-    return [part for row in rows() for part in (row.flag, str(getattr(settings, row.name)))]
+    """The command line that gives `settings` again, for a child process; secrets are left to `as_environment`."""
+    return [part for row in rows() if not row.hidden for part in (row.flag, _text(getattr(settings, row.name)))]
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """The secrets of `settings`, which a command line would show to everyone on the machine."""
+    return {row.variable: _text(getattr(settings, row.name)) for row in rows() if row.hidden}
+
+
+def _text(value: object) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def settings_table() -> str:

@@ -21,10 +21,13 @@ logger = logging.getLogger("lamina.http")
 class ApiError(Exception):
     """A request that is answered with `status` and one sentence; `problems` are the places it is about."""
 
-    def __init__(self, status: int, message: str, problems: Sequence[Problem] = ()) -> None:
+    def __init__(
+        self, status: int, message: str, problems: Sequence[Problem] = (), headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.problems = tuple(problems)
+        self.headers = headers
 
 
 class Unprocessable(ApiError):
@@ -41,7 +44,7 @@ def not_found(kind: str, identifier: str, *, listing: str) -> ApiError:
 
 def register(app: Flask) -> None:
     """Answer every exception of `app` in the one shape."""
-    app.register_error_handler(ApiError, lambda error: answer(error.status, str(error), error.problems))
+    app.register_error_handler(ApiError, _refused)
     app.register_error_handler(SpecError, lambda error: answer(400, str(error), error.problems))
     app.register_error_handler(Busy, _busy)
     app.register_error_handler(NotActive, _not_active)
@@ -68,6 +71,10 @@ def answer(
     response.status_code = status
     response.headers.update(headers or {})
     return response
+
+
+def _refused(error: ApiError) -> Response:
+    return answer(error.status, str(error), error.problems, error.headers)
 
 
 def _busy(error: Busy) -> Response:

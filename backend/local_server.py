@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from backend.client import Client, ClientError
-from backend.config import Settings, as_flags
+from backend.config import Settings, as_environment, as_flags
 
 START_SECONDS = 60.0
 STOP_SECONDS = 12.0
@@ -40,11 +41,16 @@ class LocalServer:
 
     def __init__(self, settings: Settings) -> None:
         command = [sys.executable, "-m", "backend.cli", "serve", *as_flags(settings), "--stop-with-parent"]
-        self.client = Client(f"http://127.0.0.1:{settings.port}")
+        self.client = Client(f"http://127.0.0.1:{settings.port}", token=settings.token)
         self.lines: deque[str] = deque(maxlen=200)
         self.echo = False
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, **as_environment(settings)},
         )
         self.reader = threading.Thread(target=self._read_log, daemon=True)
         self.reader.start()

@@ -42,6 +42,7 @@ def serve(settings: Settings, *, stop_with_parent: bool = False) -> NoReturn:
     """
     configure_logging(settings.log_level)
     listener = listen(settings.host, settings.port)
+    check_access(settings, listener)
     check_state_dir(settings.state_dir)
     announce(settings, listener)
     application = Application(settings, listener)
@@ -91,11 +92,19 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def is_public(listener: socket.socket) -> bool:
+    """Whether others than this machine reach a bound socket."""
+    return not ipaddress.ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
+
+
+def check_access(settings: Settings, listener: socket.socket) -> None:
+    """Raises ConfigError where the network could train and delete without being asked for a token."""
+    if is_public(listener) and not settings.token and not settings.allow_anonymous:
+        listener.close()
+        raise ConfigError(
+            f"--host: {settings.host} is reached by others, and no token is set: set LAMINA_TOKEN to a secret, "
+            "listen on 127.0.0.1, or say --allow-anonymous if anyone there may train and delete"
+        )
 
 
 def url_of(listener: socket.socket) -> str:
@@ -107,10 +116,8 @@ def url_of(listener: socket.socket) -> str:
 def announce(settings: Settings, listener: socket.socket) -> None:
     log.info("Lamina %s listens at %s", version("lamina"), url_of(listener))
     log.info("state in %s, data sets in %s", settings.state_dir, settings.data_dir)
-    if not is_loopback(listener.getsockname()[0]):
-        log.warning(
-            "anyone who reaches %s can train, infer and delete: bind to 127.0.0.1 unless you want that", settings.host
-        )
+    if is_public(listener) and not settings.token:
+        log.warning("anyone who reaches %s can train, infer and delete, as --allow-anonymous says", settings.host)
 
 
 class LineLogger(Logger):

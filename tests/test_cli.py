@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from backend.config import ConfigError, Settings, as_flags, default_data_dir, rows, settings_from
+from backend.config import ConfigError, Settings, as_environment, as_flags, default_data_dir, rows, settings_from
 from nets import datasets
 
 HEAVY = ("jax", "flask", "gunicorn", "numpy", "rich", "sklearn", "pydantic", "nets", "tensorflow_datasets")
@@ -127,6 +127,22 @@ def test_a_foreign_address_is_one_sentence_and_code_2(tmp_path):
     answer = lamina("serve", "--host", "192.0.2.1", "--port", 0, "--state-dir", tmp_path)
     assert answer.returncode == 2
     assert answer.stderr.startswith("lamina: --host: cannot listen on 192.0.2.1 (")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_a_public_address_without_a_token_is_one_sentence_and_code_2(tmp_path, host):
+    done = lamina("serve", "--host", host, "--port", "0", "--state-dir", str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr.startswith("lamina: --host: ") and len(done.stderr.splitlines()) == 1
+    assert "LAMINA_TOKEN" in done.stderr and "--allow-anonymous" in done.stderr
+
+
+def test_secrets_stay_out_of_command_lines():
+    settings = Settings(token="hush-hush", allow_anonymous=True, allowed_hosts=("a.example", "b.example"))
+    words = as_flags(settings)
+    assert "hush-hush" not in " ".join(words)
+    flags = {flag[2:].replace("-", "_"): text for flag, text in zip(words[::2], words[1::2], strict=True)}
+    assert settings_from(flags, as_environment(settings)) == settings
 
 
 def test_datasets_lists_every_data_set(tmp_path):
