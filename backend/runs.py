@@ -238,6 +238,8 @@ class Runs:
     def _settle(self, job: Job, outcome: Outcome) -> None:
         """Record how a run ended, as soon as the store lets us: until then it is the active one."""
         with self._condition:
+            if job.settled:  # by a shutdown that did not wait for a compiler; nothing came of what it went on to write
+                self._discard(job.run_id, resumable=True)
             while not job.settled:
                 try:
                     self._end(job, outcome)

@@ -28,12 +28,12 @@ def save_weights(path: Path, variables: Variables) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """Replace `path` by `content` so that a crash leaves the old file or the new one, never a part."""
+def write_durably(path: Path, *parts: bytes) -> None:
+    """Replace `path` by `parts`, one after the other, so that a crash leaves the old file or the new one, whole."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(content)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

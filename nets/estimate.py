@@ -23,7 +23,7 @@ SHARE = 0.9  # of what is free; the rest is for everybody else
 class Memory:
     """Bytes that a run needs, by what they hold."""
 
-    weights: int  # parameters, gradients, optimizer state
+    weights: int  # parameters, gradients, optimizer state; or, after an epoch, what is copied of them to be kept
     activations: int  # of one batch, with the patches of its convolutions
     samples: int
 
@@ -43,8 +43,11 @@ def memory_needed(architecture: Architecture, hyperparams: Hyperparams, info: Da
         # A convolution unrolls its windows: one column of kernel size per output pixel.
         kernels = [p.shape for p in layer.parameters(shape).values() if len(p.shape) == 4]
         patches = max([patches, *(math.prod(kernel[:3]) * math.prod(output[1:]) for kernel in kernels)])
+    state, best = 1 + hyperparams.optimizer.slots, int(hyperparams.keep_best)
+    # A step holds gradients and a temporary; the end of an epoch a copy of the state, and the bytes of its file.
+    times = max(state + 2 + best, 2 * (state + best) + state)
     return Memory(
-        weights=architecture.parameters * FLOAT * (3 + hyperparams.optimizer.slots),
+        weights=architecture.parameters * FLOAT * times,
         activations=batch * FLOAT * (COPIES * values + 2 * patches),
         samples=(train + validation + info.test_size) * (math.prod(info.shape) + FLOAT),
     )

@@ -65,7 +65,7 @@ def save_snapshot(path: Path, snapshot: Snapshot) -> None:
             "best": {"epoch": best.epoch, "val_loss": best.val_loss, "variables": best.variables} if best else {},
         }
     )
-    write_durably(path, FORMAT + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+    write_durably(path, FORMAT + hashlib.sha256(body).hexdigest().encode() + b"\n", body)
 
 
 def load_snapshot(path: Path, architecture: Architecture, optimizer: Optimizer) -> Snapshot:
