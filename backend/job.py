@@ -10,6 +10,10 @@ from nets.architecture import Architecture
 from nets.hyperparams import Hyperparams
 
 
+class Unwritable(Exception):
+    """The disk did not take what a run has to write; its cause is the `OSError`."""
+
+
 class Halted(Exception):
     """The run was asked to stop."""
 
@@ -80,6 +84,15 @@ def interrupted(run_id: str, *, epoch: int, epochs_total: int, begun: bool = Tru
     place = f"while this run was in epoch {now} of {epochs_total}" if begun else "before this run began"
     error = f"interrupted: the server stopped {place}. Resume it with POST /api/runs/{run_id}/resume."
     return Outcome("failed", {"error": error, "resumable": True})
+
+
+def unwritable(run_id: str, error: OSError) -> Outcome:
+    """The end of a run whose state or weights the disk did not take; the state before them is still there."""
+    cure = f"Make room or let the state directory be written, then resume it with POST /api/runs/{run_id}/resume."
+    reason = error.strerror or type(error).__name__
+    return Outcome(
+        "failed", {"error": f"interrupted: what it has learned cannot be written ({reason}). {cure}", "resumable": True}
+    )
 
 
 def describe_bug(error: Exception) -> str:

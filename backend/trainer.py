@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 from backend.checkpoints import Checkpoints
 from backend.fetch import Stopped, fetch
-from backend.job import Halted, Job, Outcome, describe_bug, failed, interrupted
+from backend.job import Halted, Job, Outcome, Unwritable, describe_bug, failed, interrupted, unwritable
 from backend.pulse import Pulse
 from backend.rows import dumps
 from backend.store import Store
@@ -53,6 +54,9 @@ class Trainer:
             return interrupted(
                 job.run_id, epoch=job.epoch, epochs_total=job.hyperparams.epochs
             )  # or cancelled, says Runs
+        except Unwritable as error:
+            logger.exception("run %s cannot write", job.run_id)
+            return unwritable(job.run_id, cast(OSError, error.__cause__))
         except NetsError as error:
             return failed(str(error))
         except Exception as error:
@@ -108,7 +112,9 @@ class Trainer:
                 report = {name: value for name, value in asdict(event).items() if value is not None}
                 pulse.show({"run_id": job.run_id, **report})
             case EpochEnd():
-                self._checkpoints.keep(job.run_id, event.take())
+                snapshot = event.take()
+                with _writing():
+                    self._checkpoints.keep(job.run_id, snapshot)
             case EpochMetrics():
                 job.epoch = event.epoch
                 self._log.publish(job.run_id, "metric", {"run_id": job.run_id, **asdict(event)}, epoch=event.epoch)
@@ -154,6 +160,16 @@ class Trainer:
         dumps([results, samples])  # a NaN is an internal error here, not when the end of the run is recorded
         description = {name: getattr(record, name) for name in DESCRIBED}
         description |= {"classes": list(info(job.dataset).classes), **results}
-        path, sha256 = self._checkpoints.write(job.run_id, description, finished.variables)
+        with _writing():
+            path, sha256 = self._checkpoints.write(job.run_id, description, finished.variables)
         saved = {"saved_model_path": path, "weights_sha256": sha256, "sample_predictions": samples}
         return Outcome("succeeded", {**results, **saved})
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Tell a disk that is full or read-only from a bug."""
+    try:
+        yield
+    except OSError as error:
+        raise Unwritable(str(error)) from error

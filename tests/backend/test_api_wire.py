@@ -172,18 +172,14 @@ def test_a_chunked_body_is_bounded_as_well(server: LocalServer) -> None:
 
 
 def test_who_only_announces_a_large_body_is_answered_too(server: LocalServer) -> None:
-    head = (
-        b"POST /api/train HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99999999999\r\n\r\n{"
-    )
+    head = b"POST /api/train HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99999999999\r\n\r\n{"
     with raw(server, head) as opened:
         assert opened.recv(4096).startswith(b"HTTP/1.1 413")
 
 
 @pytest.mark.parametrize("body", [b"zz\r\nnonsense", b"5\r\nab"])
 def test_a_broken_body_is_no_bug_of_ours(server: LocalServer, body: bytes) -> None:
-    head = (
-        b"POST /api/train HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-    )
+    head = b"POST /api/train HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     with raw(server, head + body) as opened:
         opened.shutdown(socket.SHUT_WR)
         received = b"".join(iter(lambda: opened.recv(4096), b""))
@@ -191,7 +187,9 @@ def test_a_broken_body_is_no_bug_of_ours(server: LocalServer, body: bytes) -> No
 
 
 def test_a_client_that_leaves_in_the_middle_of_its_body_harms_nobody(server: LocalServer) -> None:
-    head = b"POST /api/train HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    head = (
+        b"POST /api/train HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    )
     with raw(server, head):
         pass
     eventually(lambda: any("POST /api/train 400" in line for line in list(server.lines)))

@@ -316,3 +316,23 @@ def test_a_deleted_model_takes_its_training_states_along(host: Host) -> None:
     assert host.services.checkpoints.training(run_id).is_file()
     assert host.client.delete(f"/api/models/{record['model_id']}").status_code == 200
     assert not host.services.checkpoints.folder(run_id).exists()
+
+
+@pytest.mark.parametrize(("name", "on"), [("keep", 3), ("write", 1)])
+def test_a_full_disk_costs_no_epoch(host: Host, name: str, on: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = finish(host.client, host.train(body()))
+    calls, original = [0], getattr(Checkpoints, name)
+
+    def full(*arguments: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == on:
+            raise OSError(28, "No space left on device", "/home/secret")
+        return original(*arguments)
+
+    monkeypatch.setattr(Checkpoints, name, full)
+    record = finish(host.client, host.train(body()))
+    assert record["state"] == "failed" and record["resumable"] and "secret" not in record["error"]
+    assert "(No space left on device). Make room" in record["error"]
+    assert [metric["epoch"] for metric in record["metrics"]] == ([1, 2] if name == "keep" else [1, 2, 3, 4])
+    host.resume(record["run_id"])
+    same(finish(host.client, record["run_id"]), whole)
