@@ -32,6 +32,7 @@ def list_runs() -> ResponseReturnValue:
 
 @bp.get("/runs/<run_id>")
 def get_run(run_id: str) -> ResponseReturnValue:
+    """A run with its metrics."""
     run = _find(run_id, metrics=True)
     return jsonify(run_view(run, services().runs.queue_position(run_id)))
 

@@ -1,0 +1,279 @@
+"""`GET /api/openapi.json`: every endpoint, built from the routes, the layer registry and the records.
+
+To add an endpoint, add a row to `OPERATIONS`; its sentence is the docstring of the view. A test compares the rows with
+the routes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+from flask import Flask
+
+from backend.catalog import layer_entries
+from backend.fields import MAX_DESCRIPTION, MAX_ID, MAX_NAME
+from backend.names import MODEL_ID
+from backend.records import ACTIVE, TERMINAL, Json
+from nets.hyperparams import Hyperparams
+from nets.optimizers import OPTIMIZERS
+
+EVERYWHERE = (400, 401, 403, 408, 413, 414, 431, 500, 503)
+BOUNDS = {"ge": "minimum", "le": "maximum", "gt": "exclusiveMinimum", "lt": "exclusiveMaximum"}
+REASONS = {
+    400: "Malformed or invalid; every problem has its place",
+    401: "The token is missing or wrong",
+    403: "The Host or Origin header is not one that is answered",
+    404: "Unknown",
+    408: "The body stopped arriving",
+    409: "The state of the run or model does not allow it",
+    413: "The body is too large",
+    414: "The path and its query are too long",
+    415: "The body is not application/json",
+    422: "The pixels are wrong",
+    431: "The headers are too large",
+    500: "The server failed; its log has the details",
+    503: "Too much is asked at one time, or the server is stopping",
+}
+
+Schema = Mapping[str, Any]
+
+
+def ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def listed(items: Schema) -> Json:
+    return {"type": "array", "items": items}
+
+
+def obj(required: Mapping[str, Schema], **optional: Schema) -> Json:
+    """An object with these fields; answers may gain others in time."""
+    return {"type": "object", "required": list(required), "properties": {**required, **optional}}
+
+
+def body(*required: str, **fields: Schema) -> Json:
+    """An object with these fields and no others."""
+    shape: Json = {"type": "object", "properties": fields, "additionalProperties": False}
+    return {**shape, "required": list(required)} if required else shape
+
+
+def optional(schema: Schema) -> Json:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+TEXT = {"type": "string"}
+NUMBER = {"type": "number"}
+COUNT = {"type": "integer"}
+FLAG = {"type": "boolean"}
+OBJECT = {"type": "object"}
+NAME = optional({"type": "string", "minLength": 1, "maxLength": MAX_NAME, "pattern": r"\S"})
+DESCRIPTION = optional({"type": "string", "maxLength": MAX_DESCRIPTION})
+RUN_ID = {"type": "string", "minLength": 1, "maxLength": MAX_ID, "pattern": r"\S"}
+NEW_MODEL_ID = optional({"type": "string", "maxLength": MAX_ID, "pattern": f"^{MODEL_ID.pattern}$"})
+DEFINITION: dict[str, Schema] = {
+    "name": NAME,
+    "description": DESCRIPTION,
+    "architecture": optional(ref("Architecture")),
+    "hyperparams": optional(ref("Hyperparams")),
+}
+PROMOTION = {"run_id": RUN_ID, "model_id": NEW_MODEL_ID, "name": NAME, "description": DESCRIPTION}
+PIXELS = {"type": "array", "description": "Numbers 0 to 1, flat in rows from the top, or nested as rows."}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What an endpoint takes and answers. `answers`: schema by status; another media type by `(status, type)`."""
+
+    answers: Mapping[int | tuple[int, str], Schema]
+    takes: Schema | None = None
+    example: Json | None = None
+    needs_body: bool = True
+    errors: tuple[int, ...] = ()
+    query: Mapping[str, Schema] = field(default_factory=dict)
+
+
+SMALL: Json = {
+    "architecture": {
+        "input_size": 784,
+        "layers": [{"type": "linear", "out": 16}, {"type": "relu"}, {"type": "linear", "out": 10}, {"type": "softmax"}],
+    },
+    "hyperparams": {"epochs": 1, "max_samples": 128, "dataset_type": "digits"},
+    "queue": True,
+}
+SINCE = {"since": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}}
+OPERATIONS: Mapping[tuple[str, str], Operation] = {
+    ("GET", "/api/models"): Operation({200: listed(ref("Model"))}),
+    ("POST", "/api/models"): Operation(
+        {200: ref("Model"), 201: ref("Model")},
+        body(**DEFINITION, model_id=NEW_MODEL_ID, trained=optional(FLAG), saved_model_path=optional(TEXT)),
+        errors=(404, 409),
+    ),
+    ("GET", "/api/models/<model_id>"): Operation({200: {"allOf": [ref("Model"), obj({"runs": listed(ref("Run"))})]}}),
+    ("DELETE", "/api/models/<model_id>"): Operation(
+        {200: obj({"model_id": TEXT, "deleted": FLAG, "runs_deleted": listed(TEXT)})}, errors=(409,)
+    ),
+    ("POST", "/api/models/<model_id>/save"): Operation(
+        {200: {"anyOf": [ref("Model"), ref("Promoted")]}},
+        body(**{**DEFINITION, **PROMOTION, "run_id": optional(RUN_ID)}),
+        errors=(409,),
+    ),
+    ("POST", "/api/models/save"): Operation({201: ref("Promoted")}, body("run_id", **PROMOTION), errors=(404, 409)),
+    ("POST", "/api/train"): Operation(
+        {202: ref("Accepted")},
+        body(**DEFINITION, model_id=NEW_MODEL_ID, queue=optional(FLAG), resume_from=optional(RUN_ID)),
+        SMALL,
+        errors=(404, 409),
+    ),
+    ("POST", "/api/train/<run_id>/cancel"): Operation({202: obj({"run_id": TEXT, "status": TEXT})}, errors=(409,)),
+    ("GET", "/api/runs"): Operation(
+        {200: obj({"runs": listed(ref("Run"))})},
+        query={
+            "model_id": TEXT,
+            "state": {"enum": [*ACTIVE, *TERMINAL]},
+            "limit": {"type": "integer", "minimum": 1, "maximum": 1000},
+        },
+    ),
+    ("GET", "/api/runs/<run_id>"): Operation({200: ref("Run")}),
+    ("POST", "/api/runs/<run_id>/resume"): Operation(
+        {202: ref("Accepted")}, body(queue=optional(FLAG)), needs_body=False, errors=(409,)
+    ),
+    ("GET", "/api/runs/<run_id>/metrics"): Operation({200: ref("Metrics"), (200, "text/csv"): TEXT}, query=SINCE),
+    ("GET", "/api/runs/<run_id>/metrics.csv"): Operation({(200, "text/csv"): TEXT}, query=SINCE),
+    ("GET", "/api/runs/<run_id>/events"): Operation({(200, "text/event-stream"): TEXT, 204: {}}, query={"token": TEXT}),
+    ("POST", "/api/infer"): Operation(
+        {200: {"anyOf": [ref("Answer"), ref("Answers")]}},
+        body(run_id=optional(RUN_ID), model_id=NEW_MODEL_ID, pixels=optional(PIXELS), batch=optional(PIXELS)),
+        errors=(404, 409, 422),
+    ),
+    ("GET", "/api/datasets"): Operation({200: obj({"datasets": listed(OBJECT)})}),
+    ("GET", "/api/layers"): Operation({200: obj({"layers": listed(OBJECT)})}),
+    ("GET", "/api/health"): Operation(
+        {200: obj({"status": {"enum": ["ok", "degraded"]}, "version": TEXT, "uptime_seconds": NUMBER})}
+    ),
+    ("GET", "/api/openapi.json"): Operation({200: OBJECT}),
+}
+
+
+def document(app: Flask) -> Json:
+    """The OpenAPI 3.1 document of an application."""
+    paths: dict[str, Json] = {}
+    for rule in app.url_map.iter_rules():
+        for method in sorted(rule.methods or ()):
+            operation = OPERATIONS.get((method, rule.rule))
+            if operation is not None:
+                sentence = (app.view_functions[rule.endpoint].__doc__ or "").strip()
+                path = paths.setdefault(re.sub(r"<(\w+)>", r"{\1}", rule.rule), {})
+                path[method.lower()] = _operation(operation, rule.rule, rule.endpoint, sentence)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Lamina",
+            "version": version("lamina"),
+            "description": "Neural networks as JSON lists of layers: trained, streamed, kept, asked.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas(),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{}, {"token": []}],
+    }
+
+
+def _operation(operation: Operation, rule: str, endpoint: str, sentence: str) -> Json:
+    names = re.findall(r"<(\w+)>", rule)
+    parameters: list[Json] = [{"name": name, "in": "path", "required": True, "schema": TEXT} for name in names]
+    parameters += [{"name": name, "in": "query", "schema": schema} for name, schema in operation.query.items()]
+    described: Json = {"operationId": endpoint.replace(".", "_"), "summary": sentence.split("\n")[0]}
+    if parameters:
+        described["parameters"] = parameters
+    errors = {*EVERYWHERE, *operation.errors, *([404] if names else [])}
+    if operation.takes is not None:
+        errors.add(415)
+        example = {} if operation.example is None else {"example": operation.example}
+        content = {"application/json": {"schema": operation.takes, **example}}
+        described["requestBody"] = {"required": operation.needs_body, "content": content}
+    described["responses"] = {**_answers(operation), **{str(status): _error(status) for status in sorted(errors)}}
+    return described
+
+
+def _answers(operation: Operation) -> Json:
+    answers: Json = {}
+    for key, schema in operation.answers.items():
+        status, media = key if isinstance(key, tuple) else (key, "application/json")
+        answer = answers.setdefault(str(status), {"description": "What was asked for"})
+        if schema:
+            answer.setdefault("content", {})[media] = {"schema": schema}
+    return answers
+
+
+def _error(status: int) -> Json:
+    return {"description": REASONS[status], "content": {"application/json": {"schema": ref("Error")}}}
+
+
+def schemas() -> Json:
+    """The named parts."""
+    null_number, null_text = optional(NUMBER), optional(TEXT)
+    run: dict[str, Schema] = {
+        "run_id": TEXT,
+        "model_id": TEXT,
+        "state": {"enum": [*ACTIVE, *TERMINAL]},
+        "created_at": TEXT,
+    }
+    run |= {"completed_at": null_text, "epochs_total": COUNT, "epoch": COUNT, "metrics": listed(OBJECT)}
+    run |= {"test_accuracy": null_number, "error": null_text, "saved_model_path": null_text, "resumable": FLAG}
+    run |= {"sample_predictions": optional(listed(OBJECT)), "hyperparams": OBJECT, "architecture": OBJECT}
+    model: dict[str, Schema] = {
+        "model_id": TEXT,
+        "name": TEXT,
+        "description": null_text,
+        "architecture": optional(OBJECT),
+    }
+    model |= {"hyperparams": optional(OBJECT), "trained": FLAG, "saved_model_path": null_text}
+    model |= {"saved_model_exists": FLAG, "last_trained_at": null_text, "runs_total": COUNT, "created_at": TEXT}
+    said: dict[str, Schema] = {"run_id": TEXT, "dataset_type": TEXT}
+    return {
+        "Error": obj({"error": TEXT}, errors=listed(obj({"pointer": TEXT, "detail": TEXT}))),
+        "Architecture": _architecture(),
+        "Hyperparams": _hyperparams(),
+        "Model": obj(model),
+        "Run": obj(run),
+        "Accepted": obj({"run_id": TEXT, "model_id": TEXT, "events_url": TEXT, "status": TEXT}),
+        "Promoted": obj({"model_id": TEXT, "run_id": TEXT, "trained": FLAG, "saved_model_path": null_text}),
+        "Metrics": obj({"run_id": TEXT, "state": TEXT, "last_event_id": COUNT, "metrics": listed(OBJECT)}),
+        "Answer": obj({**said, "label": COUNT, "probabilities": listed(NUMBER), "prediction": TEXT}),
+        "Answers": obj({**said, "labels": listed(COUNT), "probabilities": listed(listed(NUMBER))}),
+    }
+
+
+def _architecture() -> Json:
+    """The frame and, as a choice, every layer type with its fields and their other names."""
+    choices = []
+    for entry in layer_entries():
+        fields: Json = {"type": {"const": entry["type"]}, **entry["fields"]}
+        fields |= {alias: entry["fields"][name] for alias, name in entry["aliases"].items() if name in entry["fields"]}
+        choices.append({"title": entry["type"], "type": "object", "required": ["type"], "properties": bounded(fields)})
+    size = optional({"type": "integer", "minimum": 1})
+    frame = {name: size for name in ("input_size", "input_channels", "input_height", "input_width")}
+    shape = optional({"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 3, "maxItems": 3})
+    layers = {"type": "array", "minItems": 1, "items": {"anyOf": choices}}
+    return {**body("layers", **frame, input_shape=shape, layers=layers), "title": "Architecture"}
+
+
+def _hyperparams() -> Json:
+    schema = bounded(Hyperparams.model_json_schema(by_alias=True))
+    fields = {name: part for name, part in schema["properties"].items() if name != "optimizer"}
+    fields["optimizer"] = obj({"type": {"enum": list(OPTIMIZERS)}}, lr={"type": "number", "exclusiveMinimum": 0})
+    fields["dataset"] = fields["dataset_type"]
+    return {"type": "object", "description": schema["description"], "properties": fields}
+
+
+def bounded(schema: Any) -> Any:
+    """Pydantic's own names of bounds, which it leaves where a check of ours comes first, as JSON Schema has them."""
+    if isinstance(schema, dict):
+        return {BOUNDS.get(name, name): bounded(part) for name, part in schema.items()}
+    return [bounded(part) for part in schema] if isinstance(schema, list) else schema

@@ -1,0 +1,71 @@
+"""The OpenAPI document is that of the server that is running."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from backend.catalog import layer_entries
+from backend.config import Settings
+from backend.local_server import LocalServer, free_port
+from backend.openapi import OPERATIONS, document
+
+CHECKS = (
+    "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,unsupported_method"
+)
+
+
+def test_every_route_is_documented_and_every_row_is_a_route(app: Flask) -> None:
+    routes = {
+        (method, rule.rule)
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if rule.rule.startswith("/api")
+    }
+    assert routes == set(OPERATIONS)
+
+
+def test_every_operation_has_a_sentence_and_every_reference_a_schema(app: Flask) -> None:
+    made = document(app)
+    for path in made["paths"].values():
+        for operation in path.values():
+            assert operation["summary"].endswith(".")
+            assert {"400", "401", "403", "500", "503"} <= operation["responses"].keys()
+    text = json.dumps(made)
+    for name in made["components"]["schemas"]:
+        assert f'"#/components/schemas/{name}"' in text
+    assert text.count('"$ref"') == sum(
+        text.count(f'"$ref": "#/components/schemas/{name}"') for name in made["components"]["schemas"]
+    )
+
+
+def test_bounds_are_those_of_json_schema(client: FlaskClient) -> None:
+    made = client.get("/api/openapi.json").get_json()["components"]["schemas"]
+    epochs = made["Hyperparams"]["properties"]["epochs"]
+    assert (epochs["minimum"], epochs["maximum"]) == (1, 100_000)
+    kinds = [choice["title"] for choice in made["Architecture"]["properties"]["layers"]["items"]["anyOf"]]
+    assert kinds == [entry["type"] for entry in layer_entries()]
+
+
+@pytest.mark.slow
+def test_thousands_of_made_up_requests_find_nothing_undocumented(tmp_path: Path) -> None:
+    """schemathesis against a server over a real socket: no 5xx, no status, type or body that is not in the document."""
+    settings = Settings(port=free_port(first=0), state_dir=tmp_path / "state", data_dir=tmp_path / "data")
+    with LocalServer(settings) as server:
+        server.wait_until_healthy()
+        command = [
+            str(Path(sysconfig.get_path("scripts")) / "schemathesis"),
+            *("run", f"{server.client.url}/api/openapi.json", "--max-examples", "150", "--seed", "1"),
+            *("--exclude-path-regex", "events", "--request-timeout", "30", "--no-color"),
+            *("--checks", f"{CHECKS}"),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=tmp_path)
+        assert done.returncode == 0, done.stdout[-5000:]
+        assert server.client.get("/api/health")["status"] == "ok"
+    assert not any("Traceback" in line for line in server.lines)
