@@ -49,6 +49,7 @@ def get_metrics(run_id: str) -> ResponseReturnValue:
 
 @bp.get("/runs/<run_id>/metrics.csv")
 def get_metrics_csv(run_id: str) -> ResponseReturnValue:
+    """Metrics after the event that the client has last, as CSV."""
     only_query("since")
     found = metrics_since(services().store, _find(run_id), query_number("since", least=0, most=10**18 - 1) or 0)
     return metrics_csv(found)
