@@ -23,7 +23,7 @@ from backend.services import Services
 from backend.store import Store
 from backend.stream import EventLog
 from backend.warm import Warmer
-from nets.platform import dispatch_on_the_calling_thread, keep_compiled_programs
+from nets.platform import prepare_process, keep_compiled_programs
 
 logger = logging.getLogger("lamina.http")
 
@@ -55,7 +55,7 @@ def create_app(settings: Settings) -> Flask:
 def start_services(settings: Settings) -> Services:
     """The parts of the server, with the training thread running."""
     state_dir = settings.state_dir
-    dispatch_on_the_calling_thread()
+    prepare_process()
     keep_compiled_programs(state_dir / PROGRAMS_FOLDER)
     store = Store(state_dir / STORE_FILE)
     try:

@@ -21,6 +21,7 @@ from backend.warm import Warmer
 from nets.architecture import Architecture, parse_architecture
 from nets.errors import SpecError
 from nets.hyperparams import Hyperparams, parse_hyperparams
+from nets.platform import release_freed_memory
 from nets.snapshot import Snapshot
 
 logger = logging.getLogger("lamina.runs")
@@ -226,6 +227,8 @@ class Runs:
     def _work(self) -> None:
         while job := self._next():
             self._settle(job, self._trainer.carry_out(job))
+            if not self.busy():
+                release_freed_memory()
 
     def _next(self) -> Job | None:
         with self._condition:

@@ -20,7 +20,7 @@ from typing import Any
 from backend.config import settings_from
 from nets import parse_architecture, parse_hyperparams
 from nets.datasets import load
-from nets.platform import dispatch_on_the_calling_thread
+from nets.platform import prepare_process
 from nets.programs import compiling
 from nets.sampling import draw
 from nets.training import Run, Sums, Trainer
@@ -60,7 +60,7 @@ def main() -> None:
     arguments.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
     arguments.add_argument("--batch", type=int)
     a = arguments.parse_args()
-    dispatch_on_the_calling_thread()  # as the server does
+    prepare_process()  # as the server does
     race = epochs(trainer(json.loads(a.body.read_text()), precision=a.precision, batch=a.batch))
     next(race)
     print("READY", flush=True)
