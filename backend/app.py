@@ -23,7 +23,7 @@ from backend.services import Services
 from backend.store import Store
 from backend.stream import EventLog
 from backend.warm import Warmer
-from nets.platform import prepare_process, keep_compiled_programs
+from nets.platform import keep_compiled_programs, prepare_process
 
 logger = logging.getLogger("lamina.http")
 
