@@ -18,10 +18,10 @@ from backend.store import Store, UnknownRecord, WrongState, utc_now
 from backend.stream import EventLog, state_data
 from backend.trainer import Trainer
 from backend.warm import Warmer
+from nets import memory
 from nets.architecture import Architecture, parse_architecture
 from nets.errors import SpecError
 from nets.hyperparams import Hyperparams, parse_hyperparams
-from nets.platform import release_freed_memory
 from nets.snapshot import Snapshot
 
 logger = logging.getLogger("lamina.runs")
@@ -228,7 +228,7 @@ class Runs:
         while job := self._next():
             self._settle(job, self._trainer.carry_out(job))
             if not self.busy():
-                release_freed_memory()
+                memory.release()
 
     def _next(self) -> Job | None:
         with self._condition:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import platform
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax
+
+from nets import memory
 
 
 def devices() -> list[dict[str, Any]]:
@@ -44,7 +45,7 @@ def prepare_process() -> None:
     # Programs on a CPU run where they are called: a small one answers sooner, by a third for one image, and training
     # loses nothing, its dispatches being long.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    keep_freed_memory()
+    memory.keep()
 
 
 def keep_compiled_programs(folder: Path) -> None:
@@ -53,24 +54,3 @@ def keep_compiled_programs(folder: Path) -> None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-
-
-# glibc's mallopt(3): what to set, and to what.
-M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
-KEEPING = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_ARENA_MAX, 1))
-
-
-def keep_freed_memory() -> bool:
-    """Have the allocator keep what is freed for the next one who asks; False where it cannot be told (not glibc).
-
-    Every dispatch allocates its temporaries anew. glibc maps blocks of that size from the system and gives them back,
-    and each page of them is then zeroed again at its first touch: up to a third of the time of a training step.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return mallopt is not None and all(mallopt(what, value) for what, value in KEEPING)
-
-
-def release_freed_memory() -> None:
-    """Give memory that was kept back to the system: between runs, when nobody needs it soon."""
-    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
-        trim(0)
