@@ -108,7 +108,7 @@ def test_weights_of_another_network_are_refused(
         load_weights(path, A)
 
 
-@pytest.mark.parametrize("count", [1, 3, 8, LARGEST_BATCH + 5])
+@pytest.mark.parametrize("count", [1, 3, 8, 64, LARGEST_BATCH + 5])
 def test_a_predictor_answers_like_the_network(variables: Variables, count: int) -> None:
     images = np.random.default_rng(0).random((count, 8, 8, 1), np.float32)
     answers = Predictor(A, variables).probabilities(images)

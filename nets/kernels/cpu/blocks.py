@@ -16,7 +16,10 @@ from nets.kernels.cpu.gemm import barrier, dot, pinned
 from nets.kernels.geometry import Geometry, Sizes
 
 Saved = tuple[Array, Array]
-LARGE = 32 << 20  # bytes of float32 patches that are better not made at once
+# Bytes of float32 patches that are better not made at once. The more taps a window has, the more often patches hold
+# every pixel, and the longer are the sums of one row's product.
+LARGE, LARGE_OF_MANY_TAPS = 32 << 20, 16 << 20
+MANY_TAPS = 25
 SMALLEST_DEPTH = 4
 
 
@@ -25,7 +28,8 @@ def fits(kernel_shape: tuple[int, ...], at: Geometry, size: Sizes, batch: int) -
     window, depth = kernel_shape[:2], kernel_shape[2]
     if not at.dense or at.groups > 1 or depth < SMALLEST_DEPTH:
         return False
-    return math.prod((*window, depth, *at.places(size, window), batch)) * 4 > LARGE
+    large = LARGE_OF_MANY_TAPS if math.prod(window) >= MANY_TAPS else LARGE
+    return math.prod((*window, depth, *at.places(size, window), batch)) * 4 > large
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))

@@ -20,7 +20,12 @@ KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
 OLD_EMITTERS = {"xla_cpu_use_fusion_emitters": "False"} if jax.__version_info__ < (0, 11) else {}
 # A quarter less to compile; float32 runs as fast, give or take what the machine varies by, bfloat16 would lose 5 %.
 LESS_OPTIMISED = {"xla_backend_optimization_level": "1"}
-COMPILER_OPTIONS = {"float32": {**KEEP_BARRIERS, **OLD_EMITTERS, **LESS_OPTIMISED}, "bfloat16": KEEP_BARRIERS}
+# In how many parts LLVM gets a program: XLA's own 32 have every processor read what all of them share so many times.
+FEWER_PARTS = {"xla_cpu_parallel_codegen_split_count": "8"}
+COMPILER_OPTIONS = {
+    "float32": {**KEEP_BARRIERS, **OLD_EMITTERS, **LESS_OPTIMISED, **FEWER_PARTS},
+    "bfloat16": {**KEEP_BARRIERS, **FEWER_PARTS},
+}
 
 
 def pinned(x: Array) -> Array:
