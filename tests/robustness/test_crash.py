@@ -6,7 +6,7 @@ import collections
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -85,13 +85,6 @@ MOMENTS: dict[str, tuple[int, Moment]] = {  # with how many of the kills of a se
     "writing weights": (4, writing_weights),
     "ending": (3, ending),
 }
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    host = Host(tmp_path)
-    yield host
-    host.stop()
 
 
 class Sequence:

@@ -21,13 +21,6 @@ PAGE = 4096
 LONG = body(MLP, epochs=100_000)
 
 
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    host = Host(tmp_path)
-    yield host
-    host.stop()
-
-
 def mount(*arguments: str | Path) -> None:
     try:
         subprocess.run(["mount", *map(str, arguments)], check=True, capture_output=True, text=True)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from backend.records import Json
@@ -12,13 +9,6 @@ from tests.robustness.hosts import CNN, Follower, Host, body, outcome
 
 EPOCHS = 40
 WHOLE = body(CNN, epochs=EPOCHS, max_samples=1000, precision="bfloat16", keep_best=True)
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    host = Host(tmp_path)
-    yield host
-    host.stop()
 
 
 def after_epoch(host: Host, run_id: str, epoch: int) -> Follower:
