@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import os
 import random
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -125,22 +126,22 @@ class Sequence:
     def compare(self, record: Json) -> None:
         assert outcome(record) == self.reference
 
-    def kill_at(self, name: str, moment: Moment, *, worker_only: bool, number: int) -> None:
-        early = name in ("loading", "compiling")
-        if not early:
+    def kill_at(self, name: str, *, number: int, worker_only: bool, fresh: bool) -> None:
+        """Train, kill, start again and look. `fresh`: the next server compiles for as long as the first one."""
+        if name not in ("loading", "compiling"):  # which happen once in a server's life
             self.finish_pending()
         target, others = self.begin()
         succeeded = [run for run in self.witness.records.values() if run["state"] == "succeeded"]
         clerk = Clerk(self.witness, number, self.rng.sample(succeeded, min(3, len(succeeded))))
-        moment(self.rng, target, self.host.state_dir / target.run_id)
+        MOMENTS[name][1](self.rng, target, self.host.state_dir / target.run_id)
         if worker_only:
             self.host.kill_worker()
         else:
             self.host.kill()
         self.witness.hear_out()
         if not worker_only:
-            if name == "compiling" or self.rng.random() < 0.1:
-                self.forget_programs()
+            if fresh:
+                shutil.rmtree(self.host.state_dir / "compiled")
             self.host.start()
         self.look(target.run_id, others, clerk)
         self.counted[f"{name}, {'worker' if worker_only else 'server'}"] += 1
@@ -156,11 +157,6 @@ class Sequence:
         if self.rng.random() < 0.25:
             return target, [self.train(queue=True).run_id]
         return target, []
-
-    def forget_programs(self) -> None:
-        """Without the compiled programs of its predecessors, a server compiles for as long as a fresh one."""
-        for program in (self.host.state_dir / "compiled").iterdir():
-            program.unlink()
 
     def look(self, target: str, others: list[str], clerk: Clerk) -> None:
         """After a crash: what was cut off says so, what waited is done, and everything told is there."""
@@ -196,7 +192,8 @@ def test_a_kill_at_any_moment_loses_nothing(host: Host, seed: int, sent: Json) -
     sequence.learn()
     for number, name in enumerate(plan):
         print(f"seed {seed}, kill {number + 1}: {name}")
-        sequence.kill_at(name, MOMENTS[name][1], worker_only=rng.random() < 0.2, number=number)
+        fresh = "compiling" in plan[number + 1 : number + 2]
+        sequence.kill_at(name, number=number, worker_only=not fresh and rng.random() < 0.2, fresh=fresh)
     sequence.finish_pending()
     host.stop()
     sequence.witness.hear_out()
