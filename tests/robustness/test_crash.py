@@ -160,23 +160,28 @@ class Sequence:
 
     def look(self, target: str, others: list[str], clerk: Clerk) -> None:
         """After a crash: what was cut off says so, what waited is done, and everything told is there."""
-        for run_id in others:
-            self.compare(self.host.finish(run_id))
+        ends = [self.host.finish(run_id)["state"] for run_id in (target, *others)]
+        assert ends in (["succeeded"], ["failed"], ["succeeded"] * 2, ["failed", "succeeded"], ["succeeded", "failed"])
         clerk.check()
         self.witness.check(self.rng)
-        record = self.host.run(target)
+        for run_id in (target, *others):
+            self.look_at(self.host.run(run_id))
+
+    def look_at(self, record: Json) -> None:
+        """Of a run that was there at the crash: it has ended well or was cut off, by its own account."""
+        run_id = record["run_id"]
         if record["state"] == "succeeded":
-            self.counted["ended before the kill"] += 1
+            self.counted["ended well"] += 1
             self.compare(record)
             return
         assert (record["state"], record["resumable"]) == ("failed", True)
         assert record["error"].startswith("interrupted: the server stopped while this run was in epoch")
         assert record["saved_model_path"] is None
-        told = [metric for name, metric in self.witness.events[target].values() if name == "metric"]
+        told = [metric for name, metric in self.witness.events[run_id].values() if name == "metric"]
         assert record["metrics"] == told
-        status, sentence = self.host.refused("/api/infer", {"run_id": target, "pixels": [0.0] * 784})
-        assert (status, sentence) == (409, f"Run {target} is failed; only a succeeded run has weights to use")
-        self.pending.append(target)
+        status, sentence = self.host.refused("/api/infer", {"run_id": run_id, "pixels": [0.0] * 784})
+        assert (status, sentence) == (409, f"Run {run_id} is failed; only a succeeded run has weights to use")
+        self.pending.append(run_id)
         self.counted["cut off"] += 1
 
 
