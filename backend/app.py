@@ -20,14 +20,13 @@ from backend.infer import Predictors
 from backend.launch import DefaultDataset, warm_newest
 from backend.runs import Runs
 from backend.services import Services
-from backend.store import Store
+from backend.store import STORE_FILE, Store
 from backend.stream import EventLog
 from backend.warm import Warmer
 from nets.platform import keep_compiled_programs, prepare_process
 
 logger = logging.getLogger("lamina.http")
 
-STORE_FILE = "lamina.sqlite3"
 PROGRAMS_FOLDER = "compiled"
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from backend.records import Json
 from nets.architecture import Architecture
 from nets.checkpoint import save_weights, write_durably
+from nets.errors import CheckpointError
 from nets.network import Variables
 from nets.optimizers import Optimizer
 from nets.snapshot import Snapshot, load_snapshot, save_snapshot
@@ -60,11 +61,17 @@ class Checkpoints:
 
     def keep(self, run_id: str, snapshot: Snapshot) -> None:
         """Make `snapshot` the training state of a run, in place of the one before."""
-        save_snapshot(self._made(run_id) / TRAINING, snapshot)
+        save_snapshot(self._made(run_id) / TRAINING, snapshot, owner=run_id)
 
-    def snapshot(self, run_id: str, architecture: Architecture, optimizer: Optimizer) -> Snapshot:
-        """The training state of a run; CheckpointError where it is gone, damaged, or of another network."""
-        return load_snapshot(self.training(run_id), architecture, optimizer)
+    def snapshot(self, run_id: str, architecture: Architecture, optimizer: Optimizer, *, epoch: int) -> Snapshot:
+        """The training state of a run whose record tells of `epoch` epochs, or the one after it, not yet told of.
+
+        CheckpointError where it is gone, damaged, of another run or network, or not of this time.
+        """
+        snapshot = load_snapshot(self.training(run_id), architecture, optimizer, owner=run_id)
+        if snapshot.epoch not in (epoch, epoch + 1):
+            raise CheckpointError(f"the training state {TRAINING} is of epoch {snapshot.epoch}, the record of {epoch}")
+        return snapshot
 
     def _made(self, run_id: str) -> Path:
         folder = self.folder(run_id)

@@ -59,7 +59,10 @@ class Client:
 
     def _answer(self, request: urllib.request.Request) -> Json:
         with self._open(request) as answer:
-            return json.load(answer)
+            try:
+                return json.load(answer)
+            except (OSError, HTTPException) as reason:
+                raise ClientError(0, f"the answer broke off: {reason}") from None
 
     def _open(self, request: urllib.request.Request) -> Any:
         if self.token:

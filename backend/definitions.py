@@ -58,7 +58,10 @@ def save_definition(services: Services, model_id: str, body: Json) -> ModelRecor
 
 
 def promote(services: Services, body: Json, model_id: str | None = None) -> tuple[ModelRecord, RunRecord]:
-    """Make a succeeded run's weights those of its model: the second workflow. `model_id`: the path's, if it has one."""
+    """Make a succeeded run's weights those of its model: the second workflow. `model_id`: the path's, if it has one.
+
+    CheckpointError where the weights are damaged.
+    """
     fields = Fields(body, PROMOTE_FIELDS)
     run_id, name, description, stated = fields.run_id(), fields.name(), fields.description(), fields.model_id()
     if not fields.has("run_id"):
@@ -77,6 +80,7 @@ def promote(services: Services, body: Json, model_id: str | None = None) -> tupl
     if wanted not in (None, run.model_id):
         raise ApiError(409, f"Run {run_id} is a run of model {run.model_id}, not of {wanted}")
     require_weights(services, run)
+    services.predictors.load(run)  # what cannot be asked is not promoted
     changes: dict[str, Any] = {"trained": True, "saved_model_path": run.saved_model_path, "saved_run_id": run_id}
     changes |= {key: value for key, value in (("name", name), ("description", description)) if value is not None}
     try:

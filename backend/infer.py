@@ -32,6 +32,25 @@ Probabilities = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
+class Fingerprint:
+    """What changes when a file is written, replaced or cut off."""
+
+    inode: int
+    size: int
+    modified: int  # nanoseconds, as the next
+    changed: int
+
+    @classmethod
+    def of(cls, path: Path) -> Fingerprint | None:
+        """None where there is no such file."""
+        try:
+            found = path.stat()
+        except OSError:
+            return None
+        return cls(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+@dataclass(frozen=True)
 class Loaded:
     """A run's network in memory. `shape`: (channels, height, width) of its images."""
 
@@ -40,7 +59,7 @@ class Loaded:
     dataset: str
     classes: tuple[str, ...]
     shape: tuple[int, ...]
-    weights: Path
+    file: Fingerprint
     predictor: Predictor
 
 
@@ -55,12 +74,17 @@ class Predictors:
         self._kept: OrderedDict[str, Loaded] = OrderedDict()
 
     def kept(self, run_id: str) -> Loaded | None:
-        """A network that is in memory, and whose weights are still on the disk."""
+        """A network that is in memory, and whose file is the one that was verified when it was loaded.
+
+        A file that was touched since is read and verified again: a record and its weights never drift apart unnoticed.
+        """
         with self._lock:
             loaded = self._kept.get(run_id)
             if loaded is not None:
                 self._kept.move_to_end(run_id)
-        return loaded if loaded is not None and loaded.weights.is_file() else None
+        if loaded is None or loaded.file != Fingerprint.of(self._checkpoints.weights(run_id)):
+            return None
+        return loaded
 
     def load(self, run: RunRecord) -> Loaded:
         """The network of a succeeded run with its weights on the disk. Raises CheckpointError."""
@@ -81,15 +105,17 @@ class Predictors:
 
     def _read(self, run: RunRecord) -> Loaded:
         path = self._checkpoints.weights(run.run_id)
+        before = Fingerprint.of(path)
         architecture = parse_architecture(run.architecture)
         variables = load_weights(path, architecture, sha256=run.weights_sha256)
+        assert before is not None, "it has just been read"
         return Loaded(
             run_id=run.run_id,
             model_id=run.model_id,
             dataset=run.dataset,
             classes=tuple(datasets.info(run.dataset).classes),
             shape=architecture.input,
-            weights=path,
+            file=before,
             predictor=Predictor(architecture, variables),
         )
 

@@ -11,7 +11,7 @@ from nets.hyperparams import Hyperparams
 
 
 class Unwritable(Exception):
-    """The disk did not take what a run has to write; its cause is the `OSError`."""
+    """The disk did not take what a run has to write. The message is the reason, and names no path."""
 
 
 class Halted(Exception):
@@ -86,10 +86,9 @@ def interrupted(run_id: str, *, epoch: int, epochs_total: int, begun: bool = Tru
     return Outcome("failed", {"error": error, "resumable": True})
 
 
-def unwritable(run_id: str, error: OSError) -> Outcome:
+def unwritable(run_id: str, reason: str) -> Outcome:
     """The end of a run whose state or weights the disk did not take; the state before them is still there."""
     cure = f"Make room or let the state directory be written, then resume it with POST /api/runs/{run_id}/resume."
-    reason = error.strerror or type(error).__name__
     return Outcome(
         "failed", {"error": f"interrupted: what it has learned cannot be written ({reason}). {cure}", "resumable": True}
     )

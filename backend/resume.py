@@ -154,6 +154,6 @@ def _definition(run: RunRecord) -> tuple[Architecture, Hyperparams]:
 def _snapshot(services: Services, run: RunRecord, architecture: Architecture, hyperparams: Hyperparams) -> Snapshot:
     """The state of the run's last epoch; 409 where it is damaged or gone."""
     try:
-        return services.checkpoints.snapshot(run.run_id, architecture, hyperparams.optimizer)
+        return services.checkpoints.snapshot(run.run_id, architecture, hyperparams.optimizer, epoch=run.epoch)
     except CheckpointError as error:
         raise ApiError(409, f"Run {run.run_id} cannot go on: {error}; {AGAIN}") from None

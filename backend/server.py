@@ -19,7 +19,9 @@ from gunicorn.errors import AppImportError
 from gunicorn.glogging import Logger
 
 from backend.config import ConfigError, Settings
+from backend.damage import Damaged, require_whole
 from backend.state_lock import StateInUse, own
+from backend.store import STORE_FILE, NewerSchema, Store
 from backend.worker import Worker
 
 log = logging.getLogger("lamina.server")
@@ -60,11 +62,16 @@ def configure_logging(level: str) -> None:
 def check_state_dir(state_dir: Path) -> None:
     """Says at once what the worker, which takes the lock for good, would otherwise stumble over. Raises ConfigError."""
     try:
-        own(state_dir, patience=PREDECESSOR_SECONDS).close()
+        with own(state_dir, patience=PREDECESSOR_SECONDS):
+            require_whole(state_dir / STORE_FILE)
+            Store(state_dir / STORE_FILE).close()
     except StateInUse as reason:
         raise ConfigError(f"--state-dir: {reason}") from None
-    except OSError as reason:
-        raise ConfigError(f"--state-dir: cannot write to {state_dir} ({reason.strerror})") from None
+    except (Damaged, NewerSchema) as reason:
+        raise ConfigError(f"--state-dir: in {state_dir}, {reason}") from None
+    except (OSError, sqlite3.Error) as reason:
+        why = reason.strerror if isinstance(reason, OSError) else reason
+        raise ConfigError(f"--state-dir: cannot write to {state_dir} ({why})") from None
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -17,6 +17,7 @@ from typing import Any
 from backend.records import ACTIVE, TERMINAL, Json, ModelRecord, RunRecord, RunState, StoredEvent
 from backend.rows import LATEST_COLUMNS, MODEL_COLUMNS, RUN_COLUMNS, dumps, to_columns, to_event, to_model, to_run
 
+STORE_FILE = "lamina.sqlite3"  # in the state directory
 SCHEMA_VERSION = 2  # each has its file: schema_1.sql makes the tables, a later one changes those before it
 IDLE_READERS = 8
 NEXT: dict[RunState, tuple[RunState, ...]] = {

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import cast
 
 from backend.checkpoints import Checkpoints
 from backend.fetch import Stopped, fetch
@@ -54,9 +54,9 @@ class Trainer:
             return interrupted(
                 job.run_id, epoch=job.epoch, epochs_total=job.hyperparams.epochs
             )  # or cancelled, says Runs
-        except Unwritable as error:
+        except (Unwritable, sqlite3.OperationalError) as error:  # the folder's disk, or the store's
             logger.exception("run %s cannot write", job.run_id)
-            return unwritable(job.run_id, cast(OSError, error.__cause__))
+            return unwritable(job.run_id, str(error))
         except NetsError as error:
             return failed(str(error))
         except Exception as error:
@@ -102,7 +102,7 @@ class Trainer:
         if not job.epoch and not self._checkpoints.training(job.run_id).is_file():
             return None
         try:
-            return self._checkpoints.snapshot(job.run_id, job.architecture, job.hyperparams.optimizer)
+            return self._checkpoints.snapshot(job.run_id, job.architecture, job.hyperparams.optimizer, epoch=job.epoch)
         except CheckpointError as error:
             raise CheckpointError(f"the run cannot go on: {error}; start it again with POST /api/train") from None
 
@@ -172,4 +172,4 @@ def _writing() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Unwritable(str(error)) from error
+        raise Unwritable(error.strerror or type(error).__name__) from error

@@ -21,7 +21,7 @@ from nets.optimizers import Optimizer
 from nets.programs import numbers, shapes
 from nets.steps import TrainState
 
-FORMAT = b"lamina training state 1\n"
+FORMAT = b"lamina training state 2\n"
 DIGEST = 64  # hex digits of SHA-256 between the format and the body
 
 
@@ -53,11 +53,15 @@ class Snapshot:
         return {"params": self.state.params, "batch_stats": self.state.batch_stats}
 
 
-def save_snapshot(path: Path, snapshot: Snapshot) -> None:
-    """Replace `path`: a crash leaves the old state or the new one, never a part."""
+def save_snapshot(path: Path, snapshot: Snapshot, *, owner: str = "") -> None:
+    """Replace `path`: a crash leaves the old state or the new one, never a part.
+
+    `owner`: whose state it is; whoever loads it must say the same.
+    """
     best = snapshot.best
     body: bytes = serialization.msgpack_serialize(
         {
+            "owner": owner,
             "epoch": snapshot.epoch,
             "state": serialization.to_state_dict(snapshot.state),
             "epoch_times": list(snapshot.epoch_times),
@@ -68,9 +72,11 @@ def save_snapshot(path: Path, snapshot: Snapshot) -> None:
     write_durably(path, FORMAT + hashlib.sha256(body).hexdigest().encode() + b"\n", body)
 
 
-def load_snapshot(path: Path, architecture: Architecture, optimizer: Optimizer) -> Snapshot:
-    """The state in `path`; CheckpointError unless it is whole and every array is one that the arguments declare."""
+def load_snapshot(path: Path, architecture: Architecture, optimizer: Optimizer, *, owner: str = "") -> Snapshot:
+    """The state in `path`; CheckpointError unless it is whole, and owner and every array are those of the arguments."""
     restored = _read(path)
+    if restored["owner"] != owner:
+        raise CheckpointError(f"the training state {path.name} is not its own but of {restored['owner'] or 'nobody'}")
     state = _declared(architecture, optimizer)
 
     def part(name: str, value: Any, expected: Any) -> None:

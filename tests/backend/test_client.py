@@ -1,3 +1,6 @@
+import socket
+import threading
+
 import pytest
 
 from backend.client import Client, ClientError, Event, error_text, parse_events
@@ -17,4 +20,21 @@ def test_an_error_body_is_its_sentence():
 def test_no_server_is_a_client_error():
     with pytest.raises(ClientError, match=r"no answer from http://127\.0\.0\.1:1: .*refused") as problem:
         Client("http://127.0.0.1:1").get("/api/health")
+    assert problem.value.status == 0
+
+
+def test_an_answer_that_breaks_off_is_a_client_error():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer():
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"half": ')
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(ClientError, match="the answer broke off: IncompleteRead") as problem:
+            Client(f"http://127.0.0.1:{listener.getsockname()[1]}").get("/api/health")
+        thread.join()
     assert problem.value.status == 0

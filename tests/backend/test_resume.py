@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from flask.testing import FlaskClient
 from backend.checkpoints import Checkpoints
 from backend.records import Json
 from backend.services import Services
+from backend.store import Store
 from backend.stream import EventLog
 from tests.backend.conftest import BODY, NET, finish, offline_app, parts
 from tests.backend.samples import DEADLINE, eventually, read_frame
@@ -226,6 +228,21 @@ def test_a_damaged_state_is_not_gone_on_from(host: Host, damage: str) -> None:
     assert host.client.get(f"/api/runs/{cut}").json["state"] == "failed"
 
 
+def test_the_state_of_another_run_or_of_another_time_is_not_gone_on_from(host: Host) -> None:
+    cut, other = (host.dies(Checkpoints, "keep", on=3, after=True, body=body(seed=seed)) for seed in (1, 2))
+    path = host.services.checkpoints.training(cut)
+    own = path.read_bytes()
+    path.write_bytes(host.services.checkpoints.training(other).read_bytes())
+    assert f"cannot go on: the training state training.msgpack is not its own but of {other}" in host.refused(cut)
+    path.write_bytes(own)
+    host.resume(cut)
+    assert finish(host.client, cut)["state"] == "succeeded"
+    path.write_bytes(own)  # of the third epoch, as in a folder that was restored from a copy
+    answer = host.client.post("/api/train", json={"resume_from": cut, "hyperparams": {"epochs": 6}})
+    assert answer.status_code == 409
+    assert "the training state training.msgpack is of epoch 3, the record of 4" in answer.json["error"]
+
+
 def test_a_resumed_run_waits_in_the_queue_across_a_restart(host: Host, held: Any) -> None:
     first = host.train(body())
     second = host.train({**body(), "queue": True})
@@ -334,5 +351,24 @@ def test_a_full_disk_costs_no_epoch(host: Host, name: str, on: int, monkeypatch:
     assert record["state"] == "failed" and record["resumable"] and "secret" not in record["error"]
     assert "(No space left on device). Make room" in record["error"]
     assert [metric["epoch"] for metric in record["metrics"]] == ([1, 2] if name == "keep" else [1, 2, 3, 4])
+    host.resume(record["run_id"])
+    same(finish(host.client, record["run_id"]), whole)
+
+
+def test_a_store_that_takes_no_metric_costs_no_epoch(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = finish(host.client, host.train(body()))
+    append = Store.append_event
+
+    def full(self: Store, run_id: str, name: str, data: Json, **fields: Any) -> int:
+        if name == "metric" and data["epoch"] == 3:
+            raise sqlite3.OperationalError("database or disk is full")
+        return append(self, run_id, name, data, **fields)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "append_event", full)
+        record = finish(host.client, host.train(body()))
+    assert record["state"] == "failed" and record["resumable"]
+    assert "cannot be written (database or disk is full). Make room" in record["error"]
+    assert [metric["epoch"] for metric in record["metrics"]] == [1, 2]
     host.resume(record["run_id"])
     same(finish(host.client, record["run_id"]), whole)
