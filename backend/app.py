@@ -18,17 +18,15 @@ from backend.checkpoints import Checkpoints
 from backend.config import Settings
 from backend.infer import Predictors
 from backend.launch import DefaultDataset, warm_newest
+from backend.layout import PROGRAMS_FOLDER
 from backend.runs import Runs
 from backend.services import Services
-from backend.store import Store
+from backend.store import STORE_FILE, Store
 from backend.stream import EventLog
 from backend.warm import Warmer
 from nets.platform import dispatch_on_the_calling_thread, keep_compiled_programs
 
 logger = logging.getLogger("lamina.http")
-
-STORE_FILE = "lamina.sqlite3"
-PROGRAMS_FOLDER = "compiled"
 
 
 def create_app(settings: Settings) -> Flask:
@@ -63,6 +61,7 @@ def start_services(settings: Settings) -> Services:
         warmer = Warmer()
         runs = Runs(store, log, checkpoints, data_dir=settings.data_dir, warmer=warmer)
         runs.start()
+        store.moved_to(checkpoints.root.name)
     except BaseException:
         store.close()
         raise

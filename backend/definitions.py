@@ -1,8 +1,7 @@
-"""Model definitions: created, changed, promoted from a run, deleted."""
+"""Model definitions: created, changed, promoted from a run."""
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from backend.infer import require_weights
 from backend.launch import recipe_of
 from backend.names import MODEL_ID_RULE, is_model_id, model_name, new_model_id
 from backend.records import Json, ModelRecord, RunRecord
-from backend.store import ModelBusy, UnknownRecord, utc_now
+from backend.store import UnknownRecord, utc_now
 from nets.architecture import Architecture, parse_architecture
 from nets.errors import SpecError
 from nets.fields import shown
@@ -20,8 +19,6 @@ from nets.hyperparams import parse_hyperparams
 
 if TYPE_CHECKING:
     from backend.services import Services
-
-logger = logging.getLogger("lamina.models")
 
 DEFINE_FIELDS = ("model_id", "name", "description", "architecture", "hyperparams", "trained", "saved_model_path")
 SAVE_FIELDS = ("run_id", "model_id", "name", "description", "architecture", "hyperparams")
@@ -86,24 +83,6 @@ def promote(services: Services, body: Json, model_id: str | None = None) -> tupl
         return services.store.update_model(run.model_id, **changes, **_trained_definition(model, run)), run
     except UnknownRecord:
         raise not_found("model", run.model_id, listing="/api/models") from None
-
-
-def delete(services: Services, model_id: str) -> list[str]:
-    """Delete a model, its runs, and their files; the ids of those runs. 409 while one of them is active."""
-    try:
-        run_ids = services.store.delete_model(model_id)
-    except UnknownRecord:
-        raise not_found("model", model_id, listing="/api/models") from None
-    except ModelBusy as error:
-        cure = f"wait for it or cancel it with POST /api/train/{error.run_id}/cancel"
-        raise ApiError(409, f"Run {error.run_id} of model {model_id} is still active; {cure}") from None
-    services.predictors.forget(run_ids)
-    for run_id in run_ids:
-        try:
-            services.checkpoints.remove(run_id)
-        except OSError as error:  # the records are gone: the files are garbage, not a reason to fail
-            logger.warning("the files of deleted run %s stay: %s", run_id, error)
-    return run_ids
 
 
 def _definition(fields: Fields) -> dict[str, Any]:

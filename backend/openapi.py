@@ -138,6 +138,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         },
     ),
     ("GET", "/api/runs/<run_id>"): Operation({200: ref("Run")}),
+    ("DELETE", "/api/runs/<run_id>"): Operation({200: obj({"run_id": TEXT, "deleted": FLAG})}, errors=(409,)),
     ("POST", "/api/runs/<run_id>/resume"): Operation(
         {202: ref("Accepted")}, body(queue=optional(FLAG)), needs_body=False, errors=(409,)
     ),
