@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from backend.errors import ApiError, not_found
@@ -29,7 +30,7 @@ def define(services: Services, body: Json) -> tuple[ModelRecord, bool]:
     """Create a model, or change the fields that came: (the model, whether it is new). null empties a field."""
     fields = Fields(body, DEFINE_FIELDS)
     model_id = fields.model_id()
-    changes = _definition(fields)
+    changes = _definition(services, fields)
     trained = fields.flag("trained")
     if trained is not None:
         changes["trained"] = trained
@@ -48,7 +49,7 @@ def save_definition(services: Services, model_id: str, body: Json) -> ModelRecor
         fields.add("model_id", f"must be the {shown(model_id)} of the path or left out, got {shown(body['model_id'])}")
     if not fields.has("architecture"):
         fields.add("architecture", "is required to store a definition; or send run_id to promote a run")
-    changes = _definition(fields)
+    changes = _definition(services, fields)
     fields.done()
     changes |= {"trained": False, "saved_model_path": None, "saved_run_id": None}
     return _warmed(services, *_put(services, model_id, changes))[0]
@@ -85,12 +86,13 @@ def promote(services: Services, body: Json, model_id: str | None = None) -> tupl
         raise not_found("model", run.model_id, listing="/api/models") from None
 
 
-def _definition(fields: Fields) -> dict[str, Any]:
+def _definition(services: Services, fields: Fields) -> dict[str, Any]:
     """The changes that name, description, architecture and hyperparams ask for, each kept as it was sent."""
     changes: dict[str, Any] = {}
     architecture = None
     if fields.has("architecture"):
-        architecture = fields.parsed("architecture", parse_architecture)
+        parser = partial(parse_architecture, most_layers=services.settings.max_layers)
+        architecture = fields.parsed("architecture", parser)
     if fields.has("hyperparams"):
         fields.parsed("hyperparams", parse_hyperparams)
     changes |= {name: fields.body[name] for name in ("architecture", "hyperparams") if name in fields.body}

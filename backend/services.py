@@ -17,6 +17,7 @@ from backend.runs import Runs
 from backend.store import Store
 from backend.stream import EventLog
 from backend.warm import Warmer
+from nets.estimate import available_memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,10 @@ class Services:
     default_dataset: DefaultDataset
     streams: threading.Semaphore  # free places for event streams
     started: float = field(default_factory=time.monotonic)
+
+    def memory(self) -> int:
+        """Bytes that a run may take now."""
+        return available_memory(self.settings.max_memory_gb * 10**9)
 
     def close(self) -> None:
         """Stop the active run and end every event stream; the state on disk is complete afterwards."""
