@@ -13,11 +13,11 @@ from backend.checkpoints import Checkpoints
 from backend.config import Settings
 from backend.infer import Predictors
 from backend.launch import DefaultDataset
+from backend.limits import Limits
 from backend.runs import Runs
 from backend.store import Store
 from backend.stream import EventLog
 from backend.warm import Warmer
-from nets.estimate import available_memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +32,9 @@ class Services:
     warmer: Warmer
     predictors: Predictors
     default_dataset: DefaultDataset
+    limits: Limits
     streams: threading.Semaphore  # free places for event streams
     started: float = field(default_factory=time.monotonic)
-
-    def memory(self) -> int:
-        """Bytes that a run may take now."""
-        return available_memory(self.settings.max_memory_gb * 10**9)
 
     def close(self) -> None:
         """Stop the active run and end every event stream; the state on disk is complete afterwards."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
@@ -12,6 +13,7 @@ from typing import cast
 from backend.checkpoints import Checkpoints
 from backend.fetch import Stopped, fetch
 from backend.job import Halted, Job, Outcome, Unwritable, describe_bug, failed, interrupted, unwritable
+from backend.limits import Limits
 from backend.pulse import Pulse
 from backend.rows import dumps
 from backend.store import Store
@@ -20,6 +22,7 @@ from backend.warm import Warmer
 from nets.check import check_fit
 from nets.datasets import Dataset, info, is_cached, load
 from nets.errors import CheckpointError, DataError, NetsError
+from nets.estimate import check_memory
 from nets.events import EpochEnd, EpochMetrics, Event, Finished, Log, Progress
 from nets.platform import device_description, versions
 from nets.snapshot import Snapshot
@@ -39,10 +42,10 @@ class Trainer:
     """Turns a job into an outcome, and tells the event log what happens on the way."""
 
     def __init__(
-        self, store: Store, log: EventLog, checkpoints: Checkpoints, *, data_dir: Path, warmer: Warmer
+        self, store: Store, log: EventLog, checkpoints: Checkpoints, *, data_dir: Path, warmer: Warmer, limits: Limits
     ) -> None:
         self._store, self._log, self._checkpoints = store, log, checkpoints
-        self._data_dir, self._warmer = data_dir, warmer
+        self._data_dir, self._warmer, self._limits = data_dir, warmer, limits
 
     def carry_out(self, job: Job) -> Outcome:
         """Carry a run out. Whatever goes wrong in it becomes its outcome: the thread lives on."""
@@ -78,16 +81,21 @@ class Trainer:
     def _train(self, job: Job, pulse: Pulse) -> Finished:
         dataset = self._data(job, pulse)
         check_fit(job.architecture, job.hyperparams, dataset.info)  # a cache file may hold less than the data set
+        # Again: a run that waited in the queue comes to another machine than the one it was sent to.
+        check_memory(job.architecture, job.hyperparams, dataset.info, available=self._limits.memory())
         job.check()
         snapshot = self._snapshot(job)
         with (
             self._warmer.paused(job.check),
             closing(self._fit(job, dataset, snapshot)) as events,
         ):
+            began = time.monotonic()
             for event in events:
                 job.check()
                 if isinstance(event, Finished):
                     return event
+                if isinstance(event, Progress) and event.phase == "compiling":
+                    self._limits.check_compiling(time.monotonic() - began)
                 self._hear(job, event, pulse)
         raise RuntimeError("fit ended without a result")
 

@@ -20,8 +20,10 @@ FLOAT = 4
 # Values held per activation while a step goes forward and back: itself, and what its gradient is made from and into.
 COPIES = 2
 SHARE = 0.9  # of what is free; the rest is for everybody else
-PROGRAMS = 100 << 20  # bytes that compiling any network takes
-PER_LAYER = 1 << 20  # and for each of its layers
+# Bytes and seconds of two cores that compiling takes: any network, each layer, each convolution. Measured with 2 to 256
+# layers; a convolution's backward pass is written out for its shape.
+PROGRAMS, A_LAYER, A_CONVOLUTION = 64 << 20, 1 << 20, 24 << 20
+LAYER_SECONDS, CONVOLUTION_SECONDS = 0.05, 1.5
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -46,8 +48,18 @@ def memory_needed(architecture: Architecture, hyperparams: Hyperparams, info: Da
         weights=_weights(architecture, hyperparams),
         activations=_activations(architecture, hyperparams, info),
         samples=(train + validation + info.test_size) * (math.prod(info.shape) + FLOAT),
-        programs=PROGRAMS + PER_LAYER * len(architecture.layers),
+        programs=PROGRAMS + A_LAYER * len(architecture.layers) + A_CONVOLUTION * _convolutions(architecture),
     )
+
+
+def compile_seconds(architecture: Architecture) -> float:
+    """Roughly how long two cores take to compile the programs of a network for a CPU."""
+    return LAYER_SECONDS * len(architecture.layers) + CONVOLUTION_SECONDS * _convolutions(architecture)
+
+
+def _convolutions(architecture: Architecture) -> int:
+    params = architecture.arrays()["params"].values()
+    return sum(len(p.shape) == 4 for layer in params for p in layer.values())
 
 
 def _weights(architecture: Architecture, hyperparams: Hyperparams) -> int:
@@ -91,16 +103,15 @@ def check_memory(architecture: Architecture, hyperparams: Hyperparams, info: Dat
 
 def available_memory(most: int = 0) -> int:
     """Bytes that a run may take: what the host, the container and an accelerator can still give, `most` where not 0."""
-    limits = [int(psutil.virtual_memory().available), *_container(CGROUPS), *([most] if most else [])]
+    limits = [int(psutil.virtual_memory().available), *of_container(CGROUPS), *([most] if most else [])]
     stats = jax.local_devices()[0].memory_stats() or {}
     if "bytes_limit" in stats:
         limits.append(int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0)))
     return min(limits)
 
 
-def _container(root: Path) -> list[int]:
-    """What is free under the limit of this process's control group, if it has one. Version 2 of Linux's, at its root:
-    where a container sees its own."""
+def of_container(root: Path) -> list[int]:
+    """What is free under the limit of a control group, if it has one. `root`: where a container sees its own; Linux."""
     try:
         most = (root / "memory.max").read_text().strip()
         used = int((root / "memory.current").read_text())

@@ -88,6 +88,7 @@ def test_a_state_moves_to_another_machine(tmp_path):
         server.wait_until_healthy()
         started = server.client.post("/api/train", body(epochs=2))
         run_id, model_id = started["run_id"], started["model_id"]
+        replayed(server, run_id)  # live, to its end
         stream = replayed(server, run_id)
         server.client.post(f"/api/models/{model_id}/save", {"run_id": run_id})
         said = server.client.post("/api/infer", {"run_id": run_id, "pixels": PIXELS})

@@ -23,6 +23,7 @@ import backend.fetch
 import backend.runs
 import backend.trainer
 from backend.checkpoints import Checkpoints
+from backend.limits import Limits
 from backend.pulse import SHORTEST
 from backend.records import Json, RunRecord, RunState
 from backend.runs import Busy, NotActive, Runs, ShuttingDown
@@ -83,7 +84,8 @@ class Server:
         self.store = Store(folder / "checkpoints" / "lamina.sqlite3")
         self.log = EventLog(self.store)
         self.checkpoints = Checkpoints(folder / "checkpoints")
-        self.runs = Runs(self.store, self.log, self.checkpoints, data_dir=folder / "data", warmer=Warmer())
+        parts = self.store, self.log, self.checkpoints
+        self.runs = Runs(*parts, data_dir=folder / "data", warmer=Warmer(), limits=Limits(compile_seconds=1))
         if self.store.get_model("m_1") is None:
             self.store.create_model(a_model())
 
@@ -509,3 +511,26 @@ def test_a_real_training_on_digits(tmp_path: Path) -> None:
     assert any(name == "progress" for _, name, _ in frames)  # which phases, depends on what is in memory already
     assert run.sample_predictions is not None and len(run.sample_predictions) == 8
     assert server.checkpoints.exists(run.saved_model_path)
+
+
+def test_what_takes_too_long_to_compile_fails_with_the_cure(server: Server, fit: Puppet) -> None:
+    run_id = server.submit()
+
+    def failed() -> bool:
+        fit.play(Progress("compiling", 0.0, 0, 3))
+        return server.record(run_id).state == "failed"
+
+    eventually(failed)
+    error = server.record(run_id).error
+    assert error is not None and "longer than the 1 s that are allowed" in error and "--max-compile-seconds" in error
+    fit.script.queue.clear()
+    fit.play(FINISHED)
+    server.wait(server.submit(), "succeeded")
+
+
+def test_memory_is_looked_at_again_when_a_run_starts(
+    server: Server, fit: Puppet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Limits, "memory", lambda self: 1_000_000)
+    record = server.wait(server.submit(), "failed")
+    assert record.error is not None and "are available" in record.error and not fit.started.is_set()

@@ -1,0 +1,28 @@
+"""What one run may take of the machine, as the settings have it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nets.errors import TrainingError
+from nets.estimate import available_memory
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`memory_gb`: 10^9 bytes, 0 for whatever is free. `compile_seconds`: 0 for any time."""
+
+    memory_gb: int = 0
+    compile_seconds: int = 600
+
+    def memory(self) -> int:
+        """Bytes that a run may take now."""
+        return available_memory(self.memory_gb * 10**9)
+
+    def check_compiling(self, seconds: float) -> None:
+        """TrainingError where a run has been compiled for too long."""
+        if self.compile_seconds and seconds > self.compile_seconds:
+            raise TrainingError(
+                f"compiling this network takes longer than the {self.compile_seconds} s that are allowed; "
+                "use fewer layers, or start the server with a higher --max-compile-seconds"
+            )
