@@ -137,7 +137,9 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         SMALL,
         errors=(404, 409),
     ),
-    ("POST", "/api/train/<run_id>/cancel"): Operation({202: obj({"run_id": TEXT, "status": TEXT})}, errors=(409,)),
+    ("POST", "/api/train/<run_id>/cancel"): Operation(
+        {202: obj({"run_id": TEXT, "status": TEXT})}, OBJECT, needs_body=False, errors=(409,)
+    ),
     ("GET", "/api/runs"): Operation(
         {200: obj({"runs": listed(ref("Run"))})},
         query={

@@ -12,8 +12,19 @@ from typing import cast
 
 from backend.checkpoints import Checkpoints
 from backend.fetch import Stopped, fetch
-from backend.job import Halted, Job, Outcome, Unwritable, describe_bug, failed, interrupted, unwritable
-from backend.limits import Limits
+from backend.job import (
+    Halted,
+    Job,
+    Outcome,
+    Unwritable,
+    describe_bug,
+    failed,
+    held_back,
+    interrupted,
+    unwritable,
+    without_paths,
+)
+from backend.limits import LimitReached, Limits
 from backend.pulse import Pulse
 from backend.rows import dumps
 from backend.store import Store
@@ -22,7 +33,6 @@ from backend.warm import Warmer
 from nets.check import check_fit
 from nets.datasets import Dataset, info, is_cached, load
 from nets.errors import CheckpointError, DataError, NetsError
-from nets.estimate import check_memory
 from nets.events import EpochEnd, EpochMetrics, Event, Finished, Log, Progress
 from nets.platform import device_description, versions
 from nets.snapshot import Snapshot
@@ -60,6 +70,8 @@ class Trainer:
         except Unwritable as error:
             logger.exception("run %s cannot write", job.run_id)
             return unwritable(job.run_id, cast(OSError, error.__cause__))
+        except LimitReached as error:
+            return held_back(job.run_id, str(error))
         except NetsError as error:
             return failed(str(error))
         except Exception as error:
@@ -81,8 +93,8 @@ class Trainer:
     def _train(self, job: Job, pulse: Pulse) -> Finished:
         dataset = self._data(job, pulse)
         check_fit(job.architecture, job.hyperparams, dataset.info)  # a cache file may hold less than the data set
-        # Again: a run that waited in the queue comes to another machine than the one it was sent to.
-        check_memory(job.architecture, job.hyperparams, dataset.info, available=self._limits.memory())
+        # Again: while the run waited in the queue, others may have taken what was free.
+        self._limits.check_memory(job.architecture, job.hyperparams, dataset.info)
         job.check()
         snapshot = self._snapshot(job)
         with (
@@ -139,7 +151,8 @@ class Trainer:
         except DataError as error:
             if job.dataset_named or job.dataset == FALLBACK:
                 raise
-            warning = f"{job.dataset} cannot be had, so this run trains on {FALLBACK}: {error}"
+            reason = without_paths(str(error))
+            warning = f"{job.dataset} cannot be had, so this run trains on {FALLBACK}: {reason}"
         job.dataset = FALLBACK
         job.warnings.append(warning)
         self._tell(job, Log("warning", warning), dataset=FALLBACK, warnings=job.warnings)

@@ -523,14 +523,19 @@ def test_what_takes_too_long_to_compile_fails_with_the_cure(server: Server, fit:
     eventually(failed)
     error = server.record(run_id).error
     assert error is not None and "longer than the 1 s that are allowed" in error and "--max-compile-seconds" in error
-    fit.script.queue.clear()
-    fit.play(FINISHED)
-    server.wait(server.submit(), "succeeded")
+    assert server.record(run_id).resumable
 
 
-def test_memory_is_looked_at_again_when_a_run_starts(
+def test_a_run_that_no_longer_fits_keeps_what_it_has_reached(
     server: Server, fit: Puppet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Limits, "memory", lambda self: 1_000_000)
-    record = server.wait(server.submit(), "failed")
-    assert record.error is not None and "are available" in record.error and not fit.started.is_set()
+    """While it waited others took the memory that was free when it was accepted."""
+    with monkeypatch.context() as short:
+        short.setattr(Limits, "memory", lambda self: 1_000_000)
+        record = server.wait(run_id := server.submit(), "failed")
+    assert record.error is not None and "are available" in record.error and "/resume" in record.error
+    assert record.resumable and not fit.started.is_set()
+    fit.play(FINISHED)
+    architecture, hyperparams = parse_architecture(record.architecture), parse_hyperparams(record.hyperparams)
+    server.runs.resume(record, architecture=architecture, hyperparams=hyperparams, queue=False)
+    server.wait(run_id, "succeeded")
