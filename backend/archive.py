@@ -11,7 +11,7 @@ import re
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from io import BytesIO
@@ -110,6 +110,7 @@ def import_state(archive: Path, state_dir: Path, *, progress: Report) -> Moved:
     Raises ArchiveError, NewerSchema, OSError.
     """
     _require_room(state_dir)
+    new_parents = [folder for folder in state_dir.parents if not folder.exists()]
     state_dir.parent.mkdir(parents=True, exist_ok=True)
     unpacked = state_dir.with_name(f"{import_prefix(state_dir)}{uuid4().hex[:12]}")
     unpacked.mkdir()
@@ -118,8 +119,12 @@ def import_state(archive: Path, state_dir: Path, *, progress: Report) -> Moved:
         for folder in {path.parent for path in unpacked.rglob("*")}:
             sync_folder(folder)
         unpacked.rename(state_dir)
-    finally:
+    except BaseException:
         shutil.rmtree(unpacked, ignore_errors=True)
+        for folder in new_parents:
+            with suppress(OSError):  # someone has put something into it meanwhile
+                folder.rmdir()
+        raise
     sync_folder(state_dir.parent)
     return moved
 

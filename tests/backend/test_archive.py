@@ -141,7 +141,7 @@ def test_an_import_that_breaks_off_leaves_nothing(archive: Path, tmp_path: Path)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        import_state(archive, tmp_path / "new", progress=interrupt)
+        import_state(archive, tmp_path / "new" / "deep" / "state", progress=interrupt)
     assert sorted(os.listdir(tmp_path)) == ["state", "state.tar"]
 
 

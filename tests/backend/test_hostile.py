@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -104,6 +103,7 @@ def check(answer: Any, sent: str, *, allowed: tuple[int, ...]) -> None:
         assert "\n" not in value and name != "Set-Cookie"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/api/train", "/api/models", "/api/models/m_1/save"])
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: ".".join(map(str, place)))
 def test_any_value_in_any_place_of_a_definition(
@@ -135,13 +135,7 @@ def test_any_value_in_any_place_of_a_promotion(trained: Trained, place: str) -> 
             check(answer, body.decode("utf-8", "replace"), allowed=(200, 201, 400, 404, 409))
 
 
-def routes() -> Iterator[tuple[str, str]]:
-    for method, rule in OPERATIONS:
-        if "<" in rule:
-            yield method, rule
-
-
-@pytest.mark.parametrize(("method", "rule"), routes(), ids=lambda part: part)
+@pytest.mark.parametrize(("method", "rule"), [operation for operation in OPERATIONS if "<" in operation[1]])
 def test_any_id_in_any_path(trained: Trained, method: str, rule: str) -> None:
     folder = parts(trained.app).settings.state_dir
     before = sorted(folder.rglob("*"))
