@@ -138,7 +138,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         errors=(404, 409),
     ),
     ("POST", "/api/train/<run_id>/cancel"): Operation(
-        {202: obj({"run_id": TEXT, "status": TEXT})}, OBJECT, needs_body=False, errors=(409,)
+        {202: obj({"run_id": TEXT, "status": TEXT})}, body(), needs_body=False, errors=(409,)
     ),
     ("GET", "/api/runs"): Operation(
         {200: obj({"runs": listed(ref("Run"))})},

@@ -113,10 +113,10 @@ def available_memory(most: int = 0) -> int:
 def of_container(root: Path) -> list[int]:
     """What is free under the limit of a control group, if it has one. `root`: where a container sees its own; Linux."""
     try:
-        most = (root / "memory.max").read_text().strip()
+        most = float((root / "memory.max").read_text().replace("max", "inf"))
         used = int((root / "memory.current").read_text())
         lines = (line.split() for line in (root / "memory.stat").read_text().splitlines())
         reclaimable = int(dict(line for line in lines if len(line) == 2).get("inactive_file", 0))
     except (OSError, ValueError):
         return []
-    return [] if most == "max" else [max(0, int(most) - used + reclaimable)]
+    return [] if math.isinf(most) else [max(0, int(most) - used + reclaimable)]

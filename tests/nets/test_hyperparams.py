@@ -133,7 +133,7 @@ def test_too_much_memory_is_refused_with_the_numbers() -> None:
     need = memory_needed(a, h, info)
     # Weights and Adam's two moments; a copy of them, the bytes of its file, and those of its largest array once more.
     assert need.weights == a.parameters * 4 * (3 + 3 + 3 + 1)
-    with pytest.raises(SpecError, match=r"layers: needs 2\.\d GB of parameters, .*; 0\.9 GB are available"):
+    with pytest.raises(SpecError, match=r"layers: needs 3\.\d GB of parameters, .*; 0\.9 GB are available"):
         check_memory(a, h, info, available=1_000_000_000)
     check_memory(a, h, info, available=10_000_000_000)
 
