@@ -18,6 +18,8 @@ from backend.checkpoints import Checkpoints
 from backend.config import Settings
 from backend.infer import Predictors
 from backend.launch import DefaultDataset, warm_newest
+from backend.layout import PROGRAMS_FOLDER
+from backend.limits import Limits
 from backend.runs import Runs
 from backend.services import Services
 from backend.store import STORE_FILE, Store
@@ -26,8 +28,6 @@ from backend.warm import Warmer
 from nets.platform import keep_compiled_programs, prepare_process
 
 logger = logging.getLogger("lamina.http")
-
-PROGRAMS_FOLDER = "compiled"
 
 
 def create_app(settings: Settings) -> Flask:
@@ -60,8 +60,10 @@ def start_services(settings: Settings) -> Services:
     try:
         log, checkpoints = EventLog(store), Checkpoints(state_dir)
         warmer = Warmer()
-        runs = Runs(store, log, checkpoints, data_dir=settings.data_dir, warmer=warmer)
+        limits = Limits(settings.max_memory_gb, settings.max_compile_seconds)
+        runs = Runs(store, log, checkpoints, data_dir=settings.data_dir, warmer=warmer, limits=limits)
         runs.start()
+        store.moved_to(checkpoints.root.name)
     except BaseException:
         store.close()
         raise
@@ -75,6 +77,7 @@ def start_services(settings: Settings) -> Services:
         warmer=warmer,
         predictors=Predictors(checkpoints),
         default_dataset=DefaultDataset(settings.data_dir),
+        limits=limits,
         streams=threading.Semaphore(settings.max_streams),
     )
 

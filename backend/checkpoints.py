@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from pathlib import Path
 
+from backend.layout import DESCRIPTION, RUN_ID, TRAINING, WEIGHTS, sync_folder
 from backend.records import Json
 from nets.architecture import Architecture
 from nets.checkpoint import save_weights, write_durably
@@ -15,11 +15,6 @@ from nets.errors import CheckpointError
 from nets.network import Variables
 from nets.optimizers import Optimizer
 from nets.snapshot import Snapshot, load_snapshot, save_snapshot
-
-WEIGHTS = "weights.msgpack"
-DESCRIPTION = "run.json"
-TRAINING = "training.msgpack"
-_RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
 class Checkpoints:
@@ -33,7 +28,7 @@ class Checkpoints:
 
     def folder(self, run_id: str) -> Path:
         """The folder of a run, whether it exists or not; `ValueError` for an id that is no plain name."""
-        if not _RUN_ID.fullmatch(run_id):
+        if not RUN_ID.fullmatch(run_id):
             raise ValueError(f"{run_id!r} is no run id")
         return self.root / run_id
 
@@ -52,7 +47,7 @@ class Checkpoints:
         text = json.dumps({"run_id": run_id, **description, "weights_sha256": sha256}, indent=2, allow_nan=False)
         write_durably(folder / DESCRIPTION, f"{text}\n".encode())
         os.replace(unnamed, folder / WEIGHTS)
-        _sync(folder)
+        sync_folder(folder)
         return f"{self.root.name}/{run_id}/{WEIGHTS}", sha256
 
     def training(self, run_id: str) -> Path:
@@ -77,17 +72,18 @@ class Checkpoints:
         folder = self.folder(run_id)
         if not folder.is_dir():
             folder.mkdir(parents=True)
-            _sync(self.root)
+            sync_folder(self.root)
         return folder
 
     def resolve(self, saved_model_path: str) -> Path:
         """The weight file that a `saved_model_path` names; `ValueError` unless it is the form that `write` returns.
 
-        Nothing outside the state directory can be named, by `..`, absolute path or symbolic link.
+        Nothing outside the state directory can be named, by `..`, absolute path or symbolic link. The first part is
+        what the state directory was called when the path was told: only the run says which file it is.
         """
         rule = f"a saved_model_path has the form {self.root.name}/<run_id>/{WEIGHTS}"
         parts = saved_model_path.split("/") if isinstance(saved_model_path, str) else []
-        if len(parts) != 3 or (parts[0], parts[2]) != (self.root.name, WEIGHTS) or not _RUN_ID.fullmatch(parts[1]):
+        if len(parts) != 3 or parts[0] in ("", ".", "..") or parts[2] != WEIGHTS or not RUN_ID.fullmatch(parts[1]):
             raise ValueError(f"{rule}, got {saved_model_path!r}")
         path = self.root / parts[1] / WEIGHTS
         if path.resolve() != path:
@@ -120,12 +116,3 @@ class Checkpoints:
             return
         (folder / WEIGHTS).unlink(missing_ok=True)
         shutil.rmtree(folder)
-
-
-def _sync(folder: Path) -> None:
-    """Make new and renamed names of a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from backend.config import ConfigError, Settings, rows, settings_from, switch
@@ -26,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_demo(commands)
     _add_datasets(commands)
+    _add_upkeep(commands)
     return top
 
 
@@ -61,6 +63,21 @@ def _add_datasets(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     prepare.add_argument("name", metavar="NAME", help="as listed by `lamina datasets`")
     prepare.add_argument("--json", action="store_true", help="one JSON object per line instead of a progress bar")
     add_settings(prepare, only=("data_dir",))
+
+
+def _add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    about = "Lists files that no record names and records whose files are gone. Only while no server runs on them."
+    collect = commands.add_parser("gc", help="list what a state directory no longer needs", description=about)
+    collect.add_argument("--yes", action="store_true", help="remove it")
+    collect.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    add_settings(collect, only=("state_dir",))
+    about = "Writes models, runs, weights and training states to one tar. Only while no server runs on them."
+    export = commands.add_parser("export-state", help="write a whole state to one tar", description=about)
+    about = "Makes the state in a tar that of a directory which is empty or new, verified file by file."
+    import_ = commands.add_parser("import-state", help="take a whole state from such a tar", description=about)
+    for command in (export, import_):
+        command.add_argument("file", metavar="FILE", help="the tar")
+        add_settings(command, only=("state_dir",))
 
 
 def add_settings(to: argparse.ArgumentParser, *, only: Sequence[str] = (), but: Sequence[str] = ()) -> None:
@@ -122,7 +139,32 @@ def run_datasets(options: argparse.Namespace, settings: Settings) -> int:
     return datasets.list_all(settings.data_dir)
 
 
-COMMANDS = {"serve": run_serve, "demo": run_demo, "datasets": run_datasets}
+def run_gc(options: argparse.Namespace, settings: Settings) -> int:
+    from backend.upkeep import collect
+
+    return collect(settings.state_dir, yes=options.yes, as_json=options.json)
+
+
+def run_export(options: argparse.Namespace, settings: Settings) -> int:
+    from backend.upkeep import export
+
+    return export(settings.state_dir, Path(options.file).absolute())
+
+
+def run_import(options: argparse.Namespace, settings: Settings) -> int:
+    from backend.upkeep import import_
+
+    return import_(settings.state_dir, Path(options.file).absolute())
+
+
+COMMANDS = {
+    "serve": run_serve,
+    "demo": run_demo,
+    "datasets": run_datasets,
+    "gc": run_gc,
+    "export-state": run_export,
+    "import-state": run_import,
+}
 
 
 if __name__ == "__main__":

@@ -139,6 +139,24 @@ class Settings:
     max_body_mb: int = setting(
         32, "largest request body, in megabytes; beyond it 413", read=whole_number(1, 4096), metavar="MB"
     )
+    max_layers: int = setting(
+        256,
+        "layers of a network, beyond it 400; compiling takes 0.05 s for each, 1 to 2 s for a convolution",
+        read=whole_number(1, 2048),
+        metavar="N",
+    )
+    max_memory_gb: int = setting(
+        0,
+        "memory that a run may take, in 10^9 bytes, beyond it 400; 0 for whatever is free",
+        read=whole_number(0, 1_000_000),
+        metavar="GB",
+    )
+    max_compile_seconds: int = setting(
+        600,
+        "compiling of one run, in seconds, beyond it the run fails; 0 for any time",
+        read=whole_number(0, 1_000_000),
+        metavar="SECONDS",
+    )
     max_streams: int = setting(
         400, "event streams open at one time; beyond it 503", read=whole_number(1, 10_000), metavar="N"
     )

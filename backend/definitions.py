@@ -1,9 +1,9 @@
-"""Model definitions: created, changed, promoted from a run, deleted."""
+"""Model definitions: created, changed, promoted from a run."""
 
 from __future__ import annotations
 
-import logging
 import sqlite3
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from backend.errors import ApiError, not_found
@@ -12,7 +12,7 @@ from backend.infer import require_weights
 from backend.launch import recipe_of
 from backend.names import MODEL_ID_RULE, is_model_id, model_name, new_model_id
 from backend.records import Json, ModelRecord, RunRecord
-from backend.store import ModelBusy, UnknownRecord, utc_now
+from backend.store import UnknownRecord, utc_now
 from nets.architecture import Architecture, parse_architecture
 from nets.errors import SpecError
 from nets.fields import shown
@@ -20,8 +20,6 @@ from nets.hyperparams import parse_hyperparams
 
 if TYPE_CHECKING:
     from backend.services import Services
-
-logger = logging.getLogger("lamina.models")
 
 DEFINE_FIELDS = ("model_id", "name", "description", "architecture", "hyperparams", "trained", "saved_model_path")
 SAVE_FIELDS = ("run_id", "model_id", "name", "description", "architecture", "hyperparams")
@@ -32,7 +30,7 @@ def define(services: Services, body: Json) -> tuple[ModelRecord, bool]:
     """Create a model, or change the fields that came: (the model, whether it is new). null empties a field."""
     fields = Fields(body, DEFINE_FIELDS)
     model_id = fields.model_id()
-    changes = _definition(fields)
+    changes = _definition(services, fields)
     trained = fields.flag("trained")
     if trained is not None:
         changes["trained"] = trained
@@ -51,7 +49,7 @@ def save_definition(services: Services, model_id: str, body: Json) -> ModelRecor
         fields.add("model_id", f"must be the {shown(model_id)} of the path or left out, got {shown(body['model_id'])}")
     if not fields.has("architecture"):
         fields.add("architecture", "is required to store a definition; or send run_id to promote a run")
-    changes = _definition(fields)
+    changes = _definition(services, fields)
     fields.done()
     changes |= {"trained": False, "saved_model_path": None, "saved_run_id": None}
     return _warmed(services, *_put(services, model_id, changes))[0]
@@ -92,30 +90,13 @@ def promote(services: Services, body: Json, model_id: str | None = None) -> tupl
         raise not_found("model", run.model_id, listing="/api/models") from None
 
 
-def delete(services: Services, model_id: str) -> list[str]:
-    """Delete a model, its runs, and their files; the ids of those runs. 409 while one of them is active."""
-    try:
-        run_ids = services.store.delete_model(model_id)
-    except UnknownRecord:
-        raise not_found("model", model_id, listing="/api/models") from None
-    except ModelBusy as error:
-        cure = f"wait for it or cancel it with POST /api/train/{error.run_id}/cancel"
-        raise ApiError(409, f"Run {error.run_id} of model {model_id} is still active; {cure}") from None
-    services.predictors.forget(run_ids)
-    for run_id in run_ids:
-        try:
-            services.checkpoints.remove(run_id)
-        except OSError as error:  # the records are gone: the files are garbage, not a reason to fail
-            logger.warning("the files of deleted run %s stay: %s", run_id, error)
-    return run_ids
-
-
-def _definition(fields: Fields) -> dict[str, Any]:
+def _definition(services: Services, fields: Fields) -> dict[str, Any]:
     """The changes that name, description, architecture and hyperparams ask for, each kept as it was sent."""
     changes: dict[str, Any] = {}
     architecture = None
     if fields.has("architecture"):
-        architecture = fields.parsed("architecture", parse_architecture)
+        parser = partial(parse_architecture, most_layers=services.settings.max_layers)
+        architecture = fields.parsed("architecture", parser)
     if fields.has("hyperparams"):
         fields.parsed("hyperparams", parse_hyperparams)
     changes |= {name: fields.body[name] for name in ("architecture", "hyperparams") if name in fields.body}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from itertools import islice
 from typing import TypeVar
 
 from backend.names import MODEL_ID_RULE, is_model_id
 from backend.records import Json
 from backend.strict_json import printable
-from nets.errors import Problem, SpecError
+from nets.errors import MOST_PROBLEMS, Problem, SpecError
 from nets.fields import did_you_mean, shown
 
 Value = TypeVar("Value")
@@ -24,10 +25,9 @@ class Fields:
     def __init__(self, body: Json, known: Collection[str]) -> None:
         self.body = body
         self.problems: list[Problem] = []
-        for name in body:
-            if name not in known:
-                hint = did_you_mean(name, known)
-                self.add(printable(name[:80]), f"is not a field of this request.{hint} Its fields: {', '.join(known)}")
+        for name in islice((name for name in body if name not in known), MOST_PROBLEMS):
+            hint = did_you_mean(name, known)
+            self.add(printable(name[:80]), f"is not a field of this request.{hint} Its fields: {', '.join(known)}")
 
     def add(self, name: str, detail: str) -> None:
         self.problems.append(Problem((name,), detail))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import TypedDict
 
 from backend.checkpoints import Checkpoints
 from backend.errors import ApiError, not_found
@@ -27,6 +28,27 @@ if TYPE_CHECKING:
 
 FIELDS = ("run_id", "model_id", "pixels", "batch")
 UNCHECKED = ("pixels", "batch")  # by the JSON reader: pixels.py looks at every number anyway
+
+
+class Answer(TypedDict):
+    """What a network says about one image."""
+
+    run_id: str
+    label: int
+    probabilities: list[float]
+    prediction: str
+    dataset_type: str
+
+
+class Answers(TypedDict):
+    """What a network says about a batch, image by image."""
+
+    run_id: str
+    labels: list[int]
+    predictions: list[str]
+    probabilities: list[list[float]]
+    dataset_type: str
+
 
 Probabilities = npt.NDArray[np.float32]
 
@@ -120,7 +142,7 @@ class Predictors:
         )
 
 
-def infer(services: Services, body: Json) -> Json:
+def infer(services: Services, body: Json) -> Answer | Answers:
     """The answer to `POST /api/infer`. Raises SpecError (400), ApiError 404 / 409, Unprocessable, CheckpointError."""
     fields = Fields(body, FIELDS)
     run_id, model_id = fields.run_id(), fields.model_id()
@@ -141,7 +163,7 @@ def infer(services: Services, body: Json) -> Json:
     return _one(loaded, probabilities) if one else _many(loaded, probabilities)
 
 
-def _one(loaded: Loaded, probabilities: Probabilities) -> Json:
+def _one(loaded: Loaded, probabilities: Probabilities) -> Answer:
     label = int(probabilities[0].argmax())
     return {
         "run_id": loaded.run_id,
@@ -152,7 +174,7 @@ def _one(loaded: Loaded, probabilities: Probabilities) -> Json:
     }
 
 
-def _many(loaded: Loaded, probabilities: Probabilities) -> Json:
+def _many(loaded: Loaded, probabilities: Probabilities) -> Answers:
     labels: list[int] = probabilities.argmax(axis=1).tolist()
     listed: list[Any] = probabilities.tolist()
     return {

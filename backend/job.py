@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
 from backend.records import Json, RunRecord, RunState
 from nets.architecture import Architecture
 from nets.hyperparams import Hyperparams
+
+# Absolute paths. Not what follows a scheme or a word, and not the paths of this server's own interface.
+PLACES = re.compile(r"(?<![\w/.:~-])/(?!api/)(?:[^\s/'\"`:,;()]+/)+[^\s/'\"`:,;()]*")
 
 
 class Unwritable(Exception):
@@ -69,8 +73,14 @@ class Outcome:
 
 
 def failed(error: str) -> Outcome:
+    """The end of a run that went wrong."""
     storable = error.encode("utf-8", "backslashreplace").decode()  # SQLite takes no lone surrogates
-    return Outcome("failed", {"error": storable})
+    return Outcome("failed", {"error": without_paths(storable)})
+
+
+def without_paths(text: str) -> str:
+    """A sentence in which files keep their names and lose their places: clients learn nothing of the file system."""
+    return PLACES.sub(lambda found: found[0].rstrip("/").rpartition("/")[2], text)
 
 
 def cancelled() -> Outcome:
@@ -84,6 +94,12 @@ def interrupted(run_id: str, *, epoch: int, epochs_total: int, begun: bool = Tru
     place = f"while this run was in epoch {now} of {epochs_total}" if begun else "before this run began"
     error = f"interrupted: the server stopped {place}. Resume it with POST /api/runs/{run_id}/resume."
     return Outcome("failed", {"error": error, "resumable": True})
+
+
+def held_back(run_id: str, reason: str) -> Outcome:
+    """The end of a run that needs more than a limit allows now, and keeps what it has reached."""
+    cure = f"When there is room for it, resume it with POST /api/runs/{run_id}/resume."
+    return Outcome("failed", {"error": f"{reason}. {cure}", "resumable": True})
 
 
 def unwritable(run_id: str, reason: str) -> Outcome:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from nets import datasets
 from nets.architecture import Architecture, parse_architecture
 from nets.check import check_fit
 from nets.errors import DataError, Problem, SpecError
-from nets.estimate import available_memory, check_memory
+from nets.estimate import check_memory, compile_seconds
 from nets.hyperparams import Hyperparams, parse_hyperparams, unused_fields
 from nets.programs import Recipe, recipe_on
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 FIELDS = ("architecture", "hyperparams", "model_id", "name", "description", "queue", "resume_from")
 PREFERRED, BUNDLED = "mnist", "digits"
+WARM_SECONDS = 30.0  # what takes longer to compile is not compiled ahead: the run of another would wait for it
 PROBE_SECONDS = 30.0  # how long it is believed that a data set can, or cannot, be had
 
 
@@ -118,7 +120,9 @@ def read_order(services: Services, body: Json) -> Order:
     hyperparams = fields.parsed("hyperparams", parse_hyperparams)
     architecture = None
     if fields.has("architecture") or not fields.has("model_id"):
-        architecture = fields.parsed("architecture", _required_architecture)
+        architecture = fields.parsed(
+            "architecture", partial(_required_architecture, most_layers=services.settings.max_layers)
+        )
     fields.done()
 
     model = _model(services, model_id)
@@ -135,7 +139,7 @@ def read_order(services: Services, body: Json) -> Order:
     source = source_of(services, before, architecture, hyperparams) if before else None
     dataset, warnings = _dataset(services, before, hyperparams)
     check_fit(architecture, hyperparams, datasets.info(dataset))
-    check_memory(architecture, hyperparams, datasets.info(dataset), available=available_memory())
+    check_memory(architecture, hyperparams, datasets.info(dataset), available=services.limits.memory())
     warnings = [*unused_fields(hyperparams_json), *warnings]
     definition = architecture, architecture_json, hyperparams, hyperparams_json
     return Order(model, name, description, queue, *definition, dataset, warnings, source)
@@ -163,10 +167,12 @@ def recipe_of(services: Services, model: ModelRecord) -> Recipe | None:
     """What a run of a stored definition would compile, its data set read on the way; None where it could not run."""
     try:
         architecture, hyperparams = parse_architecture(model.architecture), parse_hyperparams(model.hyperparams)
+        if compile_seconds(architecture) > WARM_SECONDS:
+            return None
         name = hyperparams.dataset_type or services.default_dataset.choose()[0]
         info = datasets.info(name)
         check_fit(architecture, hyperparams, info)
-        check_memory(architecture, hyperparams, info, available=available_memory())
+        check_memory(architecture, hyperparams, info, available=services.limits.memory())
         if datasets.is_cached(name, services.settings.data_dir):
             info = datasets.load(name, services.settings.data_dir).info
     except (SpecError, DataError):
@@ -185,11 +191,11 @@ def warm_newest(services: Services) -> None:
     services.warmer.warm(recipe)
 
 
-def _required_architecture(value: object) -> Architecture:
+def _required_architecture(value: object, *, most_layers: int) -> Architecture:
     if value is None:
         detail = "is required: an object with a list of layers, or give the model_id of a stored definition"
         raise SpecError([Problem(("architecture",), detail)])
-    return parse_architecture(value)
+    return parse_architecture(value, most_layers=most_layers)
 
 
 def _stored_architecture(model: ModelRecord) -> Architecture:

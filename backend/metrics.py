@@ -7,16 +7,26 @@ import io
 from dataclasses import fields
 
 from flask import Response, request
+from typing_extensions import TypedDict
 
-from backend.records import Json, RunRecord
+from backend.records import Json, RunRecord, RunState
 from backend.store import Store
 from nets.events import EpochMetrics
 
 COLUMNS = ("id", "run_id", *(field.name for field in fields(EpochMetrics)))
 
 
-def metrics_since(store: Store, run: RunRecord, since: int) -> Json:
-    """Metrics with an event id above `since`. `last_event_id`: what to send as `since` next time."""
+class Metrics(TypedDict):
+    """A run's metrics after an event. `last_event_id`: what to send as `since` next time."""
+
+    run_id: str
+    state: RunState
+    last_event_id: int
+    metrics: list[Json]
+
+
+def metrics_since(store: Store, run: RunRecord, since: int) -> Metrics:
+    """Metrics with an event id above `since`."""
     events = store.events(run.run_id, after=since)
     return {
         "run_id": run.run_id,
@@ -31,7 +41,7 @@ def prefers_csv() -> bool:
     return request.accept_mimetypes.best_match(["application/json", "text/csv"]) == "text/csv"
 
 
-def metrics_csv(found: Json) -> Response:
+def metrics_csv(found: Metrics) -> Response:
     """One row per epoch below a row of names."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\r\n")

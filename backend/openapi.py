@@ -13,11 +13,16 @@ from importlib.metadata import version
 from typing import Any
 
 from flask import Flask
+from pydantic import TypeAdapter
 
 from backend.catalog import layer_entries
 from backend.fields import MAX_DESCRIPTION, MAX_ID, MAX_NAME
+from backend.infer import Answer, Answers
+from backend.metrics import Metrics
 from backend.names import MODEL_ID
 from backend.records import ACTIVE, TERMINAL, Json
+from backend.views import Accepted, Model, ModelWithRuns, Promoted, Run
+from nets.events import EpochMetrics, SamplePrediction
 from nets.hyperparams import Hyperparams
 from nets.optimizers import OPTIMIZERS
 
@@ -40,6 +45,10 @@ REASONS = {
 }
 
 Schema = Mapping[str, Any]
+VIEWS: tuple[type[Any], ...] = (
+    *(Model, ModelWithRuns, Run, Accepted, Promoted, Metrics, Answer, Answers),
+    *(EpochMetrics, SamplePrediction),
+)
 
 
 def ref(name: str) -> Json:
@@ -112,7 +121,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         body(**DEFINITION, model_id=NEW_MODEL_ID, trained=optional(FLAG), saved_model_path=optional(TEXT)),
         errors=(404, 409),
     ),
-    ("GET", "/api/models/<model_id>"): Operation({200: {"allOf": [ref("Model"), obj({"runs": listed(ref("Run"))})]}}),
+    ("GET", "/api/models/<model_id>"): Operation({200: ref("ModelWithRuns")}),
     ("DELETE", "/api/models/<model_id>"): Operation(
         {200: obj({"model_id": TEXT, "deleted": FLAG, "runs_deleted": listed(TEXT)})}, errors=(409,)
     ),
@@ -128,7 +137,9 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         SMALL,
         errors=(404, 409),
     ),
-    ("POST", "/api/train/<run_id>/cancel"): Operation({202: obj({"run_id": TEXT, "status": TEXT})}, errors=(409,)),
+    ("POST", "/api/train/<run_id>/cancel"): Operation(
+        {202: obj({"run_id": TEXT, "status": TEXT})}, body(), needs_body=False, errors=(409,)
+    ),
     ("GET", "/api/runs"): Operation(
         {200: obj({"runs": listed(ref("Run"))})},
         query={
@@ -138,6 +149,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         },
     ),
     ("GET", "/api/runs/<run_id>"): Operation({200: ref("Run")}),
+    ("DELETE", "/api/runs/<run_id>"): Operation({200: obj({"run_id": TEXT, "deleted": FLAG})}, errors=(409,)),
     ("POST", "/api/runs/<run_id>/resume"): Operation(
         {202: ref("Accepted")}, body(queue=optional(FLAG)), needs_body=False, errors=(409,)
     ),
@@ -216,37 +228,19 @@ def _error(status: int) -> Json:
 
 
 def schemas() -> Json:
-    """The named parts."""
-    null_number, null_text = optional(NUMBER), optional(TEXT)
-    run: dict[str, Schema] = {
-        "run_id": TEXT,
-        "model_id": TEXT,
-        "state": {"enum": [*ACTIVE, *TERMINAL]},
-        "created_at": TEXT,
-    }
-    run |= {"completed_at": null_text, "epochs_total": COUNT, "epoch": COUNT, "metrics": listed(OBJECT)}
-    run |= {"test_accuracy": null_number, "error": null_text, "saved_model_path": null_text, "resumable": FLAG}
-    run |= {"sample_predictions": optional(listed(OBJECT)), "hyperparams": OBJECT, "architecture": OBJECT}
-    model: dict[str, Schema] = {
-        "model_id": TEXT,
-        "name": TEXT,
-        "description": null_text,
-        "architecture": optional(OBJECT),
-    }
-    model |= {"hyperparams": optional(OBJECT), "trained": FLAG, "saved_model_path": null_text}
-    model |= {"saved_model_exists": FLAG, "last_trained_at": null_text, "runs_total": COUNT, "created_at": TEXT}
-    said: dict[str, Schema] = {"run_id": TEXT, "dataset_type": TEXT}
+    """The named parts. Answers are what the types of the views say, which mypy holds the views to."""
+    made: Json = {}
+    for view in VIEWS:
+        schema = TypeAdapter(view).json_schema(mode="serialization", ref_template=ref("{model}")["$ref"])
+        made |= {**schema.pop("$defs", {}), view.__name__: schema}
+    for name in ("Run", "Accepted", "Metrics"):
+        made[name]["properties"]["metrics"]["items"] = {"allOf": [ref("EpochMetrics"), obj({"run_id": TEXT})]}
+    made["Run"]["properties"]["sample_predictions"]["anyOf"][0]["items"] = ref("SamplePrediction")
     return {
         "Error": obj({"error": TEXT}, errors=listed(obj({"pointer": TEXT, "detail": TEXT}))),
         "Architecture": _architecture(),
         "Hyperparams": _hyperparams(),
-        "Model": obj(model),
-        "Run": obj(run),
-        "Accepted": obj({"run_id": TEXT, "model_id": TEXT, "events_url": TEXT, "status": TEXT}),
-        "Promoted": obj({"model_id": TEXT, "run_id": TEXT, "trained": FLAG, "saved_model_path": null_text}),
-        "Metrics": obj({"run_id": TEXT, "state": TEXT, "last_event_id": COUNT, "metrics": listed(OBJECT)}),
-        "Answer": obj({**said, "label": COUNT, "probabilities": listed(NUMBER), "prediction": TEXT}),
-        "Answers": obj({**said, "labels": listed(COUNT), "probabilities": listed(listed(NUMBER))}),
+        **made,
     }
 
 

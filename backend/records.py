@@ -73,3 +73,15 @@ class StoredEvent:
     id: int
     name: str  # "state" | "metric" | "log"
     data: Json
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the record of a run says about its files."""
+
+    run_id: str
+    state: RunState
+    epoch: int
+    resumable: bool
+    saved_model_path: str | None
+    weights_sha256: str | None

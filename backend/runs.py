@@ -13,6 +13,7 @@ from typing import IO
 from backend import state_lock
 from backend.checkpoints import Checkpoints
 from backend.job import Job, Outcome, cancelled, failed, interrupted
+from backend.limits import Limits
 from backend.records import Json, RunRecord, RunState
 from backend.store import Store, UnknownRecord, WrongState, utc_now
 from backend.stream import EventLog, state_data
@@ -58,10 +59,17 @@ class Runs:
     """
 
     def __init__(
-        self, store: Store, log: EventLog, checkpoints: Checkpoints, *, data_dir: Path, warmer: Warmer
+        self,
+        store: Store,
+        log: EventLog,
+        checkpoints: Checkpoints,
+        *,
+        data_dir: Path,
+        warmer: Warmer,
+        limits: Limits,
     ) -> None:
         self._store, self._log, self._checkpoints = store, log, checkpoints
-        self._trainer = Trainer(store, log, checkpoints, data_dir=data_dir, warmer=warmer)
+        self._trainer = Trainer(store, log, checkpoints, data_dir=data_dir, warmer=warmer, limits=limits)
         self._state_lock: IO[str] | None = None
         self._condition = threading.Condition()
         self._queue: deque[Job] = deque()

@@ -20,8 +20,9 @@ from gunicorn.glogging import Logger
 
 from backend.config import ConfigError, Settings
 from backend.damage import Damaged, require_whole
+from backend.schema import NewerSchema
 from backend.state_lock import StateInUse, own
-from backend.store import STORE_FILE, NewerSchema, Store
+from backend.store import STORE_FILE, Store
 from backend.worker import Worker
 
 log = logging.getLogger("lamina.server")

@@ -13,6 +13,7 @@ from backend.checkpoints import Checkpoints
 from backend.config import Settings
 from backend.infer import Predictors
 from backend.launch import DefaultDataset
+from backend.limits import Limits
 from backend.runs import Runs
 from backend.store import Store
 from backend.stream import EventLog
@@ -31,6 +32,7 @@ class Services:
     warmer: Warmer
     predictors: Predictors
     default_dataset: DefaultDataset
+    limits: Limits
     streams: threading.Semaphore  # free places for event streams
     started: float = field(default_factory=time.monotonic)
 

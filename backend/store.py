@@ -6,19 +6,18 @@ import json
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from backend.records import ACTIVE, TERMINAL, Json, ModelRecord, RunRecord, RunState, StoredEvent
+from backend.records import ACTIVE, TERMINAL, Claim, Json, ModelRecord, RunRecord, RunState, StoredEvent
 from backend.rows import LATEST_COLUMNS, MODEL_COLUMNS, RUN_COLUMNS, dumps, to_columns, to_event, to_model, to_run
+from backend.schema import migrate
 
 STORE_FILE = "lamina.sqlite3"  # in the state directory
-SCHEMA_VERSION = 2  # each has its file: schema_1.sql makes the tables, a later one changes those before it
 IDLE_READERS = 8
 NEXT: dict[RunState, tuple[RunState, ...]] = {
     "queued": ("running", "failed", "cancelled"),
@@ -53,16 +52,20 @@ class WrongState(Exception):
         self.run_id, self.state = run_id, state
 
 
-class ModelBusy(Exception):
-    """A model cannot be deleted while `run_id`, one of its runs, is queued or running."""
+class StillActive(Exception):
+    """A run, and the model it belongs to, cannot be deleted while it is queued or running."""
 
     def __init__(self, run_id: str) -> None:
-        super().__init__(f"run {run_id} of this model is still active")
+        super().__init__(f"run {run_id} is still active")
         self.run_id = run_id
 
 
-class NewerSchema(Exception):
-    """The store was written by a later version of Lamina."""
+class Promoted(Exception):
+    """A run cannot be deleted while its weights are those of a model."""
+
+    def __init__(self, model_id: str) -> None:
+        super().__init__(f"model {model_id} is promoted from this run")
+        self.model_id = model_id
 
 
 def utc_now() -> str:
@@ -107,8 +110,10 @@ class Store:
             _insert(connection, "models", to_columns(stored, allowed=MODEL_COLUMNS))
 
     def update_model(self, model_id: str, **fields: Any) -> ModelRecord:
-        """Change the named fields and `updated_at`; `UnknownRecord` if there is no such model."""
+        """Change the named fields and `updated_at`; `UnknownRecord` if there is no such model, or run to promote."""
         with self._write() as connection:
+            if fields.get("saved_run_id") is not None:  # which may have been deleted since it was looked at
+                _state(connection, fields["saved_run_id"])
             changes = to_columns({"updated_at": utc_now(), **fields}, allowed=MODEL_COLUMNS)
             _update(connection, "models", "model_id", model_id, changes)
             row = connection.execute(f"{_MODEL_QUERY} WHERE models.model_id = ?", (model_id,)).fetchone()
@@ -128,16 +133,30 @@ class Store:
     def delete_model(self, model_id: str) -> list[str]:
         """Delete a model with its runs and their events; the ids of those runs, whose folders may go now.
 
-        `ModelBusy` while one of its runs is queued or running, `UnknownRecord` if there is no such model.
+        `StillActive` while one of its runs is queued or running, `UnknownRecord` if there is no such model.
         """
         with self._write() as connection:
             rows = connection.execute("SELECT run_id, state FROM runs WHERE model_id = ?", (model_id,)).fetchall()
             for row in rows:
                 if row["state"] in ACTIVE:
-                    raise ModelBusy(row["run_id"])
+                    raise StillActive(row["run_id"])
             if not connection.execute("DELETE FROM models WHERE model_id = ?", (model_id,)).rowcount:
                 raise UnknownRecord(model_id)
         return [row["run_id"] for row in rows]
+
+    def delete_run(self, run_id: str) -> None:
+        """Delete a run with its events; its folder may go now.
+
+        `StillActive` while it is queued or running, `Promoted` while a model has its weights, `UnknownRecord` if there
+        is no such run.
+        """
+        with self._write() as connection:
+            if _state(connection, run_id) in ACTIVE:
+                raise StillActive(run_id)
+            row = connection.execute("SELECT model_id FROM models WHERE saved_run_id = ?", (run_id,)).fetchone()
+            if row is not None:
+                raise Promoted(row["model_id"])
+            connection.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
 
     # Runs
 
@@ -255,6 +274,37 @@ class Store:
             row = connection.execute("SELECT max(id) FROM events WHERE run_id = ?", (run_id,)).fetchone()
         return state, int(row[0] or 0)
 
+    # Files
+
+    def claims(self) -> dict[str, Claim]:
+        """What the record of every run says about its files, by run."""
+        with self._read() as connection:
+            query = "SELECT run_id, state, epoch, resumable, saved_model_path, weights_sha256 FROM runs"
+            rows = connection.execute(query).fetchall()
+        return {row["run_id"]: Claim(**{**dict(row), "resumable": bool(row["resumable"])}) for row in rows}
+
+    def give_up(self, *, weights: Iterable[str], training: Iterable[str]) -> None:
+        """Take back what records say of files that are gone, in one transaction. Both: ids of runs.
+
+        Runs without their weights have no `saved_model_path` any more, and models promoted from them are untrained;
+        runs without their training state are not resumable.
+        """
+        lost = [(run_id,) for run_id in weights]
+        with self._write() as connection:
+            connection.executemany("UPDATE runs SET saved_model_path = NULL WHERE run_id = ?", lost)
+            untrained = "UPDATE models SET trained = 0, saved_model_path = NULL, saved_run_id = NULL"
+            connection.executemany(f"{untrained} WHERE saved_run_id = ?", lost)
+            ended = [(run_id,) for run_id in training]
+            connection.executemany("UPDATE runs SET resumable = 0 WHERE run_id = ?", ended)
+
+    def moved_to(self, folder: str) -> None:
+        """Let every `saved_model_path` begin with the name that the state directory has now."""
+        renamed = "saved_model_path = ? || substr(saved_model_path, instr(saved_model_path, '/'))"
+        stale = "saved_model_path IS NOT NULL AND substr(saved_model_path, 1, instr(saved_model_path, '/') - 1) <> ?"
+        with self._write() as connection:
+            for table in ("runs", "models"):
+                connection.execute(f"UPDATE {table} SET {renamed} WHERE {stale}", (folder, folder))
+
     # Connections
 
     def _connect(self) -> sqlite3.Connection:
@@ -268,15 +318,7 @@ class Store:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         with self._write():
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version > SCHEMA_VERSION:
-                raise NewerSchema(
-                    f"{self._path.name} has schema {version}, this Lamina reads up to {SCHEMA_VERSION}: upgrade Lamina."
-                )
-            for step in range(version + 1, SCHEMA_VERSION + 1):
-                for statement in files("backend").joinpath(f"schema_{step}.sql").read_text("utf-8").split(";\n"):
-                    connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            migrate(connection, self._path.name)
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import msgspec
 
-from nets.errors import Path, Problem
+from nets.errors import MOST_PROBLEMS, Path, Problem
 
 Json = dict[str, Any]
 
@@ -56,7 +58,8 @@ def loads(body: bytes, unchecked: Collection[str] = ()) -> tuple[Any, list[Probl
         raise Malformed(f"line {error.lineno}, column {error.colno}: {error.msg}") from None
     except RecursionError:
         raise Malformed(f"values are nested deeper than {MAX_DEPTH} levels") from None
-    return value, list(_Checker(halves=HALF_PAIR.search(text) is not None).problems(value, unchecked))
+    problems = _Checker(halves=HALF_PAIR.search(text) is not None).problems(value, unchecked)
+    return value, list(islice(problems, MOST_PROBLEMS))
 
 
 def printable(text: str) -> str:
@@ -111,8 +114,7 @@ def _object(pairs: list[tuple[str, Any]]) -> Json:
     if len(value) == len(pairs):
         return value
     repeated = Repeated(value)
-    names = [name for name, _ in pairs]
-    repeated.names = tuple(name for name in value if names.count(name) > 1)
+    repeated.names = tuple(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
     return repeated
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
@@ -11,7 +12,19 @@ from pathlib import Path
 
 from backend.checkpoints import Checkpoints
 from backend.fetch import Stopped, fetch
-from backend.job import Halted, Job, Outcome, Unwritable, describe_bug, failed, interrupted, unwritable
+from backend.job import (
+    Halted,
+    Job,
+    Outcome,
+    Unwritable,
+    describe_bug,
+    failed,
+    held_back,
+    interrupted,
+    unwritable,
+    without_paths,
+)
+from backend.limits import LimitReached, Limits
 from backend.pulse import Pulse
 from backend.rows import dumps
 from backend.store import Store
@@ -39,10 +52,10 @@ class Trainer:
     """Turns a job into an outcome, and tells the event log what happens on the way."""
 
     def __init__(
-        self, store: Store, log: EventLog, checkpoints: Checkpoints, *, data_dir: Path, warmer: Warmer
+        self, store: Store, log: EventLog, checkpoints: Checkpoints, *, data_dir: Path, warmer: Warmer, limits: Limits
     ) -> None:
         self._store, self._log, self._checkpoints = store, log, checkpoints
-        self._data_dir, self._warmer = data_dir, warmer
+        self._data_dir, self._warmer, self._limits = data_dir, warmer, limits
 
     def carry_out(self, job: Job) -> Outcome:
         """Carry a run out. Whatever goes wrong in it becomes its outcome: the thread lives on."""
@@ -57,6 +70,8 @@ class Trainer:
         except (Unwritable, sqlite3.OperationalError) as error:  # the folder's disk, or the store's
             logger.exception("run %s cannot write", job.run_id)
             return unwritable(job.run_id, str(error))
+        except LimitReached as error:
+            return held_back(job.run_id, str(error))
         except NetsError as error:
             return failed(str(error))
         except Exception as error:
@@ -78,16 +93,21 @@ class Trainer:
     def _train(self, job: Job, pulse: Pulse) -> Finished:
         dataset = self._data(job, pulse)
         check_fit(job.architecture, job.hyperparams, dataset.info)  # a cache file may hold less than the data set
+        # Again: while the run waited in the queue, others may have taken what was free.
+        self._limits.check_memory(job.architecture, job.hyperparams, dataset.info)
         job.check()
         snapshot = self._snapshot(job)
         with (
             self._warmer.paused(job.check),
             closing(self._fit(job, dataset, snapshot)) as events,
         ):
+            began = time.monotonic()
             for event in events:
                 job.check()
                 if isinstance(event, Finished):
                     return event
+                if isinstance(event, Progress) and event.phase == "compiling":
+                    self._limits.check_compiling(time.monotonic() - began)
                 self._hear(job, event, pulse)
         raise RuntimeError("fit ended without a result")
 
@@ -131,7 +151,8 @@ class Trainer:
         except DataError as error:
             if job.dataset_named or job.dataset == FALLBACK:
                 raise
-            warning = f"{job.dataset} cannot be had, so this run trains on {FALLBACK}: {error}"
+            reason = without_paths(str(error))
+            warning = f"{job.dataset} cannot be had, so this run trains on {FALLBACK}: {reason}"
         job.dataset = FALLBACK
         job.warnings.append(warning)
         self._tell(job, Log("warning", warning), dataset=FALLBACK, warnings=job.warnings)

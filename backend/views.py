@@ -1,13 +1,110 @@
-"""Records as clients read them."""
+"""Records as clients read them. The types are what `GET /api/openapi.json` says of the answers."""
 
 from __future__ import annotations
 
+from typing import NotRequired
+
+from typing_extensions import TypedDict
+
 from backend.checkpoints import Checkpoints
-from backend.records import Json, ModelRecord, RunRecord
+from backend.records import Json, ModelRecord, RunRecord, RunState
 
 
-def model_summary(model: ModelRecord, checkpoints: Checkpoints) -> Json:
+class Model(TypedDict):
     """A model as in `GET /api/models`."""
+
+    model_id: str
+    name: str
+    description: str | None
+    architecture: Json | None
+    hyperparams: Json | None
+    trained: bool
+    saved_model_path: str | None
+    saved_model_exists: bool
+    saved_run_id: str | None
+    last_trained_at: str | None
+    created_at: str
+    updated_at: str
+    highest_accuracy: float | None
+    runs_total: int
+    latest_run: Json | None
+
+
+class Run(TypedDict):
+    """A run as in `GET /api/runs/<id>`; its place in the queue only while it has one."""
+
+    run_id: str
+    model_id: str
+    state: RunState
+    created_at: str
+    started_at: str | None
+    completed_at: str | None
+    epochs_total: int
+    epoch: int
+    metrics: list[Json]
+    test_accuracy: float | None
+    test_loss: float | None
+    error: str | None
+    resumable: bool
+    resumed_from: str | None
+    best_epoch: int | None
+    saved_model_path: str | None
+    weights_sha256: str | None
+    sample_predictions: list[Json] | None
+    dataset_type: str
+    warnings: list[str]
+    device: str | None
+    precision: str | None
+    compile_seconds: float | None
+    versions: Json | None
+    events_url: str
+    hyperparams: Json
+    architecture: Json
+    queue_position: NotRequired[int]
+
+
+class ModelWithRuns(Model):
+    """A model as in `GET /api/models/<id>`."""
+
+    runs: list[Run]
+
+
+class Accepted(TypedDict):
+    """The 202 of `POST /api/train`, and of a resumed run, which also has a `state`."""
+
+    run_id: str
+    model_id: str
+    name: str
+    events_url: str
+    status: str
+    created_at: str
+    epochs_total: int
+    metrics: list[Json]
+    test_accuracy: float | None
+    dataset_type: str
+    warnings: list[str]
+    resumed_from: NotRequired[str]
+    epoch: NotRequired[int]
+    state: NotRequired[RunState]
+    queue_position: NotRequired[int]
+
+
+class Promoted(TypedDict):
+    """The answer of both saves that promote a run."""
+
+    model_id: str
+    run_id: str
+    name: str
+    trained: bool
+    saved_model_path: str | None
+    saved_path: str | None
+    test_accuracy: float | None
+    architecture: Json | None
+    hyperparams: Json | None
+
+
+def model_summary(model: ModelRecord, checkpoints: Checkpoints) -> Model:
+    """A model without its runs."""
     saved = model.saved_run_id
     return {
         "model_id": model.model_id,
@@ -28,9 +125,9 @@ def model_summary(model: ModelRecord, checkpoints: Checkpoints) -> Json:
     }
 
 
-def run_view(run: RunRecord, queue_position: int | None = None) -> Json:
-    """A run as in `GET /api/runs/<id>`; its place in the queue only while it has one."""
-    view: Json = {
+def run_view(run: RunRecord, queue_position: int | None = None) -> Run:
+    """A run with its metrics."""
+    view: Run = {
         "run_id": run.run_id,
         "model_id": run.model_id,
         "state": run.state,
@@ -62,9 +159,9 @@ def run_view(run: RunRecord, queue_position: int | None = None) -> Json:
     return view if queue_position is None else {**view, "queue_position": queue_position}
 
 
-def accepted(run: RunRecord, name: str, queue_position: int | None) -> Json:
-    """The 202 of `POST /api/train`. The run may have started by now: this is what was accepted."""
-    view: Json = {
+def accepted(run: RunRecord, name: str, queue_position: int | None) -> Accepted:
+    """A run that waits or starts. It may have started by now: this is what was accepted."""
+    view: Accepted = {
         "run_id": run.run_id,
         "model_id": run.model_id,
         "name": name,
@@ -82,8 +179,8 @@ def accepted(run: RunRecord, name: str, queue_position: int | None) -> Json:
     return view if queue_position is None else {**view, "queue_position": queue_position}
 
 
-def resumed(run: RunRecord, name: str, queue_position: int | None) -> Json:
-    """The 202 of `POST /api/runs/<id>/resume`. `epoch`: the last one done, after which the run goes on."""
+def resumed(run: RunRecord, name: str, queue_position: int | None) -> Accepted:
+    """A run that goes on. `epoch`: the last one done, after which it does."""
     return {
         **accepted(run, name, queue_position),
         "state": "queued",
@@ -92,8 +189,8 @@ def resumed(run: RunRecord, name: str, queue_position: int | None) -> Json:
     }
 
 
-def promoted(model: ModelRecord, run: RunRecord) -> Json:
-    """The answer of both saves that promote a run."""
+def promoted(model: ModelRecord, run: RunRecord) -> Promoted:
+    """A model with the run that it was promoted from."""
     return {
         "model_id": model.model_id,
         "run_id": run.run_id,

@@ -15,7 +15,7 @@ from nets.fields import Spec, Width, did_you_mean, parse, shown, whole
 from nets.layers import LAYERS, Layer, Shape
 from nets.layers.base import Parameter, described, ones, zeros
 
-MAX_LAYERS = 256
+MAX_LAYERS = 2048
 MAX_SIDE = 4096
 INPUT = "input"  # where the statistics of the images are filed, beside the layers
 WIDTHS = ("conv2d", "linear", "residual_block")  # the types whose widths make up a title
@@ -126,8 +126,8 @@ class Frame(Spec):
     layers: list[Any]
 
 
-def parse_architecture(value: object, path: Path = ("architecture",)) -> Architecture:
-    """A checked architecture; SpecError with every problem in it."""
+def parse_architecture(value: object, path: Path = ("architecture",), *, most_layers: int = MAX_LAYERS) -> Architecture:
+    """A checked architecture; SpecError with every problem in it, or at once where it has more than `most_layers`."""
     problems: list[Problem] = []
     shape: Shape | None = None
     try:
@@ -138,9 +138,9 @@ def parse_architecture(value: object, path: Path = ("architecture",)) -> Archite
     listed = value.get("layers") if isinstance(value, Mapping) else None
     if not isinstance(listed, list):
         raise SpecError(problems)
-    if not 1 <= len(listed) <= MAX_LAYERS:
+    if not 1 <= len(listed) <= most_layers:
         raise SpecError(
-            [*problems, Problem((*path, "layers"), f"must hold 1 to {MAX_LAYERS} layers, got {len(listed)}")]
+            [*problems, Problem((*path, "layers"), f"must hold 1 to {most_layers} layers, got {len(listed)}")]
         )
     layers: list[Layer | None] = []
     for index, item in enumerate(listed):

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 Path = tuple[str | int, ...]
+MOST_PROBLEMS = 100  # told of one request: a body can break more rules than anyone reads
+LONGEST_NAME = 80  # characters of a client's name in a place
 
 
 class NetsError(Exception):
@@ -29,25 +31,30 @@ class Problem:
     @property
     def pointer(self) -> str:
         """JSON pointer to the value, e.g. `/architecture/layers/7/in`. RFC 6901."""
-        return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in self.path)
+        return "".join("/" + _cut(part).replace("~", "~0").replace("/", "~1") for part in self.path)
 
     @property
     def place(self) -> str:
         """The value's place as a person writes it, e.g. `architecture.layers[7].in`."""
-        text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.path)
+        text = "".join(f"[{part}]" if isinstance(part, int) else f".{_cut(part)}" for part in self.path)
         return text.removeprefix(".") or "body"
 
     def __str__(self) -> str:
         return f"{self.place}: {self.detail}"
 
 
+def _cut(part: str | int) -> str:
+    text = str(part)
+    return text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}..."
+
+
 class SpecError(NetsError, ValueError):
-    """A specification breaks one or more rules; `problems` holds all of them, in reading order."""
+    """A specification breaks one or more rules; `problems` holds them in reading order, the first MOST_PROBLEMS."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         assert problems, "a SpecError names at least one problem"
         super().__init__(str(problems[0]))
-        self.problems = tuple(problems)
+        self.problems = tuple(problems[:MOST_PROBLEMS])
 
 
 class DataError(NetsError):

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
+import jax
 import psutil
 
 from nets.architecture import Architecture
 from nets.datasets import DatasetInfo
 from nets.errors import Problem, SpecError
 from nets.hyperparams import Hyperparams
+from nets.programs import recipe_on
 from nets.sampling import split_sizes
 
 FLOAT = 4
-# Values kept per activation while a step goes forward and back: itself, its gradient, and a temporary.
-COPIES = 3
+# Values held per activation while a step goes forward and back: itself, and what its gradient is made from and into.
+COPIES = 2
 SHARE = 0.9  # of what is free; the rest is for everybody else
+# Bytes and seconds of two cores that compiling takes: any network, each layer, each convolution. Measured with 2 to 256
+# layers; a convolution's backward pass is written out for its shape.
+PROGRAMS, A_LAYER, A_CONVOLUTION = 64 << 20, 1 << 20, 24 << 20
+LAYER_SECONDS, CONVOLUTION_SECONDS = 0.05, 1.5
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
@@ -24,33 +32,55 @@ class Memory:
     """Bytes that a run needs, by what they hold."""
 
     weights: int  # parameters, gradients, optimizer state; or, after an epoch, what is copied of them to be kept
-    activations: int  # of one batch, with the patches of its convolutions
+    activations: int  # of the images that go through at a time, with the patches of their convolutions
     samples: int
+    programs: int  # to compile
 
     @property
     def total(self) -> int:
-        return self.weights + self.activations + self.samples
+        return self.weights + self.activations + self.samples + self.programs
 
 
 def memory_needed(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> Memory:
     """An estimate that leans to the high side."""
     train, validation = split_sizes(hyperparams, info.train_size)
-    batch = min(hyperparams.batch_size, max(train, 1))
-    values = patches = 0
+    return Memory(
+        weights=_weights(architecture, hyperparams),
+        activations=_activations(architecture, hyperparams, info),
+        samples=(train + validation + info.test_size) * (math.prod(info.shape) + FLOAT),
+        programs=PROGRAMS + A_LAYER * len(architecture.layers) + A_CONVOLUTION * _convolutions(architecture),
+    )
+
+
+def compile_seconds(architecture: Architecture) -> float:
+    """Roughly how long two cores take to compile the programs of a network for a CPU."""
+    return LAYER_SECONDS * len(architecture.layers) + CONVOLUTION_SECONDS * _convolutions(architecture)
+
+
+def _convolutions(architecture: Architecture) -> int:
+    params = architecture.arrays()["params"].values()
+    return sum(len(p.shape) == 4 for layer in params for p in layer.values())
+
+
+def _weights(architecture: Architecture, hyperparams: Hyperparams) -> int:
+    state, best = 1 + hyperparams.optimizer.slots, int(hyperparams.keep_best)
+    # A step holds gradients and a temporary; the end of an epoch a copy of the state, the bytes of its file, and once
+    # more those of the array that is being put into them.
+    return architecture.parameters * FLOAT * max(state + 2 + best, 2 * (state + best) + state + 1)
+
+
+def _activations(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> int:
+    kept, widest, patches = math.prod(architecture.input), 0, 0
     for layer, shape in zip(architecture.layers, architecture.shapes, strict=True):
-        output = layer.output_shape(shape)
-        values += math.prod(output) + math.prod(layer.padded_shape(shape))
+        output, held = layer.output_shape(shape), layer.held(shape)
+        kept += held
+        widest = max(widest, math.prod(layer.padded_shape(shape)) + held)
         # A convolution unrolls its windows: one column of kernel size per output pixel.
         kernels = [p.shape for p in layer.parameters(shape).values() if len(p.shape) == 4]
         patches = max([patches, *(math.prod(kernel[:3]) * math.prod(output[1:]) for kernel in kernels)])
-    state, best = 1 + hyperparams.optimizer.slots, int(hyperparams.keep_best)
-    # A step holds gradients and a temporary; the end of an epoch a copy of the state, and the bytes of its file.
-    times = max(state + 2 + best, 2 * (state + best) + state)
-    return Memory(
-        weights=architecture.parameters * FLOAT * times,
-        activations=batch * FLOAT * (COPIES * values + 2 * patches),
-        samples=(train + validation + info.test_size) * (math.prod(info.shape) + FLOAT),
-    )
+    recipe = recipe_on(architecture, hyperparams, info)
+    training = recipe.steps.part(recipe.batch) * (COPIES * kept + widest + patches)
+    return FLOAT * max(training, recipe.evaluation_batch * (COPIES * widest + patches))
 
 
 def check_memory(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo, *, available: int) -> None:
@@ -71,11 +101,22 @@ def check_memory(architecture: Architecture, hyperparams: Hyperparams, info: Dat
     )
 
 
-def available_memory() -> int:
-    """Bytes that the host can still give. An accelerator's own memory, where it tells it, is checked too."""
-    import jax
-
-    free = int(psutil.virtual_memory().available)
+def available_memory(most: int = 0) -> int:
+    """Bytes that a run may take: what the host, the container and an accelerator can still give, `most` where not 0."""
+    limits = [int(psutil.virtual_memory().available), *of_container(CGROUPS), *([most] if most else [])]
     stats = jax.local_devices()[0].memory_stats() or {}
-    limit = stats.get("bytes_limit")
-    return min(free, int(limit) - int(stats.get("bytes_in_use", 0))) if limit else free
+    if "bytes_limit" in stats:
+        limits.append(int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0)))
+    return min(limits)
+
+
+def of_container(root: Path) -> list[int]:
+    """What is free under the limit of a control group, if it has one. `root`: where a container sees its own; Linux."""
+    try:
+        most = float((root / "memory.max").read_text().replace("max", "inf"))
+        used = int((root / "memory.current").read_text())
+        lines = (line.split() for line in (root / "memory.stat").read_text().splitlines())
+        reclaimable = int(dict(line for line in lines if len(line) == 2).get("inactive_file", 0))
+    except (OSError, ValueError):
+        return []
+    return [] if math.isinf(most) else [max(0, int(most) - used + reclaimable)]

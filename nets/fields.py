@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from nets.errors import Path, Problem, SpecError
+from nets.errors import MOST_PROBLEMS, Path, Problem, SpecError
 
 Pair = tuple[int, int]
 
@@ -151,7 +151,7 @@ def parse(
         parsed = model.model_validate(fields)
     except ValidationError as failure:
         known = wire_names(model)
-        for error in failure.errors(include_url=False):
+        for error in failure.errors(include_url=False)[:MOST_PROBLEMS]:
             place = tuple(said.get(part, part) if i == 0 else part for i, part in enumerate(error["loc"][:1]))
             problems.append(Problem(path + place, detail_of(error, owner, known)))
         raise SpecError(problems) from None

@@ -96,13 +96,19 @@ class Steps:
 
     def parts(self, rows: Int[Array, " batch"]) -> Int[Array, "parts part"]:
         """A batch cut into the parts that the plan computes at a time; exact unless a norm looks across the batch."""
-        most = self.network.plan.micro_batch
         batch = len(rows)
-        if most is None or batch < 2 * most or self.network.architecture.normalises:
+        part = self.part(batch)
+        if part == batch:
             return rows[None]
-        parts = -(-batch // most)
-        part = -(-batch // parts)
+        parts = -(-batch // part)
         return jnp.pad(rows, (0, parts * part - batch), constant_values=-1).reshape(parts, part)
+
+    def part(self, batch: int) -> int:
+        """How many images of a batch go forward and back at a time."""
+        most = self.network.plan.micro_batch
+        if most is None or batch < 2 * most or self.network.architecture.normalises:
+            return batch
+        return -(-batch // -(-batch // most))
 
     def accumulated(
         self,

@@ -6,6 +6,7 @@ from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
 from backend import definitions
+from backend.deletion import delete_model
 from backend.errors import not_found
 from backend.http import json_object
 from backend.services import services
@@ -42,9 +43,9 @@ def get_model(model_id: str) -> ResponseReturnValue:
 
 
 @bp.delete("/models/<model_id>")
-def delete_model(model_id: str) -> ResponseReturnValue:
-    """Delete a model, its runs and their weights. 409 while one of them is active."""
-    run_ids = definitions.delete(services(), model_id)
+def delete_one(model_id: str) -> ResponseReturnValue:
+    """Delete a model, its runs and their files. 409 while one of them is active."""
+    run_ids = delete_model(services(), model_id)
     return jsonify({"model_id": model_id, "deleted": True, "runs_deleted": run_ids})
 
 

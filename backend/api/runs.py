@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
+from backend.deletion import delete_run
 from backend.errors import not_found
 from backend.http import only_query, query_choice, query_number
 from backend.metrics import metrics_csv, metrics_since, prefers_csv
@@ -35,6 +36,13 @@ def get_run(run_id: str) -> ResponseReturnValue:
     """A run with its metrics."""
     run = _find(run_id, metrics=True)
     return jsonify(run_view(run, services().runs.queue_position(run_id)))
+
+
+@bp.delete("/runs/<run_id>")
+def delete_one(run_id: str) -> ResponseReturnValue:
+    """Delete a run and its files. 409 while it is active, and while a model is promoted from it."""
+    delete_run(services(), run_id)
+    return jsonify({"run_id": run_id, "deleted": True})
 
 
 @bp.get("/runs/<run_id>/metrics")

@@ -27,6 +27,7 @@ def train() -> ResponseReturnValue:
 @bp.post("/train/<run_id>/cancel")
 def cancel(run_id: str) -> ResponseReturnValue:
     """Ask an active run to stop; its `state` event says when it has. The body is empty, or an empty object."""
+    json_object(required=False)
     try:
         services().runs.cancel(run_id)
     except UnknownRecord:

@@ -86,6 +86,10 @@ class Layer(Spec):
         """What a plan may have to lay out in memory of the input, for the memory estimate."""
         return shape
 
+    def held(self, shape: Shape) -> int:
+        """How many values of one image a training step holds for the way back, for the memory estimate."""
+        return math.prod(self.output_shape(shape))
+
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
         """Trained arrays by name."""
         return {}

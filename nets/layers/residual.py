@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Literal, Self
 
@@ -53,6 +54,9 @@ class ResidualBlock(Layer):
 
     def output_shape(self, shape: Shape) -> Shape:
         return (self.out_channels, *shape[1:])
+
+    def held(self, shape: Shape) -> int:
+        return 4 * math.prod(self.output_shape(shape))  # what each convolution and each norm gives
 
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
         found: dict[str, Parameter] = {}

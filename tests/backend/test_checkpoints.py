@@ -71,13 +71,14 @@ def test_a_second_write_replaces_the_first(checkpoints: Checkpoints) -> None:
         "state/../weights.msgpack",
         "state/./weights.msgpack",
         "state//weights.msgpack",
-        "other/r_1/weights.msgpack",
         "/state/r_1/weights.msgpack",
         "state/r_1/weights.msgpack/",
         "state/r_1\n/weights.msgpack",
         "state/r_\0/weights.msgpack",
         "state/" + "r" * 300 + "/weights.msgpack",
         "state\\r_1\\weights.msgpack",
+        "../r_1/weights.msgpack",
+        "./r_1/weights.msgpack",
         None,
         7,
         ["state", "r_1", "weights.msgpack"],
@@ -87,6 +88,11 @@ def test_only_weights_of_the_state_directory_can_be_named(checkpoints: Checkpoin
     with pytest.raises(ValueError, match="has the form state/<run_id>/weights.msgpack"):
         checkpoints.resolve(path)
     assert not checkpoints.exists(path)
+
+
+def test_a_path_told_before_the_state_directory_was_renamed_still_names_the_weights(checkpoints: Checkpoints) -> None:
+    path, _ = checkpoints.write("r_1", {}, VARIABLES)
+    assert checkpoints.resolve("its old name/r_1/weights.msgpack") == checkpoints.resolve(path)
 
 
 @pytest.mark.parametrize("link", ["folder", "file"])

@@ -142,6 +142,13 @@ def test_a_body_that_is_no_json_is_a_415(client: FlaskClient, content_type: str)
         assert answer.status_code == 415 and "application/json" in answer.json["error"]
 
 
+def test_a_cancel_takes_no_other_body_either(client: FlaskClient) -> None:
+    """Its body says nothing, but a page elsewhere could send one of another type without asking leave."""
+    answer = client.post("/api/train/r_1/cancel", data="{}", content_type="text/plain")
+    assert answer.status_code == 415
+    assert client.post("/api/train/r_1/cancel", json={}).status_code == 404
+
+
 def test_json_with_a_charset_or_a_suffix_is_json(client: FlaskClient) -> None:
     for content_type in ("application/json; charset=utf-8", "Application/JSON", "application/vnd.api+json"):
         answer = client.post("/api/train", data=b"{}", content_type=content_type)

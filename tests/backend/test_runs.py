@@ -23,6 +23,7 @@ import backend.fetch
 import backend.runs
 import backend.trainer
 from backend.checkpoints import Checkpoints
+from backend.limits import Limits
 from backend.pulse import SHORTEST
 from backend.records import Json, RunRecord, RunState
 from backend.runs import Busy, NotActive, Runs, ShuttingDown
@@ -83,7 +84,8 @@ class Server:
         self.store = Store(folder / "checkpoints" / "lamina.sqlite3")
         self.log = EventLog(self.store)
         self.checkpoints = Checkpoints(folder / "checkpoints")
-        self.runs = Runs(self.store, self.log, self.checkpoints, data_dir=folder / "data", warmer=Warmer())
+        parts = self.store, self.log, self.checkpoints
+        self.runs = Runs(*parts, data_dir=folder / "data", warmer=Warmer(), limits=Limits(compile_seconds=1))
         if self.store.get_model("m_1") is None:
             self.store.create_model(a_model())
 
@@ -509,3 +511,31 @@ def test_a_real_training_on_digits(tmp_path: Path) -> None:
     assert any(name == "progress" for _, name, _ in frames)  # which phases, depends on what is in memory already
     assert run.sample_predictions is not None and len(run.sample_predictions) == 8
     assert server.checkpoints.exists(run.saved_model_path)
+
+
+def test_what_takes_too_long_to_compile_fails_with_the_cure(server: Server, fit: Puppet) -> None:
+    run_id = server.submit()
+
+    def failed() -> bool:
+        fit.play(Progress("compiling", 0.0, 0, 3))
+        return server.record(run_id).state == "failed"
+
+    eventually(failed)
+    error = server.record(run_id).error
+    assert error is not None and "longer than the 1 s that are allowed" in error and "--max-compile-seconds" in error
+    assert server.record(run_id).resumable
+
+
+def test_a_run_that_no_longer_fits_keeps_what_it_has_reached(
+    server: Server, fit: Puppet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it waited others took the memory that was free when it was accepted."""
+    with monkeypatch.context() as short:
+        short.setattr(Limits, "memory", lambda self: 1_000_000)
+        record = server.wait(run_id := server.submit(), "failed")
+    assert record.error is not None and "are available" in record.error and "/resume" in record.error
+    assert record.resumable and not fit.started.is_set()
+    fit.play(FINISHED)
+    architecture, hyperparams = parse_architecture(record.architecture), parse_hyperparams(record.hyperparams)
+    server.runs.resume(record, architecture=architecture, hyperparams=hyperparams, queue=False)
+    server.wait(run_id, "succeeded")

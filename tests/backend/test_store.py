@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from backend.records import RunState
-from backend.store import ModelBusy, NewerSchema, Store, UnknownRecord, WrongState
+from backend.schema import NewerSchema
+from backend.store import StillActive, Store, UnknownRecord, WrongState
 from backend.stream import state_data
 from tests.backend.samples import DEADLINE, a_model, a_run, add_run
 
@@ -129,7 +130,7 @@ def test_deleting_a_model_takes_its_runs_and_events_and_no_others(store: Store) 
     add_run(store, "r_1")
     add_run(store, "r_2")
     add_run(store, "r_3", model_id="m_2")
-    with pytest.raises(ModelBusy, match="r_1"):
+    with pytest.raises(StillActive, match="r_1"):
         store.delete_model("m_1")
     to(store, "r_1", "cancelled")
     to(store, "r_2", "running", "failed")

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import jax
 import pytest
 
 from nets.check import check_fit
 from nets.errors import SpecError
-from nets.estimate import check_memory, memory_needed
+from nets.estimate import available_memory, check_memory, compile_seconds, memory_needed, of_container
 from nets.hyperparams import parse_hyperparams, unused_fields
+from nets.kernels import plan_for
 from tests.nets.builders import network, stripes
 
 
@@ -128,12 +131,52 @@ def test_too_much_memory_is_refused_with_the_numbers() -> None:
     info, h = stripes().info, parse_hyperparams({"optimizer": {"type": "adam"}, "batch_size": 8})
     a = network({"type": "linear", "out": 1_000_000}, {"type": "linear", "out": 3})
     need = memory_needed(a, h, info)
-    assert need.weights == a.parameters * 4 * (
-        3 + 2 * 3
-    )  # weights and Adam's two moments; a copy of them; the bytes of its file
-    with pytest.raises(SpecError, match=r"layers: needs 2\.\d GB of parameters, .*; 0\.9 GB are available"):
+    # Weights and Adam's two moments; a copy of them, the bytes of its file, and those of its largest array once more.
+    assert need.weights == a.parameters * 4 * (3 + 3 + 3 + 1)
+    with pytest.raises(SpecError, match=r"layers: needs 3\.\d GB of parameters, .*; 0\.9 GB are available"):
         check_memory(a, h, info, available=1_000_000_000)
     check_memory(a, h, info, available=10_000_000_000)
+
+
+def test_a_large_batch_that_goes_through_in_parts_needs_no_more_than_a_part() -> None:
+    conv = [{"type": "conv2d", "out_channels": 8, "kernel_size": 3}, {"type": "relu"}, {"type": "linear", "out": 3}]
+    norm = [conv[0], {"type": "batchnorm2d"}, *conv[1:]]
+    small, large = (parse_hyperparams({"batch_size": size, "max_samples": None}) for size in (64, 4096))
+    info = stripes(10_000).info
+    if plan_for(jax.default_backend(), training=True).micro_batch == 64:
+        plain = network(*conv)
+        assert memory_needed(plain, small, info).activations == memory_needed(plain, large, info).activations
+    looks_across = network(*norm)
+    assert (
+        memory_needed(looks_across, large, info).activations > 50 * memory_needed(looks_across, small, info).activations
+    )
+
+
+def test_the_images_that_are_evaluated_at_a_time_count() -> None:
+    conv = network({"type": "conv2d", "out_channels": 64, "kernel_size": 3}, {"type": "linear", "out": 3})
+    one, many = (parse_hyperparams({"batch_size": size}) for size in (1, 16))
+    assert memory_needed(conv, one, stripes().info).activations == memory_needed(conv, many, stripes().info).activations
+
+
+def test_the_memory_of_compiling_counts() -> None:
+    deep = network(
+        *[{"type": "conv2d", "out_channels": 2, "kernel_size": 3, "padding": "same"}] * 100,
+        {"type": "linear", "out": 3},
+    )
+    assert memory_needed(deep, parse_hyperparams({}), stripes().info).programs > 2e9
+    assert compile_seconds(deep) > 100
+
+
+@pytest.mark.parametrize(
+    ("most", "free"), [("max\n", []), ("1000\n", [1000 - 700 + 200]), ("500\n", [0]), ("nonsense", [])]
+)
+def test_the_limit_of_a_container_is_known(tmp_path: Path, most: str, free: list[int]) -> None:
+    (tmp_path / "memory.max").write_text(most)
+    (tmp_path / "memory.current").write_text("700\n")
+    (tmp_path / "memory.stat").write_text("anon 400\ninactive_file 200\nactive_file 100\n")
+    assert of_container(tmp_path) == free
+    assert of_container(tmp_path / "none") == []
+    assert available_memory(5) == 5 < available_memory()
 
 
 def test_the_memory_of_padding_counts() -> None:

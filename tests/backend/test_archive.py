@@ -1,0 +1,305 @@
+"""A state in one tar: whole and verified, or not there at all."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import sqlite3
+import tarfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from backend.archive import MANIFEST, ArchiveError, export_state, import_state
+from backend.schema import SCHEMA_VERSION
+from backend.store import STORE_FILE, Store
+from backend.stream import state_data
+from tests.backend.samples import add_run
+
+
+def silent(done: int, total: int) -> None:
+    assert 0 <= done <= total
+
+
+def make_state(folder: Path, runs: int = 3) -> Path:
+    """A state directory with succeeded runs, and with things that no archive takes along."""
+    folder.mkdir()
+    with closing(Store(folder / STORE_FILE)) as store:
+        for index in range(runs):
+            run_id = f"r_{index}"
+            weights = os.urandom(50_000 + index)
+            (folder / run_id).mkdir()
+            (folder / run_id / "weights.msgpack").write_bytes(weights)
+            (folder / run_id / "training.msgpack").write_bytes(b"t" * 1000)
+            add_run(store, run_id)
+            store.transition(run_id, "running", data=state_data(run_id, "running"))
+            saved = f"{folder.name}/{run_id}/weights.msgpack"
+            fields = {"saved_model_path": saved, "weights_sha256": hashlib.sha256(weights).hexdigest()}
+            store.transition(run_id, "succeeded", data=state_data(run_id, "succeeded"), **fields)
+    for stranger in ("compiled/jit-cache", "demo/train.json", "r_orphan/weights.msgpack", "r_0/notes.txt"):
+        (folder / stranger).parent.mkdir(exist_ok=True)
+        (folder / stranger).write_bytes(b"s")
+    return folder
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    export_state(make_state(tmp_path / "state"), tmp_path / "state.tar", progress=silent)
+    return tmp_path / "state.tar"
+
+
+def test_everything_that_records_name_arrives(archive: Path, tmp_path: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    moved = import_state(archive, tmp_path / "there" / "else", progress=lambda *call: calls.append(call))
+    assert (moved.runs, moved.files) == (3, 7)
+    assert calls[-1][0] > 0.9 * calls[-1][1]
+    before, after = files(tmp_path / "state"), files(tmp_path / "there" / "else")
+    wanted = {f"r_{index}/{name}" for index in range(3) for name in ("weights.msgpack", "training.msgpack")}
+    assert after.keys() == {STORE_FILE, *wanted}
+    assert all(before[name] == after[name] for name in wanted)
+    with closing(Store(tmp_path / "there" / "else" / STORE_FILE)) as store:
+        assert [run.run_id for run in store.list_runs()] == ["r_2", "r_1", "r_0"]
+        assert len(store.events("r_1")) == 3
+    assert sorted(entry.name for entry in (tmp_path / "there").iterdir()) == ["else"]
+
+
+def test_what_is_only_in_the_log_of_the_store_is_exported(tmp_path: Path) -> None:
+    """As after a crash: the last commits are in the write-ahead log, and nobody has brought them into the file."""
+    state = make_state(tmp_path / "state", runs=1)
+    (tmp_path / "crashed").mkdir()
+    with closing(Store(state / STORE_FILE)) as store:
+        add_run(store, "r_late")
+        for name in (STORE_FILE, f"{STORE_FILE}-wal"):
+            (tmp_path / "crashed" / name).write_bytes((state / name).read_bytes())
+    export_state(tmp_path / "crashed", tmp_path / "a.tar", progress=silent)
+    import_state(tmp_path / "a.tar", tmp_path / "new", progress=silent)
+    assert sorted(files(tmp_path / "new")) == [STORE_FILE]
+    with closing(Store(tmp_path / "new" / STORE_FILE)) as store:
+        assert [run.run_id for run in store.list_runs()] == ["r_late", "r_0"]
+
+
+def test_both_ends_name_the_same_hash_and_the_manifest_lists_all(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    moved = import_state(archive, tmp_path / "empty", progress=silent)
+    with tarfile.open(archive) as tar:
+        assert tar.getnames()[-1] == MANIFEST
+        content = tar.extractfile(MANIFEST).read()
+        members = {member["name"]: member for member in json.loads(content)["members"]}
+        for name in tar.getnames()[:-1]:
+            data = tar.extractfile(name).read()
+            assert members[name] == {"name": name, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    assert moved.sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_weights_that_are_not_those_of_the_record_are_told(tmp_path: Path) -> None:
+    state = make_state(tmp_path / "state")
+    (state / "r_1" / "weights.msgpack").write_bytes(b"other")
+    assert export_state(state, tmp_path / "a.tar", progress=silent).damaged == ["r_1"]
+
+
+def test_an_archive_is_never_overwritten_and_a_failed_one_leaves_nothing(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ArchiveError, match="state.tar exists; choose another name"):
+        export_state(tmp_path / "state", archive, progress=silent)
+
+    def full(done: int, total: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        export_state(tmp_path / "state", tmp_path / "b.tar", progress=full)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["state", "state.tar"]
+
+
+def refused(archive: Path, target: Path, match: str) -> None:
+    """The import is refused, and nothing of it stays."""
+    before = sorted(os.listdir(target.parent))
+    with pytest.raises(ArchiveError, match=match):
+        import_state(archive, target, progress=silent)
+    assert sorted(os.listdir(target.parent)) == before
+
+
+def test_only_an_empty_directory_is_imported_into(archive: Path, tmp_path: Path) -> None:
+    kept = files(tmp_path / "state")
+    refused(archive, tmp_path / "state", "state is not empty; a state is imported into a directory that is empty or")
+    assert files(tmp_path / "state") == kept
+    (tmp_path / "file").write_text("x")
+    refused(archive, tmp_path / "file", "is not empty")
+
+
+def test_an_import_that_breaks_off_leaves_nothing(archive: Path, tmp_path: Path) -> None:
+    def interrupt(done: int, total: int) -> None:
+        if done > 60_000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_state(archive, tmp_path / "new" / "deep" / "state", progress=interrupt)
+    assert sorted(os.listdir(tmp_path)) == ["state", "state.tar"]
+
+
+def test_a_truncated_archive_is_refused_wherever_it_ends(archive: Path, tmp_path: Path) -> None:
+    whole = archive.read_bytes()
+    with tarfile.open(archive) as tar:
+        last = tar.getmembers()[-1]
+        end = last.offset_data + last.size
+    cut = tmp_path / "cut.tar"
+    for size in [0, 1, 100, 511, 512, 513, *range(5_000, end, 29_989), last.offset, last.offset_data, end - 1]:
+        cut.write_bytes(whole[:size])
+        refused(cut, tmp_path / "new", "nothing was imported")
+
+
+def test_a_bit_flipped_in_any_content_is_noticed(archive: Path, tmp_path: Path) -> None:
+    with tarfile.open(archive) as tar:
+        places = [member.offset_data + part * (member.size - 1) // 2 for member in tar for part in (0, 1, 2)]
+    whole, flipped = archive.read_bytes(), tmp_path / "flipped.tar"
+    for place in places:
+        content = bytearray(whole)
+        content[place] ^= 1
+        flipped.write_bytes(content)
+        try:
+            import_state(flipped, tmp_path / "new", progress=silent)
+        except ArchiveError:
+            assert not (tmp_path / "new").exists()
+        else:  # only white space of the manifest carries no meaning
+            pytest.fail(f"byte {place} was changed and nobody noticed")
+
+
+Edit = Callable[[tarfile.TarInfo, bytes], tuple[tarfile.TarInfo, bytes] | None]
+
+
+def rewritten(archive: Path, edit: Edit, *, extra: list[tuple[tarfile.TarInfo, bytes]] | None = None) -> Path:
+    """A copy of an archive, members edited or left out, the manifest that of the new content."""
+    made = archive.with_name("made.tar")
+    listed = []
+    with tarfile.open(archive) as source, tarfile.open(made, "w") as target:
+        for info in source:
+            content = source.extractfile(info).read()
+            if info.name == MANIFEST:
+                for more, data in extra or []:
+                    target.addfile(more, io.BytesIO(data))
+                manifest = {**json.loads(content), "members": listed}
+                content = json.dumps(manifest).encode()
+            if (edited := edit(info, content)) is None:
+                continue
+            info, content = edited
+            info.size = len(content)
+            target.addfile(info, io.BytesIO(content))
+            listed.append({"name": info.name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()})
+    return made
+
+
+def same(info: tarfile.TarInfo, content: bytes) -> tuple[tarfile.TarInfo, bytes]:
+    return info, content
+
+
+def test_an_archive_of_the_same_content_is_taken(archive: Path, tmp_path: Path) -> None:
+    import_state(rewritten(archive, same), tmp_path / "new", progress=silent)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("../evil", "/etc/evil", "r_0/../../evil", "r_0/../weights.msgpack", "./r_0/weights.msgpack"),
+        *("r_0//weights.msgpack", "r_0/weights.msgpack/", "r_0/sub/weights.msgpack", "lamina.sqlite3-wal"),
+        *("lamina.lock", "compiled/jit", "demo/train.json", "r_0/evil.py", "evil", "", "r_0/weights.msgpack\n"),
+        *("C:\\evil", "r_\u0660/weights.msgpack", "r_" + "x" * 200 + "/weights.msgpack", ".r_0/weights.msgpack"),
+    ],
+)
+def test_no_name_leads_elsewhere(archive: Path, tmp_path: Path, name: str) -> None:
+    made = rewritten(archive, same, extra=[(tarfile.TarInfo(name), b"")])
+    refused(made, tmp_path / "new", "which no state does|is no whole tar|is damaged")
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
+def test_nothing_but_files_is_taken(archive: Path, tmp_path: Path, kind: bytes) -> None:
+    info = tarfile.TarInfo("r_9/weights.msgpack")
+    info.type, info.linkname = kind, "../../../etc/passwd"
+    refused(rewritten(archive, same, extra=[(info, b"")]), tmp_path / "new", "as something other than a file")
+    folder = tarfile.TarInfo("r_9/weights.msgpack")
+    folder.type = tarfile.DIRTYPE
+    refused(rewritten(archive, same, extra=[(folder, b"")]), tmp_path / "new", "which no state does|other than a file")
+
+
+def test_a_file_with_holes_is_not_unfolded(archive: Path, tmp_path: Path) -> None:
+    info = tarfile.TarInfo("r_9/weights.msgpack")
+    info.pax_headers = {"GNU.sparse.major": "0", "GNU.sparse.size": str(10**15), "GNU.sparse.map": "0,1"}
+    refused(rewritten(archive, same, extra=[(info, b"")]), tmp_path / "new", "as something other than a file|no whole")
+
+
+def test_a_member_that_comes_twice_or_late_is_refused(archive: Path, tmp_path: Path) -> None:
+    twice = tarfile.TarInfo("r_0/weights.msgpack")
+    refused(rewritten(archive, same, extra=[(twice, b"")]), tmp_path / "new", "twice, or after its end")
+
+
+@pytest.mark.parametrize("name", [STORE_FILE, "r_1/weights.msgpack", MANIFEST])
+def test_a_member_that_is_left_out_is_missed(archive: Path, tmp_path: Path, name: str) -> None:
+    with tarfile.open(archive) as tar:
+        manifest = tar.extractfile(MANIFEST).read()
+
+    def leave_out(info: tarfile.TarInfo, content: bytes) -> tuple[tarfile.TarInfo, bytes] | None:
+        if info.name == MANIFEST:
+            content = manifest
+        return None if info.name == name else (info, content)
+
+    refused(rewritten(archive, leave_out), tmp_path / "new", "is missing; nothing|breaks off before its manifest")
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"", "no readable manifest"),
+        (b"[" * 100_000, "no readable manifest"),
+        (b'{"format": "lamina state 1"}', "no readable manifest .*missing required field"),
+        (
+            b'{"format": "lamina state 2", "lamina": "9", "schema": 9, "created_at": "", "members": []}',
+            "is of the format 'lamina state 2'.*use the version of Lamina that wrote it",
+        ),
+    ],
+)
+def test_a_manifest_that_cannot_be_read_is_refused(archive: Path, tmp_path: Path, content: bytes, match: str) -> None:
+    def replace(info: tarfile.TarInfo, data: bytes) -> tuple[tarfile.TarInfo, bytes]:
+        return info, content if info.name == MANIFEST else data
+
+    refused(rewritten(archive, replace), tmp_path / "new", match)
+
+
+def with_store(archive: Path, tmp_path: Path, statement: str) -> Path:
+    """An archive whose store was changed by `statement`, with a manifest that tells of it."""
+    changed = tmp_path / "changed.sqlite3"
+    with tarfile.open(archive) as tar:
+        changed.write_bytes(tar.extractfile(STORE_FILE).read())
+    with closing(sqlite3.connect(changed)) as connection:
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.executescript(statement)
+    content = changed.read_bytes()
+    changed.unlink()
+    return rewritten(archive, lambda info, data: (info, content if info.name == STORE_FILE else data))
+
+
+@pytest.mark.parametrize(
+    ("statement", "match"),
+    [
+        (f"PRAGMA user_version = {SCHEMA_VERSION + 1}", "has schema 3, this Lamina reads up to 2: upgrade Lamina"),
+        ("PRAGMA user_version = 0", "it is empty, or not one of Lamina"),
+        ("DROP TABLE runs", "no such table: runs"),
+        ("UPDATE runs SET run_id = '../evil' WHERE run_id = 'r_1'", "a run whose id is no plain name"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_refused(archive: Path, tmp_path: Path, statement: str, match: str) -> None:
+    refused(with_store(archive, tmp_path, statement), tmp_path / "new", match)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"not a tar", b"\0" * 10_240, b"\x1f\x8b" + b"x" * 600, b"PK\3\4" + b"x" * 600]
+)
+def test_what_is_no_tar_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.tar").write_bytes(content)
+    refused(tmp_path / "a.tar", tmp_path / "new", "is no whole tar|breaks off before its manifest")

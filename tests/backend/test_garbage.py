@@ -1,0 +1,144 @@
+"""What `lamina gc` finds is what nobody needs, and all of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backend.garbage import KINDS, Kind, garbage, remove
+from backend.store import STORE_FILE, Store
+from backend.stream import state_data
+from tests.backend.samples import add_run
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    (tmp_path / "state").mkdir()
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def store(state: Path) -> Iterator[Store]:
+    store = Store(state / STORE_FILE)
+    yield store
+    store.close()
+
+
+def put(path: Path, size: int = 10) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"x" * size)
+    return path
+
+
+def ended(store: Store, run_id: str, state: str, **fields: object) -> str:
+    """A run that has come to its end."""
+    add_run(store, run_id)
+    if state == "succeeded":
+        store.transition(run_id, "running", data=state_data(run_id, "running"))
+        fields = {"saved_model_path": f"state/{run_id}/weights.msgpack", "weights_sha256": "00", **fields}
+    store.transition(run_id, state, data=state_data(run_id, state), **fields)
+    return run_id
+
+
+def kinds(state: Path, store: Store) -> dict[str, Kind]:
+    return {str(each.path.relative_to(state.parent)): each.kind for each in garbage(state, store)}
+
+
+def listing(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.name.startswith(STORE_FILE)}
+
+
+def test_what_records_need_is_no_garbage(state: Path, store: Store) -> None:
+    for name in ("weights.msgpack", "run.json", "training.msgpack"):
+        put(state / ended(store, f"r_{name[0]}", "succeeded") / name)
+        put(state / f"r_{name[0]}" / "weights.msgpack")
+    put(state / ended(store, "r_cut", "failed", resumable=True, epoch=2) / "training.msgpack")
+    ended(store, "r_fresh", "cancelled", resumable=True)  # goes on from its beginning: it has no state yet
+    add_run(store, "r_queued")
+    put(state / "r_queued" / "training.msgpack")
+    put(state / "demo" / "train.json")
+    put(state / "notes.txt")
+    put(state / "compiled" / "jit_step-cache")
+    before = listing(state)
+    assert garbage(state, store) == []
+    assert remove(garbage(state, store), store) == [] and listing(state) == before
+
+
+def test_every_kind_is_found_and_removed(state: Path, store: Store) -> None:
+    put(state / ended(store, "r_good", "succeeded") / "weights.msgpack")
+    put(state / "r_deleted" / "weights.msgpack", 100)
+    put(state / "r_deleted" / "run.json", 20)
+    put(state / ended(store, "r_failed", "failed") / "weights.msgpack")
+    put(state / ended(store, "r_cut", "failed", resumable=True, epoch=1) / "weights.msgpack")
+    put(state / "r_cut" / "training.msgpack")
+    put(state / "r_good" / ".training.msgpack.77.tmp")
+    put(state / "r_good" / "weights.msgpack.new")
+    put(state / ".lamina.77.tmp")
+    put(state.parent / ".state.import-0123" / "lamina.sqlite3")
+    old = put(state / "compiled" / "jit_old-cache")
+    os.utime(old, (time.time() - 40 * 86_400,) * 2)
+    put(state / "compiled" / "jit_new-cache")
+    ended(store, "r_lost", "succeeded")
+    ended(store, "r_stateless", "cancelled", resumable=True, epoch=3)
+
+    assert kinds(state, store) == {
+        "state/r_deleted": "unrecorded_run",
+        "state/r_failed": "unrecorded_weights",
+        "state/r_cut/weights.msgpack": "unrecorded_weights",
+        "state/.lamina.77.tmp": "unfinished_file",
+        "state/r_good/.training.msgpack.77.tmp": "unfinished_file",
+        "state/r_good/weights.msgpack.new": "unfinished_file",
+        ".state.import-0123": "unfinished_import",
+        "state/compiled/jit_old-cache": "old_program",
+        "state/r_lost/weights.msgpack": "weights_gone",
+        "state/r_stateless/training.msgpack": "training_state_gone",
+    }
+    found = garbage(state, store)
+    assert next(each.size for each in found if each.kind == "unrecorded_run") == 120
+    assert remove(found, store) == []
+    assert garbage(state, store) == []
+    assert listing(state.parent) == {
+        *("state", "state/compiled", "state/compiled/jit_new-cache"),
+        *("state/r_good", "state/r_good/weights.msgpack", "state/r_cut", "state/r_cut/training.msgpack"),
+    }
+
+
+def test_a_record_without_weights_stays_with_its_history(state: Path, store: Store) -> None:
+    ended(store, "r_lost", "succeeded", test_accuracy=0.9)
+    store.update_model("m_1", trained=True, saved_model_path="state/r_lost/weights.msgpack", saved_run_id="r_lost")
+    remove(garbage(state, store), store)
+    run, model = store.get_run("r_lost"), store.get_model("m_1")
+    assert run is not None and model is not None
+    assert (run.state, run.test_accuracy, run.saved_model_path, run.weights_sha256) == ("succeeded", 0.9, None, "00")
+    assert (model.trained, model.saved_model_path, model.saved_run_id) == (False, None, None)
+    assert len(store.events("r_lost")) == 3
+
+
+def test_a_spent_training_state_goes_and_its_folder_with_it(state: Path, store: Store) -> None:
+    ended(store, "r_1", "failed", resumable=True, epoch=2)
+    put(state / "r_1" / "training.msgpack")
+    put(state / "r_1" / "run.json")
+    assert kinds(state, store) == {"state/r_1/run.json": "unrecorded_weights"}
+    store.update_run("r_1", resumable=False)
+    assert kinds(state, store) == {"state/r_1": "unrecorded_weights"}
+    remove(garbage(state, store), store)
+    assert not (state / "r_1").exists()
+
+
+def test_no_link_is_followed(state: Path, store: Store) -> None:
+    outside = put(state.parent / "outside" / "weights.msgpack")
+    (state / "r_link").symlink_to(outside.parent)
+    put(state / "r_orphan" / "weights.msgpack")
+    (state / "r_orphan" / "link").symlink_to(outside.parent)
+    (state / "r_orphan" / "file").symlink_to(outside)
+    remove(garbage(state, store), store)
+    assert outside.read_bytes() == b"x" * 10 and (state / "r_link").is_symlink()
+    assert not (state / "r_orphan").exists()
+
+
+def test_every_kind_says_what_it_is_and_becomes() -> None:
+    assert all(len(words) == 2 and all(words) for words in KINDS.values())
