@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from typing import Any
 from urllib.parse import quote
@@ -13,15 +12,20 @@ from flask.json.provider import DefaultJSONProvider
 from flask_cors import CORS
 
 from backend import access, errors, http
-from backend.api import catalog, infer, models, runs, training
+from backend.api import catalog, infer, models, monitoring, runs, training
 from backend.checkpoints import Checkpoints
 from backend.config import Settings
+from backend.delivery import Delivery
+from backend.gate import Gate
+from backend.health import Writing
 from backend.infer import Predictors
 from backend.launch import DefaultDataset, warm_newest
+from backend.places import Places
 from backend.runs import Runs
 from backend.services import Services
 from backend.store import Store
 from backend.stream import EventLog
+from backend.telemetry import Telemetry
 from backend.warm import Warmer
 from nets.platform import dispatch_on_the_calling_thread, keep_compiled_programs
 
@@ -38,14 +42,20 @@ def create_app(settings: Settings) -> Flask:
     app.url_map.merge_slashes = False  # `//api` is an unknown path, not a redirect
     app.config["MAX_BODY_BYTES"] = settings.max_body_mb << 20
     app.extensions["lamina"] = services = start_services(settings)
+    services.telemetry.serve(services)
     warm_newest(services)
+    gate = Gate(settings.threads)
     app.before_request(start_clock)
-    app.before_request(http.read_body)  # first: an answer before the end of a body would be lost
+    app.before_request(gate.enter)
+    app.before_request(http.read_body)  # before any other answer: one before the end of a body would be lost
     app.before_request(access.check)
+    app.after_request(gate.watch)
     app.after_request(log_request)
+    app.after_request(services.telemetry.count_request)
     app.after_request(access.add_headers)
     for module in (models, training, runs, infer, catalog):
         app.register_blueprint(module.bp, url_prefix="/api")
+    app.register_blueprint(monitoring.bp)
     errors.register(app)
     origins = [access.LOCAL_ORIGINS, *settings.cors_origins]
     CORS(app, resources=r"/api/.*", origins=origins, expose_headers=["Location"])
@@ -58,8 +68,9 @@ def start_services(settings: Settings) -> Services:
     dispatch_on_the_calling_thread()
     keep_compiled_programs(state_dir / PROGRAMS_FOLDER)
     store = Store(state_dir / STORE_FILE)
+    delivery, telemetry = Delivery(), Telemetry()
     try:
-        log, checkpoints = EventLog(store), Checkpoints(state_dir)
+        log, checkpoints = EventLog(store, wake=delivery.wake, told=telemetry.hear), Checkpoints(state_dir)
         warmer = Warmer()
         runs = Runs(store, log, checkpoints, data_dir=settings.data_dir, warmer=warmer)
         runs.start()
@@ -67,16 +78,20 @@ def start_services(settings: Settings) -> Services:
         store.close()
         raise
     warmer.start()
+    delivery.start()
     return Services(
         settings=settings,
         store=store,
         log=log,
+        delivery=delivery,
+        telemetry=telemetry,
         checkpoints=checkpoints,
         runs=runs,
         warmer=warmer,
         predictors=Predictors(checkpoints),
         default_dataset=DefaultDataset(settings.data_dir),
-        streams=threading.Semaphore(settings.max_streams),
+        streams=Places(settings.max_streams),
+        writing=Writing(store, state_dir),
     )
 
 

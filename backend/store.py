@@ -97,6 +97,18 @@ class Store:
                 self._readers.pop().close()
             self._writer.close()
 
+    def writable(self, *, patience: float) -> bool:
+        """Whether a write gets to the disk now: by one, of what is there already. `patience`: seconds for others."""
+        if not self._lock.acquire(timeout=patience):
+            return False
+        try:
+            self._writer.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        except sqlite3.Error:
+            return False
+        finally:
+            self._lock.release()
+        return True
+
     # Models
 
     def create_model(self, record: ModelRecord) -> None:
