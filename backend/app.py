@@ -75,6 +75,7 @@ def start_services(settings: Settings) -> Services:
         runs = Runs(store, log, checkpoints, data_dir=settings.data_dir, warmer=warmer)
         runs.start()
     except BaseException:
+        delivery.close()
         store.close()
         raise
     warmer.start()

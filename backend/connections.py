@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import resource
 import selectors
 import socket
 import struct
@@ -16,9 +18,20 @@ from gunicorn.workers.gthread import ThreadWorker
 HEAD_SECONDS = 10.0  # for the head of a request to arrive
 LARGEST_HEAD = 128 << 10  # gunicorn's parser refuses far smaller ones, with a reason
 PARTING_SECONDS = 2.0  # for a client to take the end of an answer and close its side
-PARTING_BYTES = 1 << 20
+PARTING_BYTES = 32 << 20
 SEND_SECONDS = 15  # without a byte taken by a client until its answer is given up
+SPARE_FILES = 256
 END_OF_HEAD = b"\r\n\r\n"
+
+
+def allow_open_files(wanted: int) -> None:
+    """Raise this process's limit as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # some systems have a further limit
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class PatientWorker(ThreadWorker):
@@ -28,6 +41,15 @@ class PatientWorker(ThreadWorker):
         super().__init__(*args, **kwargs)
         self.heads: dict[Any, tuple[bytearray, float]] = {}  # connections whose next request is arriving, by age
         self.parting: dict[Any, tuple[int, float]] = {}  # connections that end: bytes dropped, and when it is over
+
+    @property
+    def idle(self) -> int:
+        """How many connections have no request that is served."""
+        return len(self.keepalived_conns) + len(self.heads)
+
+    def init_process(self) -> None:
+        allow_open_files(self.worker_connections + SPARE_FILES)
+        super().init_process()
 
     def enqueue_req(self, conn: Any) -> None:
         """A connection may have a request. Called in the main loop, as is all that follows."""
@@ -72,9 +94,15 @@ class PatientWorker(ThreadWorker):
         conn.close()
 
     def accept(self, listener: Any) -> None:
-        """Beyond the limit of connections, the one that has been idle or incomplete for longest makes room."""
-        super().accept(listener)
-        if self.nr_conns >= self.worker_connections:
+        """Where connections or files run out, the one that has been incomplete or idle for longest makes room."""
+        full = False
+        try:
+            super().accept(listener)
+        except OSError as reason:
+            if reason.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            full = True
+        if full or self.nr_conns >= self.worker_connections:
             for conn in [*list(self.heads)[:1], *list(self.parting)[:1], *list(self.keepalived_conns)[:1]]:
                 with suppress(ValueError):
                     self.keepalived_conns.remove(conn)

@@ -8,8 +8,8 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from backend.stream import KEEP_ALIVE, Follower
@@ -20,6 +20,7 @@ STALLED = 15.0  # seconds without a byte taken by a client, or acknowledged by i
 SEND_BUFFER = 64 << 10  # what the kernel holds for a client that does not read
 REST = 9  # times as long as a round took: what comes meanwhile goes out together, at a tenth of a core
 LONGEST_REST = 0.25  # seconds
+BATCHES = 8  # at most that one client gets in its turn
 TICK = 1.0  # seconds between two looks for silence and stalled clients
 FLUSH = 1.0  # seconds for the last events when the server stops
 
@@ -119,6 +120,10 @@ class Delivery:
         self.wake()
         if self._thread.is_alive():
             self._thread.join(2 * FLUSH)
+        if not self._thread.is_alive():
+            self._selector.close()
+            self._bell.close()
+            self._rope.close()
 
     # The thread
 
@@ -132,7 +137,8 @@ class Delivery:
                 tick_at = now + TICK
                 self._rung.clear()
                 self._sweep(now)
-                sweep_at = time.monotonic() + min(REST * (time.monotonic() - now), LONGEST_REST)
+                rest = min(REST * (time.monotonic() - now), LONGEST_REST) if self._until is None else 0.0
+                sweep_at = time.monotonic() + rest
         for outlet in [*self._outlets, *self._newcomers]:
             self._end(outlet, False)
 
@@ -147,39 +153,45 @@ class Delivery:
                 with suppress(BlockingIOError):
                     self._bell.recv(4096)
                 continue
-            try:
+            with self._ending(outlet):
                 if events & selectors.EVENT_READ:
                     outlet.listen()
                 if events & selectors.EVENT_WRITE:
                     self._pump(outlet, time.monotonic())
-            except OSError as reason:
-                logger.debug("a client of run %s is gone: %s", outlet.follower.run_id, reason)
-                self._end(outlet, False)
 
     def _sweep(self, now: float) -> None:
         """Give everyone what is new, and let go of those who take nothing."""
         while self._newcomers:
             outlet = self._newcomers.popleft()
-            self._outlets.add(outlet)
-            self._selector.register(outlet.connection, selectors.EVENT_READ, outlet)
+            with self._ending(outlet):
+                self._selector.register(outlet.connection, selectors.EVENT_READ, outlet)
+                self._outlets.add(outlet)
         for outlet in list(self._outlets):
-            if outlet.waits and now - outlet.moved <= STALLED:
-                continue
-            try:
-                if outlet.waits:
+            with self._ending(outlet):
+                if not outlet.waits:
+                    self._pump(outlet, now)
+                elif now - outlet.moved > STALLED:
                     raise TimeoutError("it does not read")
-                self._pump(outlet, now)
-            except OSError as reason:
-                logger.debug("a client of run %s is gone: %s", outlet.follower.run_id, reason)
-                self._end(outlet, False)
-            except Exception:
-                logger.exception("the events of run %s cannot be read", outlet.follower.run_id)
-                self._end(outlet, False)
+
+    @contextmanager
+    def _ending(self, outlet: Outlet) -> Iterator[None]:
+        """Whatever goes wrong with one stream is the end of that one."""
+        try:
+            yield
+        except OSError as reason:
+            logger.debug("a client of run %s is gone: %s", outlet.follower.run_id, reason)
+            self._end(outlet, False)
+        except Exception:
+            logger.exception("the events of run %s cannot be told", outlet.follower.run_id)
+            self._end(outlet, False)
 
     def _pump(self, outlet: Outlet, now: float) -> None:
-        if not outlet.pump(now):
-            self._end(outlet, outlet.reusable)
-            return
+        for _ in range(BATCHES):
+            if not outlet.pump(now):
+                self._end(outlet, outlet.reusable)
+                return
+            if outlet.pending or not outlet.follower.behind:
+                break
         waits = bool(outlet.pending)
         if waits != outlet.waits:
             outlet.waits = waits

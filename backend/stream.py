@@ -151,7 +151,7 @@ class Follower(Iterator[bytes]):
         self.run_id, self.keep_alive = run_id, keep_alive
         self._store, self._channel = store, channel
         self._cursor = cursor
-        self._known = last_id if channel is None else cursor  # up to here the store tells; what follows comes live
+        self._known = last_id  # up to here the store tells; what follows comes live
         self._shown = channel.shown if channel else 0
         self._begun, self._ended = False, channel is None
         self._waiting: deque[bytes] = deque()  # fetched, for who takes one frame at a time

@@ -50,11 +50,18 @@ class Worker(PatientWorker):
 
     def answer(self, environ: dict[str, Any], start_response: Any) -> Any:
         """The application's answer; a stream leaves gunicorn, which has one thread for each, by an exception."""
+        response = start_response.__self__
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            if ("Connection", "close") in headers:  # gunicorn would ignore it, and read the rest of the body first
+                response.force_close()
+            return start_response(status, headers, exc_info)
+
         environ[HANDED_OVER] = []
-        body = self.application(environ, start_response)
+        body = self.application(environ, start)
         if environ[HANDED_OVER]:
             (follower,) = environ[HANDED_OVER]
-            raise Stream(follower, start_response.__self__, body.close)
+            raise Stream(follower, response, body.close)
         return body
 
     def handle_request(self, req: Any, conn: Any) -> Any:
@@ -126,7 +133,7 @@ class Worker(PatientWorker):
         try:
             self.application.extensions["lamina"].close()
             deadline = time.monotonic() + LAST_REQUESTS_SECONDS
-            while self.nr_conns > len(self.keepalived_conns) and time.monotonic() < deadline:
+            while self.nr_conns > self.idle and time.monotonic() < deadline:
                 time.sleep(0.01)
         except Exception:
             log.exception("the services did not close cleanly")
