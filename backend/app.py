@@ -11,12 +11,11 @@ from flask import Flask, Response, g, request
 from flask.json.provider import DefaultJSONProvider
 from flask_cors import CORS
 
-from backend import access, errors, http
+from backend import access, errors, gate, http
 from backend.api import catalog, infer, models, monitoring, runs, training
 from backend.checkpoints import Checkpoints
 from backend.config import Settings
 from backend.delivery import Delivery
-from backend.gate import Gate
 from backend.health import Writing
 from backend.infer import Predictors
 from backend.launch import DefaultDataset, warm_newest
@@ -44,12 +43,10 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["lamina"] = services = start_services(settings)
     services.telemetry.serve(services)
     warm_newest(services)
-    gate = Gate(settings.threads)
     app.before_request(start_clock)
-    app.before_request(gate.enter)
+    app.before_request(gate.check)
     app.before_request(http.read_body)  # before any other answer: one before the end of a body would be lost
     app.before_request(access.check)
-    app.after_request(gate.watch)
     app.after_request(log_request)
     app.after_request(services.telemetry.count_request)
     app.after_request(access.add_headers)

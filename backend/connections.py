@@ -110,7 +110,7 @@ class PatientWorker(ThreadWorker):
 
     def finish_request(self, conn: Any, fs: Any) -> None:
         """After an answer: the next request, or the end of the connection."""
-        if fs.cancelled() or not fs.result():
+        if fs.cancelled() or fs.exception() or not fs.result():
             self.part(conn)
         else:
             super().finish_request(conn, fs)

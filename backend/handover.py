@@ -1,4 +1,4 @@
-"""How an event stream leaves gunicorn, which would keep a thread for it."""
+"""What the worker and the application tell each other through the WSGI environment."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ if TYPE_CHECKING:
 
 # In the WSGI environment of a server that can send streams by itself: a list, where the application puts the follower.
 HANDED_OVER = "lamina.streams"
+# Whether as many requests are served already as the settings allow.
+CROWDED = "lamina.crowded"
 
 
 class Stream(Exception):
-    """An event stream in the place of an answer, before any of it is sent."""
+    """An event stream that leaves gunicorn, which would keep a thread for it, before any of it is sent."""
 
     def __init__(self, follower: Follower, response: Any, close: Callable[[], None]) -> None:
         """`response`: gunicorn's, with status and headers. `close`: the application's, to be called at the end."""

@@ -16,12 +16,14 @@ from typing import Any
 from gunicorn.http import errors
 
 from backend.connections import PatientWorker
-from backend.handover import HANDED_OVER, Stream
+from backend.handover import CROWDED, HANDED_OVER, Stream
+from backend.places import Places
 
 log = logging.getLogger("lamina.server")
 
 # Threads beyond the setting: for what is always answered, and for refusing the rest.
 RESERVE = 16
+ALWAYS_SERVED = frozenset({"/api/health", "/metrics"})  # they tell how busy the server is
 
 # How long requests in flight may take once runs and event streams have ended.
 LAST_REQUESTS_SECONDS = 2.0
@@ -47,6 +49,8 @@ class Worker(PatientWorker):
         super().load_wsgi()
         self.application, self.wsgi = self.wsgi, self.answer
         self.streams: dict[Any, Stream] = {}  # by connection, until its thread gives them away
+        self.places = Places(self.cfg.threads - RESERVE)
+        self.placed: set[int] = set()  # threads that serve a request which has a place
 
     def answer(self, environ: dict[str, Any], start_response: Any) -> Any:
         """The application's answer; a stream leaves gunicorn, which has one thread for each, by an exception."""
@@ -58,6 +62,7 @@ class Worker(PatientWorker):
             return start_response(status, headers, exc_info)
 
         environ[HANDED_OVER] = []
+        environ[CROWDED] = environ["PATH_INFO"] not in ALWAYS_SERVED and not self.take_place()
         body = self.application(environ, start)
         if environ[HANDED_OVER]:
             (follower,) = environ[HANDED_OVER]
@@ -70,6 +75,16 @@ class Worker(PatientWorker):
         except Stream as stream:
             self.streams[conn] = stream
             return False
+        finally:  # the answer is sent
+            if threading.get_ident() in self.placed:
+                self.placed.remove(threading.get_ident())
+                self.places.give_back()
+
+    def take_place(self) -> bool:
+        """For the request that this thread serves, where there is one."""
+        if taken := self.places.take():
+            self.placed.add(threading.get_ident())
+        return taken
 
     def handle(self, conn: Any) -> Any:
         """Serve a request, on a thread. What it returns is what `finish_request` gets."""
