@@ -127,7 +127,7 @@ def test_300_subscribers_get_every_event_and_slow_nothing_down(server: LocalServ
         (history,) = order("finish")["histories"]
     print(f"\n{SUBSCRIBERS} subscribers, {number + 1} rounds: samples per second x {ratios[-1]:.3f}")
     print(f"medians {statistics.median(alone):,.0f} alone, {statistics.median(watched):,.0f} watched")
-    print(f"{len(history['events'])} events, the same {history['count']} times")
+    print(f"{len(history['events'])} events, the same {history['count']} times", flush=True)
     assert history["count"] == SUBSCRIBERS
     ids = [int(frame.split("\n")[0].removeprefix("id: ")) for frame in history["events"]]
     assert ids == list(range(1, len(ids) + 1))
@@ -178,7 +178,10 @@ def test_clients_that_read_no_more_or_vanish_cost_nobody_anything(server: LocalS
             assert time.monotonic() - began < CLEAN_UP_SECONDS
             time.sleep(0.5)
         seconds, after = time.monotonic() - began, Footprint.of(worker)
-        print(f"\n160 clients lost: places free after {seconds:.1f} s; {before} before, {during} during, {after} after")
+        print(
+            f"\n160 clients lost: places free after {seconds:.1f} s; {before} before, {during} during, {after} after",
+            flush=True,
+        )
         assert after.threads <= before.threads + 4  # gunicorn's pool grows up to its limit as requests come
         assert after.files <= before.files + 4
         assert after.megabytes < 1.05 * before.megabytes

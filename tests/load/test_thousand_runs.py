@@ -38,7 +38,7 @@ def test_1000_runs_do_not_grow_the_server(tmp_path: Path) -> None:
             assert last.data["state"] == "succeeded", last
             if number + 1 == FIRST or (number + 1) % 250 == 0:
                 marks[number + 1] = Footprint.of(worker)
-    print("\n" + "\n".join(f"after {runs} runs: {footprint}" for runs, footprint in marks.items()))
+                print(f"\nafter {number + 1} runs: {marks[number + 1]}", flush=True)
     first, last_mark = marks[FIRST], marks[RUNS]
     assert last_mark.megabytes < (1 + MOST_GROWTH) * first.megabytes
     assert last_mark.threads <= first.threads + 4
