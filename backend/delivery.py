@@ -18,8 +18,8 @@ logger = logging.getLogger("lamina.http")
 
 STALLED = 15.0  # seconds without a byte taken by a client, or acknowledged by its machine, until it counts as gone
 SEND_BUFFER = 64 << 10  # what the kernel holds for a client that does not read
-REST = 9  # times as long as a round took: what comes meanwhile goes out together, at a tenth of a core
-LONGEST_REST = 0.25  # seconds
+REST = 49  # times as long as a round took: what comes meanwhile goes out together, for a fiftieth of a core
+LONGEST_REST = 0.5  # seconds
 BATCHES = 8  # at most that one client gets in its turn
 TICK = 1.0  # seconds between two looks for silence and stalled clients
 FLUSH = 1.0  # seconds for the last events when the server stops
