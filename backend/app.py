@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from typing import Any
 from urllib.parse import quote
@@ -12,18 +11,22 @@ from flask import Flask, Response, g, request
 from flask.json.provider import DefaultJSONProvider
 from flask_cors import CORS
 
-from backend import access, errors, http
-from backend.api import catalog, infer, models, runs, training
+from backend import access, errors, gate, http
+from backend.api import catalog, infer, models, monitoring, runs, training
 from backend.checkpoints import Checkpoints
 from backend.config import Settings
+from backend.delivery import Delivery
+from backend.health import Writing
 from backend.infer import Predictors
 from backend.launch import DefaultDataset, warm_newest
 from backend.layout import PROGRAMS_FOLDER
 from backend.limits import Limits
+from backend.places import Places
 from backend.runs import Runs
 from backend.services import Services
 from backend.store import STORE_FILE, Store
 from backend.stream import EventLog
+from backend.telemetry import Telemetry
 from backend.warm import Warmer
 from nets.platform import keep_compiled_programs, prepare_process
 
@@ -37,14 +40,18 @@ def create_app(settings: Settings) -> Flask:
     app.url_map.merge_slashes = False  # `//api` is an unknown path, not a redirect
     app.config["MAX_BODY_BYTES"] = settings.max_body_mb << 20
     app.extensions["lamina"] = services = start_services(settings)
+    services.telemetry.serve(services)
     warm_newest(services)
     app.before_request(start_clock)
-    app.before_request(http.read_body)  # first: an answer before the end of a body would be lost
+    app.before_request(gate.check)
+    app.before_request(http.read_body)  # before any other answer: one before the end of a body would be lost
     app.before_request(access.check)
     app.after_request(log_request)
+    app.after_request(services.telemetry.count_request)
     app.after_request(access.add_headers)
     for module in (models, training, runs, infer, catalog):
         app.register_blueprint(module.bp, url_prefix="/api")
+    app.register_blueprint(monitoring.bp)
     errors.register(app)
     origins = [access.LOCAL_ORIGINS, *settings.cors_origins]
     CORS(app, resources=r"/api/.*", origins=origins, expose_headers=["Location"])
@@ -57,28 +64,34 @@ def start_services(settings: Settings) -> Services:
     prepare_process()
     keep_compiled_programs(state_dir / PROGRAMS_FOLDER)
     store = Store(state_dir / STORE_FILE)
+    delivery, telemetry = Delivery(), Telemetry()
     try:
-        log, checkpoints = EventLog(store), Checkpoints(state_dir)
+        log, checkpoints = EventLog(store, wake=delivery.wake, told=telemetry.hear), Checkpoints(state_dir)
         warmer = Warmer()
         limits = Limits(settings.max_memory_gb, settings.max_compile_seconds)
         runs = Runs(store, log, checkpoints, data_dir=settings.data_dir, warmer=warmer, limits=limits)
         runs.start()
         store.moved_to(checkpoints.root.name)
     except BaseException:
+        delivery.close()
         store.close()
         raise
     warmer.start()
+    delivery.start()
     return Services(
         settings=settings,
         store=store,
         log=log,
+        delivery=delivery,
+        telemetry=telemetry,
         checkpoints=checkpoints,
         runs=runs,
         warmer=warmer,
         predictors=Predictors(checkpoints),
         default_dataset=DefaultDataset(settings.data_dir),
         limits=limits,
-        streams=threading.Semaphore(settings.max_streams),
+        streams=Places(settings.max_streams),
+        writing=Writing(store, state_dir),
     )
 
 

@@ -161,18 +161,14 @@ class Settings:
         400, "event streams open at one time; beyond it 503", read=whole_number(1, 10_000), metavar="N"
     )
     threads: int = setting(
-        512, "requests served at one time; an open event stream is one", read=whole_number(2, 10_064), metavar="N"
+        64,
+        "requests served at one time, not counting event streams; beyond it 503",
+        read=whole_number(1, 10_000),
+        metavar="N",
     )
     log_level: str = setting(
         "info", f"least level that is logged: {', '.join(LOG_LEVELS)}", read=word(*LOG_LEVELS), metavar="LEVEL"
     )
-
-    def __post_init__(self) -> None:
-        if self.max_streams >= self.threads:
-            # Every stream holds a thread: at least one must stay free to answer anything else.
-            raise ConfigError(
-                f"--max-streams: expected fewer streams than --threads ({self.threads}), got {self.max_streams}"
-            )
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,30 @@
-"""How the server is, asked by people and by whatever watches it."""
+"""How the server is, asked by people and by whatever watches it: answered while everything else is busy."""
 
 from __future__ import annotations
 
 import functools
 import shutil
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backend.records import Json
+from backend.store import Store
 from nets.platform import devices, versions
 
 if TYPE_CHECKING:
     from backend.services import Services
 
+BELIEVED = 2.0  # seconds that an answer about the disk holds: it costs a write
+PATIENCE = 1.0  # seconds for a write that is under way
+
 
 def health(services: Services) -> Json:
     """Measured now."""
     state_dir = services.settings.state_dir
-    writable = _is_writable(state_dir)
+    writable = services.writing.works()
     return {
         "status": "ok" if writable else "degraded",
         "version": _versions()["lamina"],
@@ -27,6 +32,7 @@ def health(services: Services) -> Json:
         "devices": devices(),
         "active_run": services.runs.active(),
         "queue_length": services.runs.queue_length(),
+        "event_streams": services.streams.taken,
         "disk_free_bytes": shutil.disk_usage(state_dir).free if state_dir.is_dir() else 0,
         "store_writable": writable,
         "versions": _versions(),
@@ -39,8 +45,28 @@ def _versions() -> dict[str, str]:
     return versions()
 
 
-def _is_writable(folder: Path) -> bool:
-    """By writing: permissions alone do not tell of a full or read-only disk."""
+class Writing:
+    """Whether the state directory takes what has to be kept. Safe from any thread."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self._store, self._folder = store, folder
+        self._lock = threading.Lock()
+        self._answer, self._asked = False, -BELIEVED
+
+    def works(self) -> bool:
+        """By writing, to the store and beside it: permissions alone do not tell of a full or read-only disk."""
+        if not self._lock.acquire(timeout=PATIENCE):  # somebody has been writing for so long
+            return False
+        try:
+            if time.monotonic() - self._asked >= BELIEVED:
+                self._answer = self._store.writable(patience=PATIENCE) and _takes_a_file(self._folder)
+                self._asked = time.monotonic()
+            return self._answer
+        finally:
+            self._lock.release()
+
+
+def _takes_a_file(folder: Path) -> bool:
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"x")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -157,7 +158,9 @@ def infer(services: Services, body: Json) -> Answer | Answers:
 
     loaded = _find(services, run_id, model_id)
     images = read_image(body["pixels"], shape=loaded.shape) if one else read_batch(body["batch"], shape=loaded.shape)
+    began = time.monotonic()
     probabilities = loaded.predictor.probabilities(images)
+    services.telemetry.count_inference(time.monotonic() - began, len(images))
     if not np.isfinite(probabilities).all():
         raise ApiError(500, f"The weights of run {loaded.run_id} give no finite probabilities; train it again")
     return _one(loaded, probabilities) if one else _many(loaded, probabilities)

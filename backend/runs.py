@@ -171,13 +171,13 @@ class Runs:
             return self.active() or (self._queue[0].run_id if self._queue else None)
 
     def active(self) -> str | None:
-        """The run that trains."""
-        with self._condition:
-            return self._active.run_id if self._active else None
+        """The run that trains. Takes no lock: health answers while the store is stuck."""
+        job = self._active
+        return job.run_id if job else None
 
     def queue_length(self) -> int:
-        with self._condition:
-            return len(self._waiting())
+        """How many runs wait; without a lock, too."""
+        return len(self._waiting())
 
     def queue_position(self, run_id: str) -> int | None:
         """A waiting run's place: 1 is next. None if it does not wait."""

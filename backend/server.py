@@ -23,7 +23,7 @@ from backend.damage import Damaged, require_whole
 from backend.schema import NewerSchema
 from backend.state_lock import StateInUse, own
 from backend.store import STORE_FILE, Store
-from backend.worker import Worker
+from backend.worker import RESERVE, Worker
 
 log = logging.getLogger("lamina.server")
 
@@ -34,6 +34,7 @@ TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 GRACEFUL_SECONDS = 9
 # How long a worker outlives a master that was killed, and some.
 PREDECESSOR_SECONDS = 2.0
+SPARE_CONNECTIONS = 512
 # A worker whose main loop is silent for so long hangs. The loop serves no requests, so long ones do not count.
 HANG_SECONDS = 300
 
@@ -149,9 +150,9 @@ class Application(BaseApplication):
             "bind": f"fd://{self.descriptor}",
             "workers": 1,
             "worker_class": Worker,
-            "threads": self.settings.threads,
-            # Idle connections that are kept alive take no thread: allow as many again, and some.
-            "worker_connections": 2 * self.settings.threads + 64,
+            "threads": self.settings.threads + RESERVE,
+            # Neither event streams nor idle connections that are kept alive take a thread.
+            "worker_connections": self.settings.max_streams + 2 * self.settings.threads + SPARE_CONNECTIONS,
             "keepalive": 30,
             "timeout": HANG_SECONDS,
             "graceful_timeout": GRACEFUL_SECONDS,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass, field
 from typing import cast
@@ -11,12 +10,16 @@ from flask import current_app
 
 from backend.checkpoints import Checkpoints
 from backend.config import Settings
+from backend.delivery import Delivery
+from backend.health import Writing
 from backend.infer import Predictors
 from backend.launch import DefaultDataset
 from backend.limits import Limits
+from backend.places import Places
 from backend.runs import Runs
 from backend.store import Store
 from backend.stream import EventLog
+from backend.telemetry import Telemetry
 from backend.warm import Warmer
 
 
@@ -27,13 +30,16 @@ class Services:
     settings: Settings
     store: Store
     log: EventLog
+    delivery: Delivery
+    telemetry: Telemetry
     checkpoints: Checkpoints
     runs: Runs
     warmer: Warmer
     predictors: Predictors
     default_dataset: DefaultDataset
     limits: Limits
-    streams: threading.Semaphore  # free places for event streams
+    streams: Places  # for event streams
+    writing: Writing
     started: float = field(default_factory=time.monotonic)
 
     def close(self) -> None:
@@ -41,6 +47,7 @@ class Services:
         self.warmer.close()
         self.runs.shutdown()
         self.log.close()
+        self.delivery.close()
         self.store.close()
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from backend.records import ACTIVE, TERMINAL, Claim, Json, ModelRecord, RunRecord, RunState, StoredEvent
 from backend.rows import LATEST_COLUMNS, MODEL_COLUMNS, RUN_COLUMNS, dumps, to_columns, to_event, to_model, to_run
-from backend.schema import migrate
+from backend.schema import SCHEMA_VERSION, migrate
 
 STORE_FILE = "lamina.sqlite3"  # in the state directory
 IDLE_READERS = 8
@@ -100,6 +100,18 @@ class Store:
             while self._readers:
                 self._readers.pop().close()
             self._writer.close()
+
+    def writable(self, *, patience: float) -> bool:
+        """Whether a write gets to the disk now: by one, of what is there already. `patience`: seconds for others."""
+        if not self._lock.acquire(timeout=patience):
+            return False
+        try:
+            self._writer.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        except sqlite3.Error:
+            return False
+        finally:
+            self._lock.release()
+        return True
 
     # Models
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,9 +50,21 @@ class EventLog:
     Followers pull, each with its own cursor, so that a slow or vanished one costs nobody else anything.
     """
 
-    def __init__(self, store: Store, *, keep_alive: float = 10.0) -> None:
-        """`keep_alive`: seconds of silence before a comment; well under the contract's 15, for a late scheduler."""
+    def __init__(
+        self,
+        store: Store,
+        *,
+        keep_alive: float = 10.0,
+        wake: Callable[[], None] = lambda: None,
+        told: Callable[[str, Json, Json], None] = lambda name, data, fields: None,
+    ) -> None:
+        """`keep_alive`: seconds of silence before a comment; well under the contract's 15, for a late scheduler.
+
+        `wake`: called whenever followers have something new, for one who serves many of them without waiting for each.
+        `told`: called with the name and data of every event that is kept, and with what the run's record got with it.
+        """
         self._store = store
+        self._wake, self._told = wake, told
         self._keep_alive = keep_alive
         self._publishing = threading.Lock()  # ids reach the followers in the order in which they were given
         self._registry = threading.Lock()
@@ -63,6 +75,7 @@ class EventLog:
         """Append an event and change `fields` of its run, durably; then wake the followers. The event's id."""
         with self._publishing:
             event_id = self._store.append_event(run_id, name, data, **fields)
+            self._told(name, data, fields)
             if channel := self._channel(run_id):
                 channel.push(event_id, encode(name, data, event_id), last=False)
         return event_id
@@ -73,6 +86,7 @@ class EventLog:
         data = state_data(run_id, state, **told)
         with self._publishing:
             event_id = self._store.transition(run_id, state, data=data, **fields)
+            self._told("state", data, fields)
             with self._registry:
                 channel = self._channels.pop(run_id, None) if state in TERMINAL else self._channels.get(run_id)
             if channel:
@@ -93,14 +107,11 @@ class EventLog:
         if channel := self._channel(run_id):
             channel.show(encode("progress", data))
 
-    def follow(self, run_id: str, *, after: int) -> Iterator[bytes]:
-        """Server-Sent Events of a run from the one after `after`: history, then live, up to the terminal one.
-
-        Silence is broken by comments. Ends early on `close()`. `UnknownRecord`, at once, if there is no such run.
-        """
+    def follow(self, run_id: str, *, after: int) -> Follower:
+        """A reader of a run's events from the one after `after`. `UnknownRecord` if there is no such run."""
         channel, last_id = self._join(run_id)
         cursor = min(max(after, 0), last_id)  # an id from the future would hide what is still to come
-        return self._replay_all(run_id, cursor, last_id) if channel is None else self._live(run_id, channel, cursor)
+        return Follower(self._store, run_id, channel, cursor=cursor, last_id=last_id, keep_alive=self._keep_alive)
 
     def finished(self, run_id: str, after: int) -> bool:
         """Whether a client that has event `after` has the terminal one already."""
@@ -127,38 +138,61 @@ class EventLog:
             state, last_id = self._store.tail(run_id)
             if state in TERMINAL or self._closed:
                 return None, last_id
-            return self._channels.setdefault(run_id, _Channel(last_id)), last_id
+            return self._channels.setdefault(run_id, _Channel(last_id, self._wake)), last_id
 
-    def _replay_all(self, run_id: str, cursor: int, last_id: int) -> Iterator[bytes]:
-        yield RETRY
-        yield from self._replay(run_id, cursor, last_id)
 
-    def _live(self, run_id: str, channel: _Channel, cursor: int) -> Iterator[bytes]:
-        yield RETRY
-        shown = channel.shown
-        while True:
-            news = channel.wait(cursor, shown, timeout=self._keep_alive)
-            if news.frames is None:
-                yield from self._replay(run_id, cursor, news.last_id)
-            else:
-                yield from news.frames
-            if news.ended:
-                return
-            if news.progress:
-                yield news.progress
-            elif news.last_id <= cursor:
-                yield KEEP_ALIVE
-            cursor, shown = max(cursor, news.last_id), news.shown
+class Follower(Iterator[bytes]):
+    """One reader's way through the events of a run: history, then live, up to the last one or `EventLog.close()`."""
 
-    def _replay(self, run_id: str, cursor: int, last_id: int) -> Iterator[bytes]:
-        """Events after `cursor` up to `last_id` from the store: not further, since what follows comes live."""
-        while cursor < last_id:
-            events = self._store.events(run_id, after=cursor, limit=min(PAGE, last_id - cursor))
-            if not events:  # the run was deleted meanwhile
-                return
-            for event in events:
-                yield encode(event.name, event.data, event.id)
-            cursor = events[-1].id
+    def __init__(
+        self, store: Store, run_id: str, channel: _Channel | None, *, cursor: int, last_id: int, keep_alive: float
+    ) -> None:
+        """`channel`: None when nothing can come any more."""
+        self.run_id, self.keep_alive = run_id, keep_alive
+        self._store, self._channel = store, channel
+        self._cursor = cursor
+        self._known = last_id  # up to here the store tells; what follows comes live
+        self._shown = channel.shown if channel else 0
+        self._begun, self._ended = False, channel is None
+        self._waiting: deque[bytes] = deque()  # fetched, for who takes one frame at a time
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is more to tell at once."""
+        return self._cursor < self._known or not self._begun or self._ended
+
+    def __next__(self) -> bytes:
+        """The next frame, as soon as there is one; silence is broken by comments."""
+        if not self._waiting:
+            frames = self.news(self.keep_alive)
+            if frames is None:
+                raise StopIteration
+            self._waiting.extend(frames or [KEEP_ALIVE])
+        return self._waiting.popleft()
+
+    def news(self, timeout: float = 0.0) -> list[bytes] | None:
+        """Some frames that are new, waiting for up to `timeout` seconds; none if nothing is, None after the end."""
+        if not self._begun:
+            self._begun = True
+            return [RETRY]
+        if self._cursor < self._known:
+            return self._replay()
+        if self._ended or self._channel is None:
+            return None
+        news = self._channel.wait(self._cursor, self._shown, timeout=timeout)
+        self._ended, self._known = news.ended, max(self._known, news.last_id)
+        if news.frames is None:
+            return self._replay()
+        self._cursor, self._shown = self._known, news.shown
+        frames = [*news.frames, *([news.progress] if news.progress else [])]
+        return None if self._ended and not frames else frames
+
+    def _replay(self) -> list[bytes]:
+        """A page of events from the store."""
+        limit = min(PAGE, self._known - self._cursor)
+        events = self._store.events(self.run_id, after=self._cursor, limit=limit)
+        self._cursor = events[-1].id if events else self._known  # none: the run was deleted meanwhile
+        return [encode(event.name, event.data, event.id) for event in events]
 
 
 @dataclass(frozen=True)
@@ -175,7 +209,8 @@ class _News:
 class _Channel:
     """The live end of one run's log: its newest events, encoded once for all followers, and the progress slot."""
 
-    def __init__(self, last_id: int) -> None:
+    def __init__(self, last_id: int, wake: Callable[[], None]) -> None:
+        self._wake = wake
         self.shown = 0  # counts progress reports, so that each follower sends a report once
         self._condition = threading.Condition()
         self._last_id = last_id
@@ -190,6 +225,7 @@ class _Channel:
             self._progress = None  # older than this event now
             self._ended = self._ended or last
             self._condition.notify_all()
+        self._wake()
 
     def show(self, frame: bytes) -> None:
         with self._condition:
@@ -197,11 +233,13 @@ class _Channel:
                 self._progress = frame
                 self.shown += 1
                 self._condition.notify_all()
+        self._wake()
 
     def end(self) -> None:
         with self._condition:
             self._ended = True
             self._condition.notify_all()
+        self._wake()
 
     def wait(self, cursor: int, shown: int, *, timeout: float) -> _News:
         """What came after `cursor` and `shown`; nothing after `timeout` seconds of silence."""

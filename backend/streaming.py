@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from flask import Response, request
 
 from backend.errors import ApiError
+from backend.handover import HANDED_OVER
 
 if TYPE_CHECKING:
     from backend.services import Services
@@ -29,16 +30,18 @@ def event_stream(services: Services, run_id: str, *, after: int) -> Response:
     """Events of a run after `after`, until it ends. 503 when every place for a stream is taken."""
     if request.method == "HEAD":  # would never be iterated, and so never closed
         return Response(mimetype="text/event-stream", headers=HEADERS)
-    if not services.streams.acquire(blocking=False):
+    if not services.streams.take():
         most = services.settings.max_streams
         cure = f"poll /api/runs/{run_id}/metrics instead, or try again later"
-        raise ApiError(503, f"All {most} event streams are in use; {cure}")
+        raise ApiError(503, f"All {most} event streams are in use; {cure}", headers={"Retry-After": "5"})
     try:
-        frames = services.log.follow(run_id, after=after)
+        follower = services.log.follow(run_id, after=after)
     except BaseException:
-        services.streams.release()
+        services.streams.give_back()
         raise
-    return _closing(Response(frames, mimetype="text/event-stream", headers=HEADERS), services, run_id)
+    if HANDED_OVER in request.environ:
+        request.environ[HANDED_OVER].append(follower)
+    return _closing(Response(follower, mimetype="text/event-stream", headers=HEADERS), services, run_id)
 
 
 def _closing(response: Response, services: Services, run_id: str) -> Response:
@@ -47,7 +50,7 @@ def _closing(response: Response, services: Services, run_id: str) -> Response:
 
     @response.call_on_close
     def closed() -> None:
-        services.streams.release()
+        services.streams.give_back()
         seconds = time.monotonic() - opened
         logger.info("GET /api/runs/%s/events closed after %.1f s run=%s", run_id, seconds, run_id)
 

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from backend.archive import ArchiveError, Moved, Report, export_state, import_state
 from backend.config import ConfigError
+from backend.damage import Damaged, require_whole
 from backend.garbage import KINDS, RECORDS, Found, garbage, remove
 from backend.schema import NewerSchema
 from backend.state_lock import StateInUse, own
@@ -71,8 +72,9 @@ def owned(state_dir: Path) -> Iterator[Path]:
         raise ConfigError(f"--state-dir: cannot write to {state_dir} ({reason.strerror})") from None
     with lock:
         try:
+            require_whole(here / STORE_FILE)  # an emptied store would make garbage of every run
             yield here
-        except NewerSchema as reason:
+        except (NewerSchema, Damaged) as reason:
             raise ConfigError(f"--state-dir: {reason}") from None
         except sqlite3.Error as reason:
             raise ConfigError(f"--state-dir: {STORE_FILE} cannot be used ({reason})") from None

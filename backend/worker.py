@@ -8,13 +8,22 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import Future
+from functools import partial
 from types import FrameType
 from typing import Any
 
 from gunicorn.http import errors
-from gunicorn.workers.gthread import ThreadWorker
+
+from backend.connections import PatientWorker
+from backend.handover import CROWDED, HANDED_OVER, Stream
+from backend.places import Places
 
 log = logging.getLogger("lamina.server")
+
+# Threads beyond the setting: for what is always answered, and for refusing the rest.
+RESERVE = 16
+ALWAYS_SERVED = frozenset({"/api/health", "/metrics"})  # they tell how busy the server is
 
 # How long requests in flight may take once runs and event streams have ended.
 LAST_REQUESTS_SECONDS = 2.0
@@ -26,11 +35,83 @@ REFUSALS = {
 }
 
 
-class Worker(ThreadWorker):
+GIVEN_AWAY = object()  # a connection that is the delivery's now
+
+
+class Worker(PatientWorker):
     """Ends event streams and runs first: a stream would hold its thread, and so the process, until it is killed."""
 
     alive: bool
+    wsgi: Any
     stopper: threading.Thread | None = None
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        self.application, self.wsgi = self.wsgi, self.answer
+        self.streams: dict[Any, Stream] = {}  # by connection, until its thread gives them away
+        self.places = Places(self.cfg.threads - RESERVE)
+        self.placed: set[int] = set()  # threads that serve a request which has a place
+
+    def answer(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """The application's answer; a stream leaves gunicorn, which has one thread for each, by an exception."""
+        response = start_response.__self__
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            if ("Connection", "close") in headers:  # gunicorn would ignore it, and read the rest of the body first
+                response.force_close()
+            return start_response(status, headers, exc_info)
+
+        environ[HANDED_OVER] = []
+        environ[CROWDED] = environ["PATH_INFO"] not in ALWAYS_SERVED and not self.take_place()
+        body = self.application(environ, start)
+        if environ[HANDED_OVER]:
+            (follower,) = environ[HANDED_OVER]
+            raise Stream(follower, response, body.close)
+        return body
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        try:
+            return super().handle_request(req, conn)
+        except Stream as stream:
+            self.streams[conn] = stream
+            return False
+        finally:  # the answer is sent
+            if threading.get_ident() in self.placed:
+                self.placed.remove(threading.get_ident())
+                self.places.give_back()
+
+    def take_place(self) -> bool:
+        """For the request that this thread serves, where there is one."""
+        if taken := self.places.take():
+            self.placed.add(threading.get_ident())
+        return taken
+
+    def handle(self, conn: Any) -> Any:
+        """Serve a request, on a thread. What it returns is what `finish_request` gets."""
+        result = super().handle(conn)
+        stream = self.streams.pop(conn, None)
+        if stream is None:
+            return result
+        delivery = self.application.extensions["lamina"].delivery
+        delivery.adopt(
+            conn.sock,
+            stream.follower,
+            head=stream.head,
+            chunked=stream.chunked,
+            ended=partial(self.end_stream, conn, stream),
+        )
+        return GIVEN_AWAY
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        if fs.cancelled() or fs.exception() or fs.result() is not GIVEN_AWAY:
+            super().finish_request(conn, fs)
+
+    def end_stream(self, conn: Any, stream: Stream, reusable: bool) -> None:
+        """Called by the delivery."""
+        stream.close()
+        over: Future[bool] = Future()
+        over.set_result(reusable and not stream.must_close)
+        self.method_queue.defer(self.finish_request, conn, over)
 
     def init_signals(self) -> None:
         super().init_signals()
@@ -65,9 +146,9 @@ class Worker(ThreadWorker):
 
     def _stop(self) -> None:
         try:
-            self.wsgi.extensions["lamina"].close()
+            self.application.extensions["lamina"].close()
             deadline = time.monotonic() + LAST_REQUESTS_SECONDS
-            while self.nr_conns > len(self.keepalived_conns) and time.monotonic() < deadline:
+            while self.nr_conns > self.idle and time.monotonic() < deadline:
                 time.sleep(0.01)
         except Exception:
             log.exception("the services did not close cleanly")

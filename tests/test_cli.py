@@ -90,7 +90,6 @@ def test_default_data_directory_is_that_of_the_library(monkeypatch, tmp_path):
         ({}, {"LAMINA_PORT": "http"}, "LAMINA_PORT: expected a whole number from 0 to 65535, got 'http'"),
         ({"host": "a b"}, {}, "--host: expected text without spaces, got 'a b'"),
         ({"log_level": "loud"}, {}, "--log-level: expected one of debug, info, warning, error, got 'loud'"),
-        ({"threads": "8"}, {}, "--max-streams: expected fewer streams than --threads (8), got 400"),
         ({"state_dir": "~nobody-at-all/x"}, {}, "--state-dir: "),
     ],
 )

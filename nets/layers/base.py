@@ -142,19 +142,24 @@ def uniform(fan_in: int) -> Init:
 
         bits = jax.random.key_data(key)
         if not isinstance(bits, jax.core.Tracer):  # a callback is a program: it would be compiled for every array
-            return jnp.asarray(draw(np.asarray(bits)))
+            return on_device(draw(np.asarray(bits)))
         values: jax.Array = jax.pure_callback(draw, jax.ShapeDtypeStruct(shape, jnp.float32), bits)
         return values
 
     return init
 
 
+def on_device(values: np.ndarray) -> jax.Array:
+    """Not by `jnp.asarray`: it compiles a program for every shape, and JAX keeps them all."""
+    return jax.device_put(values)
+
+
 def zeros(key: jax.Array, shape: Shape) -> jax.Array:
-    return jnp.asarray(np.zeros(shape, np.float32))
+    return on_device(np.zeros(shape, np.float32))
 
 
 def ones(key: jax.Array, shape: Shape) -> jax.Array:
-    return jnp.asarray(np.ones(shape, np.float32))
+    return on_device(np.ones(shape, np.float32))
 
 
 def described(shape: Shape) -> str:

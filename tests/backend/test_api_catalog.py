@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from backend import health
 from nets.architecture import parse_layer
 from nets.datasets import DATASETS
 from nets.layers import LAYERS
-from tests.backend.conftest import Trained
+from tests.backend.conftest import Trained, parts
+from tests.backend.samples import DEADLINE
 
 
 def test_every_data_set_is_listed(trained: Trained) -> None:
@@ -47,11 +49,32 @@ def test_health_says_when_nothing_can_be_written(trained: Trained, monkeypatch: 
     def full(**_: object) -> None:
         raise OSError(28, "No space left on device")
 
+    monkeypatch.setattr(health, "BELIEVED", 0.0)
     monkeypatch.setattr(health.tempfile, "TemporaryFile", full)
     report = trained.client.get("/api/health")
     assert report.status_code == 200 and report.json["status"] == "degraded" and not report.json["store_writable"]
 
 
 def test_health_answers_without_a_state_directory(app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(health, "BELIEVED", 0.0)
     (tmp_path / "state").rename(tmp_path / "moved")
     assert app.test_client().get("/api/health").json["status"] == "degraded"
+
+
+def test_health_is_about_the_store_itself(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "BELIEVED", 0.0)
+    ask = app.test_client().get
+    assert ask("/api/health").json["store_writable"] is True
+    parts(app).store._writer.execute("PRAGMA query_only = ON")
+    assert ask("/api/health").json["store_writable"] is False
+    parts(app).store._writer.execute("PRAGMA query_only = OFF")
+    assert ask("/api/health").json["store_writable"] is True
+
+
+def test_health_answers_while_the_store_and_the_runs_are_stuck(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "BELIEVED", 0.0)
+    monkeypatch.setattr(health, "PATIENCE", 0.05)
+    here = parts(app)
+    with ThreadPoolExecutor() as pool, here.store._lock, here.runs._condition:
+        for answer in [pool.submit(app.test_client().get, "/api/health") for _ in range(3)]:
+            assert answer.result(DEADLINE).json["status"] == "degraded"

@@ -1,0 +1,210 @@
+"""Every open event stream, sent from one thread: a reader costs a socket and some bytes, and none waits for another."""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from backend.stream import KEEP_ALIVE, Follower
+
+logger = logging.getLogger("lamina.http")
+
+STALLED = 15.0  # seconds without a byte taken by a client, or acknowledged by its machine, until it counts as gone
+SEND_BUFFER = 64 << 10  # what the kernel holds for a client that does not read
+REST = 49  # times as long as a round took: what comes meanwhile goes out together, for a fiftieth of a core
+LONGEST_REST = 0.5  # seconds
+BATCHES = 8  # at most that one client gets in its turn
+TICK = 1.0  # seconds between two looks for silence and stalled clients
+FLUSH = 1.0  # seconds for the last events when the server stops
+
+
+@dataclass(eq=False)
+class Outlet:
+    """One client's socket and what it is sent. `ended`: told once, whether the connection can be used again."""
+
+    connection: socket.socket
+    follower: Follower
+    chunked: bool
+    ended: Callable[[bool], None]
+    pending: bytes = b""
+    complete: bool = False  # `pending` is the end
+    reusable: bool = True
+    waits: bool = False  # for room in the kernel's buffer
+    moved: float = field(default_factory=time.monotonic)  # when the client last took something
+
+    def pump(self, now: float) -> bool:
+        """Send what there is and fits. False when the stream is over. OSError when the client is gone."""
+        if not self.pending:
+            self._fetch(now)
+        if self.pending:
+            with suppress(BlockingIOError):
+                self.pending = self.pending[self.connection.send(self.pending) :]
+                self.moved = now
+        return bool(self.pending) or not self.complete
+
+    def _fetch(self, now: float) -> None:
+        frames = self.follower.news()
+        if frames is None:
+            self.complete = True
+            self.pending = b"0\r\n\r\n" if self.chunked else b""
+            return
+        if not frames and now - self.moved >= self.follower.keep_alive:
+            frames = [KEEP_ALIVE]
+        told = b"".join(frames)
+        self.pending = b"%X\r\n%b\r\n" % (len(told), told) if told and self.chunked else told
+
+    def listen(self) -> None:
+        """Take what the client says, which is nothing while it listens. OSError when it is gone.
+
+        One that only closes its sending half counts as gone, too: most have left, and their places are wanted.
+        """
+        with suppress(BlockingIOError):
+            if not self.connection.recv(4096):
+                raise ConnectionResetError
+            self.reusable = False
+
+
+class Delivery:
+    """The thread that sends."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._bell, self._rope = socket.socketpair()
+        for end in (self._bell, self._rope):
+            end.setblocking(False)
+        self._selector.register(self._bell, selectors.EVENT_READ)
+        self._outlets: set[Outlet] = set()
+        self._newcomers: deque[Outlet] = deque()
+        self._rung = threading.Event()
+        self._until: float | None = None  # when it stops at the latest
+        self._thread = threading.Thread(target=self._work, name="delivery", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There is news. Cheap, and safe from any thread."""
+        if not self._rung.is_set():
+            self._rung.set()
+            with suppress(OSError):  # full: it wakes anyway; closed: nobody is left to be told
+                self._rope.send(b"!")
+
+    def adopt(
+        self,
+        connection: socket.socket,
+        follower: Follower,
+        *,
+        head: bytes,
+        chunked: bool,
+        ended: Callable[[bool], None],
+    ) -> None:
+        """Send `head` and then all that `follower` tells, chunk by chunk where `chunked`; then call `ended`."""
+        connection.setblocking(False)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # elsewhere the system's own time applies
+            with suppress(OSError):  # not a TCP socket
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * STALLED))
+        self._newcomers.append(Outlet(connection, follower, chunked, ended, pending=head))
+        self.wake()
+
+    def close(self) -> None:
+        """Send what the followers, which have ended, still have, for a moment; then drop every stream."""
+        self._until = time.monotonic() + FLUSH
+        self.wake()
+        if self._thread.is_alive():
+            self._thread.join(2 * FLUSH)
+        if not self._thread.is_alive():
+            self._selector.close()
+            self._bell.close()
+            self._rope.close()
+
+    # The thread
+
+    def _work(self) -> None:
+        sweep_at = tick_at = 0.0
+        while self._until is None or (self._has_work() and time.monotonic() < self._until):
+            due = sweep_at if self._rung.is_set() else tick_at
+            self._attend(max(0.0, due - time.monotonic()))
+            now = time.monotonic()
+            if now >= tick_at or (self._rung.is_set() and now >= sweep_at):
+                tick_at = now + TICK
+                self._rung.clear()
+                self._sweep(now)
+                rest = min(REST * (time.monotonic() - now), LONGEST_REST) if self._until is None else 0.0
+                sweep_at = time.monotonic() + rest
+        for outlet in [*self._outlets, *self._newcomers]:
+            self._end(outlet, False)
+
+    def _has_work(self) -> bool:
+        return bool(self._outlets or self._newcomers)
+
+    def _attend(self, timeout: float) -> None:
+        """Wait for what sockets say."""
+        for key, events in self._selector.select(timeout):
+            outlet: Outlet | None = key.data
+            if outlet is None:
+                with suppress(BlockingIOError):
+                    self._bell.recv(4096)
+                continue
+            with self._ending(outlet):
+                if events & selectors.EVENT_READ:
+                    outlet.listen()
+                if events & selectors.EVENT_WRITE:
+                    self._pump(outlet, time.monotonic())
+
+    def _sweep(self, now: float) -> None:
+        """Give everyone what is new, and let go of those who take nothing."""
+        while self._newcomers:
+            outlet = self._newcomers.popleft()
+            with self._ending(outlet):
+                self._selector.register(outlet.connection, selectors.EVENT_READ, outlet)
+                self._outlets.add(outlet)
+        for outlet in list(self._outlets):
+            with self._ending(outlet):
+                if not outlet.waits:
+                    self._pump(outlet, now)
+                elif now - outlet.moved > STALLED:
+                    raise TimeoutError("it does not read")
+
+    @contextmanager
+    def _ending(self, outlet: Outlet) -> Iterator[None]:
+        """Whatever goes wrong with one stream is the end of that one."""
+        try:
+            yield
+        except OSError as reason:
+            logger.debug("a client of run %s is gone: %s", outlet.follower.run_id, reason)
+            self._end(outlet, False)
+        except Exception:
+            logger.exception("the events of run %s cannot be told", outlet.follower.run_id)
+            self._end(outlet, False)
+
+    def _pump(self, outlet: Outlet, now: float) -> None:
+        for _ in range(BATCHES):
+            if not outlet.pump(now):
+                self._end(outlet, outlet.reusable)
+                return
+            if outlet.pending or not outlet.follower.behind:
+                break
+        waits = bool(outlet.pending)
+        if waits != outlet.waits:
+            outlet.waits = waits
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if waits else 0)
+            self._selector.modify(outlet.connection, events, outlet)
+        if not waits and outlet.follower.behind:
+            self.wake()
+
+    def _end(self, outlet: Outlet, reusable: bool) -> None:
+        if outlet in self._outlets:
+            self._outlets.remove(outlet)
+            self._selector.unregister(outlet.connection)
+        try:
+            outlet.ended(reusable)
+        except Exception:
+            logger.exception("a stream of run %s did not close cleanly", outlet.follower.run_id)

@@ -1,0 +1,23 @@
+"""Beyond the limit of requests at one time: a clear 503 at once, never a wait for a thread."""
+
+from __future__ import annotations
+
+from flask import current_app, request
+
+from backend.config import Settings
+from backend.errors import ApiError
+from backend.handover import CROWDED
+
+RETRY_SECONDS = 1
+
+
+def check() -> None:
+    """Refuse the current request, unread, where the server says that it has no place. Raises ApiError 503."""
+    if request.environ.get(CROWDED):
+        settings: Settings = current_app.extensions["lamina"].settings
+        raise ApiError(
+            503,
+            f"All {settings.threads} places for requests are taken (--threads); try again in {RETRY_SECONDS} s",
+            # Its body is not read: nothing else can come on this connection.
+            headers={"Retry-After": str(RETRY_SECONDS), "Connection": "close"},
+        )

@@ -1,0 +1,132 @@
+"""One thread sends every stream, and no client is in another's way."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from backend import delivery as module
+from backend.delivery import Delivery
+from backend.store import Store
+from backend.stream import EventLog
+from tests.backend.samples import DEADLINE, add_run, eventually
+
+HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
+
+
+class Place:
+    """A delivery with its event log."""
+
+    def __init__(self, folder: Path) -> None:
+        self.delivery = Delivery()
+        self.store = Store(folder / "lamina.sqlite3")
+        self.log = EventLog(self.store, wake=self.delivery.wake, keep_alive=0.05)
+        self.ends: list[bool] = []
+        self.delivery.start()
+
+    def subscribe(self, *, chunked: bool = False) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        follower = self.log.follow("r_1", after=0)
+        self.delivery.adopt(ours, follower, head=HEAD, chunked=chunked, ended=lambda whole: self.end(ours, whole))
+        theirs.settimeout(DEADLINE)
+        return theirs
+
+    def end(self, connection: socket.socket, whole: bool) -> None:
+        self.ends.append(whole)
+        connection.close()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    place = Place(tmp_path)
+    add_run(place.store)
+    yield place
+    place.log.close()
+    place.delivery.close()
+    place.store.close()
+
+
+def everything(client: socket.socket) -> bytes:
+    with client, client.makefile("rb") as stream:
+        return stream.read()
+
+
+def test_a_stream_from_its_head_to_its_end(place: Place) -> None:
+    client = place.subscribe()
+    place.log.transition("r_1", "running")
+    place.log.publish("r_1", "metric", {"epoch": 1})
+    place.log.transition("r_1", "cancelled")
+    received = everything(client)
+    assert received.startswith(HEAD + b"retry: 3000\n\nid: 1\nevent: state\n")
+    assert received.count(b"\nevent: ") == 4 and received.endswith(b"\n\n")
+    assert place.ends == [True]
+
+
+def test_history_does_not_wait_for_the_next_tick(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TICK", 1000.0)
+    place.delivery.wake()
+    with place.subscribe() as client:
+        received = b""
+        while b"event: state" not in received:
+            received += client.recv(4096)
+
+
+def test_chunks_are_those_of_http(place: Place) -> None:
+    client = place.subscribe(chunked=True)
+    place.log.transition("r_1", "cancelled")
+    received = everything(client)
+    assert received.startswith(HEAD + b"D\r\nretry: 3000\n\n\r\n")
+    assert received.endswith(b"\n\n\r\n0\r\n\r\n")
+
+
+def test_silence_is_broken_by_comments(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TICK", 0.02)
+    with place.subscribe() as client:
+        received = b""
+        while received.count(b": keep-alive\n\n") < 2:
+            received += client.recv(4096)
+
+
+def test_a_client_that_leaves_is_let_go_at_once(place: Place) -> None:
+    place.subscribe().close()
+    eventually(lambda: place.ends == [False])
+
+
+def test_one_that_stops_reading_is_dropped_and_delays_nobody(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STALLED", 0.2)
+    monkeypatch.setattr(module, "TICK", 0.02)
+    stuck, reader = place.subscribe(), place.subscribe()
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(everything, reader)
+        for number in range(40):
+            place.log.publish("r_1", "log", {"message": "x" * 20_000, "number": number})
+        eventually(lambda: place.ends == [False])
+        place.log.transition("r_1", "cancelled")
+        assert read.result(DEADLINE).count(b"\nevent: log\n") == 40
+    eventually(lambda: place.ends == [False, True])
+    stuck.close()
+
+
+def test_the_end_of_the_server_ends_streams_with_what_is_there(place: Place) -> None:
+    client = place.subscribe()
+    place.log.transition("r_1", "running")
+    place.log.close()
+    place.delivery.close()
+    assert everything(client).count(b"\nevent: state\n") == 2
+    assert place.ends == [True]
+
+
+def test_a_broken_follower_ends_its_own_stream_alone(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = place.subscribe()
+    ours, theirs = socket.socketpair()
+    follower = place.log.follow("r_1", after=0)
+    monkeypatch.setattr(follower, "news", lambda: 1 / 0)
+    with theirs:
+        place.delivery.adopt(ours, follower, head=b"", chunked=False, ended=lambda whole: place.end(ours, whole))
+        eventually(lambda: place.ends == [False])
+    place.log.transition("r_1", "cancelled")
+    assert everything(good).count(b"\nevent: state\n") == 2

@@ -1,0 +1,109 @@
+"""Beyond `--threads` a request is refused at once, health always answers, and slow senders hold no thread."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+
+import pytest
+
+from backend.config import Settings
+from backend.connections import HEAD_SECONDS
+from backend.local_server import LocalServer, free_port
+from tests.load.clients import connect, port_of
+
+THREADS = 3
+SLOW_HEADS = 200
+HEAD = b"POST /api/models HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+    place = tmp_path_factory.mktemp("limit")
+    settings = Settings(port=free_port(first=0), state_dir=place / "s", data_dir=place / "d", threads=THREADS)
+    with LocalServer(settings) as running:
+        running.wait_until_healthy()
+        yield running
+
+
+def ask(server: LocalServer, path: str) -> tuple[http.client.HTTPResponse, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port_of(server), timeout=10)
+    with closing(connection):
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer, answer.read()
+
+
+def answers(server: LocalServer, path: str, status: int) -> bool:
+    return ask(server, path)[0].status == status
+
+
+def test_beyond_the_limit_a_clear_503_and_health_answers(server: LocalServer) -> None:
+    with ExitStack() as stack:
+        senders = [stack.enter_context(connect(port_of(server))) for _ in range(THREADS)]
+        for sender in senders:
+            sender.sendall(HEAD + b"\r\n{")  # a body that does not end yet
+        until = time.monotonic() + 10
+        while answers(server, "/api/models", 200):
+            assert time.monotonic() < until, "the limit is not reached"
+        for _ in range(100):  # more than there are spare threads
+            refused, text = ask(server, "/api/models")
+            assert refused.status == 503 and refused.getheader("Retry-After") == "1"
+            assert refused.getheader("Content-Type") == "application/json"
+            assert json.loads(text)["error"].startswith(f"All {THREADS} places for requests are taken (--threads)")
+        assert answers(server, "/api/health", 200)
+        assert b"lamina_http_requests_total" in ask(server, "/metrics")[1]
+        for sender in senders:
+            sender.sendall(b"}")
+            assert sender.recv(100).startswith(b"HTTP/1.1 201")
+    assert answers(server, "/api/models", 200)
+
+
+def test_heads_that_do_not_end_hold_no_thread(server: LocalServer) -> None:
+    with ExitStack() as stack:
+        senders = [stack.enter_context(connect(port_of(server))) for _ in range(SLOW_HEADS)]
+        for sender in senders:
+            sender.sendall(HEAD)
+        assert answers(server, "/api/models", 200)
+        senders[0].sendall(b"\r\n{}")  # late is not too late
+        assert senders[0].recv(100).startswith(b"HTTP/1.1 201")
+
+
+def test_a_head_in_small_pieces_and_a_second_request_behind_it(server: LocalServer) -> None:
+    request = b"GET /api/health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    with connect(port_of(server)) as sender:
+        for piece in (request[:10], request[10:30], request[30:] + request):
+            sender.sendall(piece)
+            time.sleep(0.05)
+        received = b""
+        while received.count(b'"status":"ok"') < 2:
+            assert (data := sender.recv(4096))
+            received += data
+        assert received.count(b"HTTP/1.1 200 OK") == 2
+
+
+def test_a_connection_goes_on_after_a_stream(server: LocalServer) -> None:
+    layers = [{"type": "linear", "in": 784, "out": 10}]
+    hyperparams = {"epochs": 1, "max_samples": 128, "dataset_type": "digits"}
+    body = {"architecture": {"input_size": 784, "layers": layers}, "hyperparams": hyperparams}
+    path = server.client.post("/api/train", body)["events_url"]
+    connection = http.client.HTTPConnection("127.0.0.1", port_of(server), timeout=30)
+    with closing(connection):
+        connection.request("GET", path)
+        assert b'"state":"succeeded"' in connection.getresponse().read()
+        kept: socket.socket = connection.sock
+        connection.request("GET", "/api/health")
+        assert connection.getresponse().status == 200 and connection.sock is kept
+
+
+@pytest.mark.slow
+def test_a_head_that_never_ends_is_closed(server: LocalServer) -> None:
+    with connect(port_of(server)) as sender:
+        sender.sendall(HEAD)
+        began = time.monotonic()
+        assert sender.recv(100) == b""
+        assert HEAD_SECONDS - 1 < time.monotonic() - began < HEAD_SECONDS + 5
