@@ -62,13 +62,13 @@ def test_thousands_of_made_up_requests_find_nothing_undocumented(tmp_path: Path)
         server.wait_until_healthy()
         command = [
             str(Path(sysconfig.get_path("scripts")) / "schemathesis"),
-            *("run", f"{server.client.url}/api/openapi.json", "--max-examples", "60", "--seed", "1"),
+            *("run", f"{server.client.url}/api/openapi.json", "--max-examples", "30", "--seed", "1"),
             *("--exclude-path-regex", "events", "--request-timeout", "30", "--no-color"),
             *("--checks", f"{CHECKS}"),
         ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=tmp_path)
         assert done.returncode == 0, done.stdout[-5000:]
         found = re.search(r"(\d+) generated, (\d+) passed", done.stdout)
-        assert found and int(found[1]) == int(found[2]) > 3000, done.stdout[-1000:]
+        assert found and int(found[1]) == int(found[2]) > 2000, done.stdout[-1000:]
         assert server.client.get("/api/health")["status"] == "ok"
     assert not any("Traceback" in line for line in server.lines)
