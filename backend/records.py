@@ -8,6 +8,13 @@ from typing import Any, Literal
 RunState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 ACTIVE: tuple[RunState, ...] = ("queued", "running")
 TERMINAL: tuple[RunState, ...] = ("succeeded", "failed", "cancelled")
+NEXT: dict[RunState, tuple[RunState, ...]] = {  # what a run may become
+    "queued": ("running", "failed", "cancelled"),
+    "running": ("succeeded", "failed", "cancelled"),
+    "succeeded": (),
+    "failed": (),
+    "cancelled": (),
+}
 
 Json = dict[str, Any]
 

@@ -13,19 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from backend.records import ACTIVE, TERMINAL, Claim, Json, ModelRecord, RunRecord, RunState, StoredEvent
+from backend.records import ACTIVE, NEXT, TERMINAL, Claim, Json, ModelRecord, RunRecord, RunState, StoredEvent
 from backend.rows import LATEST_COLUMNS, MODEL_COLUMNS, RUN_COLUMNS, dumps, to_columns, to_event, to_model, to_run
 from backend.schema import SCHEMA_VERSION, migrate
 
 STORE_FILE = "lamina.sqlite3"  # in the state directory
 IDLE_READERS = 8
-NEXT: dict[RunState, tuple[RunState, ...]] = {
-    "queued": ("running", "failed", "cancelled"),
-    "running": ("succeeded", "failed", "cancelled"),
-    "succeeded": (),
-    "failed": (),
-    "cancelled": (),
-}
 
 _MODEL_QUERY = f"""
     SELECT {", ".join(f"models.{name}" for name in MODEL_COLUMNS)},

@@ -175,8 +175,8 @@ class Follower(Iterator[bytes]):
         if not self._begun:
             self._begun = True
             return [RETRY]
-        if self._cursor < self._known:
-            return self._replay()
+        if self._cursor < self._known and (frames := self._replay()):
+            return frames
         if self._ended or self._channel is None:
             return None
         news = self._channel.wait(self._cursor, self._shown, timeout=timeout)
