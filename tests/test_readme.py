@@ -75,7 +75,7 @@ def test_every_command_of_the_walk_works(walk):
 def test_the_walk_answers_as_the_readme_says(walk):
     statuses = re.findall(r"<(\d+)>", walk.stderr)
     assert statuses.count("201") == 2
-    assert statuses.count("202") == 5
+    assert statuses.count("202") == 8
     assert [status for status in statuses if status >= "400"] == ["409", "400", "422", "404"]
     assert '"state":"cancelled"' in walk.stdout
     for pointer in ("/architecture/layers/1/type", "/hyperparams/epochs", "/pixels"):
