@@ -18,7 +18,7 @@ logger = logging.getLogger("lamina.http")
 
 STALLED = 15.0  # seconds without a byte taken by a client, or acknowledged by its machine, until it counts as gone
 SEND_BUFFER = 64 << 10  # what the kernel holds for a client that does not read
-REST = 49  # times the time of the processor that a round took: what comes meanwhile goes out together, for a fiftieth of a core
+REST = 49  # times the CPU time of a round: what comes meanwhile goes out together, for a fiftieth of a core
 LONGEST_REST = 0.5  # seconds
 BATCHES = 8  # at most that one client gets in its turn
 TICK = 1.0  # seconds between two looks for silence and stalled clients
