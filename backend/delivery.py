@@ -18,7 +18,7 @@ logger = logging.getLogger("lamina.http")
 
 STALLED = 15.0  # seconds without a byte taken by a client, or acknowledged by its machine, until it counts as gone
 SEND_BUFFER = 64 << 10  # what the kernel holds for a client that does not read
-REST = 49  # times as long as a round took: what comes meanwhile goes out together, for a fiftieth of a core
+REST = 49  # times the CPU time of a round: what comes meanwhile goes out together, for a fiftieth of a core
 LONGEST_REST = 0.5  # seconds
 BATCHES = 8  # at most that one client gets in its turn
 TICK = 1.0  # seconds between two looks for silence and stalled clients
@@ -136,8 +136,9 @@ class Delivery:
             if now >= tick_at or (self._rung.is_set() and now >= sweep_at):
                 tick_at = now + TICK
                 self._rung.clear()
+                began = time.thread_time()
                 self._sweep(now)
-                rest = min(REST * (time.monotonic() - now), LONGEST_REST) if self._until is None else 0.0
+                rest = min(REST * (time.thread_time() - began), LONGEST_REST) if self._until is None else 0.0
                 sweep_at = time.monotonic() + rest
         for outlet in [*self._outlets, *self._newcomers]:
             self._end(outlet, False)
