@@ -19,8 +19,9 @@ from gunicorn.errors import AppImportError
 from gunicorn.glogging import Logger
 
 from backend.config import ConfigError, Settings
+from backend.connections import RESERVE
 from backend.state_lock import StateInUse, own
-from backend.worker import RESERVE, Worker
+from backend.worker import Worker
 
 log = logging.getLogger("lamina.server")
 
