@@ -20,6 +20,9 @@ LARGEST_HEAD = 128 << 10  # gunicorn's parser refuses far smaller ones, with a r
 PARTING_SECONDS = 2.0  # for a client to take the end of an answer and close its side
 PARTING_BYTES = 32 << 20
 SEND_SECONDS = 15  # without a byte taken by a client until its answer is given up
+WAIT_SECONDS = 3.0  # for a place, in a burst of requests, until a request is refused
+RESERVE = 16  # threads beyond the places: for what is always served, and for refusing the rest
+ALWAYS_SERVED = frozenset({b"/api/health", b"/metrics"})  # they tell how busy the server is
 SPARE_FILES = 256
 END_OF_HEAD = b"\r\n\r\n"
 
@@ -34,13 +37,25 @@ def allow_open_files(wanted: int) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+def always_served(head: bytes) -> bool:
+    """Whether a request gets a thread even where all places are taken."""
+    words = head.partition(b"\r\n")[0].split(b" ")
+    return len(words) > 1 and words[1].partition(b"?")[0] in ALWAYS_SERVED
+
+
 class PatientWorker(ThreadWorker):
-    """Heads arrive and connections end in the main loop, so that a slow client holds no thread and never the loop."""
+    """Heads arrive and connections end in the main loop, so that a slow client holds no thread and never the loop.
+
+    A request with a whole head takes a place, of which there are as many as `--threads`, until its answer is sent.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.heads: dict[Any, tuple[bytearray, float]] = {}  # connections whose next request is arriving, by age
         self.parting: dict[Any, tuple[int, float]] = {}  # connections that end: bytes dropped, and when it is over
+        self.placed: set[Any] = set()  # connections whose request has a place
+        self.waiting: dict[Any, float] = {}  # those whose request waits for one, and until when
+        self.crowded: set[Any] = set()  # those whose request is to be refused
 
     @property
     def idle(self) -> int:
@@ -82,7 +97,31 @@ class PatientWorker(ThreadWorker):
             del self.heads[conn]
             self.poller.unregister(conn.sock)
             conn.parser.unreader.unread(bytes(buffered))
+            self.admit(conn, bytes(buffered))
+
+    def admit(self, conn: Any, head: bytes) -> None:
+        """A thread for a request, or its turn to wait for a place."""
+        if always_served(head):
             super().enqueue_req(conn)
+        else:
+            self.waiting[conn] = time.monotonic() + WAIT_SECONDS
+            self.fill_places()
+
+    def fill_places(self) -> None:
+        while self.waiting and len(self.placed) < self.cfg.threads - RESERVE:
+            conn = next(iter(self.waiting))
+            del self.waiting[conn]
+            self.placed.add(conn)
+            super().enqueue_req(conn)
+
+    def refuse_late(self) -> None:
+        """Threads for those who have waited for too long: the application refuses them."""
+        now = time.monotonic()
+        for conn, until in list(self.waiting.items()):
+            if until <= now:
+                del self.waiting[conn]
+                self.crowded.add(conn)
+                super().enqueue_req(conn)
 
     def drop(self, conn: Any) -> None:
         """Close a connection without waiting for anything."""
@@ -109,7 +148,15 @@ class PatientWorker(ThreadWorker):
                 return self.drop(conn)
 
     def finish_request(self, conn: Any, fs: Any) -> None:
-        """After an answer: the next request, or the end of the connection."""
+        """The request of a connection is answered: its place is free."""
+        self.crowded.discard(conn)
+        if conn in self.placed:
+            self.placed.remove(conn)
+            self.fill_places()
+        self.go_on(conn, fs)
+
+    def go_on(self, conn: Any, fs: Any) -> None:
+        """Wait for the next request, or end the connection."""
         if fs.cancelled() or fs.exception() or not fs.result():
             self.part(conn)
         else:
@@ -141,6 +188,7 @@ class PatientWorker(ThreadWorker):
     def murder_pending(self) -> None:
         """Called at least once a second: whose time is over."""
         super().murder_pending()
+        self.refuse_late()
         now = time.monotonic()
         for waiting in (self.heads, self.parting):
             for conn, (_, until) in list(waiting.items()):

@@ -1,4 +1,4 @@
-"""Beyond the limit of requests at one time: a clear 503 at once, never a wait for a thread."""
+"""Beyond the limit of requests at one time: a clear 503, where the worker has waited in vain for a place."""
 
 from __future__ import annotations
 

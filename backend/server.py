@@ -19,11 +19,12 @@ from gunicorn.errors import AppImportError
 from gunicorn.glogging import Logger
 
 from backend.config import ConfigError, Settings
+from backend.connections import RESERVE
 from backend.damage import Damaged, require_whole
 from backend.schema import NewerSchema
 from backend.state_lock import StateInUse, own
 from backend.store import STORE_FILE, Store
-from backend.worker import RESERVE, Worker
+from backend.worker import Worker
 
 log = logging.getLogger("lamina.server")
 

@@ -18,15 +18,11 @@ from gunicorn.http import errors
 
 from backend.connections import PatientWorker
 from backend.handover import CROWDED, HANDED_OVER, Stream
-from backend.places import Places
 
 log = logging.getLogger("lamina.server")
 
-# Threads beyond the setting: for what is always answered, and for refusing the rest.
-RESERVE = 16
 # Between threads that run Python: with 16 at work, the slowest answers come a fifth sooner than with Python's 5 ms.
 SWITCH_SECONDS = 0.0005
-ALWAYS_SERVED = frozenset({"/api/health", "/metrics"})  # they tell how busy the server is
 
 # How long requests in flight may take once runs and event streams have ended.
 LAST_REQUESTS_SECONDS = 2.0
@@ -53,8 +49,7 @@ class Worker(PatientWorker):
         sys.setswitchinterval(SWITCH_SECONDS)
         self.application, self.wsgi = self.wsgi, self.answer
         self.streams: dict[Any, Stream] = {}  # by connection, until its thread gives them away
-        self.places = Places(self.cfg.threads - RESERVE)
-        self.placed: set[int] = set()  # threads that serve a request which has a place
+        self.here = threading.local()
 
     def answer(self, environ: dict[str, Any], start_response: Any) -> Any:
         """The application's answer; a stream leaves gunicorn, which has one thread for each, by an exception."""
@@ -66,7 +61,7 @@ class Worker(PatientWorker):
             return start_response(status, headers, exc_info)
 
         environ[HANDED_OVER] = []
-        environ[CROWDED] = environ["PATH_INFO"] not in ALWAYS_SERVED and not self.take_place()
+        environ[CROWDED] = self.here.crowded
         body = self.application(environ, start)
         if environ[HANDED_OVER]:
             (follower,) = environ[HANDED_OVER]
@@ -79,19 +74,10 @@ class Worker(PatientWorker):
         except Stream as stream:
             self.streams[conn] = stream
             return False
-        finally:  # the answer is sent
-            if threading.get_ident() in self.placed:
-                self.placed.remove(threading.get_ident())
-                self.places.give_back()
-
-    def take_place(self) -> bool:
-        """For the request that this thread serves, where there is one."""
-        if taken := self.places.take():
-            self.placed.add(threading.get_ident())
-        return taken
 
     def handle(self, conn: Any) -> Any:
         """Serve a request, on a thread. What it returns is what `finish_request` gets."""
+        self.here.crowded = conn in self.crowded
         result = super().handle(conn)
         stream = self.streams.pop(conn, None)
         if stream is None:
@@ -106,9 +92,9 @@ class Worker(PatientWorker):
         )
         return GIVEN_AWAY
 
-    def finish_request(self, conn: Any, fs: Any) -> None:
+    def go_on(self, conn: Any, fs: Any) -> None:
         if fs.cancelled() or fs.exception() or fs.result() is not GIVEN_AWAY:
-            super().finish_request(conn, fs)
+            super().go_on(conn, fs)
 
     def end_stream(self, conn: Any, stream: Stream, reusable: bool) -> None:
         """Called by the delivery."""

@@ -7,6 +7,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 
 import pytest
@@ -18,6 +19,7 @@ from tests.load.clients import connect, port_of
 
 THREADS = 3
 SLOW_HEADS = 200
+BURST = 100
 HEAD = b"POST /api/models HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
 
 
@@ -42,6 +44,7 @@ def answers(server: LocalServer, path: str, status: int) -> bool:
     return ask(server, path)[0].status == status
 
 
+@pytest.mark.slow
 def test_beyond_the_limit_a_clear_503_and_health_answers(server: LocalServer) -> None:
     with ExitStack() as stack:
         senders = [stack.enter_context(connect(port_of(server))) for _ in range(THREADS)]
@@ -50,8 +53,9 @@ def test_beyond_the_limit_a_clear_503_and_health_answers(server: LocalServer) ->
         until = time.monotonic() + 10
         while answers(server, "/api/models", 200):
             assert time.monotonic() < until, "the limit is not reached"
-        for _ in range(100):  # more than there are spare threads
-            refused, text = ask(server, "/api/models")
+        with ThreadPoolExecutor(50) as pool:  # more than there are spare threads
+            asked = list(pool.map(lambda _: ask(server, "/api/models"), range(50)))
+        for refused, text in asked:
             assert refused.status == 503 and refused.getheader("Retry-After") == "1"
             assert refused.getheader("Content-Type") == "application/json"
             assert json.loads(text)["error"].startswith(f"All {THREADS} places for requests are taken (--threads)")
@@ -61,6 +65,14 @@ def test_beyond_the_limit_a_clear_503_and_health_answers(server: LocalServer) ->
             sender.sendall(b"}")
             assert sender.recv(100).startswith(b"HTTP/1.1 201")
     assert answers(server, "/api/models", 200)
+
+
+def test_a_burst_waits_for_its_turn(server: LocalServer) -> None:
+    with ExitStack() as stack:
+        askers = [stack.enter_context(connect(port_of(server))) for _ in range(BURST)]
+        for asker in askers:
+            asker.sendall(b"GET /api/datasets HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert [asker.recv(12) for asker in askers] == [b"HTTP/1.1 200"] * BURST
 
 
 def test_heads_that_do_not_end_hold_no_thread(server: LocalServer) -> None:
