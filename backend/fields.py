@@ -17,6 +17,7 @@ Value = TypeVar("Value")
 MAX_NAME = 200
 MAX_DESCRIPTION = 10_000
 MAX_ID = 128
+MAX_LISTED = 10_000  # runs in one list
 
 
 class Fields:

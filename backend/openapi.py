@@ -16,7 +16,7 @@ from flask import Flask
 from pydantic import TypeAdapter
 
 from backend.catalog import layer_entries
-from backend.fields import MAX_DESCRIPTION, MAX_ID, MAX_NAME
+from backend.fields import MAX_DESCRIPTION, MAX_ID, MAX_LISTED, MAX_NAME
 from backend.infer import Answer, Answers
 from backend.metrics import Metrics
 from backend.names import MODEL_ID
@@ -76,7 +76,6 @@ def optional(schema: Schema) -> Json:
 
 TEXT = {"type": "string"}
 NUMBER = {"type": "number"}
-COUNT = {"type": "integer"}
 FLAG = {"type": "boolean"}
 OBJECT = {"type": "object"}
 NAME = optional({"type": "string", "minLength": 1, "maxLength": MAX_NAME, "pattern": r"\S"})
@@ -145,7 +144,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         query={
             "model_id": TEXT,
             "state": {"enum": [*ACTIVE, *TERMINAL]},
-            "limit": {"type": "integer", "minimum": 1, "maximum": 1000},
+            "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LISTED},
         },
     ),
     ("GET", "/api/runs/<run_id>"): Operation({200: ref("Run")}),

@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from backend.deletion import delete_run
 from backend.errors import not_found
+from backend.fields import MAX_LISTED
 from backend.http import only_query, query_choice, query_number
 from backend.metrics import metrics_csv, metrics_since, prefers_csv
 from backend.records import ACTIVE, TERMINAL, RunRecord
@@ -17,7 +18,6 @@ from backend.views import run_view
 bp = Blueprint("runs", __name__)
 
 NEWEST = 100  # runs in a list that names no limit
-MOST = 10_000
 
 
 @bp.get("/runs")
@@ -26,7 +26,7 @@ def list_runs() -> ResponseReturnValue:
     only_query("model_id", "state", "limit")
     here = services()
     state = query_choice("state", (*ACTIVE, *TERMINAL))
-    limit = query_number("limit", least=1, most=MOST) or NEWEST
+    limit = query_number("limit", least=1, most=MAX_LISTED) or NEWEST
     runs = here.store.list_runs(model_id=request.args.get("model_id"), state=state, limit=limit)
     return jsonify({"runs": [run_view(run, here.runs.queue_position(run.run_id)) for run in runs]})
 
