@@ -47,7 +47,7 @@ def _forward(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> tuple[A
     matrix, padded = _matrix(kernel, dtype), _padded(x, at)
 
     def step(row: Array, y: Array) -> Array:
-        product = dot(matrix, _patches_of_row(padded, row, (kh, kw), places[1] * batch, batch), 1, 0)
+        product = dot(matrix, _patches_of_row(padded, row, (kh, kw), places[1]), 1, 0)
         return lax.dynamic_update_slice(y, product[:, None], (0, row, 0))
 
     y = lax.fori_loop(0, places[0], step, jnp.zeros((outputs, places[0], places[1] * batch)))
@@ -65,7 +65,7 @@ def _backward(at: Geometry, dtype: DTypeLike, saved: Saved, g: Array) -> tuple[A
 
     def step(row: Array, gradients: tuple[Array, Array]) -> tuple[Array, Array]:
         dx, dw = gradients
-        patches = _patches_of_row(padded, row, (kh, kw), width * batch, batch)
+        patches = _patches_of_row(padded, row, (kh, kw), width)
         seen = barrier(lax.dynamic_index_in_dim(pixels, row, 1, keepdims=False))
         dx = lax.dynamic_update_slice(dx, dot(matrix, patches, 1, 0)[:, None], (0, row, 0))
         return dx, dw + dot(patches, seen, 1, 1)
@@ -83,20 +83,20 @@ def _matrix(kernel: Array, dtype: DTypeLike) -> Array:
 
 
 def _padded(x: Array, at: Geometry) -> Array:
-    """`[channels, rows, columns * B]`."""
+    """`[channels, rows, columns, B]`."""
     edges = ((0, 0, 0), (*at.padding[0], 0), (*at.padding[1], 0), (0, 0, 0))
-    x = barrier(lax.pad(x, jnp.zeros((), x.dtype), edges))
-    return x.reshape(x.shape[0], x.shape[1], -1)
+    return barrier(lax.pad(x, jnp.zeros((), x.dtype), edges))
 
 
-def _patches_of_row(padded: Array, row: Array, window: Sizes, length: int, batch: int) -> Array:
-    """`[kh * kw * channels, length]`: what the outputs of one row see."""
-    taps = np.array([(i, j * batch) for i in range(window[0]) for j in range(window[1])], np.int32)
+def _patches_of_row(padded: Array, row: Array, window: Sizes, columns: int) -> Array:
+    """`[kh * kw * channels, columns * B]`: what the outputs of one row see."""
+    channels, _, _, batch = padded.shape
+    taps = np.array([(i, j) for i in range(window[0]) for j in range(window[1])], np.int32)
     taken = lax.gather(
         padded,
         taps + jnp.stack([row, jnp.zeros_like(row)]),
-        lax.GatherDimensionNumbers(offset_dims=(1, 2), collapsed_slice_dims=(1,), start_index_map=(1, 2)),
-        (padded.shape[0], 1, length),
+        lax.GatherDimensionNumbers(offset_dims=(1, 2, 3), collapsed_slice_dims=(1,), start_index_map=(1, 2)),
+        (channels, 1, columns, batch),
         mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
     )
-    return barrier(taken).reshape(-1, length)
+    return barrier(taken).reshape(-1, columns * batch)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -13,19 +14,25 @@ from jax.typing import DTypeLike
 # It keeps them only when told to: see below.
 barrier = lax.optimization_barrier
 
-# Options for `jax.jit`, by precision. The pass would take every barrier out before fusion.
+# Options for `jax.jit`. The pass would take every barrier out before fusion.
 KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
-# XLA's newer code generator for fusions takes twice as long and gains nothing in float32; conversions to bfloat16 need
-# it. From JAX 0.11 on there is no other.
+# XLA's newer code generator for fusions takes twice as long to compile them and gains nothing: here, networks of
+# Winograd's products ran a tenth slower with it, all others alike. From JAX 0.11 on there is no other.
 OLD_EMITTERS = {"xla_cpu_use_fusion_emitters": "False"} if jax.__version_info__ < (0, 11) else {}
-# A quarter less to compile; float32 runs as fast, give or take what the machine varies by, bfloat16 would lose 5 %.
+# A quarter less to compile, and as fast with the older generator.
 LESS_OPTIMISED = {"xla_backend_optimization_level": "1"}
 # In how many parts LLVM gets a program: XLA's own 32 have every processor read what all of them share so many times.
 FEWER_PARTS = {"xla_cpu_parallel_codegen_split_count": "8"}
-COMPILER_OPTIONS = {
-    "float32": {**KEEP_BARRIERS, **OLD_EMITTERS, **LESS_OPTIMISED, **FEWER_PARTS},
-    "bfloat16": {**KEEP_BARRIERS, **FEWER_PARTS},
-}
+COMPILER_OPTIONS = {**KEEP_BARRIERS, **OLD_EMITTERS, **LESS_OPTIMISED, **FEWER_PARTS}
+
+
+@cache
+def has_matrix_unit() -> bool:
+    """Whether this processor multiplies bfloat16 matrices in a unit of their own (Intel AMX), where Linux tells it."""
+    try:
+        return "amx_bf16" in Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        return False
 
 
 def pinned(x: Array) -> Array:
@@ -72,10 +79,12 @@ def matmul_columns(x: Array, kernel: Array, dtype: DTypeLike) -> Array:
 
 
 def _columns_forward(x: Array, kernel: Array, dtype: DTypeLike) -> tuple[Array, tuple[Array, Array]]:
-    if dtype == jnp.float32:
-        return dot(x, kernel, 0, 0), (x, kernel)
-    x, kernel = barrier(x.astype(dtype)), barrier(kernel.astype(dtype))
-    return dot(pinned(x.T), kernel, 1, 0), (x, kernel)
+    if dtype != jnp.float32:
+        x, kernel = barrier(x.astype(dtype)), barrier(kernel.astype(dtype))
+    # One side has to be transposed: a kernel of few outputs is the smaller one, and so is then the result.
+    if kernel.shape[1] <= x.shape[1] // 2:
+        return barrier(dot(pinned(kernel.T), x, 1, 0)).T, (x, kernel)
+    return dot(x, kernel, 0, 0) if dtype == jnp.float32 else dot(pinned(x.T), kernel, 1, 0), (x, kernel)
 
 
 def _columns_backward(dtype: DTypeLike, saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:

@@ -16,6 +16,8 @@ def gather_patches(x: Array, window: Sizes, at: Geometry) -> Array:
     One gather whose slices are whole windows, contiguous over columns and batch: little more than a memory copy. The
     rows are in the order of an HWIO kernel.
     """
+    dtype = x.dtype
+    x = _bits(x)
     channels, height, width, batch = x.shape
     at = at.tight((height, width), window)
     (kh, kw), (sh, sw), (dh, dw) = window, at.stride, at.dilation
@@ -27,10 +29,10 @@ def gather_patches(x: Array, window: Sizes, at: Geometry) -> Array:
     x = barrier(lax.pad(x, jnp.zeros((), x.dtype), edges))
     if at.stride != (1, 1):
         x = barrier(x.reshape(channels, phase_h, sh, phase_w, sw, batch).transpose(2, 4, 0, 1, 3, 5))
-    x = x.reshape(sh, sw, channels, phase_h, phase_w * batch)
+    x = x.reshape(sh, sw, channels, phase_h, phase_w, batch)
     depth = channels // at.groups
     starts = [
-        (i * dh % sh, j * dw % sw, group * depth, i * dh // sh, j * dw // sw * batch)
+        (i * dh % sh, j * dw % sw, group * depth, i * dh // sh, j * dw // sw)
         for group in range(at.groups)
         for i in range(kh)
         for j in range(kw)
@@ -38,11 +40,19 @@ def gather_patches(x: Array, window: Sizes, at: Geometry) -> Array:
     taken = lax.gather(
         x,
         np.array(starts, np.int32),
-        lax.GatherDimensionNumbers(offset_dims=(1, 2, 3), collapsed_slice_dims=(0, 1), start_index_map=(0, 1, 2, 3, 4)),
-        (1, 1, depth, out_h, out_w * batch),
+        lax.GatherDimensionNumbers(
+            offset_dims=(1, 2, 3, 4), collapsed_slice_dims=(0, 1), start_index_map=(0, 1, 2, 3, 4)
+        ),
+        (1, 1, depth, out_h, out_w, batch),
         mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
     )
-    return barrier(taken).reshape(at.groups, kh * kw * depth, out_h * out_w * batch)
+    taken = barrier(lax.bitcast_convert_type(taken, dtype))
+    return taken.reshape(at.groups, kh * kw * depth, out_h * out_w * batch)
+
+
+def _bits(x: Array) -> Array:
+    """bfloat16 as the integers that it is made of: XLA:CPU would turn it to float32 and back to move it."""
+    return lax.bitcast_convert_type(x, jnp.uint16) if x.dtype == jnp.bfloat16 else x
 
 
 def sum_patches(patches: Array, window: Sizes, at: Geometry, shape: tuple[int, ...]) -> Array:

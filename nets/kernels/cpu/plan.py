@@ -26,9 +26,13 @@ from nets.kernels.reference import keep_mask, normalised
 
 @dataclass(frozen=True)
 class CpuPlan:
-    """Images channels first and batch last, everything heavy a matrix product. `precision`: float32 | bfloat16."""
+    """Images channels first and batch last, everything heavy a matrix product. `precision`: float32 | bfloat16.
+
+    matrix_unit: products run in a unit so fast that transforms would take longer than the products they save.
+    """
 
     precision: str = "float32"
+    matrix_unit: bool = False
 
     @property
     def name(self) -> str:
@@ -36,7 +40,7 @@ class CpuPlan:
 
     @property
     def compiler_options(self) -> Mapping[str, str]:
-        return COMPILER_OPTIONS[self.precision]
+        return COMPILER_OPTIONS
 
     @property
     def flops_per_second(self) -> float:
@@ -73,10 +77,10 @@ class CpuPlan:
         return y if bias is None else mapped(lambda v: v + per_channel(bias), y)
 
     def _convolve(self, x: Activation, kernel: Array, at: Geometry) -> Activation:
-        if self.precision == "float32" and winograd.fits(kernel.shape, at):
+        if not self.matrix_unit and winograd.fits(kernel.shape, at, self.dtype):
             if winograd.keeps_phases(_size(x)[1:3], at):
-                return Phases(winograd.winograd(phases_of(x), kernel))
-            return Image(winograd.winograd_image(image(x), kernel, at))
+                return Phases(winograd.winograd(phases_of(x), kernel, self.dtype))
+            return Image(winograd.winograd_image(image(x), kernel, at, self.dtype))
         if isinstance(x, Phases) and kernel.shape[:2] == (1, 1) and at == Geometry():
             return Phases(tuple(pointwise(phase, kernel, at, self.dtype) for phase in x.phases))
         return Image(convolve(image(x), kernel, at, self.dtype))

@@ -15,7 +15,7 @@ from nets.kernels.cpu.gemm import COMPILER_OPTIONS
 from nets.kernels.geometry import Geometry
 
 # Compilation is nearly all that these tests cost; the code that comes out may be slow.
-OPTIONS = {**COMPILER_OPTIONS["float32"], "xla_backend_optimization_level": "0"}
+OPTIONS = {**COMPILER_OPTIONS, "xla_backend_optimization_level": "0"}
 few = settings(max_examples=8, deadline=None, derandomize=True)
 
 

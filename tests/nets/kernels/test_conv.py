@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from jax.typing import DTypeLike
 
 from nets.kernels import xla
 from nets.kernels.cpu import blocks
@@ -95,17 +96,27 @@ def test_bfloat16_operands_stay_within_their_bound(outputs: int, groups: int) ->
     assert_near(found, value_and_gradients(lambda x, kernel: lax_conv(x, kernel, at), x, kernel), BF16_BOUND)
 
 
+@pytest.mark.parametrize(("dtype", "bound"), [(F32, 1e-5), (BF16, BF16_BOUND)])
 @pytest.mark.parametrize("size", [(4, 6), (2, 2)])
-def test_winograd_equals_xlas(size: tuple[int, int]) -> None:
+def test_winograd_equals_xlas(size: tuple[int, int], dtype: DTypeLike, bound: float) -> None:
     x, kernel, at = random(5, *size, 3), random(3, 3, 5, 4), Geometry(padding=((1, 1), (1, 1)))
 
     def ours(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        return jnp.stack(winograd(corners(x), kernel))
+        return jnp.stack(winograd(corners(x), kernel, dtype))
 
     def theirs(x: jax.Array, kernel: jax.Array) -> jax.Array:
         return jnp.stack(corners(lax_conv(x, kernel, at)))
 
-    assert_near(value_and_gradients(ours, x, kernel), value_and_gradients(theirs, x, kernel))
+    assert_near(value_and_gradients(ours, x, kernel), value_and_gradients(theirs, x, kernel), bound)
+
+
+def test_rounded_tiles_cost_less_than_twice_what_rounded_pixels_do() -> None:
+    x, kernel, at = random(32, 8, 8, 8), random(3, 3, 32, 32), Geometry(padding=((1, 1), (1, 1)))
+    exact = value_and_gradients(lambda x, kernel: lax_conv(x, kernel, at), x, kernel)
+    tiles = value_and_gradients(lambda x, kernel: winograd_image(x, kernel, at, BF16), x, kernel)
+    pixels = value_and_gradients(lambda x, kernel: by_bands(x, kernel, at, BF16), x, kernel)
+    for ours, plain, truth in zip(tiles, pixels, exact, strict=True):
+        assert float(jnp.square(ours - truth).mean()) < 2**2 * float(jnp.square(plain - truth).mean())
 
 
 @pytest.mark.parametrize("size", [(5, 7), (8, 5)])
@@ -114,18 +125,19 @@ def test_winograd_of_any_size_and_padding(
     size: tuple[int, int], padding: tuple[tuple[int, int], tuple[int, int]]
 ) -> None:
     x, kernel, at = random(2, *size, 3), random(3, 3, 2, 3), Geometry(padding=padding)
-    found = value_and_gradients(lambda x, kernel: winograd_image(x, kernel, at), x, kernel)
+    found = value_and_gradients(lambda x, kernel: winograd_image(x, kernel, at, F32), x, kernel)
     assert_near(found, value_and_gradients(lambda x, kernel: lax_conv(x, kernel, at), x, kernel))
 
 
 def test_winograd_is_for_three_by_three_kernels_of_many_channels() -> None:
     same, wide = Geometry(padding=((1, 1), (1, 1))), (3, 3, 16, 64)
-    assert fits(wide, same) and keeps_phases((8, 6), same)
+    assert fits(wide, same, F32) and not fits(wide, same, BF16) and fits((3, 3, 32, 64), same, BF16)
+    assert keeps_phases((8, 6), same)
     assert not keeps_phases((7, 6), same) and not keeps_phases((8, 6), Geometry())
-    assert not fits(wide, Geometry(stride=(2, 1)))
-    assert not fits(wide, Geometry(dilation=(1, 2)))
-    assert not fits((5, 5, 32, 64), Geometry(padding=((2, 2), (2, 2))))
-    assert not fits((3, 3, 3, 64), same)
+    assert not fits(wide, Geometry(stride=(2, 1)), F32)
+    assert not fits(wide, Geometry(dilation=(1, 2)), F32)
+    assert not fits((5, 5, 32, 64), Geometry(padding=((2, 2), (2, 2))), F32)
+    assert not fits((3, 3, 3, 64), same, F32)
 
 
 @pytest.mark.parametrize("size", [(6, 8), (7, 5)])

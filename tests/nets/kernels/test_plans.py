@@ -16,6 +16,7 @@ from jax import lax
 from nets.architecture import Architecture, parse_architecture
 from nets.kernels import Plan, XlaPlan, plan_for
 from nets.kernels.cpu import CpuPlan
+from nets.kernels.cpu.gemm import has_matrix_unit
 from nets.kernels.plan import Stage
 from nets.network import Network, initial_variables, numbers_of
 from tests.nets.kernels.common import OPTIONS, assert_near, random
@@ -235,7 +236,8 @@ def test_softmax_sums_to_one_over_features_or_channels(plan: Plan) -> None:
 
 
 def test_plans_by_platform_and_use() -> None:
-    assert plan_for("cpu", training=True, precision="bfloat16") == CpuPlan("bfloat16")
+    assert plan_for("cpu", training=True) == CpuPlan("float32")
+    assert plan_for("cpu", training=True, precision="bfloat16") == CpuPlan("bfloat16", has_matrix_unit())
     assert plan_for("cpu", training=False).name == "xla"
     assert plan_for("gpu", training=True).name == plan_for("tpu", training=True).name == "xla"
     assert hash(plan_for("cpu", training=True)) == hash(plan_for("cpu", training=True))
