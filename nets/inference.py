@@ -29,8 +29,8 @@ def read(network: Network, variables: Variables, images: Float[Array, "b h w c"]
 def reader(architecture: Architecture, platform: str, *, many: bool) -> Any:
     """The compiled form of `read`; networks of one structure share it. `many`: for full batches."""
     # On a CPU the kernels that training uses answer many images twice as fast, and one more slowly.
-    plan = plan_for(platform, training=many)
-    return jax.jit(partial(read, Network(architecture, plan)), compiler_options=dict(plan.compiler_options) or None)
+    network = Network(architecture, plan_for(platform, training=many))
+    return jax.jit(partial(read, network), compiler_options=network.compiler_options)
 
 
 class Predictor:

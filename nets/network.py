@@ -94,6 +94,11 @@ class Network(nn.Module):
     architecture: Architecture
     plan: Plan
 
+    @property
+    def compiler_options(self) -> dict[str, str] | None:
+        """For `jax.jit` of every program that runs this network."""
+        return dict(self.plan.compiler_options(self.architecture.layers)) or None
+
     @nn.compact
     def __call__(self, images: Array, *, train: bool) -> Float[Array, "batch classes"]:
         """`images`: `[batch, height, width, channels]`, uint8 0..255 or float32 0..1."""

@@ -170,7 +170,7 @@ def compile_training(recipe: Recipe, chunk: int, batch: int) -> Program:
     steps = recipe.steps
     inputs = Inputs(numbers_of(recipe.architecture), numbers(recipe.optimizer), jax.random.key(0))
     state = jax.eval_shape(steps.initial_state, shapes(recipe.architecture), inputs.optimizer)
-    function = jax.jit(steps.train_chunk, donate_argnums=0, compiler_options=options(steps))
+    function = jax.jit(steps.train_chunk, donate_argnums=0, compiler_options=steps.network.compiler_options)
     program: Program = function.lower(state, data(recipe), rows(chunk, batch), np.int32(0), inputs).compile()
     return program
 
@@ -178,15 +178,11 @@ def compile_training(recipe: Recipe, chunk: int, batch: int) -> Program:
 def compile_evaluation(recipe: Recipe) -> Program:
     """`Steps.evaluate_chunk`."""
     steps = recipe.steps
-    function = jax.jit(steps.evaluate_chunk, compiler_options=options(steps))
+    function = jax.jit(steps.evaluate_chunk, compiler_options=steps.network.compiler_options)
     order = rows(longest_chunk(recipe.evaluation_batch), recipe.evaluation_batch)
     layers = numbers_of(recipe.architecture)
     program: Program = function.lower(shapes(recipe.architecture), data(recipe), order, np.int32(0), layers).compile()
     return program
-
-
-def options(steps: Steps) -> dict[str, str] | None:
-    return dict(steps.network.plan.compiler_options) or None
 
 
 def data(recipe: Recipe) -> Data:

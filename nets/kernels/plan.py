@@ -60,9 +60,8 @@ class Plan(Protocol):
     @property
     def name(self) -> str: ...
 
-    @property
-    def compiler_options(self) -> Mapping[str, str]:
-        """For `jax.jit(..., compiler_options=)` of every program that uses this plan."""
+    def compiler_options(self, layers: Sequence[Any]) -> Mapping[str, str]:
+        """For `jax.jit(..., compiler_options=)` of every program that computes `layers` by this plan."""
         ...
 
     @property

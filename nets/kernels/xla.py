@@ -31,8 +31,7 @@ class XlaPlan:
     def name(self) -> str:
         return "xla"
 
-    @property
-    def compiler_options(self) -> Mapping[str, str]:
+    def compiler_options(self, layers: Sequence[Any]) -> Mapping[str, str]:
         return {}
 
     @property

@@ -55,7 +55,7 @@ def test_a_convolution_forward_and_back(
     def total(params: Any, images: jax.Array) -> jax.Array:
         return Network(a, way).apply({**variables, "params": params}, images, train=False).sum()
 
-    step = jax.jit(jax.grad(total, argnums=(0, 1)), compiler_options=dict(way.compiler_options) or None)
+    step = jax.jit(jax.grad(total, argnums=(0, 1)), compiler_options=Network(a, way).compiler_options)
     jax.block_until_ready(step(variables["params"], images))
     gradients = benchmark(lambda: jax.block_until_ready(step(variables["params"], images)))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))

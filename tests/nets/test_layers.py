@@ -57,7 +57,7 @@ def gradient_step(a: Architecture, plan: Any) -> tuple[Any, Any]:
         )
         return -jax.nn.log_softmax(logits)[jnp.arange(6), labels].mean()
 
-    gradients = jax.jit(jax.grad(loss), compiler_options=dict(plan.compiler_options) or None)(variables["params"])
+    gradients = jax.jit(jax.grad(loss), compiler_options=Network(a, plan).compiler_options)(variables["params"])
     return gradients, variables["params"]
 
 

@@ -16,14 +16,15 @@ barrier = lax.optimization_barrier
 
 # Options for `jax.jit`. The pass would take every barrier out before fusion.
 KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
-# XLA's newer code generator for fusions takes twice as long to compile them and gains nothing: here, networks of
-# Winograd's products ran a tenth slower with it, all others alike. From JAX 0.11 on there is no other.
+# In how many parts LLVM gets a program: XLA's own 32 have every processor read what all of them share so many times.
+FEWER_PARTS = {"xla_cpu_parallel_codegen_split_count": "8"}
+OPTIONS = {**KEEP_BARRIERS, **FEWER_PARTS}
+# XLA's newer code generator for fusions takes them twice as long to compile, and what it makes of images is up to a
+# quarter slower. From JAX 0.11 on there is no other.
 OLD_EMITTERS = {"xla_cpu_use_fusion_emitters": "False"} if jax.__version_info__ < (0, 11) else {}
 # A quarter less to compile, and as fast with the older generator.
 LESS_OPTIMISED = {"xla_backend_optimization_level": "1"}
-# In how many parts LLVM gets a program: XLA's own 32 have every processor read what all of them share so many times.
-FEWER_PARTS = {"xla_cpu_parallel_codegen_split_count": "8"}
-COMPILER_OPTIONS = {**KEEP_BARRIERS, **OLD_EMITTERS, **LESS_OPTIMISED, **FEWER_PARTS}
+OPTIONS_OF_IMAGES = {**OPTIONS, **OLD_EMITTERS, **LESS_OPTIMISED}
 
 
 @cache

@@ -16,7 +16,7 @@ from nets.kernels.cpu.activations import Activation, Columns, Image, Phases, Pix
 from nets.kernels.cpu.activations import phases as phases_of
 from nets.kernels.cpu.conv import convolve, pointwise
 from nets.kernels.cpu.corners import per_channel
-from nets.kernels.cpu.gemm import COMPILER_OPTIONS, matmul_columns, matmul_rows
+from nets.kernels.cpu.gemm import OPTIONS, OPTIONS_OF_IMAGES, matmul_columns, matmul_rows
 from nets.kernels.cpu.norm import Recipe, batch_norm
 from nets.kernels.cpu.pool import max_pool
 from nets.kernels.geometry import Geometry
@@ -38,9 +38,9 @@ class CpuPlan:
     def name(self) -> str:
         return "cpu"
 
-    @property
-    def compiler_options(self) -> Mapping[str, str]:
-        return COMPILER_OPTIONS
+    def compiler_options(self, layers: Sequence[Any]) -> Mapping[str, str]:
+        images = any(layer.takes == "image" for layer in layers)
+        return OPTIONS_OF_IMAGES if images or self.precision == "float32" else OPTIONS
 
     @property
     def flops_per_second(self) -> float:

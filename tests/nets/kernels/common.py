@@ -11,11 +11,11 @@ import numpy as np
 from hypothesis import settings
 from jax import lax
 
-from nets.kernels.cpu.gemm import COMPILER_OPTIONS
+from nets.kernels.cpu.gemm import OPTIONS_OF_IMAGES
 from nets.kernels.geometry import Geometry
 
 # Compilation is nearly all that these tests cost; the code that comes out may be slow.
-OPTIONS = {**COMPILER_OPTIONS, "xla_backend_optimization_level": "0"}
+OPTIONS = {**OPTIONS_OF_IMAGES, "xla_backend_optimization_level": "0"}
 few = settings(max_examples=8, deadline=None, derandomize=True)
 
 

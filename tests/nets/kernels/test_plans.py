@@ -111,7 +111,7 @@ def trained(a: Architecture, plan: Plan) -> tuple[jax.Array, Any, Any]:
         y, changed = network.apply(state, images(a), train=True, rngs={"dropout": key}, mutable=["batch_stats"])
         return (y * random(*y.shape, seed=4)).sum(), (y, changed.get("batch_stats", {}))
 
-    options = {**OPTIONS, **plan.compiler_options}
+    options = {**OPTIONS, **(network.compiler_options or {})}
     gradients, (y, statistics) = jax.jit(jax.grad(loss, has_aux=True), compiler_options=options)(start["params"])
     return y, statistics, gradients
 
@@ -140,8 +140,9 @@ def test_evaluation_is_the_same_under_every_plan(name: str) -> None:
     state = {**variables(a), "numbers": numbers_of(a)}
 
     def logits(plan: Plan) -> jax.Array:
-        options = {**OPTIONS, **plan.compiler_options}
-        evaluate = jax.jit(lambda v: Network(a, plan).apply(v, images(a), train=False), compiler_options=options)
+        network = Network(a, plan)
+        options = {**OPTIONS, **(network.compiler_options or {})}
+        evaluate = jax.jit(lambda v: network.apply(v, images(a), train=False), compiler_options=options)
         y: jax.Array = evaluate(state)
         return y
 
@@ -192,7 +193,9 @@ def test_compiled_loop_keeps_barriers_and_has_no_slow_operation(name: str) -> No
         value, gradients = jax.value_and_grad(loss)(params)
         return jax.tree.map(lambda p, g: p - 0.1 * g, params, gradients), value
 
-    loop = jax.jit(lambda params, keys: lax.scan(step, params, keys), compiler_options=dict(plan.compiler_options))
+    loop = jax.jit(
+        lambda params, keys: lax.scan(step, params, keys), compiler_options=Network(a, plan).compiler_options
+    )
     text = loop.lower(start["params"], jax.random.split(jax.random.key(0), 3)).compile().as_text()
     assert "while(" in text
     assert "opt-barrier(" in text
