@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.errors import Unprocessable
-from backend.strict_json import NotJson
+from backend.strict_json import NotJson, Rows
 from nets.errors import Path, Problem
 from nets.fields import shown
 
@@ -56,6 +56,8 @@ def _flatten(value: object, name: str, shape: Dims) -> tuple[Dims, list[Any]]:
             raise Unprocessable(Problem(_place(name, odd, dims), detail))
         dims = (*dims, length)
         level = list(chain.from_iterable(level))
+        if isinstance(value, Rows):
+            return dims, level
     if not kinds <= NUMBERS:
         raise Unprocessable(next(_bad_numbers(level, dims, name)))
     return dims, level

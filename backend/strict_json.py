@@ -7,6 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -19,6 +20,7 @@ Json = dict[str, Any]
 MAX_DEPTH = 64  # a specification needs 5 levels; deeper ones only exhaust the stack of whoever walks them
 INTEGERS = range(-(2**63), 2**63)
 LONG = 1 << 15  # bytes from which a quick look pays: an image or two
+ROWS_OF_FLOATS = msgspec.json.Decoder(dict[str, str | list[list[float]]])
 HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")  # only an escape can bring in half a surrogate pair
 
 
@@ -31,6 +33,10 @@ class NotJson:
 
     def __init__(self, detail: str) -> None:
         self.detail = detail
+
+
+class Rows(list[list[float]]):
+    """A list of lists of floats: nobody has to look at their types again. Whole numbers came as floats, too."""
 
 
 class Repeated(dict[str, Any]):
@@ -73,19 +79,27 @@ def _numbers(body: bytes, unchecked: Collection[str]) -> Json | None:
     Each of its strings has two quotes. Where the text has no more of them than that, no name came twice, and nothing
     is in the lists but numbers, constants and lists.
     """
-    try:
-        value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):  # Python's parser says better what is wrong
-        return None
+    value, lists = _decoded(body)
     if not isinstance(value, dict) or b"\\" in body:
         return None
     strings = len(value)
     for name, item in value.items():
         if isinstance(item, str):
             strings += 1
-        elif not (isinstance(item, list) and name in unchecked):
+        elif isinstance(item, list) and name in unchecked:
+            value[name] = lists(item)
+        else:
             return None
     return value if body.count(b'"') == 2 * strings else None
+
+
+def _decoded(body: bytes) -> tuple[Any, type[list[Any]]]:
+    """The value, None where Python's parser says better what is wrong, and of which kind its lists are."""
+    with suppress(msgspec.DecodeError, RecursionError):
+        return ROWS_OF_FLOATS.decode(body), Rows
+    with suppress(msgspec.DecodeError, RecursionError):
+        return msgspec.json.decode(body), list
+    return None, list
 
 
 def _parse(text: str) -> Any:

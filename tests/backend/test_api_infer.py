@@ -15,6 +15,7 @@ from backend.checkpoints import Checkpoints
 from backend.errors import Unprocessable
 from backend.infer import Predictors
 from backend.pixels import read_batch, read_image
+from backend.strict_json import Rows
 from tests.backend.conftest import BODY, Trained, finish, parts, wait_running
 
 BLANK = [0.0] * 784
@@ -219,6 +220,20 @@ def test_only_the_recently_used_networks_are_kept(trained: Trained) -> None:
     assert kept.load(run) is first and kept.kept(run.run_id) is first
     kept.forget([run.run_id])
     assert kept.kept(run.run_id) is None and kept.load(run) is not first
+
+
+@pytest.mark.parametrize("kind", [list, Rows])
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        ([[0.0, 1.0, 0.5], [0.0, 0.0, 2.0]], r"batch\[1\]\[2\]: must be a number from 0 to 1, got 2.0; divide"),
+        ([[0.0, 1.0, 0.5], [0.0]], r"batch\[1\]: must have 3 values like the list before it, got 1"),
+        ([[0.0], [0.0]], "batch: must be 3 numbers .* each, got 1"),
+    ],
+)
+def test_rows_of_floats_are_refused_as_any_list_is(kind: type[list[Any]], batch: list[Any], message: str) -> None:
+    with pytest.raises(Unprocessable, match=message):
+        read_batch(kind(batch), shape=(1, 1, 3))
 
 
 def test_colours_come_by_channel_or_by_pixel() -> None:

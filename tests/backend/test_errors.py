@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backend.strict_json import LONG, MAX_DEPTH, Malformed, _numbers, loads
+from backend.strict_json import LONG, MAX_DEPTH, Malformed, Rows, _numbers, loads
 from tests.backend.conftest import BODY, NET, Trained, parts
 
 JSON = "application/json"
@@ -128,6 +128,14 @@ def test_the_quick_way_is_taken_where_nothing_can_be_wrong() -> None:
     assert _numbers(b'{"run_id": "r_1", "batch": [[0.5]]}', ("batch",)) == {"run_id": "r_1", "batch": [[0.5]]}
     for other in (b'{"batch": [], "batch": [0]}', b'{"b": [1]}', b'{"batch": ["1"]}', b'{"batch": {"a": 1}}', b"[1]"):
         assert _numbers(other, ("batch",)) is None
+
+
+def test_rows_of_numbers_are_told_from_lists_of_anything() -> None:
+    rows = _numbers(b'{"batch": [[1, 0.5], [0]]}', ("batch",))
+    assert rows is not None and isinstance(rows["batch"], Rows) and set(map(type, rows["batch"][0])) == {float}
+    for other in (b"[[true]]", b"[[null, 0]]", b"[0.5]", b"[[[0.5]]]"):
+        anything = _numbers(b'{"batch": %s}' % other, ("batch",))
+        assert anything is not None and type(anything["batch"]) is list
 
 
 def test_malformed_text_is_one_sentence() -> None:
