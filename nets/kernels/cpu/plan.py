@@ -79,7 +79,7 @@ class CpuPlan:
     def _convolve(self, x: Activation, kernel: Array, at: Geometry) -> Activation:
         if not self.matrix_unit and winograd.fits(kernel.shape, at, self.dtype):
             if winograd.keeps_phases(_size(x)[1:3], at):
-                return Phases(winograd.winograd(phases_of(x), kernel, self.dtype))
+                return Phases(winograd.winograd(phases_of(x), kernel, self.dtype, at.padding[0][0]))
             return Image(winograd.winograd_image(image(x), kernel, at, self.dtype))
         if isinstance(x, Phases) and kernel.shape[:2] == (1, 1) and at == Geometry():
             return Phases(tuple(pointwise(phase, kernel, at, self.dtype) for phase in x.phases))

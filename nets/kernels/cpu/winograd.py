@@ -30,11 +30,9 @@ OUTPUT = ({0: 1, 1: 1, 2: 1}, {1: 1, 2: -1, 3: -1})
 # The 3 x 3 weights, as a vector of 9, in the 16 places of a tile.
 WEIGHTS = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], np.float32)
 WEIGHTS_TWICE = np.kron(WEIGHTS, WEIGHTS)
-# Row i of tile t is row t + shift of one of the two phases: (phase, shift).
-ROW_OF_TILE = ((1, -1), (0, 0), (1, 0), (0, 1))
 # Below these the transforms take longer than the products they save, or too long to compile for what they gain.
-SMALLEST_CHANNELS, SMALLEST_CHANNELS_OF_BFLOAT16 = 8, 32
-SAME = Geometry(padding=((1, 1), (1, 1)))
+SMALLEST_CHANNELS, SMALLEST_CHANNELS_OF_BFLOAT16 = 8, 24
+SAME, VALID = Geometry(padding=((1, 1), (1, 1))), Geometry()
 
 
 def fits(kernel_shape: tuple[int, ...], at: Geometry, dtype: DTypeLike) -> bool:
@@ -45,30 +43,32 @@ def fits(kernel_shape: tuple[int, ...], at: Geometry, dtype: DTypeLike) -> bool:
 
 
 def keeps_phases(size: Sizes, at: Geometry) -> bool:
-    """Whether four phases come out as they went in."""
-    return at == SAME and size[0] % 2 == size[1] % 2 == 0
+    """Whether what comes out has four phases of one size, as what goes in."""
+    return at in (SAME, VALID) and size[0] % 2 == size[1] % 2 == 0
 
 
 def winograd_image(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
-    """Any size and padding: padded to an even size before, and cut to what was asked for behind."""
+    """Any size and padding: an odd last row or column is computed with a neighbour that is cut off."""
     height, width = at.places(x.shape[1:3], (3, 3))
-    inner = [(max(low - 1, 0), max(high - 1, 0)) for low, high in at.padding]
-    edges = [(low, high + (size + low + high) % 2, 0) for (low, high), size in zip(inner, x.shape[1:3], strict=True)]
-    x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *edges, (0, 0, 0)))
-    y = join(winograd(split(x), kernel, dtype))
-    top, left = (max(1 - low, 0) for low, _ in at.padding)
-    return y[:, top : top + height, left : left + width]
+    (top, bottom), (left, right) = at.padding
+    edges = ((0, 0, 0), (top, bottom + height % 2, 0), (left, right + width % 2, 0), (0, 0, 0))
+    x = lax.pad(x, jnp.zeros((), x.dtype), edges)
+    return join(winograd(split(x), kernel, dtype, 0))[:, :height, :width]
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def winograd(phases: Four, kernel: Array, dtype: DTypeLike) -> Four:
-    """Four phases `[in, H / 2, W / 2, B]` and a `[3, 3, in, out]` kernel -> four phases `[out, H / 2, W / 2, B]`."""
-    return _forward(phases, kernel, dtype)[0]
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def winograd(phases: Four, kernel: Array, dtype: DTypeLike, padding: int) -> Four:
+    """Four phases `[in, H / 2, W / 2, B]` and a `[3, 3, in, out]` kernel -> four phases of the result.
+
+    padding: 1 for a result of the same size, 0 for one of two rows and columns less.
+    """
+    return _forward(phases, kernel, dtype, padding)[0]
 
 
-def _forward(phases: Four, kernel: Array, dtype: DTypeLike) -> tuple[Four, tuple[Grid, Array]]:
-    shape = (kernel.shape[3], *phases[0].shape[1:])
-    tiles = _input_transform(phases, dtype)
+def _forward(phases: Four, kernel: Array, dtype: DTypeLike, padding: int) -> tuple[Four, tuple[Grid, Array]]:
+    _, height, width, batch = phases[0].shape
+    shape = kernel.shape[3], height - 1 + padding, width - 1 + padding, batch
+    tiles = _input_transform(phases, dtype, padding)
     kernels = _kernel_transform(kernel.swapaxes(2, 3), dtype)
     products = _each(lambda a, b: barrier(dot(kernels[4 * a + b], tiles[a][b], 1, 0)))
     outputs = (
@@ -79,7 +79,7 @@ def _forward(phases: Four, kernel: Array, dtype: DTypeLike) -> tuple[Four, tuple
     return tuple(outputs), (tiles, kernel)
 
 
-def _backward(dtype: DTypeLike, saved: tuple[Grid, Array], g: Four) -> tuple[Four, Array]:
+def _backward(dtype: DTypeLike, padding: int, saved: tuple[Grid, Array], g: Four) -> tuple[Four, Array]:
     tiles, kernel = saved
     outputs, *size = g[0].shape
     spread = [{i: OUTPUT[i][a] for i in (0, 1) if a in OUTPUT[i]} for a in range(4)]
@@ -93,26 +93,33 @@ def _backward(dtype: DTypeLike, saved: tuple[Grid, Array], g: Four) -> tuple[Fou
     from_tiles = [dot(tiles[a][b], products[a][b], 1, 1).reshape(-1) for a in range(4) for b in range(4)]
     kernel_gradient = dot(jnp.asarray(WEIGHTS_TWICE.T), jnp.stack(from_tiles), 1, 0).reshape(kernel.shape)
     tile_gradients = _each(lambda a, b: barrier(dot(kernels[4 * a + b], products[a][b], 1, 0)).reshape(-1, *size))
-    return tuple(_phase_gradient(i, j, tile_gradients) for i in (0, 1) for j in (0, 1)), kernel_gradient
+    return tuple(_phase_gradient(i, j, tile_gradients, padding) for i in (0, 1) for j in (0, 1)), kernel_gradient
 
 
 winograd.defvjp(_forward, _backward)
 
 
-def _input_transform(phases: Four, dtype: DTypeLike) -> Grid:
+def _row_of_tile(row: int, padding: int) -> tuple[int, int]:
+    """Row `row` of tile t, the first of which starts `padding` rows above the image, is row t + shift of a phase."""
+    shift, phase = divmod(row - padding, 2)
+    return phase, shift
+
+
+def _input_transform(phases: Four, dtype: DTypeLike, padding: int) -> Grid:
     """The 16 matrices `[in, tiles * B]` that the kernels are multiplied with."""
-    _, height, width, _ = phases[0].shape
+    height, width = (size - 1 + padding for size in phases[0].shape[1:3])
     zero = jnp.zeros((), phases[0].dtype)
-    # Odd phases get their row of zeros before them, even ones behind: padded once, each is then read at two offsets.
+    # Of a padded image, odd phases get their row of zeros before them, even ones behind: each is read at two offsets.
+    edges = ((0, padding, 0), (padding, 0, 0))
     padded = [
-        barrier(lax.pad(phases[2 * i + j], zero, ((0, 0, 0), (i, 1 - i, 0), (j, 1 - j, 0), (0, 0, 0))))
+        barrier(lax.pad(phases[2 * i + j], zero, ((0, 0, 0), edges[i], edges[j], (0, 0, 0))))
         for i in (0, 1)
         for j in (0, 1)
     ]
 
     def pixel(row: int, column: int) -> Array:
-        (i, down), (j, right) = ROW_OF_TILE[row], ROW_OF_TILE[column]
-        top, left = down + i, right + j
+        (i, down), (j, right) = _row_of_tile(row, padding), _row_of_tile(column, padding)
+        top, left = down + i * padding, right + j * padding
         return padded[2 * i + j][:, top : top + height, left : left + width]
 
     def transformed(a: int, b: int) -> Array:
@@ -122,11 +129,12 @@ def _input_transform(phases: Four, dtype: DTypeLike) -> Grid:
     return _each(transformed)
 
 
-def _phase_gradient(i: int, j: int, tiles: Grid) -> Array:
+def _phase_gradient(i: int, j: int, tiles: Grid, padding: int) -> Array:
     """What the tiles hand back to phase (i, j): its pixels lie in two rows and two columns of them."""
     total: Array | None = None
-    for row, (phase, down) in enumerate(ROW_OF_TILE):
-        for column, (other, right) in enumerate(ROW_OF_TILE):
+    for row in range(4):
+        for column in range(4):
+            (phase, down), (other, right) = _row_of_tile(row, padding), _row_of_tile(column, padding)
             if (phase, other) != (i, j):
                 continue
             users = {
@@ -136,9 +144,9 @@ def _phase_gradient(i: int, j: int, tiles: Grid) -> Array:
                 if row in INPUT[a] and column in INPUT[b]
             }
             part = _combined(users.items(), lambda a, b: tiles[a][b])
-            part = lax.pad(
-                part, jnp.zeros((), part.dtype), ((0, 0, 0), (down, -down, 0), (right, -right, 0), (0, 0, 0))
-            )
+            below, beside = 1 - padding - down, 1 - padding - right
+            edges = ((0, 0, 0), (down, below, 0), (right, beside, 0), (0, 0, 0))
+            part = lax.pad(part, jnp.zeros((), part.dtype), edges)
             total = part if total is None else total + part
     return barrier(total)
 
