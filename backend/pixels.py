@@ -36,7 +36,10 @@ def read_batch(value: object, *, shape: Dims, name: str = "batch") -> Images:
 
 
 def _flatten(value: object, name: str, shape: Dims) -> tuple[Dims, list[Any]]:
-    """The lengths of nested lists and what is in the innermost ones. Types and lengths are compared in bulk."""
+    """The lengths of nested lists and what is in the innermost ones. Types and lengths are compared in bulk.
+
+    Rows come back as they are.
+    """
     if not isinstance(value, list):
         raise Unprocessable(Problem((name,), f"must be {_wanted(shape)}, got {_said(value)}"))
     dims: Dims = (len(value),)
@@ -55,9 +58,9 @@ def _flatten(value: object, name: str, shape: Dims) -> tuple[Dims, list[Any]]:
             detail = f"must have {length} values like the list before it, got {len(level[odd])}"
             raise Unprocessable(Problem(_place(name, odd, dims), detail))
         dims = (*dims, length)
-        level = list(chain.from_iterable(level))
         if isinstance(value, Rows):
-            return dims, level
+            return dims, value
+        level = list(chain.from_iterable(level))
     if not kinds <= NUMBERS:
         raise Unprocessable(next(_bad_numbers(level, dims, name)))
     return dims, level
@@ -83,7 +86,7 @@ def _arrange(numbers: list[Any], dims: Dims, counted: Dims, *, name: str, shape:
 
 
 def _bad_numbers(values: list[Any], dims: Dims, name: str) -> Iterator[Problem]:
-    for index, value in enumerate(values):
+    for index, value in enumerate(chain.from_iterable(values) if isinstance(values, Rows) else values):
         if isinstance(value, NotJson):
             yield Problem(_place(name, index, dims), value.detail)
         elif type(value) not in NUMBERS:
