@@ -18,6 +18,7 @@ MAX_NAME = 200
 MAX_DESCRIPTION = 10_000
 MAX_ID = 128
 MAX_LISTED = 10_000  # runs in one list
+MAX_SINCE = 10**18 - 1  # ids of events that a query may name
 
 
 class Fields:

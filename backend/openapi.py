@@ -16,7 +16,7 @@ from flask import Flask
 from pydantic import TypeAdapter
 
 from backend.catalog import layer_entries
-from backend.fields import MAX_DESCRIPTION, MAX_ID, MAX_LISTED, MAX_NAME
+from backend.fields import MAX_DESCRIPTION, MAX_ID, MAX_LISTED, MAX_NAME, MAX_SINCE
 from backend.infer import Answer, Answers
 from backend.metrics import Metrics
 from backend.names import MODEL_ID
@@ -112,7 +112,7 @@ SMALL: Json = {
     "hyperparams": {"epochs": 1, "max_samples": 128, "dataset_type": "digits"},
     "queue": True,
 }
-SINCE = {"since": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}}
+SINCE = {"since": {"type": "integer", "minimum": 0, "maximum": MAX_SINCE}}
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/api/models"): Operation({200: listed(ref("Model"))}),
     ("POST", "/api/models"): Operation(

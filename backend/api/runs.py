@@ -7,9 +7,9 @@ from flask.typing import ResponseReturnValue
 
 from backend.deletion import delete_run
 from backend.errors import not_found
-from backend.fields import MAX_LISTED
+from backend.fields import MAX_LISTED, MAX_SINCE
 from backend.http import only_query, query_choice, query_number
-from backend.metrics import metrics_csv, metrics_since, prefers_csv
+from backend.metrics import Metrics, metrics_csv, metrics_since, prefers_csv
 from backend.records import ACTIVE, TERMINAL, RunRecord
 from backend.services import services
 from backend.streaming import event_stream, last_event_id
@@ -48,8 +48,7 @@ def delete_one(run_id: str) -> ResponseReturnValue:
 @bp.get("/runs/<run_id>/metrics")
 def get_metrics(run_id: str) -> ResponseReturnValue:
     """Metrics after the event that the client has last, as JSON, or as CSV where that is accepted rather."""
-    only_query("since")
-    found = metrics_since(services().store, _find(run_id), query_number("since", least=0, most=10**18 - 1) or 0)
+    found = _metrics(run_id)
     response = metrics_csv(found) if prefers_csv() else jsonify(found)
     response.vary.add("Accept")
     return response
@@ -58,9 +57,7 @@ def get_metrics(run_id: str) -> ResponseReturnValue:
 @bp.get("/runs/<run_id>/metrics.csv")
 def get_metrics_csv(run_id: str) -> ResponseReturnValue:
     """Metrics after the event that the client has last, as CSV."""
-    only_query("since")
-    found = metrics_since(services().store, _find(run_id), query_number("since", least=0, most=10**18 - 1) or 0)
-    return metrics_csv(found)
+    return metrics_csv(_metrics(run_id))
 
 
 @bp.get("/runs/<run_id>/events")
@@ -73,6 +70,12 @@ def get_events(run_id: str) -> ResponseReturnValue:
         del nothing.headers["Content-Type"]
         return nothing
     return event_stream(here, run_id, after=after)
+
+
+def _metrics(run_id: str) -> Metrics:
+    """Those after the event that the query names."""
+    only_query("since")
+    return metrics_since(services().store, _find(run_id), query_number("since", least=0, most=MAX_SINCE) or 0)
 
 
 def _find(run_id: str, *, metrics: bool = False) -> RunRecord:

@@ -13,6 +13,15 @@ from backend.store import Store, utc_now
 from backend.stream import state_data
 
 DEADLINE = 20.0  # seconds: far beyond what anything here takes
+TIMES = ("epoch_time", "samples_per_sec", "eta_seconds", "run_id")
+# Running statistics and random numbers: what a resume must carry over.
+MLP = [
+    {"type": "linear", "in": 784, "out": 12},
+    {"type": "batchnorm1d"},
+    {"type": "relu"},
+    {"type": "dropout", "p": 0.3},
+    {"type": "linear", "in": 12, "out": 10},
+]
 ARCHITECTURE: Json = {
     "input_size": 784,
     "input_channels": 1,
@@ -51,11 +60,16 @@ def add_run(store: Store, run_id: str = "r_1", **fields: Any) -> RunRecord:
     return record
 
 
-def eventually(condition: Callable[[], object], *, within: float = DEADLINE) -> None:
+def untimed(metrics: list[Json]) -> list[Json]:
+    """What two runs that trained alike have in common: all but times and ids."""
+    return [{name: value for name, value in metric.items() if name not in TIMES} for metric in metrics]
+
+
+def eventually(condition: Callable[[], object], *, what: str = "success", within: float = DEADLINE) -> None:
     """Wait until `condition` holds; the test fails if it does not."""
     deadline = time.monotonic() + within
     while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
+        assert time.monotonic() < deadline, f"no {what} within {within:.0f} s"
         time.sleep(0.002)
 
 

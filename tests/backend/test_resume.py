@@ -17,28 +17,15 @@ from backend.services import Services
 from backend.store import Store
 from backend.stream import EventLog
 from tests.backend.conftest import BODY, NET, finish, offline_app, parts
-from tests.backend.samples import DEADLINE, eventually, read_frame
-
-TIMES = ("epoch_time", "samples_per_sec", "eta_seconds", "run_id")
-LAYERS = [
-    {"type": "linear", "in": 784, "out": 12},
-    {"type": "batchnorm1d"},
-    {"type": "relu"},
-    {"type": "dropout", "p": 0.3},
-    {"type": "linear", "in": 12, "out": 10},
-]
+from tests.backend.samples import DEADLINE, MLP, eventually, read_frame, untimed
 
 
 def body(**hyperparams: Any) -> Json:
     """A network with everything that a resume must carry over: moments, running statistics, dropout, an odd batch."""
     return {
-        "architecture": {**NET, "layers": LAYERS},
+        "architecture": {**NET, "layers": MLP},
         "hyperparams": {**BODY["hyperparams"], "epochs": 4, "max_samples": 250, **hyperparams},
     }
-
-
-def untimed(metrics: list[Json]) -> list[Json]:
-    return [{name: value for name, value in metric.items() if name not in TIMES} for metric in metrics]
 
 
 class Crash(BaseException):

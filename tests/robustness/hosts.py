@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,18 +15,11 @@ from backend.client import Client, ClientError
 from backend.config import Settings, as_flags
 from backend.local_server import LocalServer, free_port
 from backend.records import Json
+from tests.backend.samples import eventually, untimed
 
 DEADLINE = 60.0  # seconds: far beyond what anything here takes
-TIMES = ("epoch_time", "samples_per_sec", "eta_seconds", "run_id")
 RESULTS = ("state", "test_accuracy", "test_loss", "weights_sha256", "sample_predictions", "best_epoch", "epoch")
 
-MLP = [
-    {"type": "linear", "in": 784, "out": 12},
-    {"type": "batchnorm1d"},
-    {"type": "relu"},
-    {"type": "dropout", "p": 0.3},
-    {"type": "linear", "in": 12, "out": 10},
-]
 CNN = [
     {"type": "conv2d", "in_channels": 1, "out_channels": 4, "kernel_size": 3, "stride": 2, "padding": 1},
     {"type": "batchnorm2d"},
@@ -47,18 +39,9 @@ def body(layers: list[Json], **hyperparams: Any) -> Json:
     return {"architecture": architecture, "hyperparams": {**settled, **hyperparams}}
 
 
-def eventually(condition: Callable[[], object], *, what: str, within: float = DEADLINE) -> None:
-    """Wait until `condition` holds; the test fails if it does not."""
-    end = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < end, f"no {what} within {within:.0f} s"
-        time.sleep(0.005)
-
-
 def outcome(record: Json) -> Json:
     """What two runs that trained alike have in common: all that they reached, but for times and ids."""
-    metrics = [{name: value for name, value in metric.items() if name not in TIMES} for metric in record["metrics"]]
-    return {"metrics": metrics, **{name: record[name] for name in RESULTS}}
+    return {"metrics": untimed(record["metrics"]), **{name: record[name] for name in RESULTS}}
 
 
 class Host:
@@ -103,7 +86,7 @@ class Host:
         assert self.server is not None
         (worker,) = psutil.Process(self.server.process.pid).children()
         worker.kill()
-        eventually(lambda: not worker.is_running() and self.healthy(), what="new worker")
+        eventually(lambda: not worker.is_running() and self.healthy(), what="new worker", within=DEADLINE)
 
     def healthy(self) -> Json | None:
         try:
@@ -129,7 +112,7 @@ class Host:
 
     def finish(self, run_id: str) -> Json:
         """The record of a run once it has ended."""
-        eventually(lambda: self.ended(run_id), what=f"end of run {run_id}")
+        eventually(lambda: self.ended(run_id), what=f"end of run {run_id}", within=DEADLINE)
         return self.run(run_id)
 
     def weights(self, run_id: str) -> Path:

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from backend.records import Json
-from tests.robustness.hosts import CNN, MLP, Follower, Host, body, outcome
+from tests.backend.samples import MLP
+from tests.robustness.hosts import CNN, Follower, Host, body, outcome
 from tests.robustness.witness import Clerk, Witness
 
 KILLS = 26  # of each of the two sequences

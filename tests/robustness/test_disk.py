@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from backend.records import Json
-from tests.robustness.hosts import CNN, MLP, Host, body, eventually, outcome
+from tests.backend.samples import MLP, eventually
+from tests.robustness.hosts import CNN, DEADLINE, Host, body, outcome
 from tests.robustness.witness import Witness
 
 STORE = "lamina.sqlite3"
@@ -151,11 +152,11 @@ def test_a_full_disk_gives_clear_errors_and_costs_nothing(host: Host, small_disk
     follower.await_epoch(3)
 
     small_disk.fill()
-    eventually(lambda: not host.healthy()["store_writable"], what="degraded health")
+    eventually(lambda: not host.healthy()["store_writable"], what="degraded health", within=DEADLINE)
     refusals = until_refused(host)
     assert refusals and all(status == 500 for status, _ in refusals)
     assert all("The store failed (database or disk is full)" in sentence for _, sentence in refusals), refusals
-    eventually(lambda: host.refused("/api/train", body(MLP))[0] in (409, 500), what="refusal")
+    eventually(lambda: host.refused("/api/train", body(MLP))[0] in (409, 500), what="refusal", within=DEADLINE)
     pixels = [0.5] * 784
     answer = host.client.post("/api/infer", {"run_id": first["run_id"], "pixels": pixels})
     assert host.healthy()["status"] == "degraded" and host.run(first["run_id"]) == first
