@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
+from nets.kernels.plan import Pair
 from nets.kernels.reference import scaled_images
 
 
@@ -93,6 +94,11 @@ def columns(x: Activation) -> Array:
             return array.T
     array = image(x)
     return array.reshape(-1, array.shape[-1])
+
+
+def framed(x: Array, rows: Pair, columns: Pair) -> Array:
+    """`[channels, height, width, batch]` with zeros around: so many (before, behind); negative numbers cut."""
+    return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), (*rows, 0), (*columns, 0), (0, 0, 0)))
 
 
 def split(x: Array) -> tuple[Array, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 from jax import Array, lax
 from jax.typing import DTypeLike
 
+from nets.kernels.cpu.activations import framed
 from nets.kernels.cpu.bands import turn
 from nets.kernels.cpu.gemm import barrier, dot, pinned
 from nets.kernels.geometry import Geometry, Sizes
@@ -44,7 +45,7 @@ def by_blocks(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
 def _forward(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> tuple[Array, Saved]:
     kh, kw, _, outputs = kernel.shape
     x, places, batch = x.astype(dtype), at.places(x.shape[1:3], (kh, kw)), x.shape[3]
-    matrix, padded = _matrix(kernel, dtype), _padded(x, at)
+    matrix, padded = _matrix(kernel, dtype), barrier(framed(x, *at.padding))
 
     def step(row: Array, y: Array) -> Array:
         product = dot(matrix, _patches_of_row(padded, row, (kh, kw), places[1]), 1, 0)
@@ -60,7 +61,7 @@ def _backward(at: Geometry, dtype: DTypeLike, saved: Saved, g: Array) -> tuple[A
     _, height, width, batch = x.shape
     (top, bottom), (left, right) = at.padding
     back = Geometry(padding=((kh - 1 - top, kh - 1 - bottom), (kw - 1 - left, kw - 1 - right)))
-    matrix, padded = _matrix(turn(kernel), dtype), _padded(g.astype(dtype), back)
+    matrix, padded = _matrix(turn(kernel), dtype), barrier(framed(g.astype(dtype), *back.padding))
     pixels = barrier(x).reshape(inputs, height, width * batch)
 
     def step(row: Array, gradients: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -80,12 +81,6 @@ by_blocks.defvjp(_forward, _backward)
 
 def _matrix(kernel: Array, dtype: DTypeLike) -> Array:
     return pinned(kernel.reshape(-1, kernel.shape[3]).T.astype(dtype))
-
-
-def _padded(x: Array, at: Geometry) -> Array:
-    """`[channels, rows, columns, B]`."""
-    edges = ((0, 0, 0), (*at.padding[0], 0), (*at.padding[1], 0), (0, 0, 0))
-    return barrier(lax.pad(x, jnp.zeros((), x.dtype), edges))
 
 
 def _patches_of_row(padded: Array, row: Array, window: Sizes, columns: int) -> Array:

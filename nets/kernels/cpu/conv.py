@@ -6,10 +6,11 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 from jax.typing import DTypeLike
 
 from nets.kernels.cpu import bands, blocks
+from nets.kernels.cpu.activations import framed
 from nets.kernels.cpu.gemm import barrier, dot, pinned
 from nets.kernels.cpu.patches import gather_patches, sum_patches
 from nets.kernels.geometry import Geometry
@@ -74,9 +75,8 @@ def _single(matrices: Array) -> Array:
 
 def pointwise(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
     """A 1 x 1 convolution: the pixels that it sees are its patches."""
-    edges = ((0, 0, 0), (*at.padding[0], 0), (*at.padding[1], 0), (0, 0, 0))
     if at.padding != ((0, 0), (0, 0)):
-        x = lax.pad(x, jnp.zeros((), x.dtype), edges)
+        x = framed(x, *at.padding)
     x = x[:, :: at.stride[0], :: at.stride[1]]
     return _mix_channels(x, kernel[0, 0], dtype)
 
@@ -107,8 +107,7 @@ def depthwise(x: Array, kernel: Array, at: Geometry) -> Array:
     kh, kw, _, outputs = kernel.shape
     channels, height, width, batch = x.shape
     out_h, out_w = at.places((height, width), (kh, kw))
-    x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), (*at.padding[0], 0), (*at.padding[1], 0), (0, 0, 0)))
-    x = barrier(x)
+    x = barrier(framed(x, *at.padding))
     weights = kernel.reshape(kh, kw, channels, outputs // channels, 1, 1, 1)
     (sh, sw), (dh, dw) = at.stride, at.dilation
     total = jnp.zeros((), x.dtype)

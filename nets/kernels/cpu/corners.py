@@ -12,8 +12,9 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 
+from nets.kernels.cpu.activations import framed
 from nets.kernels.cpu.gemm import barrier
 from nets.kernels.plan import Pair
 
@@ -56,8 +57,7 @@ def spread(g: Array, which: Array, back: Form) -> Corners:
     place = np.arange(4, dtype=np.int8).reshape(1, 1, 2, 1, 2, 1)
     grid = jnp.where(which[:, :, None, :, None] == place, g[:, :, None, :, None], 0)
     whole = grid.reshape(channels, 2 * height, 2 * width, batch)
-    missing = (0, back[0] - 2 * height, 0), (0, back[1] - 2 * width, 0)
-    return lax.pad(whole, jnp.zeros((), g.dtype), ((0, 0, 0), *missing, (0, 0, 0)))
+    return framed(whole, (0, back[0] - 2 * height), (0, back[1] - 2 * width))
 
 
 def mapped(function: Callable[..., Array], *trees: Corners) -> Corners:

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from nets.kernels.cpu.activations import framed
 from nets.kernels.cpu.gemm import barrier
 from nets.kernels.geometry import Geometry, Sizes
 
@@ -26,8 +27,7 @@ def gather_patches(x: Array, window: Sizes, at: Geometry) -> Array:
     # Every phase of the stride gets the same size: the one that the last tap needs.
     phase_h, phase_w = dh * (kh - 1) // sh + out_h, dw * (kw - 1) // sw + out_w
     (top, _), (left, _) = at.padding
-    edges = ((0, 0, 0), (top, phase_h * sh - height - top, 0), (left, phase_w * sw - width - left, 0), (0, 0, 0))
-    x = barrier(lax.pad(x, jnp.zeros((), x.dtype), edges))
+    x = barrier(framed(x, (top, phase_h * sh - height - top), (left, phase_w * sw - width - left)))
     if at.stride != (1, 1):
         x = barrier(x.reshape(channels, phase_h, sh, phase_w, sw, batch).transpose(2, 4, 0, 1, 3, 5))
     x = x.reshape(sh, sw, channels, phase_h, phase_w, batch)

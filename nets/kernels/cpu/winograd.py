@@ -14,10 +14,10 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 from jax.typing import DTypeLike
 
-from nets.kernels.cpu.activations import join, split
+from nets.kernels.cpu.activations import framed, join, split
 from nets.kernels.cpu.gemm import barrier, dot
 from nets.kernels.geometry import Geometry, Sizes
 
@@ -51,8 +51,7 @@ def winograd_image(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> A
     """Any size and padding: an odd last row or column is computed with a neighbour that is cut off."""
     height, width = at.places(x.shape[1:3], (3, 3))
     (top, bottom), (left, right) = at.padding
-    edges = ((0, 0, 0), (top, bottom + height % 2, 0), (left, right + width % 2, 0), (0, 0, 0))
-    x = lax.pad(x, jnp.zeros((), x.dtype), edges)
+    x = framed(x, (top, bottom + height % 2), (left, right + width % 2))
     return join(winograd(split(x), kernel, dtype, 0))[:, :height, :width]
 
 
@@ -108,14 +107,9 @@ def _row_of_tile(row: int, padding: int) -> tuple[int, int]:
 def _input_transform(phases: Four, dtype: DTypeLike, padding: int) -> Grid:
     """The 16 matrices `[in, tiles * B]` that the kernels are multiplied with."""
     height, width = (size - 1 + padding for size in phases[0].shape[1:3])
-    zero = jnp.zeros((), phases[0].dtype)
     # Of a padded image, odd phases get their row of zeros before them, even ones behind: each is read at two offsets.
-    edges = ((0, padding, 0), (padding, 0, 0))
-    padded = [
-        barrier(lax.pad(phases[2 * i + j], zero, ((0, 0, 0), edges[i], edges[j], (0, 0, 0))))
-        for i in (0, 1)
-        for j in (0, 1)
-    ]
+    edges = ((0, padding), (padding, 0))
+    padded = [barrier(framed(phases[2 * i + j], edges[i], edges[j])) for i in (0, 1) for j in (0, 1)]
 
     def pixel(row: int, column: int) -> Array:
         (i, down), (j, right) = _row_of_tile(row, padding), _row_of_tile(column, padding)
@@ -144,9 +138,7 @@ def _phase_gradient(i: int, j: int, tiles: Grid, padding: int) -> Array:
                 if row in INPUT[a] and column in INPUT[b]
             }
             part = _combined(users.items(), lambda a, b: tiles[a][b])
-            below, beside = 1 - padding - down, 1 - padding - right
-            edges = ((0, 0, 0), (down, below, 0), (right, beside, 0), (0, 0, 0))
-            part = lax.pad(part, jnp.zeros((), part.dtype), edges)
+            part = framed(part, (down, 1 - padding - down), (right, 1 - padding - right))
             total = part if total is None else total + part
     return barrier(total)
 
