@@ -16,7 +16,7 @@ from backend.records import Json
 from backend.services import Services
 from backend.store import Store
 from backend.stream import EventLog
-from tests.backend.conftest import BODY, NET, finish, offline_app, parts
+from tests.backend.conftest import BODY, NET, finish, offline_app, parts, wait_running
 from tests.backend.samples import DEADLINE, MLP, eventually, read_frame, untimed
 
 
@@ -232,6 +232,7 @@ def test_the_state_of_another_run_or_of_another_time_is_not_gone_on_from(host: H
 
 def test_a_resumed_run_waits_in_the_queue_across_a_restart(host: Host, held: Any) -> None:
     first = host.train(body())
+    wait_running(host.client, first)
     second = host.train({**body(), "queue": True})
     assert host.client.post(f"/api/train/{second}/cancel").status_code == 202
     assert host.client.post(f"/api/runs/{second}/resume").status_code == 409  # busy
