@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from nets.kernels.cpu import bands, blocks
+from nets.kernels.cpu import bands, blocks, toom_cook
 from nets.kernels.cpu.activations import framed
 from nets.kernels.cpu.gemm import barrier, dot, pinned
 from nets.kernels.cpu.patches import gather_patches, sum_patches
@@ -28,6 +28,8 @@ def convolve(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
         return depthwise(x, kernel, at)
     if dtype == jnp.bfloat16 and bands.fits(kernel.shape, at):
         return bands.by_bands(x, kernel, at, dtype)
+    if dtype == jnp.float32 and toom_cook.fits(kernel.shape, at):
+        return toom_cook.toom_cook(x, kernel, at)
     if dtype == jnp.float32 and blocks.fits(kernel.shape, at, x.shape[1:3], x.shape[3]):
         return blocks.by_blocks(x, kernel, at, dtype)
     return by_patches(x, kernel, at, dtype, x.shape[1:3])

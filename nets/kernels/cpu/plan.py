@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from nets.kernels.cpu import stages, winograd
+from nets.kernels.cpu import stages, strided, winograd
 from nets.kernels.cpu.activations import Activation, Columns, Image, Phases, Pixels, Rows, columns, image, mapped, rows
 from nets.kernels.cpu.activations import phases as phases_of
 from nets.kernels.cpu.conv import convolve, pointwise
@@ -77,6 +77,9 @@ class CpuPlan:
         return y if bias is None else mapped(lambda v: v + per_channel(bias), y)
 
     def _convolve(self, x: Activation, kernel: Array, at: Geometry) -> Activation:
+        if strided.fits(kernel.shape, at):
+            dense, kernel = strided.as_dense(image(x), kernel, at)
+            return self._convolve(Image(dense), kernel, Geometry())
         if not self.matrix_unit and winograd.fits(kernel.shape, at, self.dtype):
             if winograd.keeps_phases(_size(x)[1:3], at):
                 return Phases(winograd.winograd(phases_of(x), kernel, self.dtype, at.padding[0][0]))

@@ -1,0 +1,77 @@
+"""Convolutions by Toom-Cook along a row: the transforms by themselves, and the whole against XLA's own."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from nets.kernels.cpu import toom_cook
+from nets.kernels.cpu.conv import convolve
+from nets.kernels.geometry import Geometry
+from tests.nets.kernels.common import assert_near, few, lax_conv, random, value_and_gradients
+
+SIZES = [(m, taps) for taps in range(4, 8) for m in range(1, 10 - taps)]
+pairs = st.tuples(st.integers(0, 4), st.integers(0, 4))
+
+
+@pytest.mark.parametrize(("outputs", "taps"), SIZES)
+def test_transforms_give_a_correlation(outputs: int, taps: int) -> None:
+    pixels, weights, to_outputs = toom_cook.transforms(outputs, taps)
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=outputs + taps - 1), rng.normal(size=taps)
+    found = to_outputs.T @ ((pixels @ x) * (weights @ w))
+    np.testing.assert_allclose(found, np.correlate(x, w, "valid"), atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("width", "taps", "outputs", "count"), [(14, 5, 4, 4), (6, 5, 3, 2), (15, 4, 5, 3), (14, 7, 2, 7), (1, 5, 1, 1)]
+)
+def test_a_row_is_cut_for_the_fewest_products(width: int, taps: int, outputs: int, count: int) -> None:
+    cut = toom_cook.Tiles.of(width, taps)
+    assert (cut.outputs, cut.count) == (outputs, count)
+    assert cut.width >= width + taps - 1
+
+
+def check(x: jax.Array, kernel: jax.Array, at: Geometry) -> None:
+    found = value_and_gradients(lambda x, kernel: toom_cook.toom_cook(x, kernel, at), x, kernel)
+    assert_near(found, value_and_gradients(lambda x, kernel: lax_conv(x, kernel, at), x, kernel))
+
+
+@few
+@given(st.tuples(st.integers(1, 5), st.integers(4, 7)), st.tuples(st.integers(2, 9), st.integers(2, 13)), pairs, pairs)
+def test_any_size_and_padding(
+    window: tuple[int, int], size: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]
+) -> None:
+    at = Geometry(padding=(rows, columns))
+    assume(min(at.places(size, window)) >= 1)
+    # Where a window fits into the padding, XLA's own gradient reads past its operands (JAX 0.10).
+    assume(max(rows) < window[0] and max(columns) < window[1])
+    check(random(3, *size, 2), random(*window, 3, 2), at)
+
+
+@pytest.mark.parametrize("rows", [7, 8])
+def test_blocks_of_rows_meet(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toom_cook, "BLOCK", 512)
+    assert toom_cook.Blocks.of(rows, 5 * 3 * 2 * 3).count == 4
+    check(random(3, rows, 8, 3), random(5, 5, 3, 4), Geometry(padding=((2, 2), (2, 2))))
+
+
+def test_wide_kernels_of_neighbouring_places_and_many_channels() -> None:
+    same, kernel = Geometry(padding=((2, 2), (2, 2))), (5, 5, 16, 32)
+    assert toom_cook.fits(kernel, same)
+    assert not toom_cook.fits((5, 3, 16, 32), same) and not toom_cook.fits((5, 9, 16, 32), same)
+    assert not toom_cook.fits((5, 5, 3, 32), same)
+    assert not toom_cook.fits(kernel, Geometry(stride=(1, 2))) and not toom_cook.fits(kernel, Geometry(groups=2))
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_bfloat16_does_without(dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounded values at many points would lose three times as much as rounded pixels."""
+    asked: list[tuple[int, ...]] = []
+    monkeypatch.setattr(toom_cook, "toom_cook", lambda x, kernel, at: asked.append(kernel.shape) or x)
+    convolve(random(8, 8, 8, 2), random(5, 5, 8, 8), Geometry(padding=((2, 2), (2, 2))), dtype)
+    assert bool(asked) == (dtype == jnp.float32)
