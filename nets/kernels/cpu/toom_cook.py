@@ -1,8 +1,10 @@
-"""Convolutions of stride 1 and 4 to 7 columns with two to five ninths of the multiplications: Toom-Cook along a row.
+"""Convolutions of stride 1 and 4 to 7 columns with 40 to 57 % of the multiplications: Toom-Cook along a row.
 
 A window's m + k - 1 columns, seen as values of a polynomial at as many points, give m neighbouring outputs with as many
 products; the plain form takes m * k. The rows of a window are summed by the product of matrices itself. All of it goes
 some rows at a time, so that patches stay in the caches. Toom, 1963; Cook, 1966; Winograd, 1980; Lavin & Gray, 2015.
+
+Float32 alone: tiles rounded to bfloat16 lose three to four times what rounded pixels do, and products cost half there.
 """
 
 from __future__ import annotations
