@@ -28,7 +28,7 @@ def convolve(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
         return depthwise(x, kernel, at)
     if dtype == jnp.bfloat16 and bands.fits(kernel.shape, at):
         return bands.by_bands(x, kernel, at, dtype)
-    if dtype == jnp.float32 and toom_cook.fits(kernel.shape, at):
+    if dtype == jnp.float32 and toom_cook.fits(kernel.shape, at, x.shape[1:3]):
         return toom_cook.toom_cook(x, kernel, at)
     if dtype == jnp.float32 and blocks.fits(kernel.shape, at, x.shape[1:3], x.shape[3]):
         return blocks.by_blocks(x, kernel, at, dtype)

@@ -1,4 +1,4 @@
-"""Convolutions of a stride as dense ones: the s x s pixels between two places become channels of one.
+"""Convolutions of a stride as dense ones: the pixels between two places become channels of one.
 
 The kernel shrinks by the stride, with zeros where it is no multiple of it. Its patches then hold every pixel so many
 times less, its gradients need no values spread out, and whatever makes dense convolutions cheap serves it too.
@@ -16,7 +16,7 @@ from nets.kernels.cpu.gemm import barrier
 from nets.kernels.geometry import Geometry, Sizes
 from nets.kernels.plan import Pair
 
-# With fewer channels nothing but the first layer, whose image has no gradient.
+# With fewer channels the rows of its product are few either way; mostly a first layer, whose image has no gradient.
 SMALLEST_DEPTH = 4
 # 3 x 3 weights of stride 2 would be 4 x 4, seven of them zeros: more products than it saves elsewhere.
 MOST_FILLED_UP = 1.5
@@ -26,25 +26,26 @@ def fits(kernel_shape: tuple[int, ...], at: Geometry) -> bool:
     """Whether there is a stride in both directions, and the zeros in the kernel are few."""
     if min(at.stride) == 1 or at.dilation != (1, 1) or at.groups > 1 or kernel_shape[2] < SMALLEST_DEPTH:
         return False
-    filled = math.prod(taps * stride for taps, stride in zip(_taps(kernel_shape, at), at.stride, strict=True))
+    dense = _dense_window(kernel_shape, at)
+    filled = math.prod(taps * stride for taps, stride in zip(dense, at.stride, strict=True))
     return filled <= MOST_FILLED_UP * math.prod(kernel_shape[:2])
 
 
 def as_dense(x: Array, kernel: Array, at: Geometry) -> tuple[Array, Array]:
     """An image `[sh * sw * in, H, W, B]` and a kernel that give the same with stride 1 and no padding."""
     kh, kw, inputs, outputs = kernel.shape
-    (sh, sw), (down, right) = at.stride, _taps(kernel.shape, at)
+    (sh, sw), (rows, columns) = at.stride, _dense_window(kernel.shape, at)
     _, height, width, batch = x.shape
     out_h, out_w = at.places((height, width), (kh, kw))
-    phase_h, phase_w = out_h + down - 1, out_w + right - 1
+    phase_h, phase_w = out_h + rows - 1, out_w + columns - 1
     (top, _), (left, _) = at.padding
     x = barrier(framed(x, (top, phase_h * sh - height - top), (left, phase_w * sw - width - left)))
     x = x.reshape(inputs, phase_h, sh, phase_w, sw, batch).transpose(2, 4, 0, 1, 3, 5)
-    kernel = jnp.pad(kernel, ((0, down * sh - kh), (0, right * sw - kw), (0, 0), (0, 0)))
-    kernel = kernel.reshape(down, sh, right, sw, inputs, outputs).transpose(0, 2, 1, 3, 4, 5)
-    return barrier(x).reshape(-1, phase_h, phase_w, batch), kernel.reshape(down, right, -1, outputs)
+    kernel = jnp.pad(kernel, ((0, rows * sh - kh), (0, columns * sw - kw), (0, 0), (0, 0)))
+    kernel = kernel.reshape(rows, sh, columns, sw, inputs, outputs).transpose(0, 2, 1, 3, 4, 5)
+    return barrier(x).reshape(-1, phase_h, phase_w, batch), kernel.reshape(rows, columns, -1, outputs)
 
 
-def _taps(window: Sizes, at: Geometry) -> Pair:
+def _dense_window(window: Sizes, at: Geometry) -> Pair:
     """Height and width of the dense kernel."""
     return -(-window[0] // at.stride[0]), -(-window[1] // at.stride[1])

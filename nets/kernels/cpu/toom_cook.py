@@ -1,4 +1,4 @@
-"""Convolutions of stride 1 and 4 to 7 columns with 40 to 57 % of the multiplications: Toom-Cook along a row.
+"""Convolutions of stride 1 and 4 to 7 columns with down to 40 % of the multiplications: Toom-Cook along a row.
 
 A window's m + k - 1 columns, seen as values of a polynomial at as many points, give m neighbouring outputs with as many
 products; the plain form takes m * k. The rows of a window are summed by the product of matrices itself. All of it goes
@@ -23,7 +23,7 @@ from jax import Array, lax
 
 from nets.kernels.cpu.activations import framed
 from nets.kernels.cpu.gemm import barrier, dot, pinned
-from nets.kernels.geometry import Geometry
+from nets.kernels.geometry import Geometry, Sizes
 
 Saved = tuple[Sequence[Array], Array, tuple[int, ...]]
 
@@ -32,6 +32,8 @@ POINTS = tuple(Fraction(number) for number in ("0", "1", "-1", "2", "-2", "1/2",
 FEWEST_TAPS, MOST_TAPS = 4, 7
 # With fewer channels the transforms take longer than the products that they save.
 SMALLEST_CHANNELS = 8
+# The share of the multiplications that may be left, for the same reason.
+MOST_LEFT = 0.6
 # Bytes of the patches of one point that stay in the second caches of two processors, the products beside them.
 BLOCK = 3 << 18
 
@@ -44,11 +46,17 @@ class Transforms(NamedTuple):
     outputs: np.ndarray
 
 
-def fits(kernel_shape: tuple[int, ...], at: Geometry) -> bool:
-    """Whether there are columns enough to save on, and channels enough to make it worth while."""
-    _, columns, inputs, outputs = kernel_shape
+def fits(kernel_shape: tuple[int, ...], at: Geometry, size: Sizes) -> bool:
+    """Whether there are columns enough to save on, and channels enough to make it worth while; size: of the image."""
+    kh, columns, inputs, outputs = kernel_shape
     wide = FEWEST_TAPS <= columns <= MOST_TAPS and min(inputs, outputs) >= SMALLEST_CHANNELS
-    return wide and at.dense and at.groups == 1
+    if not (wide and at.dense and at.groups == 1):
+        return False
+    height, width = at.places(size, (kh, columns))
+    tiles = Tiles.of(width, columns)
+    # Both gradients go over the rows of the image, not over those of the result.
+    products = tiles.count * (tiles.outputs + columns - 1) * (height + 2 * size[0])
+    return products <= MOST_LEFT * 3 * width * columns * height
 
 
 @cache
@@ -121,7 +129,11 @@ class Blocks:
 
     @classmethod
     def of(cls, rows: int, values: int) -> Blocks:
-        """values: in the patches of one row. Two blocks at least: a loop of one step is none, and keeps no memory."""
+        """values: in the patches of one row.
+
+        At least two blocks where there are two rows: XLA unrolls a loop of one step, and then the patches of all points
+        are alive at once.
+        """
         count = min(rows, max(2, -(-rows * values * 4 // BLOCK)))
         return cls(-(-rows // count), -(-rows // -(-rows // count)))
 

@@ -11,6 +11,7 @@ import numpy as np
 from hypothesis import settings
 from jax import lax
 
+from nets.kernels.cpu.activations import framed
 from nets.kernels.cpu.gemm import OPTIONS_OF_IMAGES
 from nets.kernels.geometry import Geometry
 
@@ -42,12 +43,16 @@ def assert_near(found: list[jax.Array], expected: list[jax.Array], tolerance: fl
 
 
 def lax_conv(x: jax.Array, kernel: jax.Array, at: Geometry) -> jax.Array:
-    """XLA's convolution of `[channels, height, width, batch]` images."""
+    """XLA's convolution of `[channels, height, width, batch]` images.
+
+    The zeros around an image are laid by themselves: where a window fits into them, the gradient of XLA's convolution
+    (JAX 0.10, CPU) reads past its operands.
+    """
     return lax.conv_general_dilated(
-        x,
+        framed(x, *at.padding),
         kernel,
         at.stride,
-        at.padding,
+        "VALID",
         rhs_dilation=at.dilation,
         dimension_numbers=("CHWN", "HWIO", "CHWN"),
         feature_group_count=at.groups,

@@ -79,11 +79,11 @@ def test_rows_at_a_time(
 
 
 def test_blocks_are_for_many_patches_of_neighbouring_places() -> None:
-    same, size = Geometry(padding=((2, 2), (2, 2))), (14, 14)
-    assert blocks.fits((5, 5, 32, 64), same, size, 64)
-    assert not blocks.fits((5, 5, 32, 64), same, size, 16)
-    assert not blocks.fits((5, 5, 3, 64), same, (128, 128), 64)
-    assert not blocks.fits((5, 5, 32, 64), Geometry(stride=(2, 2)), (64, 64), 64)
+    same, size = Geometry(padding=((4, 4), (4, 4))), (14, 14)
+    assert blocks.fits((9, 9, 32, 64), same, size, 64)
+    assert not blocks.fits((9, 9, 32, 64), same, size, 2)
+    assert not blocks.fits((9, 9, 3, 64), same, (128, 128), 64)
+    assert not blocks.fits((9, 9, 32, 64), Geometry(stride=(2, 2)), (64, 64), 64)
 
 
 @pytest.mark.parametrize("outputs", [3, 8])

@@ -60,7 +60,10 @@ NETWORKS: dict[str, tuple[tuple[int, int, int], list[dict[str, Any]]]] = {
     "winograd norm pool": ((1, 4, 4), [conv(8), conv(8), RELU, NORM, POOL, *HEAD]),
     "winograd at odd size": ((1, 5, 5), [conv(8), RELU, conv(8), RELU, conv(8, padding="valid"), RELU, POOL, *HEAD]),
     "wide kernels": ((1, 6, 6), [conv(8, 5), RELU, POOL, conv(9, 5), NORM, RELU, conv(8, 4, stride=2), *HEAD]),
-    "strides of large kernels": ((1, 9, 9), [conv(8), conv(8, 4, stride=2), RELU, conv(4, 5, stride=2), NORM, *HEAD]),
+    "strides of large kernels": (
+        (1, 8, 8),
+        [conv(8), RELU, conv(8, 5, stride=2), NORM, RELU, POOL, conv(4, 4, stride=2, padding=1), *HEAD],
+    ),
     "features": (
         (2, 3, 3),
         [FLAT, {"type": "linear", "out_features": 9}, RELU, {"type": "batchnorm1d"}, conv(2), {"type": "tanh"}, *HEAD],

@@ -19,7 +19,7 @@ def pairs(least: int, most: int) -> st.SearchStrategy[tuple[int, int]]:
 
 
 @few
-@given(pairs(2, 7), pairs(2, 4), pairs(3, 12), edges, edges)
+@given(pairs(1, 7), pairs(2, 4), pairs(1, 12), edges, edges)
 def test_any_stride_equals_xlas(
     window: tuple[int, int],
     stride: tuple[int, int],
@@ -28,17 +28,17 @@ def test_any_stride_equals_xlas(
     columns: tuple[int, int],
 ) -> None:
     at = Geometry(stride, (rows, columns))
-    assume(min(at.places(size, window)) >= 1 and max(rows) < window[0] and max(columns) < window[1])
+    assume(min(at.places(size, window)) >= 1)
     x, kernel = random(4, *size, 2), random(*window, 4, 3)
     found = value_and_gradients(lambda x, kernel: lax_conv(*strided.as_dense(x, kernel, at), Geometry()), x, kernel)
     assert_near(found, value_and_gradients(lambda x, kernel: lax_conv(x, kernel, at), x, kernel))
 
 
-@pytest.mark.parametrize(("kernel", "stride"), [(4, 2), (5, 2), (7, 2), (6, 3), (3, 3)])
+@pytest.mark.parametrize(("kernel", "stride"), [(4, 2), (5, 2), (6, 2), (8, 2), (6, 3), (3, 3)])
 def test_the_plan_takes_it(kernel: int, stride: int) -> None:
     at = Geometry((stride, stride), ((1, 2), (2, 0)))
-    assert strided.fits((kernel, kernel, 4, 3), at)
-    x, weights = random(4, 10, 9, 3), random(kernel, kernel, 4, 3)
+    assert strided.fits((kernel, kernel, 4, 8), at)
+    x, weights = random(4, 22, 21, 2), random(kernel, kernel, 4, 8)
 
     def ours(x: object, weights: object) -> object:
         y = CpuPlan().conv2d(Image(x), weights, None, stride=at.stride, padding=at.padding)
@@ -54,7 +54,7 @@ def test_strides_of_large_kernels_with_channels_of_their_own() -> None:
     by_two = Geometry(stride=(2, 2))
     assert strided.fits((4, 4, 8, 8), by_two) and strided.fits((5, 5, 8, 8), by_two)
     assert not strided.fits((3, 3, 8, 8), by_two)  # 4 x 4 with seven zeros
-    assert not strided.fits((4, 4, 3, 8), by_two)  # a first layer
+    assert not strided.fits((4, 4, 3, 8), by_two)  # too few channels
     assert not strided.fits((4, 4, 8, 8), Geometry(stride=(2, 1)))
     assert not strided.fits((4, 4, 8, 8), Geometry(stride=(2, 2), groups=2))
     assert not strided.fits((4, 4, 8, 8), Geometry(stride=(2, 2), dilation=(2, 2)))
