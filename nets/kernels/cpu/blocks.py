@@ -7,13 +7,13 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 from jax.typing import DTypeLike
 
 from nets.kernels.cpu.activations import framed
 from nets.kernels.cpu.bands import turn
 from nets.kernels.cpu.gemm import barrier, dot, pinned
+from nets.kernels.cpu.patches import gather_windows
 from nets.kernels.geometry import Geometry, Sizes
 
 Saved = tuple[Array, Array]
@@ -85,13 +85,4 @@ def _matrix(kernel: Array, dtype: DTypeLike) -> Array:
 
 def _patches_of_row(padded: Array, row: Array, window: Sizes, columns: int) -> Array:
     """`[kh * kw * channels, columns * B]`: what the outputs of one row see."""
-    channels, _, _, batch = padded.shape
-    taps = np.array([(i, j) for i in range(window[0]) for j in range(window[1])], np.int32)
-    taken = lax.gather(
-        padded,
-        taps + jnp.stack([row, jnp.zeros_like(row)]),
-        lax.GatherDimensionNumbers(offset_dims=(1, 2, 3), collapsed_slice_dims=(1,), start_index_map=(1, 2)),
-        (channels, 1, columns, batch),
-        mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
-    )
-    return barrier(taken).reshape(-1, columns * batch)
+    return gather_windows(padded, row, [(i, j) for i in range(window[0]) for j in range(window[1])], (1, columns))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
@@ -9,6 +11,7 @@ from jax import Array, lax
 from nets.kernels.cpu.activations import framed
 from nets.kernels.cpu.gemm import barrier
 from nets.kernels.geometry import Geometry, Sizes
+from nets.kernels.plan import Pair
 
 
 def gather_patches(x: Array, window: Sizes, at: Geometry) -> Array:
@@ -24,13 +27,8 @@ def gather_patches(x: Array, window: Sizes, at: Geometry) -> Array:
     at = at.tight((height, width), window)
     (kh, kw), (sh, sw), (dh, dw) = window, at.stride, at.dilation
     out_h, out_w = at.places((height, width), window)
-    # Every phase of the stride gets the same size: the one that the last tap needs.
-    phase_h, phase_w = dh * (kh - 1) // sh + out_h, dw * (kw - 1) // sw + out_w
-    (top, _), (left, _) = at.padding
-    x = barrier(framed(x, (top, phase_h * sh - height - top), (left, phase_w * sw - width - left)))
-    if at.stride != (1, 1):
-        x = barrier(x.reshape(channels, phase_h, sh, phase_w, sw, batch).transpose(2, 4, 0, 1, 3, 5))
-    x = x.reshape(sh, sw, channels, phase_h, phase_w, batch)
+    # Every phase gets the same size: the one that the last tap needs.
+    x = phases_of_stride(x, at, (dh * (kh - 1) // sh + out_h, dw * (kw - 1) // sw + out_w))
     depth = channels // at.groups
     starts = [
         (i * dh % sh, j * dw % sw, group * depth, i * dh // sh, j * dw // sw)
@@ -49,6 +47,32 @@ def gather_patches(x: Array, window: Sizes, at: Geometry) -> Array:
     )
     taken = barrier(lax.bitcast_convert_type(taken, dtype))
     return taken.reshape(at.groups, kh * kw * depth, out_h * out_w * batch)
+
+
+def phases_of_stride(x: Array, at: Geometry, size: Sizes) -> Array:
+    """`[channels, H, W, batch]`, padded -> `[sh, sw, channels, *size, batch]`: every sh-th row and sw-th column."""
+    channels, height, width, batch = x.shape
+    (sh, sw), (rows, columns), ((top, _), (left, _)) = at.stride, size, at.padding
+    x = barrier(framed(x, (top, rows * sh - height - top), (left, columns * sw - width - left)))
+    if at.stride != (1, 1):
+        x = barrier(x.reshape(channels, rows, sh, columns, sw, batch).transpose(2, 4, 0, 1, 3, 5))
+    return x.reshape(sh, sw, channels, rows, columns, batch)
+
+
+def gather_windows(x: Array, first: Array, starts: Sequence[Pair], size: Sizes) -> Array:
+    """`[channels, H, W, batch]` -> `[starts * channels, rows * columns * batch]`: the windows of `size` at `starts`.
+
+    starts: row and column of each, rows counted from `first`, which is traced. None may reach beyond the image.
+    """
+    channels, _, _, batch = x.shape
+    taken = lax.gather(
+        x,
+        jnp.stack([first, jnp.zeros_like(first)]) + np.array(starts, np.int32),
+        lax.GatherDimensionNumbers(offset_dims=(1, 2, 3, 4), collapsed_slice_dims=(), start_index_map=(1, 2)),
+        (channels, *size, batch),
+        mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
+    )
+    return barrier(taken).reshape(-1, size[0] * size[1] * batch)
 
 
 def _bits(x: Array) -> Array:

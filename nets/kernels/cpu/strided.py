@@ -11,8 +11,7 @@ import math
 import jax.numpy as jnp
 from jax import Array
 
-from nets.kernels.cpu.activations import framed
-from nets.kernels.cpu.gemm import barrier
+from nets.kernels.cpu.patches import phases_of_stride
 from nets.kernels.geometry import Geometry, Sizes
 from nets.kernels.plan import Pair
 
@@ -35,15 +34,11 @@ def as_dense(x: Array, kernel: Array, at: Geometry) -> tuple[Array, Array]:
     """An image `[sh * sw * in, H, W, B]` and a kernel that give the same with stride 1 and no padding."""
     kh, kw, inputs, outputs = kernel.shape
     (sh, sw), (rows, columns) = at.stride, _dense_window(kernel.shape, at)
-    _, height, width, batch = x.shape
-    out_h, out_w = at.places((height, width), (kh, kw))
-    phase_h, phase_w = out_h + rows - 1, out_w + columns - 1
-    (top, _), (left, _) = at.padding
-    x = barrier(framed(x, (top, phase_h * sh - height - top), (left, phase_w * sw - width - left)))
-    x = x.reshape(inputs, phase_h, sh, phase_w, sw, batch).transpose(2, 4, 0, 1, 3, 5)
+    out_h, out_w = at.places(x.shape[1:3], (kh, kw))
+    x = phases_of_stride(x, at, (out_h + rows - 1, out_w + columns - 1))
     kernel = jnp.pad(kernel, ((0, rows * sh - kh), (0, columns * sw - kw), (0, 0), (0, 0)))
     kernel = kernel.reshape(rows, sh, columns, sw, inputs, outputs).transpose(0, 2, 1, 3, 4, 5)
-    return barrier(x).reshape(-1, phase_h, phase_w, batch), kernel.reshape(rows, columns, -1, outputs)
+    return x.reshape(-1, *x.shape[3:]), kernel.reshape(rows, columns, -1, outputs)
 
 
 def _dense_window(window: Sizes, at: Geometry) -> Pair:

@@ -23,6 +23,7 @@ from jax import Array, lax
 
 from nets.kernels.cpu.activations import framed
 from nets.kernels.cpu.gemm import barrier, dot, pinned
+from nets.kernels.cpu.patches import gather_windows
 from nets.kernels.geometry import Geometry, Sizes
 
 Saved = tuple[Sequence[Array], Array, tuple[int, ...]]
@@ -163,7 +164,7 @@ def _forward(x: Array, kernel: Array, at: Geometry) -> tuple[Array, Saved]:
     seen = padded.reshape(inputs, -1, tiles.count + tiles.over, tiles.outputs, batch)
     places = [divmod(i, tiles.outputs) for i in range(len(matrices.pixels))]
     pixels = [seen[:, :, over : over + tiles.count, column] for over, column in places]
-    points = [_in_memory(_combined(row, pixels)) for row in matrices.pixels]
+    points = [barrier(_combined(row, pixels)) for row in matrices.pixels]
     weights = _at_points(kernel.transpose(3, 0, 2, 1), matrices.weights)
 
     def step(i: Array, y: Array) -> Array:
@@ -187,7 +188,7 @@ def _backward(at: Geometry, saved: Saved, g: Array) -> tuple[Array, Array]:
     edges = (kh - 1 - top, kh - 1 - bottom + blocks.reach - height), (0, tiles.count * tiles.outputs - g.shape[2])
     framed_g = barrier(framed(g, *edges)).reshape(outputs, -1, tiles.count, tiles.outputs, batch)
     given = [framed_g[:, :, :, column] for column in range(tiles.outputs)]
-    gradients = [_in_memory(_combined(row, given)) for row in matrices.outputs]
+    gradients = [barrier(_combined(row, given)) for row in matrices.outputs]
     weights = _at_points(kernel[::-1].transpose(2, 0, 3, 1), matrices.weights)
 
     def step(i: Array, carry: tuple[Array, list[Array]]) -> tuple[Array, list[Array]]:
@@ -210,28 +211,15 @@ def _backward(at: Geometry, saved: Saved, g: Array) -> tuple[Array, Array]:
 toom_cook.defvjp(_forward, _backward)
 
 
-def _in_memory(x: Array) -> Array:
-    """`[channels, rows, tiles * B]`."""
-    return barrier(x).reshape(*x.shape[:2], -1)
-
-
 def _at_points(kernel: Array, transform: np.ndarray) -> list[Array]:
     """`[a, kh, b, kw]` -> `[a, kh * b]` for every point."""
     transformed = barrier(dot(kernel.reshape(-1, kernel.shape[3]), jnp.asarray(transform), 1, 1))
     return [pinned(transformed[:, i].reshape(kernel.shape[0], -1)) for i in range(len(transform))]
 
 
-def _rows(tile: Array, first: Array, window: int, count: int) -> Array:
+def _rows(point: Array, first: Array, window: int, count: int) -> Array:
     """`[window * channels, count * tiles * B]`: what `count` rows of outputs see, from row `first` on."""
-    channels, _, columns = tile.shape
-    taken = lax.gather(
-        tile,
-        np.arange(window, dtype=np.int32)[:, None] + first,
-        lax.GatherDimensionNumbers(offset_dims=(1, 2, 3), collapsed_slice_dims=(), start_index_map=(1,)),
-        (channels, count, columns),
-        mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
-    )
-    return barrier(taken).reshape(window * channels, count * columns)
+    return gather_windows(point, first, [(row, 0) for row in range(window)], (count, point.shape[2]))
 
 
 def _overlapped(products: list[Array], transform: np.ndarray, tiles: Tiles) -> Array:
