@@ -95,7 +95,7 @@ class Network(nn.Module):
     plan: Plan
 
     @property
-    def compiler_options(self) -> dict[str, str] | None:
+    def compiler_options(self) -> dict[str, str | bool] | None:
         """For `jax.jit` of every program that runs this network."""
         return dict(self.plan.compiler_options(self.architecture.layers)) or None
 

@@ -16,7 +16,7 @@ from nets.architecture import Architecture
 from nets.datasets import DatasetInfo
 from nets.hyperparams import Hyperparams
 from nets.kernels import plan_for
-from nets.losses import LOSSES
+from nets.losses import loss_on
 from nets.network import Network, initial_variables, numbers_of
 from nets.optimizers import Optimizer, Sgd
 from nets.sampling import split_sizes
@@ -49,7 +49,7 @@ class Recipe:
     @property
     def steps(self) -> Steps:
         plan = plan_for(self.platform, training=True, precision=self.precision)
-        return Steps(Network(self.architecture, plan), self.optimizer, LOSSES[self.loss])
+        return Steps(Network(self.architecture, plan), self.optimizer, loss_on(self.platform, self.loss))
 
     @property
     def chunk(self) -> int:

@@ -41,3 +41,9 @@ class Geometry:
     def dense(self) -> bool:
         """Neighbouring places take neighbouring pixels: stride 1, no dilation."""
         return self.stride == (1, 1) and self.dilation == (1, 1)
+
+    def spread(self, tap: int, size: int, places: int, *, axis: int) -> tuple[int, int, int]:
+        """The (low, high, interior) padding that puts `places` values back on the pixels that one tap saw."""
+        stride = self.stride[axis]
+        low = tap * self.dilation[axis] - self.padding[axis][0]
+        return low, size - low - ((places - 1) * stride + 1), stride - 1

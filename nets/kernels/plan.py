@@ -60,7 +60,7 @@ class Plan(Protocol):
     @property
     def name(self) -> str: ...
 
-    def compiler_options(self, layers: Sequence[Any]) -> Mapping[str, str]:
+    def compiler_options(self, layers: Sequence[Any]) -> Mapping[str, str | bool]:
         """For `jax.jit(..., compiler_options=)` of every program that computes `layers` by this plan."""
         ...
 

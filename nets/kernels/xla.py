@@ -11,13 +11,29 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.typing import DTypeLike
 
 from nets.kernels.geometry import Geometry
 from nets.kernels.plan import Moments, Padding, Pair, Stage
+from nets.kernels.pooling import max_pool
 from nets.kernels.reference import as_float32, keep_mask, normalised, scaled_images
 
 # Measured rates of whole training steps, rounded down: only the length of one dispatch depends on them.
 FLOPS_PER_SECOND = MappingProxyType({"cpu": 2e10, "gpu": 1e13, "tpu": 1e13})
+
+# For `jax.jit`, on a GPU.
+GPU_OPTIONS: Mapping[str, str | bool] = MappingProxyType(
+    {
+        # A CUDA graph of the whole loop over batches: the device itself asks whether a batch is left.
+        "xla_gpu_enable_command_buffer": "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,CONVOLUTION,"
+        "DYNAMIC_SLICE_FUSION,CONDITIONAL,WHILE",
+        # The same numbers every time: no sums in the order in which threads happen to come, no kernel chosen by a race
+        # against the clock. That race would also take 20 s of a compilation of 2.
+        "xla_gpu_exclude_nondeterministic_ops": True,
+    }
+)
+# cuDNN computes true float32 channel by channel, and would turn every image round and back: up to 37 % faster so.
+GPU_OPTIONS_OF_FLOAT32 = MappingProxyType({**GPU_OPTIONS, "xla_gpu_force_conv_nchw": True})
 
 
 @dataclass(frozen=True)
@@ -31,8 +47,20 @@ class XlaPlan:
     def name(self) -> str:
         return "xla"
 
-    def compiler_options(self, layers: Sequence[Any]) -> Mapping[str, str]:
-        return {}
+    def compiler_options(self, layers: Sequence[Any]) -> Mapping[str, str | bool]:
+        if self.platform != "gpu":
+            return {}
+        return GPU_OPTIONS_OF_FLOAT32 if self.precision == "float32" else GPU_OPTIONS
+
+    @property
+    def exact(self) -> lax.Precision:
+        """What makes products of float32 just that: left alone, a GPU rounds to 10 bits (TF32), a TPU to 7."""
+        return lax.Precision.DEFAULT if self.platform == "cpu" else lax.Precision.HIGHEST
+
+    @property
+    def rounded(self) -> DTypeLike:
+        """What convolutions of bfloat16 give: cuDNN has none that give float32, and XLA would compute them in TF32."""
+        return jnp.bfloat16 if self.platform == "gpu" else jnp.float32
 
     @property
     def flops_per_second(self) -> float:
@@ -60,16 +88,18 @@ class XlaPlan:
         groups: int = 1,
     ) -> Array:
         geometry = Geometry(stride=stride, padding=padding, dilation=dilation, groups=groups)
-        y = convolve(x, kernel, geometry) if self.precision == "float32" else convolve_bfloat16(x, kernel, geometry)
+        if self.precision == "float32":
+            y = convolve(x, kernel, geometry, self.exact)
+        else:
+            y = convolve_bfloat16(x, kernel, geometry, self.rounded)
         return y if bias is None else y + bias
 
     def max_pool2d(self, x: Array, *, window: Pair, stride: Pair, padding: Padding) -> Array:
-        pad = ((0, 0), *padding, (0, 0))
-        y: Array = lax.reduce_window(x, -jnp.inf, lax.max, (1, *window, 1), (1, *stride, 1), pad)
-        return y
+        return max_pool(x, window, Geometry(stride, padding))
 
     def dense(self, x: Array, kernel: Array, bias: Array | None) -> Array:
-        y = x @ kernel if self.precision == "float32" else matmul_bfloat16(x, kernel)
+        exact = self.precision == "float32"
+        y = jnp.matmul(x, kernel, precision=self.exact) if exact else matmul_bfloat16(x, kernel)
         return y if bias is None else y + bias
 
     def flatten(self, x: Array) -> Array:
@@ -112,8 +142,8 @@ class XlaPlan:
         return tuple(Stage(i, i + 1) for i in range(len(layers)))
 
 
-def convolve(x: Array, kernel: Array, at: Geometry) -> Array:
-    """`[B, H, W, in] * [kh, kw, in / groups, out] -> [B, H', W', out]`, float32 out of either precision."""
+def convolve(x: Array, kernel: Array, at: Geometry, precision: lax.Precision = lax.Precision.DEFAULT) -> Array:
+    """`[B, H, W, in] * [kh, kw, in / groups, out] -> [B, H', W', out]`, of float32."""
     return lax.conv_general_dilated(
         x,
         kernel,
@@ -122,31 +152,46 @@ def convolve(x: Array, kernel: Array, at: Geometry) -> Array:
         rhs_dilation=at.dilation,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=at.groups,
-        preferred_element_type=jnp.float32,
+        precision=precision,
     )
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def convolve_bfloat16(x: Array, kernel: Array, at: Geometry) -> Array:
-    """`convolve` of operands rounded to bfloat16, in both directions: autodiff would widen the gradient's operands."""
-    return convolve(x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16), at)
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def convolve_bfloat16(x: Array, kernel: Array, at: Geometry, result: DTypeLike = jnp.float32) -> Array:
+    """`convolve` of operands rounded to bfloat16, in both directions: autodiff would widen the gradient's operands.
+
+    Sums are float32. `result`: what they are given as, before they are widened to float32 again.
+    """
+    return _convolve_forward(x, kernel, at, result)[0]
 
 
-def _convolve_forward(x: Array, kernel: Array, at: Geometry) -> tuple[Array, tuple[Array, Array]]:
-    narrow = x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16)
-    return convolve(*narrow, at), narrow
+def _convolve_forward(x: Array, kernel: Array, at: Geometry, result: DTypeLike) -> tuple[Array, tuple[Array, Array]]:
+    x, kernel = narrow = x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16)
+    y = lax.conv_general_dilated(
+        x,
+        kernel,
+        at.stride,
+        at.padding,
+        rhs_dilation=at.dilation,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=at.groups,
+        preferred_element_type=result,
+    )
+    return y.astype(jnp.float32), narrow
 
 
-def _convolve_backward(at: Geometry, narrow: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
+def _convolve_backward(at: Geometry, result: DTypeLike, narrow: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
     x, kernel = narrow
     g = g.astype(jnp.bfloat16)
-    return _gradient_of_input(x.shape, kernel, g, at), _gradient_of_kernel(x, kernel.shape, g, at)
+    of_input = _gradient_of_input(x.shape, kernel, g, at, result)
+    of_kernel = _gradient_of_kernel(x, kernel.shape, g, at, result)
+    return of_input.astype(jnp.float32), of_kernel.astype(jnp.float32)
 
 
 convolve_bfloat16.defvjp(_convolve_forward, _convolve_backward)
 
 
-def _gradient_of_input(shape: tuple[int, ...], kernel: Array, g: Array, at: Geometry) -> Array:
+def _gradient_of_input(shape: tuple[int, ...], kernel: Array, g: Array, at: Geometry, result: DTypeLike) -> Array:
     """The gradient is a convolution of `g`, spread out by the stride, with the kernel turned round."""
     kh, kw, inputs, outputs = kernel.shape
     grouped = kernel[::-1, ::-1].reshape(kh, kw, inputs, at.groups, outputs // at.groups)
@@ -165,11 +210,11 @@ def _gradient_of_input(shape: tuple[int, ...], kernel: Array, g: Array, at: Geom
         rhs_dilation=at.dilation,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=at.groups,
-        preferred_element_type=jnp.float32,
+        preferred_element_type=result,
     )
 
 
-def _gradient_of_kernel(x: Array, shape: tuple[int, ...], g: Array, at: Geometry) -> Array:
+def _gradient_of_kernel(x: Array, shape: tuple[int, ...], g: Array, at: Geometry, result: DTypeLike) -> Array:
     """The gradient is a convolution of `x` with `g` as the kernel: the batch is what is summed over."""
     padding = []
     for axis, taps in enumerate(shape[:2]):
@@ -184,7 +229,7 @@ def _gradient_of_kernel(x: Array, shape: tuple[int, ...], g: Array, at: Geometry
         rhs_dilation=at.stride,
         dimension_numbers=("CHWN", "IHWO", "HWNC"),
         batch_group_count=at.groups,
-        preferred_element_type=jnp.float32,
+        preferred_element_type=result,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import statistics
 import subprocess
 import sys
@@ -161,31 +162,42 @@ def test_clients_that_read_no_more_or_vanish_cost_nobody_anything(server: LocalS
     with training(server) as run, crowd(server, run.events_url) as order:
         order("open 3")
         before = Footprint.of(worker)
-        closed, gone = ([subscribe(port, run.events_url) for _ in range(40)] for _ in range(2))
-        silent = [subscribe(port, run.events_url) for _ in range(40)]
-        stuck = [subscribe(port, run.events_url, receive_buffer=1024) for _ in range(40)]
-        during = Footprint.of(worker)
-        for connection in closed:
-            connection.close()
-        for connection in gone:
-            reset(connection)
-        if sys.platform == "linux":
-            for connection in silent:
-                fall_silent(connection)
-        began = time.monotonic()
-        while server.client.get("/api/health")["event_streams"] > 3:
-            assert time.monotonic() - began < CLEAN_UP_SECONDS
-            time.sleep(0.5)
-        seconds, after = time.monotonic() - began, Footprint.of(worker)
-        print(
-            f"\n160 clients lost: places free after {seconds:.1f} s; {before} before, {during} during, {after} after",
-            flush=True,
-        )
-        assert after.threads <= before.threads + 4  # gunicorn's pool grows up to its limit as requests come
-        assert after.files <= before.files + 4
-        assert after.megabytes < 1.05 * before.megabytes
+        left = lost_clients(server, port, run.events_url)
+        once = Footprint.of(worker)
+        left += lost_clients(server, port, run.events_url)
+        twice = Footprint.of(worker)
+        print(f"{before} before, {once} after 160 lost clients, {twice} after 160 more", flush=True)
+        for after in once, twice:
+            assert after.threads <= before.threads + 4  # gunicorn's pool grows up to its limit as requests come
+            assert after.files <= before.files + 4
+        # The process keeps freed memory for who comes next (nets/memory.py), so the first ones leave their mark; what
+        # anyone leaked, the next ones would leak again.
+        assert once.megabytes < 1.2 * before.megabytes
+        assert twice.megabytes < 1.05 * once.megabytes
         run.cancel()
         (history,) = order("finish")["histories"]
         assert history["count"] == 3
-        for connection in [*silent, *stuck]:
+        for connection in left:
             connection.close()
+
+
+def lost_clients(server: LocalServer, port: int, path: str) -> list[socket.socket]:
+    """40 subscribers each that leave, vanish, fall silent and stop reading, until the server has given their places up.
+
+    Returns the sockets that this side still holds.
+    """
+    closed, gone, silent = ([subscribe(port, path) for _ in range(40)] for _ in range(3))
+    stuck = [subscribe(port, path, receive_buffer=1024) for _ in range(40)]
+    for connection in closed:
+        connection.close()
+    for connection in gone:
+        reset(connection)
+    if sys.platform == "linux":
+        for connection in silent:
+            fall_silent(connection)
+    began = time.monotonic()
+    while server.client.get("/api/health")["event_streams"] > 3:
+        assert time.monotonic() - began < CLEAN_UP_SECONDS
+        time.sleep(0.5)
+    print(f"\n160 clients lost: places free after {time.monotonic() - began:.1f} s", flush=True)
+    return [*silent, *stuck]

@@ -30,9 +30,15 @@ print(again, held - left)
 """
 
 
-@pytest.mark.skipif(memory._glibc() is None, reason="only glibc can be told")
+@pytest.mark.skipif(memory._glibc() is None, reason="only glibc is told, and only of few processors")
 def test_a_block_is_zeroed_once_and_given_back_when_told() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, timeout=60)
     faults, released = map(int, done.stdout.split())
     assert faults < 100, "the second block takes the pages of the first"
     assert released > BLOCK // 2
+
+
+def test_many_processors_share_no_heap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would wait for one another."""
+    monkeypatch.setattr(memory.os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
+    assert memory._glibc.__wrapped__() is None

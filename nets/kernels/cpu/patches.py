@@ -90,14 +90,7 @@ def sum_patches(patches: Array, window: Sizes, at: Geometry, shape: tuple[int, .
     for i in range(window[0]):
         for j in range(window[1]):
             tap = taps[:, i, j].reshape(channels, out_h, out_w, batch)
-            rows = spread_edges(i, height, out_h, at, axis=0)
-            columns = spread_edges(j, width, out_w, at, axis=1)
+            rows = at.spread(i, height, out_h, axis=0)
+            columns = at.spread(j, width, out_w, axis=1)
             total = total + lax.pad(tap, zero, ((0, 0, 0), rows, columns, (0, 0, 0)))
     return total
-
-
-def spread_edges(tap: int, size: int, places: int, at: Geometry, *, axis: int) -> tuple[int, int, int]:
-    """The (low, high, interior) padding that puts `places` values back on the pixels that one tap saw."""
-    stride = at.stride[axis]
-    low = tap * at.dilation[axis] - at.padding[axis][0]
-    return low, size - low - ((places - 1) * stride + 1), stride - 1

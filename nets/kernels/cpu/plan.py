@@ -38,7 +38,7 @@ class CpuPlan:
     def name(self) -> str:
         return "cpu"
 
-    def compiler_options(self, layers: Sequence[Any]) -> Mapping[str, str]:
+    def compiler_options(self, layers: Sequence[Any]) -> Mapping[str, str | bool]:
         images = any(layer.takes == "image" for layer in layers)
         return OPTIONS_OF_IMAGES if images or self.precision == "float32" else OPTIONS
 
@@ -90,7 +90,7 @@ class CpuPlan:
 
     def max_pool2d(self, x: Activation, *, window: Pair, stride: Pair, padding: Padding) -> Activation:
         array = image(x)
-        return Image(max_pool(array, window, Geometry(stride, padding), (array.shape[1], array.shape[2])))
+        return Image(max_pool(array, window, Geometry(stride, padding)))
 
     def dense(self, x: Activation, kernel: Array, bias: Array | None) -> Activation:
         if isinstance(x, Columns):

@@ -243,6 +243,33 @@ def test_softmax_sums_to_one_over_features_or_channels(plan: Plan) -> None:
     np.testing.assert_allclose(features.sum(1), 1, rtol=1e-5)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_gpu_computes_what_was_asked_for(precision: str) -> None:
+    """Lowered for CUDA without a GPU: no TF32 where float32 was asked for, the same numbers every time, one graph."""
+    a = architecture("relu norm pool")
+    network = Network(a, plan_for("gpu", training=True, precision=precision))
+
+    def loss(params: Any, state: Any) -> jax.Array:
+        state = {**state, "params": params, "numbers": numbers_of(a)}
+        return network.apply(state, images(a), train=True, mutable=["batch_stats"])[0].sum()
+
+    start = variables(a)
+    lowered = jax.jit(jax.grad(loss)).trace(start["params"], start).lower(lowering_platforms=("cuda",)).as_text()
+    products = [line for line in lowered.splitlines() if "stablehlo.convolution" in line or "dot_general" in line]
+    assert len(products) > 4
+    if precision == "float32":
+        assert all(line.count("HIGHEST") == 2 for line in products)
+    else:
+        convolutions = [line for line in products if "stablehlo.convolution" in line]
+        assert all(line.count("xbf16>") == 3 for line in convolutions), "XLA computes wider results in TF32"
+    assert "select_and_scatter" not in lowered and "stablehlo.scatter" not in lowered
+    options = network.compiler_options or {}
+    assert options["xla_gpu_exclude_nondeterministic_ops"] is True
+    assert "WHILE" in str(options["xla_gpu_enable_command_buffer"])
+    assert ("xla_gpu_force_conv_nchw" in options) == (precision == "float32")
+    jax.jit(lambda x: x + 1, compiler_options=options).lower(jnp.ones(3)).compile()  # names and values that XLA knows
+
+
 def test_plans_by_platform_and_use() -> None:
     assert plan_for("cpu", training=True) == CpuPlan("float32")
     assert plan_for("cpu", training=True, precision="bfloat16") == CpuPlan("bfloat16", has_matrix_unit())

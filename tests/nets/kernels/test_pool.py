@@ -9,6 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from jax import lax
 
+from nets.kernels import pooling
 from nets.kernels.cpu.activations import split
 from nets.kernels.cpu.pool import max_pool, relu_pool
 from nets.kernels.geometry import Geometry
@@ -33,8 +34,10 @@ def test_any_pool_equals_xlas(
     assume(all(2 * p <= k for p, k in zip(padding, window, strict=True)) and min(at.places(size, window)) >= 1)
     # Many equal values: the first of them must get the gradient.
     x = jnp.round(random(2, *size, 3))
-    found = value_and_gradients(lambda x: max_pool(x, window, at, size), x)
-    assert_near(found, value_and_gradients(lambda x: lax_pool(x, window, at), x))
+    expected = value_and_gradients(lambda x: lax_pool(x, window, at), x)
+    for ours in max_pool, pooling.max_pool:
+        assert_near(value_and_gradients(lambda x, ours=ours: ours(x, window, at), x), expected)
+    assert_near([jax.jit(lambda x: pooling.max_pool(x, window, at))(x)], expected[:1])
 
 
 @pytest.mark.parametrize("size", [(6, 4), (7, 5)])
