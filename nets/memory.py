@@ -3,7 +3,7 @@
 Every dispatch of a program allocates its temporaries anew. By itself glibc maps blocks of that size from the system and
 gives them back, and each of their pages is zeroed again at its first touch: up to a third of the time of a training
 step. On small pages, too, a step takes up to twice as long in one process as in the next, as its pages happen to share
-the sets of the caches. Elsewhere, and where many processors share the heap, these functions do nothing.
+the sets of the caches. Elsewhere, these functions do nothing.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from functools import cache
 # mallopt(3): what to set, and to what. Blocks that are mapped by themselves would be given back at once.
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 KEEPING = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_ARENA_MAX, 1))
-# Threads of more processors wait for one another at the one heap: two gain up to a third by all this, sixteen lose a
-# seventh in training, and a compilation of 0.9 s takes 2.3.
+# Threads of more processors wait for one another at the one heap that all this makes of many. Measured on two, which
+# gain up to a third, and on sixteen, which lose a seventh in training and compile for 2.3 s instead of 0.9.
 MOST_PROCESSORS = 4
 RESERVED = 4 << 30  # bytes of addresses; memory is taken when it is used
 HUGE_PAGE = 2 << 20
@@ -25,7 +25,7 @@ HUGE_PAGE = 2 << 20
 
 def keep() -> None:
     """Keep what is freed for the next who asks, where few processors ask. Once, before threads are started."""
-    if (libc := _glibc()) and all(libc.mallopt(what, value) for what, value in KEEPING):
+    if (libc := _glibc()) and few_processors() and all(libc.mallopt(what, value) for what, value in KEEPING):
         _advise_huge_pages(libc)
 
 
@@ -33,16 +33,19 @@ def release() -> None:
     """Give what is free back to the system: between runs, when nobody needs it soon."""
     if libc := _glibc():
         libc.malloc_trim(0)
-        _advise_huge_pages(libc)
+        if few_processors():
+            _advise_huge_pages(libc)
+
+
+def few_processors() -> bool:
+    """Whether this process may run on so few that their threads can share one heap."""
+    return len(os.sched_getaffinity(0)) <= MOST_PROCESSORS
 
 
 @cache
 def _glibc() -> ctypes.CDLL | None:
-    """The library, where telling it anything helps."""
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "mallopt") or not hasattr(mmap, "MADV_HUGEPAGE"):
-        return None
-    if len(os.sched_getaffinity(0)) > MOST_PROCESSORS:
         return None
     libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
     libc.free.argtypes = [ctypes.c_void_p]

@@ -11,7 +11,7 @@ __all__ = ["CpuPlan", "Plan", "XlaPlan", "plan_for"]
 
 
 def plan_for(platform: str, *, training: bool, precision: str = "float32") -> Plan:
-    """The fastest plan for `platform` (jax's name of a backend). `precision`: float32 | bfloat16 (operands)."""
+    """The fastest plan for `platform` (jax's name of a backend). `precision`: float32 | bfloat16 (see `XlaPlan`)."""
     if platform == "cpu" and training:
         return CpuPlan(precision, matrix_unit=precision == "bfloat16" and has_matrix_unit())
     return XlaPlan(precision, platform)

@@ -15,10 +15,10 @@ from nets.kernels.plan import Pair
 
 
 def max_pool(x: Array, window: Pair, at: Geometry) -> Array:
-    """`[B, H, W, channels] -> [B, H', W', channels]`, any window, stride and padding, with XLA's way forward.
+    """`[B, H, W, channels] -> [B, H', W', channels]`, any window, stride and padding.
 
-    XLA's own gradient is a select-and-scatter, which looks for the largest values again and which a GPU has to sort for
-    where sums must not depend on chance: 470 us a step of the reference network on an H200, 210 by this one.
+    XLA's own gradient is a select-and-scatter: it looks for the largest values again, and a GPU that is asked for
+    repeatable sums can only sort for it. 470 us a step of the reference network on an H200, 210 by this one.
     """
     for part, along in passes(window, at):
         x = _max_pool(x, part, along, (x.shape[1], x.shape[2]))
@@ -78,7 +78,7 @@ def taps(x: Array, window: Pair, at: Geometry, places: Pair) -> list[Array]:
 
 
 def index_dtype(window: Pair) -> DTypeLike:
-    """The smallest integers that number the taps of a window."""
+    """Integers that number the taps of a window."""
     return jnp.int8 if math.prod(window) < 128 else jnp.int32
 
 

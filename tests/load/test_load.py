@@ -170,8 +170,8 @@ def test_clients_that_read_no_more_or_vanish_cost_nobody_anything(server: LocalS
         for after in once, twice:
             assert after.threads <= before.threads + 4  # gunicorn's pool grows up to its limit as requests come
             assert after.files <= before.files + 4
-        # The process keeps freed memory for who comes next (nets/memory.py), so the first ones leave their mark; what
-        # anyone leaked, the next ones would leak again.
+        # Freed memory may stay with the process (nets/memory.py), so the first ones may leave their mark; what anyone
+        # leaked, the next ones would leak again.
         assert once.megabytes < 1.2 * before.megabytes
         assert twice.megabytes < 1.05 * once.megabytes
         run.cancel()

@@ -11,7 +11,7 @@ from nets import memory
 
 BLOCK = 256 << 20
 SCRIPT = f"""
-import ctypes, resource
+import ctypes, os, resource
 import numpy as np
 import psutil
 from nets import memory
@@ -21,6 +21,7 @@ def faults_of_a_block():
     np.empty({BLOCK}, np.uint8).fill(1)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])  # many would not keep it
 memory.keep()
 first, again = faults_of_a_block(), faults_of_a_block()
 held = psutil.Process().memory_info().rss
@@ -30,7 +31,7 @@ print(again, held - left)
 """
 
 
-@pytest.mark.skipif(memory._glibc() is None, reason="only glibc is told, and only of few processors")
+@pytest.mark.skipif(memory._glibc() is None, reason="glibc alone is told anything")
 def test_a_block_is_zeroed_once_and_given_back_when_told() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, timeout=60)
     faults, released = map(int, done.stdout.split())
@@ -38,7 +39,8 @@ def test_a_block_is_zeroed_once_and_given_back_when_told() -> None:
     assert released > BLOCK // 2
 
 
-def test_many_processors_share_no_heap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They would wait for one another."""
-    monkeypatch.setattr(memory.os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
-    assert memory._glibc.__wrapped__() is None
+@pytest.mark.skipif(memory._glibc() is None, reason="glibc alone is told anything")
+@pytest.mark.parametrize(("processors", "few"), [(2, True), (4, True), (5, False), (16, False)])
+def test_few_processors_share_one_heap(monkeypatch: pytest.MonkeyPatch, processors: int, few: bool) -> None:
+    monkeypatch.setattr(memory.os, "sched_getaffinity", lambda pid: set(range(processors)))
+    assert memory.few_processors() == few

@@ -33,8 +33,8 @@ def _max_pool(x: Array, window: Pair, at: Geometry, size: Pair) -> Array:
 def _pool_forward(x: Array, window: Pair, at: Geometry, size: Pair) -> tuple[Array, Array]:
     seen = pooling.taps(barrier(pooling.framed(x, at)), window, at, at.places(size, window))
     value = reduce(jnp.maximum, seen)
-    # From the last to the first, so that the first of equal values wins, as in every other framework. The barrier makes
-    # equality safe, and these comparisons wait for none before them: a tenth of a network with 3 x 3 pools.
+    # From the last to the first, so that the first of equal values wins, as in every other framework. Equality is
+    # safe behind the barrier, and no comparison waits for the one before it: 3 x 3 pools train a tenth faster.
     which = jnp.full(value.shape, len(seen) - 1, jnp.int32)
     for tap in reversed(range(len(seen) - 1)):
         which = jnp.where(seen[tap] == value, tap, which)
