@@ -3,7 +3,7 @@
 Every dispatch of a program allocates its temporaries anew. By itself glibc maps blocks of that size from the system and
 gives them back, and each of their pages is zeroed again at its first touch: up to a third of the time of a training
 step. On small pages, too, a step takes up to twice as long in one process as in the next, as its pages happen to share
-the sets of the caches. Elsewhere, these functions do nothing.
+the sets of the caches. Elsewhere these functions do nothing.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import DTypeLike
 
-from nets.kernels.geometry import Geometry
+from nets.kernels import taps
+from nets.kernels.geometry import NO_PADDING, Geometry
 from nets.kernels.plan import Pair
 
 
@@ -45,7 +46,7 @@ def _max_pool(x: Array, window: Pair, at: Geometry, size: Pair) -> Array:
 
 
 def _forward(x: Array, window: Pair, at: Geometry, size: Pair) -> tuple[Array, Array]:
-    first, *others = taps(framed(x, at), window, at, at.places(size, window))
+    first, *others = taps.seen(framed(x, at), window, at)
     value, which = first, jnp.zeros(first.shape, jnp.int32)
     # Never by looking for the tap that equals the largest: an image that is computed twice may be rounded in two ways.
     for tap, other in enumerate(others, 1):
@@ -64,17 +65,7 @@ _max_pool.defvjp(_forward, _backward)
 def framed(x: Array, at: Geometry) -> Array:
     """The image with the padding of `at` around it, which never is the largest."""
     edges = ((0, 0, 0), (*at.padding[0], 0), (*at.padding[1], 0), (0, 0, 0))
-    return x if at.padding == ((0, 0), (0, 0)) else lax.pad(x, jnp.array(-jnp.inf, x.dtype), edges)
-
-
-def taps(x: Array, window: Pair, at: Geometry, places: Pair) -> list[Array]:
-    """A framed image as each tap of the window sees it, in reading order."""
-    (sh, sw), (out_h, out_w) = at.stride, places
-    return [
-        x[:, i : i + (out_h - 1) * sh + 1 : sh, j : j + (out_w - 1) * sw + 1 : sw]
-        for i in range(window[0])
-        for j in range(window[1])
-    ]
+    return x if at.padding == NO_PADDING else lax.pad(x, jnp.array(-jnp.inf, x.dtype), edges)
 
 
 def index_dtype(window: Pair) -> DTypeLike:
@@ -84,11 +75,5 @@ def index_dtype(window: Pair) -> DTypeLike:
 
 def put_back(which: Array, g: Array, window: Pair, at: Geometry, size: Pair) -> Array:
     """The gradient of an image of `size`: each value of `g` at the tap that was the largest of its window."""
-    first, out_h, out_w, last = g.shape
-    total = jnp.zeros((first, *size, last), g.dtype)
-    for i in range(window[0]):
-        for j in range(window[1]):
-            taken = jnp.where(which == i * window[1] + j, g, 0)
-            edges = (0, 0, 0), at.spread(i, size[0], out_h, axis=0), at.spread(j, size[1], out_w, axis=1), (0, 0, 0)
-            total = total + lax.pad(taken, jnp.zeros((), g.dtype), edges)
-    return total
+    taken = (jnp.where(which == tap, g, 0) for tap in range(math.prod(window)))
+    return taps.put_back(taken, window, at, jnp.zeros((g.shape[0], *size, g.shape[3]), g.dtype))

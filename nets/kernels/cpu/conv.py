@@ -15,6 +15,7 @@ from nets.kernels.cpu.gemm import barrier, dot, pinned
 from nets.kernels.cpu.patches import gather_patches, sum_patches
 from nets.kernels.geometry import Geometry
 from nets.kernels.plan import Pair
+from nets.kernels.taps import seen
 
 Saved = tuple[Array, Array]
 
@@ -110,12 +111,8 @@ def depthwise(x: Array, kernel: Array, at: Geometry) -> Array:
     channels, height, width, batch = x.shape
     out_h, out_w = at.places((height, width), (kh, kw))
     x = barrier(framed(x, *at.padding))
-    weights = kernel.reshape(kh, kw, channels, outputs // channels, 1, 1, 1)
-    (sh, sw), (dh, dw) = at.stride, at.dilation
+    weights = kernel.reshape(kh * kw, channels, outputs // channels, 1, 1, 1)
     total = jnp.zeros((), x.dtype)
-    for i in range(kh):
-        for j in range(kw):
-            rows = slice(i * dh, i * dh + (out_h - 1) * sh + 1, sh)
-            columns = slice(j * dw, j * dw + (out_w - 1) * sw + 1, sw)
-            total = total + weights[i, j] * x[:, None, rows, columns]
+    for weight, tap in zip(weights, seen(x, (kh, kw), at), strict=True):
+        total = total + weight * tap[:, None]
     return total.reshape(outputs, out_h, out_w, batch)

@@ -12,6 +12,7 @@ from nets.kernels.cpu.activations import framed
 from nets.kernels.cpu.gemm import barrier
 from nets.kernels.geometry import Geometry, Sizes
 from nets.kernels.plan import Pair
+from nets.kernels.taps import put_back
 
 
 def gather_patches(x: Array, window: Sizes, at: Geometry) -> Array:
@@ -84,13 +85,8 @@ def sum_patches(patches: Array, window: Sizes, at: Geometry, shape: tuple[int, .
     """The transpose of `gather_patches`: every pixel of an image of `shape` gets the sum of its places in patches."""
     channels, height, width, batch = shape
     out_h, out_w = at.places((height, width), window)
-    taps = patches.reshape(at.groups, *window, channels // at.groups, out_h, out_w, batch)
-    zero = jnp.zeros((), patches.dtype)
-    total = jnp.zeros(shape, patches.dtype)
-    for i in range(window[0]):
-        for j in range(window[1]):
-            tap = taps[:, i, j].reshape(channels, out_h, out_w, batch)
-            rows = at.spread(i, height, out_h, axis=0)
-            columns = at.spread(j, width, out_w, axis=1)
-            total = total + lax.pad(tap, zero, ((0, 0, 0), rows, columns, (0, 0, 0)))
-    return total
+    of_taps = patches.reshape(at.groups, *window, channels // at.groups, out_h, out_w, batch)
+    values = (
+        of_taps[:, i, j].reshape(channels, out_h, out_w, batch) for i in range(window[0]) for j in range(window[1])
+    )
+    return put_back(values, window, at, jnp.zeros(shape, patches.dtype))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from nets.kernels import pooling
+from nets.kernels import pooling, taps
 from nets.kernels.cpu.corners import Corners, Form, channel_sums, corners, form, kept, largest, per_channel, spread
 from nets.kernels.cpu.gemm import barrier
 from nets.kernels.geometry import Geometry
@@ -31,7 +31,7 @@ def _max_pool(x: Array, window: Pair, at: Geometry, size: Pair) -> Array:
 
 
 def _pool_forward(x: Array, window: Pair, at: Geometry, size: Pair) -> tuple[Array, Array]:
-    seen = pooling.taps(barrier(pooling.framed(x, at)), window, at, at.places(size, window))
+    seen = list(taps.seen(barrier(pooling.framed(x, at)), window, at))
     value = reduce(jnp.maximum, seen)
     # From the last to the first, so that the first of equal values wins, as in every other framework. Equality is
     # safe behind the barrier, and no comparison waits for the one before it: 3 x 3 pools train a tenth faster.

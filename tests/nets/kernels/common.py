@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from hypothesis import settings
+from hypothesis import strategies as st
 from jax import lax
 
 from nets.kernels.cpu.activations import framed
@@ -22,6 +23,11 @@ few = settings(max_examples=8, deadline=None, derandomize=True)
 
 def random(*shape: int, seed: int = 0) -> jax.Array:
     return jnp.asarray(np.random.default_rng([seed, *shape]).normal(size=shape), jnp.float32)
+
+
+def pairs(least: int, most: int) -> st.SearchStrategy[tuple[int, int]]:
+    """Something for rows and for columns."""
+    return st.tuples(st.integers(least, most), st.integers(least, most))
 
 
 def value_and_gradients(function: Callable[..., jax.Array], *arguments: Any) -> list[jax.Array]:

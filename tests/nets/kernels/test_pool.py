@@ -6,23 +6,18 @@ import jax
 import jax.numpy as jnp
 import pytest
 from hypothesis import assume, given
-from hypothesis import strategies as st
 from jax import lax
 
 from nets.kernels import pooling
 from nets.kernels.cpu.activations import split
 from nets.kernels.cpu.pool import max_pool, relu_pool
 from nets.kernels.geometry import Geometry
-from tests.nets.kernels.common import assert_near, few, random, value_and_gradients
+from tests.nets.kernels.common import assert_near, few, pairs, random, value_and_gradients
 
 
 def lax_pool(x: jax.Array, window: tuple[int, int], at: Geometry) -> jax.Array:
     pad = ((0, 0), *at.padding, (0, 0))
     return lax.reduce_window(x, -jnp.inf, lax.max, (1, *window, 1), (1, *at.stride, 1), pad)
-
-
-def pairs(least: int, most: int) -> st.SearchStrategy[tuple[int, int]]:
-    return st.tuples(st.integers(least, most), st.integers(least, most))
 
 
 @few

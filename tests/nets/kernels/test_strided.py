@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import assume, given
-from hypothesis import strategies as st
 
 from nets.kernels.cpu import CpuPlan, strided
 from nets.kernels.cpu.activations import Image, image
 from nets.kernels.geometry import Geometry
-from tests.nets.kernels.common import assert_near, few, lax_conv, random, value_and_gradients
+from tests.nets.kernels.common import assert_near, few, lax_conv, pairs, random, value_and_gradients
 
-edges = st.tuples(st.integers(0, 3), st.integers(0, 3))
-
-
-def pairs(least: int, most: int) -> st.SearchStrategy[tuple[int, int]]:
-    return st.tuples(st.integers(least, most), st.integers(least, most))
+edges = pairs(0, 3)
 
 
 @few
