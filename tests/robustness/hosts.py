@@ -74,6 +74,7 @@ class Host:
         """The whole server is gone at once, as in a power cut: the worker first, so that it hears of nothing."""
         assert self.server is not None
         master = psutil.Process(self.server.process.pid)
+        master.suspend()  # it would start another worker, which begins the next run before it sees that it is alone
         pair = [*master.children(recursive=True), master]
         for process in pair:
             process.kill()

@@ -161,8 +161,10 @@ class Sequence:
 
     def look(self, target: str, others: list[str], clerk: Clerk) -> None:
         """After a crash: what was cut off says so, what waited is done, and everything told is there."""
-        ends = [self.host.finish(run_id)["state"] for run_id in (target, *others)]
-        assert ends in (["succeeded"], ["failed"], ["succeeded"] * 2, ["failed", "succeeded"], ["succeeded", "failed"])
+        records = [self.host.finish(run_id) for run_id in (target, *others)]
+        ends = [record["state"] for record in records]
+        expected = ["succeeded"], ["failed"], ["succeeded"] * 2, ["failed", "succeeded"], ["succeeded", "failed"]
+        assert ends in expected, [record["error"] for record in records]
         clerk.check()
         self.witness.check(self.rng)
         for run_id in (target, *others):
