@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -181,12 +182,20 @@ def recipe_of(services: Services, model: ModelRecord) -> Recipe | None:
 
 
 def warm_newest(services: Services) -> None:
-    """Make the definition that was trained last ready to be trained again, as it was before a restart."""
+    """Make the definition that was trained last ready to be trained again, as it was before a restart.
+
+    Where nothing was trained yet, the data set that most begin with is read, if it is at hand.
+    """
+    newest = services.store.list_runs(limit=1, metrics=False)  # now: later it might be a run that has just begun
 
     def recipe() -> Recipe | None:
-        runs = services.store.list_runs(limit=1, metrics=False)
-        model = services.store.get_model(runs[0].model_id) if runs else None
-        return recipe_of(services, model) if model and model.architecture else None
+        model = services.store.get_model(newest[0].model_id) if newest else None
+        if model and model.architecture:
+            return recipe_of(services, model)
+        if datasets.is_cached(PREFERRED, services.settings.data_dir):
+            with suppress(DataError):  # which a run will tell its client
+                datasets.load(PREFERRED, services.settings.data_dir)
+        return None
 
     services.warmer.warm(recipe)
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from nets.programs import Recipe, compile_next, rehearse
+from nets.programs import Recipe, compile_next, rehearse, smallest
 
 logger = logging.getLogger("lamina.warm")
 
@@ -65,6 +65,7 @@ class Warmer:
     def _work(self) -> None:
         if sys.platform == "linux":  # elsewhere a thread has no priority of its own
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        rehearse(smallest())  # a new server's first run finds it done
         while (wish := self._next()) is not None:
             try:
                 if (recipe := wish()) is not None:

@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nets.architecture import Architecture
+from nets.architecture import Architecture, parse_architecture
 from nets.datasets import DatasetInfo
-from nets.hyperparams import Hyperparams
+from nets.hyperparams import Hyperparams, parse_hyperparams
 from nets.kernels import plan_for
 from nets.losses import loss_on
 from nets.network import Network, initial_variables, numbers_of
@@ -139,6 +139,12 @@ def rehearse(recipe: Recipe) -> None:
     """Make a first state and drop it: JAX compiles small things of its own the first time, 0.2 s of them."""
     inputs = Inputs(numbers_of(recipe.architecture), numbers(recipe.optimizer), jax.random.key(0))
     start(recipe, initial_variables(recipe.architecture, seed=0), inputs)
+
+
+def smallest() -> Recipe:
+    """The recipe of hardly any network: most of what its rehearsal compiles is the same for every other."""
+    network = parse_architecture({"input_size": 1, "layers": [{"type": "linear", "out": 2}]})
+    return recipe(network, parse_hyperparams({}), train=1, samples=1)
 
 
 def compile_kept(key: tuple[str, Recipe], compile_part: Callable[[], Program]) -> Program:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from nets.errors import DataError
 
 BUNDLED: dict[str, Callable[[], Dataset]] = {"digits": digits.build}
 
+READING = threading.Lock()  # who comes second finds what the first has read
 DOWNLOAD_SHARE = 0.9  # of the whole preparation, when something must be downloaded
 
 
@@ -59,7 +61,8 @@ def load(name: str, data_dir: Path) -> Dataset:
     if not path.is_file():
         raise DataError(f"{name} is not in the data directory. {sources.cure(name)}")
     status = path.stat()
-    return _read(path, name, (status.st_ino, status.st_size, status.st_mtime_ns))
+    with READING:
+        return _read(path, name, (status.st_ino, status.st_size, status.st_mtime_ns))
 
 
 @lru_cache(maxsize=1)

@@ -5,14 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from backend.warm import Warmer
-from nets import programs
+from nets import datasets, programs
+from nets.architecture import parse_architecture
+from nets.datasets import cache
 from nets.hyperparams import parse_hyperparams
 from nets.programs import Recipe, recipe_on
+from tests.backend.conftest import BODY, NET, finish, offline_app, parts
+from tests.backend.samples import eventually
 from tests.nets.builders import network, stripes
+from tests.nets.dataset_files import arrays
 
 DEADLINE = 60.0
 
@@ -93,3 +99,34 @@ def test_a_run_that_shall_stop_waits_for_no_compiler(warmer: Warmer) -> None:
     wanted = recipe(20)  # and it goes on afterwards
     warmer.warm(lambda: wanted)
     wait_for(wanted)
+
+
+def test_a_new_server_reads_the_data_that_most_begin_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[tuple[str, Path]] = []
+    monkeypatch.setattr(datasets, "load", lambda *asked: read.append(asked))
+    cache.write(cache.cache_path("mnist", tmp_path / "data"), arrays("mnist"))
+    app = offline_app(tmp_path)
+    try:
+        eventually(lambda: read)
+        assert read == [("mnist", tmp_path / "data")]
+    finally:
+        parts(app).close()
+
+
+def test_a_server_over_earlier_runs_compiles_the_newest_one(tmp_path: Path) -> None:
+    layers = [{"type": "linear", "in": 784, "out": 21}, {"type": "linear", "in": 21, "out": 10}]
+    body = {**BODY, "architecture": {**NET, "layers": layers}}
+    structure = parse_architecture(body["architecture"]).structure
+    app = offline_app(tmp_path)
+    client = app.test_client()
+    assert finish(client, client.post("/api/train", json=body).json["run_id"])["state"] == "succeeded"
+    parts(app).close()
+    made = {(name, recipe) for name, recipe in programs.CACHE if recipe.architecture == structure}
+    assert {name for name, _ in made} == {"train", "evaluate"}
+    for key in made:
+        del programs.CACHE[key]
+    app = offline_app(tmp_path)
+    try:
+        eventually(lambda: made <= set(programs.CACHE), within=DEADLINE)
+    finally:
+        parts(app).close()
