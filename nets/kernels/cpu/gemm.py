@@ -84,7 +84,8 @@ def _columns_forward(x: Array, kernel: Array, dtype: DTypeLike) -> tuple[Array, 
         x, kernel = barrier(x.astype(dtype)), barrier(kernel.astype(dtype))
     # One side has to be transposed: a kernel of few outputs is the smaller one, and so is then the result.
     if kernel.shape[1] <= x.shape[1] // 2:
-        return barrier(dot(pinned(kernel.T), x, 1, 0)).T, (x, kernel)
+        # Pinned: the next layer would multiply columns by columns, and XLA has no such product of bf16 (nor an error).
+        return pinned(barrier(dot(pinned(kernel.T), x, 1, 0)).T), (x, kernel)
     return dot(x, kernel, 0, 0) if dtype == jnp.float32 else dot(pinned(x.T), kernel, 1, 0), (x, kernel)
 
 

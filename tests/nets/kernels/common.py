@@ -1,4 +1,4 @@
-"""What the tests of kernels share: random arrays, a function with its gradients in one program, how near is near."""
+"""What the tests of kernels share: random arrays, functions and networks with their gradients, how near is near."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from jax import lax
 
+from nets.architecture import Architecture
+from nets.kernels import Plan
 from nets.kernels.cpu.activations import framed
 from nets.kernels.cpu.gemm import OPTIONS_OF_IMAGES
 from nets.kernels.geometry import Geometry
+from nets.network import Network, initial_variables, numbers_of
 
 # Compilation is nearly all that these tests cost; the code that comes out may be slow.
 OPTIONS = {**OPTIONS_OF_IMAGES, "xla_backend_optimization_level": "0"}
@@ -63,3 +66,33 @@ def lax_conv(x: jax.Array, kernel: jax.Array, at: Geometry) -> jax.Array:
         dimension_numbers=("CHWN", "HWIO", "CHWN"),
         feature_group_count=at.groups,
     )
+
+
+def images(a: Architecture, batch: int = 8) -> jax.Array:
+    channels, height, width = a.input
+    values = np.random.default_rng(5).integers(0, 256, (batch, height, width, channels))
+    return jnp.asarray(values, jnp.uint8)
+
+
+def variables(a: Architecture) -> dict[str, Any]:
+    """Scales of both signs and biases other than zero."""
+    found = initial_variables(a, seed=1)
+    return jax.tree_util.tree_map_with_path(
+        lambda path, v: v + 0.5 * random(*v.shape, seed=len(path)) if v.ndim == 1 and path[0].key == "params" else v,
+        found,
+    )
+
+
+def trained(a: Architecture, plan: Plan, batch: int = 8) -> tuple[jax.Array, Any, Any]:
+    """(logits, running statistics, gradients of the parameters) of one batch."""
+    start, key = variables(a), jax.random.key(2)
+    network = Network(a, plan)
+
+    def loss(params: Any) -> tuple[jax.Array, Any]:
+        state = {**start, "params": params, "numbers": numbers_of(a)}
+        y, changed = network.apply(state, images(a, batch), train=True, rngs={"dropout": key}, mutable=["batch_stats"])
+        return (y * random(*y.shape, seed=4)).sum(), (y, changed.get("batch_stats", {}))
+
+    options = {**OPTIONS, **(network.compiler_options or {})}
+    gradients, (y, statistics) = jax.jit(jax.grad(loss, has_aux=True), compiler_options=options)(start["params"])
+    return y, statistics, gradients

@@ -18,8 +18,8 @@ from nets.kernels import Plan, XlaPlan, plan_for
 from nets.kernels.cpu import CpuPlan
 from nets.kernels.cpu.gemm import has_matrix_unit
 from nets.kernels.plan import Stage
-from nets.network import Network, initial_variables, numbers_of
-from tests.nets.kernels.common import OPTIONS, assert_near, random
+from nets.network import Network, numbers_of
+from tests.nets.kernels.common import OPTIONS, assert_near, images, random, trained, variables
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,18 @@ NETWORKS: dict[str, tuple[tuple[int, int, int], list[dict[str, Any]]]] = {
         (2, 3, 3),
         [FLAT, {"type": "linear", "out_features": 9}, RELU, {"type": "batchnorm1d"}, conv(2), {"type": "tanh"}, *HEAD],
     ),
+    "few features of an image": (
+        (1, 4, 4),
+        [
+            conv(3),
+            RELU,
+            FLAT,
+            {"type": "linear", "out_features": 4},
+            RELU,
+            {"type": "linear", "out_features": 16},
+            *HEAD,
+        ],
+    ),
     "dropout everywhere": (
         (2, 4, 4),
         [
@@ -89,36 +101,6 @@ def architecture(name: str) -> Architecture:
     (channels, height, width), layers = NETWORKS[name]
     shape = {"input_channels": channels, "input_height": height, "input_width": width}
     return parse_architecture({**shape, "layers": layers})
-
-
-def images(a: Architecture, batch: int = 6) -> jax.Array:
-    channels, height, width = a.input
-    values = np.random.default_rng(5).integers(0, 256, (batch, height, width, channels))
-    return jnp.asarray(values, jnp.uint8)
-
-
-def variables(a: Architecture) -> dict[str, Any]:
-    """Scales of both signs and biases other than zero."""
-    found = initial_variables(a, seed=1)
-    return jax.tree_util.tree_map_with_path(
-        lambda path, v: v + 0.5 * random(*v.shape, seed=len(path)) if v.ndim == 1 and path[0].key == "params" else v,
-        found,
-    )
-
-
-def trained(a: Architecture, plan: Plan) -> tuple[jax.Array, Any, Any]:
-    """(logits, running statistics, gradients of the parameters) of one batch."""
-    start, key = variables(a), jax.random.key(2)
-    network = Network(a, plan)
-
-    def loss(params: Any) -> tuple[jax.Array, Any]:
-        state = {**start, "params": params, "numbers": numbers_of(a)}
-        y, changed = network.apply(state, images(a), train=True, rngs={"dropout": key}, mutable=["batch_stats"])
-        return (y * random(*y.shape, seed=4)).sum(), (y, changed.get("batch_stats", {}))
-
-    options = {**OPTIONS, **(network.compiler_options or {})}
-    gradients, (y, statistics) = jax.jit(jax.grad(loss, has_aux=True), compiler_options=options)(start["params"])
-    return y, statistics, gradients
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -155,7 +137,7 @@ def test_evaluation_is_the_same_under_every_plan(name: str) -> None:
 
 
 @pytest.mark.parametrize("precision", ["bfloat16"])
-@pytest.mark.parametrize("name", ["pool twice", "relu norm pool", "residual", "features"])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_bfloat16_stays_near_float32(name: str, precision: str) -> None:
     """Logits within 5 % of the largest; the gradient as a whole within 15 %, its direction within a few degrees."""
     a = architecture(name)
