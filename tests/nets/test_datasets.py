@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,22 +67,6 @@ def test_importing_and_asking_stays_light(tmp_path: Path) -> None:
 
 
 # The cache file
-
-
-def test_two_that_load_at_once_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache.write(cache.cache_path("mnist", tmp_path), arrays("mnist"))
-    real, reads = cache.read, []
-
-    def slow(path: Path, info: datasets.DatasetInfo) -> datasets.Dataset:
-        reads.append(path)
-        time.sleep(0.2)
-        return real(path, info)
-
-    monkeypatch.setattr(cache, "read", slow)
-    with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(lambda _: datasets.load("mnist", tmp_path), range(2))
-    assert first is second
-    assert len(reads) == 1
 
 
 def test_a_written_cache_is_read_back(tmp_path: Path) -> None:
