@@ -80,7 +80,7 @@ class CpuPlan:
         if strided.fits(kernel.shape, at):
             dense, kernel = strided.as_dense(image(x), kernel, at)
             return self._convolve(Image(dense), kernel, Geometry())
-        if not self.matrix_unit and winograd.fits(kernel.shape, at, self.dtype):
+        if not self.matrix_unit and winograd.fits(kernel.shape, at, self.dtype, _size(x)[1:3]):
             if winograd.keeps_phases(_size(x)[1:3], at):
                 return Phases(winograd.winograd(phases_of(x), kernel, self.dtype, at.padding[0][0]))
             return Image(winograd.winograd_image(image(x), kernel, at, self.dtype))

@@ -8,6 +8,7 @@ by 1.7 times (root mean square, independent values) what rounding the pixels ins
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -30,16 +31,27 @@ OUTPUT = ({0: 1, 1: 1, 2: 1}, {1: 1, 2: -1, 3: -1})
 # The 3 x 3 weights, as a vector of 9, in the 16 places of a tile.
 WEIGHTS = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], np.float32)
 WEIGHTS_TWICE = np.kron(WEIGHTS, WEIGHTS)
-# Below these the transforms take longer than the products they save, or too long to compile for what they gain.
-SMALLEST_CHANNELS, SMALLEST_CHANNELS_OF_BFLOAT16 = 8, 24
+# The fewest channels from which on the products saved outweigh the transforms, which also take five times as long to
+# compile: (up to so many pixels a side, channels), for results of even and of odd size. Odd ones are computed a row and
+# a column larger, and joined. Measured at batches of 64 and 16, forward and back, against patches and bands of them.
+FEWEST_CHANNELS = {
+    "float32": (((6, 40), (math.inf, 8)), ((5, 85), (9, 40), (15, 18), (math.inf, 10))),
+    "bfloat16": (((14, 36), (math.inf, 24)), ((11, 90), (15, 50), (math.inf, 36))),
+}
 SAME, VALID = Geometry(padding=((1, 1), (1, 1))), Geometry()
 
 
-def fits(kernel_shape: tuple[int, ...], at: Geometry, dtype: DTypeLike) -> bool:
-    """Whether the channels are so many that the smaller products outweigh the transforms."""
+def fits(kernel_shape: tuple[int, ...], at: Geometry, dtype: DTypeLike, size: Sizes) -> bool:
+    """Whether this is the fastest form for an image of `size`."""
     kh, kw, inputs, outputs = kernel_shape
-    smallest = SMALLEST_CHANNELS if dtype == jnp.float32 else SMALLEST_CHANNELS_OF_BFLOAT16
-    return (kh, kw) == (3, 3) and at.dense and at.groups == 1 and min(inputs, outputs) >= smallest
+    if (kh, kw) != (3, 3) or not at.dense or at.groups > 1:
+        return False
+    height, width = at.places(size, (3, 3))
+    limits = FEWEST_CHANNELS[jnp.dtype(dtype).name][height % 2 or width % 2]
+    fewest = next(channels for side, channels in limits if height * width <= side**2)
+    # Products grow with both numbers of channels, transforms with their sum: the harmonic mean decides.
+    mean = 2 * inputs * outputs / (inputs + outputs)
+    return mean >= fewest and min(inputs, outputs) >= limits[-1][1]
 
 
 def keeps_phases(size: Sizes, at: Geometry) -> bool:

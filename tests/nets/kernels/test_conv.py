@@ -128,14 +128,24 @@ def test_winograd_of_any_size_and_padding(
 
 
 def test_winograd_is_for_three_by_three_kernels_of_many_channels() -> None:
-    same, wide = Geometry(padding=((1, 1), (1, 1))), (3, 3, 16, 64)
-    assert fits(wide, same, F32) and not fits(wide, same, BF16) and fits((3, 3, 32, 64), same, BF16)
+    same, wide, size = Geometry(padding=((1, 1), (1, 1))), (3, 3, 16, 64), (28, 28)
+    assert fits(wide, same, F32, size) and not fits(wide, same, BF16, size) and fits((3, 3, 32, 64), same, BF16, size)
     assert keeps_phases((8, 6), same)
     assert not keeps_phases((7, 6), same) and not keeps_phases((8, 6), Geometry(padding=((0, 0), (1, 1))))
-    assert not fits(wide, Geometry(stride=(2, 1)), F32)
-    assert not fits(wide, Geometry(dilation=(1, 2)), F32)
-    assert not fits((5, 5, 32, 64), Geometry(padding=((2, 2), (2, 2))), F32)
-    assert not fits((3, 3, 3, 64), same, F32)
+    assert not fits(wide, Geometry(stride=(2, 1)), F32, size)
+    assert not fits(wide, Geometry(dilation=(1, 2)), F32, size)
+    assert not fits((5, 5, 32, 64), Geometry(padding=((2, 2), (2, 2))), F32, size)
+    assert not fits((3, 3, 3, 64), same, F32, size)
+
+
+@pytest.mark.parametrize(("dtype", "larger"), [(F32, 9), (BF16, 13)])
+def test_small_images_of_odd_size_are_left_to_patches(dtype: DTypeLike, larger: int) -> None:
+    """A row and a column computed for nothing cost more there than the products saved."""
+    same, kernel = Geometry(padding=((1, 1), (1, 1))), (3, 3, 64, 64)
+    assert not fits(kernel, same, dtype, (5, 5)) and fits(kernel, same, dtype, (larger, larger))
+    assert not fits(kernel, Geometry(), dtype, (7, 7))  # what comes out counts
+    assert fits((3, 3, 128, 128), same, dtype, (larger, larger))
+    assert fits((3, 3, 24, 64), same, F32, (8, 8)) and not fits((3, 3, 24, 64), same, F32, (6, 6))
 
 
 @pytest.mark.parametrize("size", [(6, 8), (7, 5)])

@@ -54,11 +54,14 @@ NETWORKS: dict[str, tuple[tuple[int, int, int], list[dict[str, Any]]]] = {
         [conv(4), {"type": "residual_block", "out_channels": 4}, {"type": "residual_block", "out_channels": 6}, *HEAD],
     ),
     "winograd": (
-        (1, 4, 4),
+        (1, 8, 8),
         [conv(8), {"type": "residual_block", "out_channels": 9}, conv(8), RELU, conv(8), RELU, POOL, *HEAD],
     ),
-    "winograd norm pool": ((1, 4, 4), [conv(8), conv(8), RELU, NORM, POOL, *HEAD]),
-    "winograd at odd size": ((1, 5, 5), [conv(8), RELU, conv(8), RELU, conv(8, padding="valid"), RELU, POOL, *HEAD]),
+    "winograd norm pool": ((1, 8, 8), [conv(8), conv(8), RELU, NORM, POOL, *HEAD]),
+    "winograd at odd size": (
+        (1, 11, 11),
+        [conv(18), RELU, conv(18), RELU, conv(18, padding="valid"), RELU, POOL, *HEAD],
+    ),
     "wide kernels": ((1, 6, 6), [conv(8, 5), RELU, POOL, conv(9, 5), NORM, RELU, conv(8, 4, stride=2), *HEAD]),
     "strides of large kernels": (
         (1, 8, 8),
