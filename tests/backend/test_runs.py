@@ -80,12 +80,12 @@ class Puppet:
 class Server:
     """The state of a server without HTTP, in a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, limits: Limits | None = None) -> None:
         self.store = Store(folder / "checkpoints" / "lamina.sqlite3")
         self.log = EventLog(self.store)
         self.checkpoints = Checkpoints(folder / "checkpoints")
         parts = self.store, self.log, self.checkpoints
-        self.runs = Runs(*parts, data_dir=folder / "data", warmer=Warmer(), limits=Limits(compile_seconds=1))
+        self.runs = Runs(*parts, data_dir=folder / "data", warmer=Warmer(), limits=limits or Limits())
         if self.store.get_model("m_1") is None:
             self.store.create_model(a_model())
 
@@ -513,7 +513,8 @@ def test_a_real_training_on_digits(tmp_path: Path) -> None:
     assert server.checkpoints.exists(run.saved_model_path)
 
 
-def test_what_takes_too_long_to_compile_fails_with_the_cure(server: Server, fit: Puppet) -> None:
+def test_what_takes_too_long_to_compile_fails_with_the_cure(tmp_path: Path, fit: Puppet) -> None:
+    server = Server(tmp_path, Limits(compile_seconds=1)).start()
     run_id = server.submit()
 
     def failed() -> bool:
@@ -521,9 +522,10 @@ def test_what_takes_too_long_to_compile_fails_with_the_cure(server: Server, fit:
         return server.record(run_id).state == "failed"
 
     eventually(failed)
-    error = server.record(run_id).error
-    assert error is not None and "longer than the 1 s that are allowed" in error and "--max-compile-seconds" in error
-    assert server.record(run_id).resumable
+    run = server.record(run_id)
+    server.close()
+    assert run.error is not None and run.resumable
+    assert "longer than the 1 s that are allowed" in run.error and "--max-compile-seconds" in run.error
 
 
 def test_a_run_that_no_longer_fits_keeps_what_it_has_reached(
