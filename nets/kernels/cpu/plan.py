@@ -76,14 +76,17 @@ class CpuPlan:
         y = self._convolve(x, kernel, at)
         return y if bias is None else mapped(lambda v: v + per_channel(bias), y)
 
-    def _convolve(self, x: Activation, kernel: Array, at: Geometry) -> Activation:
+    def _convolve(
+        self, x: Activation, kernel: Array, at: Geometry, blocks: winograd.Blocks = winograd.ONE_BLOCK
+    ) -> Activation:
         if strided.fits(kernel.shape, at):
+            blocks = winograd.Blocks(*strided.filled(kernel.shape, at))
             dense, kernel = strided.as_dense(image(x), kernel, at)
-            return self._convolve(Image(dense), kernel, Geometry())
+            return self._convolve(Image(dense), kernel, Geometry(), blocks)
         if not self.matrix_unit and winograd.fits(kernel.shape, at, self.dtype, _size(x)[1:3]):
             if winograd.keeps_phases(_size(x)[1:3], at):
-                return Phases(winograd.winograd(phases_of(x), kernel, self.dtype, at.padding[0][0]))
-            return Image(winograd.winograd_image(image(x), kernel, at, self.dtype))
+                return Phases(winograd.winograd(phases_of(x), kernel, self.dtype, at.padding[0][0], blocks))
+            return Image(winograd.winograd_image(image(x), kernel, at, self.dtype, blocks))
         if isinstance(x, Phases) and kernel.shape[:2] == (1, 1) and at == Geometry():
             return Phases(tuple(pointwise(phase, kernel, at, self.dtype) for phase in x.phases))
         return Image(convolve(image(x), kernel, at, self.dtype))

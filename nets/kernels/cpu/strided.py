@@ -41,6 +41,18 @@ def as_dense(x: Array, kernel: Array, at: Geometry) -> tuple[Array, Array]:
     return x.reshape(-1, *x.shape[3:]), kernel.reshape(rows, columns, -1, outputs)
 
 
+def filled(window: Sizes, at: Geometry) -> tuple[Pair, Pair]:
+    """How many rows and columns of the stride there are, and how many of them have weights in the last row and column.
+
+    The channels of the dense image are so many blocks; the zeros in the kernel are what the others have there.
+    """
+    full = [
+        taps - (rows - 1) * stride
+        for taps, rows, stride in zip(window, _dense_window(window, at), at.stride, strict=False)
+    ]
+    return at.stride, (full[0], full[1])
+
+
 def _dense_window(window: Sizes, at: Geometry) -> Pair:
     """Height and width of the dense kernel."""
     return -(-window[0] // at.stride[0]), -(-window[1] // at.stride[1])

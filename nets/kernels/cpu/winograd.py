@@ -9,18 +9,20 @@ by 1.7 times (root mean square, independent values) what rounding the pixels ins
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 from jax.typing import DTypeLike
 
 from nets.kernels.cpu.activations import framed, join, split
 from nets.kernels.cpu.gemm import barrier, dot
 from nets.kernels.geometry import Geometry, Sizes
+from nets.kernels.plan import Pair
 
 Four = tuple[Array, ...]
 Grid = list[list[Array]]
@@ -41,6 +43,35 @@ FEWEST_CHANNELS = {
 SAME, VALID = Geometry(padding=((1, 1), (1, 1))), Geometry()
 
 
+class Blocks(NamedTuple):
+    """Input channels as `grid` of blocks, of which only the first `full` have weights in the last row and column.
+
+    The others' last row of a tile is multiplied by nothing but zeros, and left out.
+    """
+
+    grid: Pair
+    full: Pair
+
+    def at(self, a: int, b: int) -> Pair:
+        """How many blocks take part in place (a, b) of a tile."""
+        return (self.full if a == 3 else self.grid)[0], (self.full if b == 3 else self.grid)[1]
+
+    def taking_part(self, x: Array, a: int, b: int, axis: int = 0) -> Array:
+        """Of the channels on `axis` those in place (a, b), as three axes: rows and columns of blocks, channels."""
+        rows, columns = self.at(a, b)
+        apart = x.reshape(*x.shape[:axis], *self.grid, -1, *x.shape[axis + 1 :])
+        return apart[(slice(None),) * axis + (slice(rows), slice(columns))]
+
+    def put_back(self, x: Array, edges: Sequence[tuple[int, int, int]]) -> Array:
+        """`[rows, columns, in / blocks, ...]` of one place -> `[in, ...]`, zeros for the others, padded by `edges`."""
+        missing = [(0, all - some, 0) for all, some in zip(self.grid, x.shape[:2], strict=True)]
+        whole = lax.pad(x, jnp.zeros((), x.dtype), (*missing, (0, 0, 0), *edges))
+        return whole.reshape(-1, *whole.shape[3:])
+
+
+ONE_BLOCK = Blocks((1, 1), (1, 1))
+
+
 def fits(kernel_shape: tuple[int, ...], at: Geometry, dtype: DTypeLike, size: Sizes) -> bool:
     """Whether this is the fastest form for an image of `size`."""
     kh, kw, inputs, outputs = kernel_shape
@@ -59,29 +90,36 @@ def keeps_phases(size: Sizes, at: Geometry) -> bool:
     return at in (SAME, VALID) and size[0] % 2 == size[1] % 2 == 0
 
 
-def winograd_image(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
+def winograd_image(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike, blocks: Blocks = ONE_BLOCK) -> Array:
     """Any size and padding: an odd last row or column is computed with a neighbour that is cut off."""
     height, width = at.places(x.shape[1:3], (3, 3))
     (top, bottom), (left, right) = at.padding
     x = framed(x, (top, bottom + height % 2), (left, right + width % 2))
-    return join(winograd(split(x), kernel, dtype, 0))[:, :height, :width]
+    return join(winograd(split(x), kernel, dtype, 0, blocks))[:, :height, :width]
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def winograd(phases: Four, kernel: Array, dtype: DTypeLike, padding: int) -> Four:
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def winograd(phases: Four, kernel: Array, dtype: DTypeLike, padding: int, blocks: Blocks = ONE_BLOCK) -> Four:
     """Four phases `[in, H / 2, W / 2, B]` and a `[3, 3, in, out]` kernel -> four phases of the result.
 
     padding: 1 for a result of the same size, 0 for one of two rows and columns less.
     """
-    return _forward(phases, kernel, dtype, padding)[0]
+    return _forward(phases, kernel, dtype, padding, blocks)[0]
 
 
-def _forward(phases: Four, kernel: Array, dtype: DTypeLike, padding: int) -> tuple[Four, tuple[Grid, Array]]:
+def _forward(
+    phases: Four, kernel: Array, dtype: DTypeLike, padding: int, blocks: Blocks
+) -> tuple[Four, tuple[Grid, Array]]:
     _, height, width, batch = phases[0].shape
     shape = kernel.shape[3], height - 1 + padding, width - 1 + padding, batch
-    tiles = _input_transform(phases, dtype, padding)
+    tiles = _input_transform(phases, dtype, padding, blocks)
     kernels = _kernel_transform(kernel.swapaxes(2, 3), dtype)
-    products = _each(lambda a, b: barrier(dot(kernels[4 * a + b], tiles[a][b], 1, 0)))
+
+    def product(a: int, b: int) -> Array:
+        weights = blocks.taking_part(kernels[4 * a + b], a, b, axis=1)
+        return barrier(dot(weights.reshape(weights.shape[0], -1), tiles[a][b], 1, 0))
+
+    products = _each(product)
     outputs = (
         barrier(_combined(_crossed(OUTPUT[i], OUTPUT[j]), lambda a, b: products[a][b])).reshape(shape)
         for i in (0, 1)
@@ -90,7 +128,7 @@ def _forward(phases: Four, kernel: Array, dtype: DTypeLike, padding: int) -> tup
     return tuple(outputs), (tiles, kernel)
 
 
-def _backward(dtype: DTypeLike, padding: int, saved: tuple[Grid, Array], g: Four) -> tuple[Four, Array]:
+def _backward(dtype: DTypeLike, padding: int, blocks: Blocks, saved: tuple[Grid, Array], g: Four) -> tuple[Four, Array]:
     tiles, kernel = saved
     outputs, *size = g[0].shape
     spread = [{i: OUTPUT[i][a] for i in (0, 1) if a in OUTPUT[i]} for a in range(4)]
@@ -99,12 +137,22 @@ def _backward(dtype: DTypeLike, padding: int, saved: tuple[Grid, Array], g: Four
         product = _combined(_crossed(spread[a], spread[b]), lambda i, j: g[2 * i + j])
         return barrier(product.astype(dtype)).reshape(outputs, -1)
 
+    def tile_gradient(a: int, b: int) -> Array:
+        weights = blocks.taking_part(kernels[4 * a + b], a, b)
+        product = barrier(dot(weights.reshape(-1, outputs), products[a][b], 1, 0))
+        return product.reshape(*weights.shape[:3], *size)
+
+    def from_tiles(a: int, b: int) -> Array:
+        product = dot(tiles[a][b], products[a][b], 1, 1)
+        return blocks.put_back(product.reshape(*blocks.at(a, b), -1, outputs), ((0, 0, 0),)).reshape(-1)
+
     products = _each(gradient)
     kernels = _kernel_transform(kernel, dtype)
-    from_tiles = [dot(tiles[a][b], products[a][b], 1, 1).reshape(-1) for a in range(4) for b in range(4)]
-    kernel_gradient = dot(jnp.asarray(WEIGHTS_TWICE.T), jnp.stack(from_tiles), 1, 0).reshape(kernel.shape)
-    tile_gradients = _each(lambda a, b: barrier(dot(kernels[4 * a + b], products[a][b], 1, 0)).reshape(-1, *size))
-    return tuple(_phase_gradient(i, j, tile_gradients, padding) for i in (0, 1) for j in (0, 1)), kernel_gradient
+    of_weights = jnp.stack([from_tiles(a, b) for a in range(4) for b in range(4)])
+    kernel_gradient = dot(jnp.asarray(WEIGHTS_TWICE.T), of_weights, 1, 0).reshape(kernel.shape)
+    of_tiles = _each(tile_gradient)
+    x_gradient = tuple(_phase_gradient(i, j, of_tiles, padding, blocks) for i in (0, 1) for j in (0, 1))
+    return x_gradient, kernel_gradient
 
 
 winograd.defvjp(_forward, _backward)
@@ -116,26 +164,27 @@ def _row_of_tile(row: int, padding: int) -> tuple[int, int]:
     return phase, shift
 
 
-def _input_transform(phases: Four, dtype: DTypeLike, padding: int) -> Grid:
+def _input_transform(phases: Four, dtype: DTypeLike, padding: int, blocks: Blocks) -> Grid:
     """The 16 matrices `[in, tiles * B]` that the kernels are multiplied with."""
     height, width = (size - 1 + padding for size in phases[0].shape[1:3])
     # Of a padded image, odd phases get their row of zeros before them, even ones behind: each is read at two offsets.
     edges = ((0, padding), (padding, 0))
     padded = [barrier(framed(phases[2 * i + j], edges[i], edges[j])) for i in (0, 1) for j in (0, 1)]
 
-    def pixel(row: int, column: int) -> Array:
-        (i, down), (j, right) = _row_of_tile(row, padding), _row_of_tile(column, padding)
-        top, left = down + i * padding, right + j * padding
-        return padded[2 * i + j][:, top : top + height, left : left + width]
-
     def transformed(a: int, b: int) -> Array:
+        def pixel(row: int, column: int) -> Array:
+            (i, down), (j, right) = _row_of_tile(row, padding), _row_of_tile(column, padding)
+            top, left = down + i * padding, right + j * padding
+            channels = blocks.taking_part(padded[2 * i + j], a, b)
+            return channels[:, :, :, top : top + height, left : left + width]
+
         tile = barrier(_combined(_crossed(INPUT[a], INPUT[b]), pixel).astype(dtype))
-        return tile.reshape(tile.shape[0], -1)
+        return tile.reshape(math.prod(tile.shape[:3]), -1)
 
     return _each(transformed)
 
 
-def _phase_gradient(i: int, j: int, tiles: Grid, padding: int) -> Array:
+def _phase_gradient(i: int, j: int, tiles: Grid, padding: int, blocks: Blocks) -> Array:
     """What the tiles hand back to phase (i, j): its pixels lie in two rows and two columns of them."""
     total: Array | None = None
     for row in range(4):
@@ -143,16 +192,19 @@ def _phase_gradient(i: int, j: int, tiles: Grid, padding: int) -> Array:
             (phase, down), (other, right) = _row_of_tile(row, padding), _row_of_tile(column, padding)
             if (phase, other) != (i, j):
                 continue
-            users = {
-                (a, b): INPUT[a][row] * INPUT[b][column]
-                for a in range(4)
-                for b in range(4)
-                if row in INPUT[a] and column in INPUT[b]
-            }
-            part = _combined(users.items(), lambda a, b: tiles[a][b])
-            part = framed(part, (down, 1 - padding - down), (right, 1 - padding - right))
-            total = part if total is None else total + part
+            edges = (down, 1 - padding - down, 0), (right, 1 - padding - right, 0), (0, 0, 0)
+            users: dict[Pair, list[tuple[Pair, int]]] = {}
+            for place, sign in _crossed(_users(row), _users(column)):
+                users.setdefault(blocks.at(*place), []).append((place, sign))
+            for terms in users.values():
+                part = blocks.put_back(_combined(terms, lambda a, b: tiles[a][b]), edges)
+                total = part if total is None else total + part
     return barrier(total)
+
+
+def _users(pixel: int) -> dict[int, int]:
+    """The rows of a transformed tile that a row of pixels takes part in, with its sign."""
+    return {a: INPUT[a][pixel] for a in range(4) if pixel in INPUT[a]}
 
 
 def _kernel_transform(kernel: Array, dtype: DTypeLike) -> Array:

@@ -19,6 +19,9 @@ from nets.kernels.cpu.gemm import OPTIONS_OF_IMAGES
 from nets.kernels.geometry import Geometry
 from nets.network import Network, initial_variables, numbers_of
 
+F32, BF16 = jnp.float32, jnp.bfloat16
+# Two operands rounded to eight bits each; sums over few hundred terms of random sign.
+BF16_BOUND = 0.02
 # Compilation is nearly all that these tests cost; the code that comes out may be slow.
 OPTIONS = {**OPTIONS_OF_IMAGES, "xla_backend_optimization_level": "0"}
 few = settings(max_examples=8, deadline=None, derandomize=True)

@@ -21,11 +21,18 @@ from nets.kernels.cpu.corners import corners
 from nets.kernels.cpu.phase_conv import phase_convolve
 from nets.kernels.cpu.winograd import fits, keeps_phases, winograd, winograd_image
 from nets.kernels.geometry import Geometry
-from tests.nets.kernels.common import assert_near, few, lax_conv, pairs, random, value_and_gradients
+from tests.nets.kernels.common import (
+    BF16,
+    BF16_BOUND,
+    F32,
+    assert_near,
+    few,
+    lax_conv,
+    pairs,
+    random,
+    value_and_gradients,
+)
 
-F32, BF16 = jnp.float32, jnp.bfloat16
-# Two operands rounded to eight bits each; sums over few hundred terms of random sign.
-BF16_BOUND = 0.02
 edges = pairs(0, 3)
 
 

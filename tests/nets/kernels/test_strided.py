@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import assume, given
+from jax import Array
+from jax.typing import DTypeLike
 
-from nets.kernels.cpu import CpuPlan, strided
+from nets.kernels.cpu import CpuPlan, strided, winograd
 from nets.kernels.cpu.activations import Image, image
 from nets.kernels.geometry import Geometry
-from tests.nets.kernels.common import assert_near, few, lax_conv, pairs, random, value_and_gradients
+from tests.nets.kernels.common import (
+    BF16,
+    BF16_BOUND,
+    F32,
+    assert_near,
+    few,
+    lax_conv,
+    pairs,
+    random,
+    value_and_gradients,
+)
 
 edges = pairs(0, 3)
 
@@ -42,6 +56,26 @@ def test_the_plan_takes_it(kernel: int, stride: int) -> None:
     assert_near(
         value_and_gradients(ours, x, weights),
         value_and_gradients(lambda x, kernel: lax_conv(x, kernel, at), x, weights),
+    )
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [(F32, 1e-5), (BF16, BF16_BOUND)])
+@pytest.mark.parametrize(("window", "stride"), [((5, 5), (2, 2)), ((5, 6), (2, 2)), ((7, 8), (3, 3)), ((5, 9), (2, 4))])
+def test_winograd_leaves_out_what_only_meets_zeros(
+    window: tuple[int, int], stride: tuple[int, int], dtype: DTypeLike, bound: float
+) -> None:
+    at = Geometry(stride, ((1, 2), (2, 0)))
+    x, kernel = random(3, 13, 22, 2), random(*window, 3, 4)
+    blocks = winograd.Blocks(*strided.filled(window, at))
+    assert math.prod(blocks.at(3, 3)) < math.prod(blocks.at(0, 0)) == math.prod(stride)
+
+    def ours(x: Array, kernel: Array) -> Array:
+        return winograd.winograd_image(*strided.as_dense(x, kernel, at), Geometry(), dtype, blocks)
+
+    assert_near(
+        value_and_gradients(ours, x, kernel),
+        value_and_gradients(lambda x, kernel: lax_conv(x, kernel, at), x, kernel),
+        bound,
     )
 
 
