@@ -12,7 +12,19 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from nets.kernels.cpu import stages, strided, winograd
-from nets.kernels.cpu.activations import Activation, Columns, Image, Phases, Pixels, Rows, columns, image, mapped, rows
+from nets.kernels.cpu.activations import (
+    Activation,
+    Columns,
+    Image,
+    Phases,
+    Pixels,
+    Rows,
+    columns,
+    image,
+    join,
+    mapped,
+    rows,
+)
 from nets.kernels.cpu.activations import phases as phases_of
 from nets.kernels.cpu.conv import convolve, pointwise
 from nets.kernels.cpu.corners import per_channel
@@ -76,20 +88,26 @@ class CpuPlan:
         y = self._convolve(x, kernel, at)
         return y if bias is None else mapped(lambda v: v + per_channel(bias), y)
 
-    def _convolve(
-        self, x: Activation, kernel: Array, at: Geometry, blocks: winograd.Blocks = winograd.ONE_BLOCK
-    ) -> Activation:
+    def _convolve(self, x: Activation, kernel: Array, at: Geometry) -> Activation:
         if strided.fits(kernel.shape, at):
-            blocks = winograd.Blocks(*strided.filled(kernel.shape, at))
-            dense, kernel = strided.as_dense(image(x), kernel, at)
-            return self._convolve(Image(dense), kernel, Geometry(), blocks)
+            return self._strided(x, kernel, at)
         if not self.matrix_unit and winograd.fits(kernel.shape, at, self.dtype, _size(x)[1:3]):
             if winograd.keeps_phases(_size(x)[1:3], at):
-                return Phases(winograd.winograd(phases_of(x), kernel, self.dtype, at.padding[0][0], blocks))
-            return Image(winograd.winograd_image(image(x), kernel, at, self.dtype, blocks))
+                return Phases(winograd.winograd(phases_of(x), kernel, self.dtype, at.padding[0][0]))
+            return Image(winograd.winograd_image(image(x), kernel, at, self.dtype))
         if isinstance(x, Phases) and kernel.shape[:2] == (1, 1) and at == Geometry():
             return Phases(tuple(pointwise(phase, kernel, at, self.dtype) for phase in x.phases))
         return Image(convolve(image(x), kernel, at, self.dtype))
+
+    def _strided(self, x: Activation, kernel: Array, at: Geometry) -> Activation:
+        size, window, dense = _size(x)[1:3], kernel.shape[:2], strided.dense_kernel(kernel, at)
+        blocks = strided.blocks(window, at)
+        of_dense = strided.dense_size(size, window, at)
+        if self.matrix_unit or not winograd.fits(dense.shape, Geometry(), self.dtype, of_dense, blocks):
+            return self._convolve(Image(strided.dense_image(image(x), window, at)), dense, Geometry())
+        phases = winograd.winograd(strided.dense_phases(image(x), window, at), dense, self.dtype, 0, blocks)
+        height, width = at.places(size, window)
+        return Image(join(phases)[:, :height, :width]) if height % 2 or width % 2 else Phases(phases)
 
     def max_pool2d(self, x: Activation, *, window: Pair, stride: Pair, padding: Padding) -> Activation:
         array = image(x)

@@ -7,11 +7,16 @@ times less, its gradients need no values spread out, and whatever makes dense co
 from __future__ import annotations
 
 import math
+from functools import partial
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
+from nets.kernels.cpu.activations import framed
+from nets.kernels.cpu.gemm import barrier
 from nets.kernels.cpu.patches import phases_of_stride
+from nets.kernels.cpu.winograd import Blocks, Four
 from nets.kernels.geometry import Geometry, Sizes
 from nets.kernels.plan import Pair
 
@@ -30,27 +35,72 @@ def fits(kernel_shape: tuple[int, ...], at: Geometry) -> bool:
     return filled <= MOST_FILLED_UP * math.prod(kernel_shape[:2])
 
 
-def as_dense(x: Array, kernel: Array, at: Geometry) -> tuple[Array, Array]:
-    """An image `[sh * sw * in, H, W, B]` and a kernel that give the same with stride 1 and no padding."""
+def dense_kernel(kernel: Array, at: Geometry) -> Array:
+    """`[kh, kw, in, out]` -> `[kh / sh, kw / sw, sh * sw * in, out]`, rounded up: to be used with stride 1."""
     kh, kw, inputs, outputs = kernel.shape
     (sh, sw), (rows, columns) = at.stride, _dense_window(kernel.shape, at)
-    out_h, out_w = at.places(x.shape[1:3], (kh, kw))
-    x = phases_of_stride(x, at, (out_h + rows - 1, out_w + columns - 1))
     kernel = jnp.pad(kernel, ((0, rows * sh - kh), (0, columns * sw - kw), (0, 0), (0, 0)))
     kernel = kernel.reshape(rows, sh, columns, sw, inputs, outputs).transpose(0, 2, 1, 3, 4, 5)
-    return x.reshape(-1, *x.shape[3:]), kernel.reshape(rows, columns, -1, outputs)
+    return kernel.reshape(rows, columns, -1, outputs)
 
 
-def filled(window: Sizes, at: Geometry) -> tuple[Pair, Pair]:
-    """How many rows and columns of the stride there are, and how many of them have weights in the last row and column.
+def dense_size(size: Sizes, window: Sizes, at: Geometry) -> Pair:
+    """Height and width of the dense image that an image of `size` becomes."""
+    (out_h, out_w), (rows, columns) = at.places(size, window), _dense_window(window, at)
+    return out_h + rows - 1, out_w + columns - 1
 
-    The channels of the dense image are so many blocks; the zeros in the kernel are what the others have there.
-    """
+
+def dense_image(x: Array, window: Sizes, at: Geometry) -> Array:
+    """`[in, H, W, B]` -> `[sh * sw * in, H', W', B]`, which needs no padding."""
+    x = phases_of_stride(x, at, dense_size(x.shape[1:3], window, at))
+    return x.reshape(-1, *x.shape[3:])
+
+
+def dense_phases(x: Array, window: Sizes, at: Geometry) -> Four:
+    """The dense image by even and odd rows and columns, in one pass; zeros behind what is odd."""
+    height, width = dense_size(x.shape[1:3], window, at)
+    return _phases(x, at, (-(-height // 2), -(-width // 2)), x.shape[1:3])
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def _phases(x: Array, at: Geometry, half: Pair, size: Pair) -> Four:
+    """half, size: height and width of a phase and of `x`."""
+    return _phases_forward(x, at, half, size)[0]
+
+
+def _phases_forward(x: Array, at: Geometry, half: Pair, size: Pair) -> tuple[Four, None]:
+    (sh, sw), (rows, columns) = at.stride, half
+    x = barrier(framed(x, *_edges(at, half, size)))
+    apart = x.reshape(x.shape[0], rows, 2, sh, columns, 2, sw, x.shape[3]).transpose(2, 5, 3, 6, 0, 1, 4, 7)
+    return tuple(barrier(apart[i, j]).reshape(-1, rows, columns, x.shape[3]) for i in (0, 1) for j in (0, 1)), None
+
+
+def _phases_backward(at: Geometry, half: Pair, size: Pair, _: None, g: Four) -> tuple[Array]:
+    (sh, sw), (rows, columns), batch = at.stride, half, g[0].shape[3]
+    apart = jnp.stack(g).reshape(2, 2, sh, sw, -1, rows, columns, batch)
+    whole = apart.transpose(4, 5, 0, 2, 6, 1, 3, 7).reshape(-1, rows * 2 * sh, columns * 2 * sw, batch)
+    (top, bottom), (left, right) = _edges(at, half, size)
+    return (barrier(framed(whole, (-top, -bottom), (-left, -right))),)
+
+
+_phases.defvjp(_phases_forward, _phases_backward)
+
+
+def _edges(at: Geometry, half: Pair, size: Pair) -> tuple[Pair, Pair]:
+    """The padding that makes `size` whole tiles of two places; a negative one where pixels are left over."""
+    rows, columns = (
+        (at.padding[axis][0], 2 * at.stride[axis] * half[axis] - size[axis] - at.padding[axis][0]) for axis in (0, 1)
+    )
+    return rows, columns
+
+
+def blocks(window: Sizes, at: Geometry) -> Blocks:
+    """The channels of the dense image by row and column of the stride; only the first have no zeros in the kernel."""
     full = [
         taps - (rows - 1) * stride
         for taps, rows, stride in zip(window, _dense_window(window, at), at.stride, strict=False)
     ]
-    return at.stride, (full[0], full[1])
+    return Blocks(at.stride, (full[0], full[1]))
 
 
 def _dense_window(window: Sizes, at: Geometry) -> Pair:

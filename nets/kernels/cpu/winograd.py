@@ -56,6 +56,11 @@ class Blocks(NamedTuple):
         """How many blocks take part in place (a, b) of a tile."""
         return (self.full if a == 3 else self.grid)[0], (self.full if b == 3 else self.grid)[1]
 
+    @property
+    def share(self) -> float:
+        """How many of the products remain."""
+        return sum(math.prod(self.at(a, b)) for a in range(4) for b in range(4)) / (16 * math.prod(self.grid))
+
     def taking_part(self, x: Array, a: int, b: int, axis: int = 0) -> Array:
         """Of the channels on `axis` those in place (a, b), as three axes: rows and columns of blocks, channels."""
         rows, columns = self.at(a, b)
@@ -72,7 +77,9 @@ class Blocks(NamedTuple):
 ONE_BLOCK = Blocks((1, 1), (1, 1))
 
 
-def fits(kernel_shape: tuple[int, ...], at: Geometry, dtype: DTypeLike, size: Sizes) -> bool:
+def fits(
+    kernel_shape: tuple[int, ...], at: Geometry, dtype: DTypeLike, size: Sizes, blocks: Blocks = ONE_BLOCK
+) -> bool:
     """Whether this is the fastest form for an image of `size`."""
     kh, kw, inputs, outputs = kernel_shape
     if (kh, kw) != (3, 3) or not at.dense or at.groups > 1:
@@ -80,8 +87,9 @@ def fits(kernel_shape: tuple[int, ...], at: Geometry, dtype: DTypeLike, size: Si
     height, width = at.places(size, (3, 3))
     limits = FEWEST_CHANNELS[jnp.dtype(dtype).name][height % 2 or width % 2]
     fewest = next(channels for side, channels in limits if height * width <= side**2)
-    # Products grow with both numbers of channels, transforms with their sum: the harmonic mean decides.
-    mean = 2 * inputs * outputs / (inputs + outputs)
+    # Products grow with both numbers of channels, transforms with their sum: the harmonic mean decides. Plain products
+    # would not leave out what only meets zeros.
+    mean = 2 * inputs * outputs / (inputs + outputs) / blocks.share
     return mean >= fewest and min(inputs, outputs) >= limits[-1][1]
 
 
@@ -90,12 +98,12 @@ def keeps_phases(size: Sizes, at: Geometry) -> bool:
     return at in (SAME, VALID) and size[0] % 2 == size[1] % 2 == 0
 
 
-def winograd_image(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike, blocks: Blocks = ONE_BLOCK) -> Array:
+def winograd_image(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
     """Any size and padding: an odd last row or column is computed with a neighbour that is cut off."""
     height, width = at.places(x.shape[1:3], (3, 3))
     (top, bottom), (left, right) = at.padding
     x = framed(x, (top, bottom + height % 2), (left, right + width % 2))
-    return join(winograd(split(x), kernel, dtype, 0, blocks))[:, :height, :width]
+    return join(winograd(split(x), kernel, dtype, 0))[:, :height, :width]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))

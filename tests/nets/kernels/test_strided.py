@@ -10,7 +10,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from nets.kernels.cpu import CpuPlan, strided, winograd
-from nets.kernels.cpu.activations import Image, image
+from nets.kernels.cpu.activations import Image, image, join
 from nets.kernels.geometry import Geometry
 from tests.nets.kernels.common import (
     BF16,
@@ -39,7 +39,11 @@ def test_any_stride_equals_xlas(
     at = Geometry(stride, (rows, columns))
     assume(min(at.places(size, window)) >= 1)
     x, kernel = random(4, *size, 2), random(*window, 4, 3)
-    found = value_and_gradients(lambda x, kernel: lax_conv(*strided.as_dense(x, kernel, at), Geometry()), x, kernel)
+
+    def ours(x: Array, kernel: Array) -> Array:
+        return lax_conv(strided.dense_image(x, window, at), strided.dense_kernel(kernel, at), Geometry())
+
+    found = value_and_gradients(ours, x, kernel)
     assert_near(found, value_and_gradients(lambda x, kernel: lax_conv(x, kernel, at), x, kernel))
 
 
@@ -66,11 +70,13 @@ def test_winograd_leaves_out_what_only_meets_zeros(
 ) -> None:
     at = Geometry(stride, ((1, 2), (2, 0)))
     x, kernel = random(3, 13, 22, 2), random(*window, 3, 4)
-    blocks = winograd.Blocks(*strided.filled(window, at))
+    blocks = strided.blocks(window, at)
     assert math.prod(blocks.at(3, 3)) < math.prod(blocks.at(0, 0)) == math.prod(stride)
 
     def ours(x: Array, kernel: Array) -> Array:
-        return winograd.winograd_image(*strided.as_dense(x, kernel, at), Geometry(), dtype, blocks)
+        phases = strided.dense_phases(x, window, at)
+        height, width = at.places(x.shape[1:3], window)
+        return join(winograd.winograd(phases, strided.dense_kernel(kernel, at), dtype, 0, blocks))[:, :height, :width]
 
     assert_near(
         value_and_gradients(ours, x, kernel),
