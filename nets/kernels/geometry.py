@@ -38,6 +38,16 @@ class Geometry:
         return replace(self, stride=(strides[0], strides[1]))
 
     @property
+    def across(self) -> Geometry:
+        """What a window of one row does."""
+        return Geometry((1, self.stride[1]), ((0, 0), self.padding[1]), (1, self.dilation[1]))
+
+    @property
+    def down(self) -> Geometry:
+        """What a window of one column does."""
+        return Geometry((self.stride[0], 1), (self.padding[0], (0, 0)), (self.dilation[0], 1))
+
+    @property
     def dense(self) -> bool:
         """Neighbouring places take neighbouring pixels: stride 1, no dilation."""
         return self.stride == (1, 1) and self.dilation == (1, 1)

@@ -33,9 +33,7 @@ def passes(window: Pair, at: Geometry) -> tuple[tuple[Pair, Geometry], ...]:
     """
     if min(window) == 1 or window == (2, 2):
         return ((window, at),)
-    across = Geometry((1, at.stride[1]), ((0, 0), at.padding[1]))
-    down = Geometry((at.stride[0], 1), (at.padding[0], (0, 0)))
-    return ((1, window[1]), across), ((window[0], 1), down)
+    return ((1, window[1]), at.across), ((window[0], 1), at.down)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))

@@ -14,6 +14,10 @@ from nets.kernels.geometry import Geometry, Sizes
 from nets.kernels.plan import Pair
 from nets.kernels.taps import put_back
 
+# Sums of more shifted images than this are made first along rows, then of rows: with 16 and 25 taps 1.6 to 7 times as
+# fast (a loop that asks so often where it is costs more than writing and reading once more), with 9 half as fast.
+SUMMED_AT_ONCE = 9
+
 
 def gather_patches(x: Array, window: Sizes, at: Geometry) -> Array:
     """`[channels, H, W, batch]` -> `[groups, kh * kw * channels / groups, H' * W' * batch]`.
@@ -84,9 +88,13 @@ def _bits(x: Array) -> Array:
 def sum_patches(patches: Array, window: Sizes, at: Geometry, shape: tuple[int, ...]) -> Array:
     """The transpose of `gather_patches`: every pixel of an image of `shape` gets the sum of its places in patches."""
     channels, height, width, batch = shape
-    out_h, out_w = at.places((height, width), window)
-    of_taps = patches.reshape(at.groups, *window, channels // at.groups, out_h, out_w, batch)
-    values = (
-        of_taps[:, i, j].reshape(channels, out_h, out_w, batch) for i in range(window[0]) for j in range(window[1])
-    )
-    return put_back(values, window, at, jnp.zeros(shape, patches.dtype))
+    (kh, kw), (out_h, out_w) = window, at.places((height, width), window)
+    of_taps = patches.reshape(at.groups, kh, kw, channels // at.groups, out_h, out_w, batch)
+    if kh * kw <= SUMMED_AT_ONCE:
+        values = (of_taps[:, i, j].reshape(channels, out_h, out_w, batch) for i in range(kh) for j in range(kw))
+        return put_back(values, window, at, jnp.zeros(shape, patches.dtype))
+    columns = (of_taps[:, :, j].reshape(kh * channels, out_h, out_w, batch) for j in range(kw))
+    of_rows = put_back(columns, (1, kw), at.across, jnp.zeros((kh * channels, out_h, width, batch), patches.dtype))
+    of_rows = barrier(of_rows).reshape(at.groups, kh, channels // at.groups, out_h, width, batch)
+    rows = (of_rows[:, i].reshape(channels, out_h, width, batch) for i in range(kh))
+    return put_back(rows, (kh, 1), at.down, jnp.zeros(shape, patches.dtype))
