@@ -52,6 +52,22 @@ class Geometry:
         """Neighbouring places take neighbouring pixels: stride 1, no dilation."""
         return self.stride == (1, 1) and self.dilation == (1, 1)
 
+    def cropped(self, size: Sizes, window: Sizes) -> tuple[tuple[slice, slice], Geometry]:
+        """The rows and columns of a `window` without those that see nothing but padding, and how these go over it.
+
+        An image of 3 x 3 under a window of 7 x 7 with three rows of padding around meets 25 of its 49 taps.
+        """
+        kept, padding = [], []
+        for axis, places in enumerate(self.places(size, window)):
+            (low, high), stride, dilation = self.padding[axis], self.stride[axis], self.dilation[axis]
+            # The first tap sees most in the last place, the last one in the first place. No padding turns negative.
+            first = max(0, low - (places - 1) * stride) // dilation
+            behind = min(max(0, window[axis] + (-low - size[axis]) // dilation), high // dilation)
+            first = min(first, window[axis] - 1 - behind)
+            kept.append(slice(first, window[axis] - behind))
+            padding.append((low - first * dilation, high - behind * dilation))
+        return (kept[0], kept[1]), replace(self, padding=(padding[0], padding[1]))
+
     def spread(self, tap: int, size: int, places: int, *, axis: int) -> tuple[int, int, int]:
         """The (low, high, interior) padding that puts `places` values back on the pixels that one tap saw."""
         stride = self.stride[axis]

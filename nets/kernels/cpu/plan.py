@@ -84,8 +84,8 @@ class CpuPlan:
         dilation: Pair = (1, 1),
         groups: int = 1,
     ) -> Activation:
-        at = Geometry(stride, padding, dilation, groups)
-        y = self._convolve(x, kernel, at)
+        seen, at = Geometry(stride, padding, dilation, groups).cropped(_size(x)[1:3], kernel.shape[:2])
+        y = self._convolve(x, kernel[seen], at)
         return y if bias is None else mapped(lambda v: v + per_channel(bias), y)
 
     def _convolve(self, x: Activation, kernel: Array, at: Geometry) -> Activation:

@@ -67,6 +67,11 @@ NETWORKS: dict[str, tuple[tuple[int, int, int], list[dict[str, Any]]]] = {
         (1, 8, 8),
         [conv(8), RELU, conv(8, 5, stride=2), NORM, RELU, POOL, conv(4, 4, stride=2, padding=1), *HEAD],
     ),
+    "tiles of strides": ((1, 16, 16), [conv(4), RELU, conv(8, 5, stride=2), NORM, RELU, conv(6, 1), RELU, POOL, *HEAD]),
+    "windows larger than the image": (
+        (2, 5, 5),
+        [conv(4, 7, stride=2, padding=3), RELU, conv(5, 5), RELU, conv(6, 7, stride=2, padding=3), *HEAD],
+    ),
     "features": (
         (2, 3, 3),
         [FLAT, {"type": "linear", "out_features": 9}, RELU, {"type": "batchnorm1d"}, conv(2), {"type": "tanh"}, *HEAD],
