@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from nets.kernels.cpu import stages, strided, winograd
+from nets.kernels.cpu import stages, strided, toom_cook, winograd
 from nets.kernels.cpu.activations import (
     Activation,
     Columns,
@@ -100,14 +100,17 @@ class CpuPlan:
         return Image(convolve(image(x), kernel, at, self.dtype))
 
     def _strided(self, x: Activation, kernel: Array, at: Geometry) -> Activation:
-        size, window, dense = _size(x)[1:3], kernel.shape[:2], strided.dense_kernel(kernel, at)
-        blocks = strided.blocks(window, at)
-        of_dense = strided.dense_size(size, window, at)
-        if self.matrix_unit or not winograd.fits(dense.shape, Geometry(), self.dtype, of_dense, blocks):
-            return self._convolve(Image(strided.dense_image(image(x), window, at)), dense, Geometry())
-        phases = winograd.winograd(strided.dense_phases(image(x), window, at), dense, self.dtype, 0, blocks)
-        height, width = at.places(size, window)
-        return Image(join(phases)[:, :height, :width]) if height % 2 or width % 2 else Phases(phases)
+        (_, *size, batch), window = _size(x), kernel.shape[:2]
+        dense, of_dense = strided.dense_kernel(kernel, at), strided.dense_size(size, window, at)
+        if not self.matrix_unit and winograd.fits(dense.shape, Geometry(), self.dtype, of_dense):
+            phases, blocks = strided.dense_phases(image(x), window, at), strided.blocks(window, at)
+            y = winograd.winograd(phases, dense, self.dtype, 0, blocks)
+            height, width = at.places(size, window)
+            return Image(join(y)[:, :height, :width]) if height % 2 or width % 2 else Phases(y)
+        few = self.dtype == jnp.float32 and toom_cook.fits(dense.shape, Geometry(), of_dense)
+        if not few and strided.stays(kernel.shape, at, self.dtype, size, batch):
+            return Image(convolve(image(x), kernel, at, self.dtype))
+        return Image(convolve(strided.dense_image(image(x), window, at), dense, Geometry(), self.dtype))
 
     def max_pool2d(self, x: Activation, *, window: Pair, stride: Pair, padding: Padding) -> Activation:
         array = image(x)

@@ -56,11 +56,6 @@ class Blocks(NamedTuple):
         """How many blocks take part in place (a, b) of a tile."""
         return (self.full if a == 3 else self.grid)[0], (self.full if b == 3 else self.grid)[1]
 
-    @property
-    def share(self) -> float:
-        """How many of the products remain."""
-        return sum(math.prod(self.at(a, b)) for a in range(4) for b in range(4)) / (16 * math.prod(self.grid))
-
     def taking_part(self, x: Array, a: int, b: int, axis: int = 0) -> Array:
         """Of the channels on `axis` those in place (a, b), as three axes: rows and columns of blocks, channels."""
         rows, columns = self.at(a, b)
@@ -77,9 +72,7 @@ class Blocks(NamedTuple):
 ONE_BLOCK = Blocks((1, 1), (1, 1))
 
 
-def fits(
-    kernel_shape: tuple[int, ...], at: Geometry, dtype: DTypeLike, size: Sizes, blocks: Blocks = ONE_BLOCK
-) -> bool:
+def fits(kernel_shape: tuple[int, ...], at: Geometry, dtype: DTypeLike, size: Sizes) -> bool:
     """Whether this is the fastest form for an image of `size`."""
     kh, kw, inputs, outputs = kernel_shape
     if (kh, kw) != (3, 3) or not at.dense or at.groups > 1:
@@ -87,9 +80,8 @@ def fits(
     height, width = at.places(size, (3, 3))
     limits = FEWEST_CHANNELS[jnp.dtype(dtype).name][height % 2 or width % 2]
     fewest = next(channels for side, channels in limits if height * width <= side**2)
-    # Products grow with both numbers of channels, transforms with their sum: the harmonic mean decides. Plain products
-    # would not leave out what only meets zeros.
-    mean = 2 * inputs * outputs / (inputs + outputs) / blocks.share
+    # Products grow with both numbers of channels, transforms with their sum: the harmonic mean decides.
+    mean = 2 * inputs * outputs / (inputs + outputs)
     return mean >= fewest and min(inputs, outputs) >= limits[-1][1]
 
 

@@ -93,3 +93,12 @@ def test_strides_of_large_kernels_with_channels_of_their_own() -> None:
     assert not strided.fits((4, 4, 8, 8), Geometry(stride=(2, 1)))
     assert not strided.fits((4, 4, 8, 8), Geometry(stride=(2, 2), groups=2))
     assert not strided.fits((4, 4, 8, 8), Geometry(stride=(2, 2), dilation=(2, 2)))
+
+
+def test_a_stride_stays_where_its_patches_are_few() -> None:
+    by_two = Geometry((2, 2), ((3, 3), (3, 3)))
+    assert strided.stays((7, 7, 32, 40), by_two, F32, (7, 7), 64)
+    assert not strided.stays((8, 8, 32, 40), by_two, F32, (7, 7), 64)  # no zeros in the dense kernel
+    assert not strided.stays((7, 7, 32, 20), by_two, F32, (28, 28), 64)  # 75 MiB
+    assert strided.stays((7, 7, 32, 20), by_two, F32, (14, 14), 64)
+    assert not strided.stays((7, 7, 32, 20), by_two, BF16, (14, 14), 64)
