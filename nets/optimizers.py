@@ -37,6 +37,7 @@ class Optimizer(Spec):
     type: str
     lr: LearningRate = 0.01
     ignored: ClassVar[tuple[str, ...]] = ()  # sent by visual builders whatever the type; checked, then left out
+    divides: ClassVar[bool] = False  # whether updates are quotients by roots, which take longer than adding them
 
     aliases: ClassVar[Mapping[str, str]] = {"learning_rate": "lr"}
 
@@ -101,6 +102,7 @@ class Adaptive(Optimizer):
     weight_decay: WeightDecay = 0.0
 
     ignored = ("momentum", "nesterov")
+    divides = True
 
     def numbers(self) -> dict[str, float]:
         b1, b2 = self.betas
@@ -144,6 +146,7 @@ class RmsProp(Optimizer):
     weight_decay: WeightDecay = 0.0
 
     ignored = ("momentum", "nesterov")
+    divides = True
 
     @property
     def slots(self) -> int:

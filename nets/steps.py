@@ -91,6 +91,8 @@ class Steps:
         key = jax.random.fold_in(inputs.key, state.step)
         gradients, passed = self.accumulated(state, data, self.parts(rows), samples, key, inputs.layers)
         updates, opt_state = self.optimizer.transform(inputs.optimizer).update(gradients, state.opt_state, state.params)
+        if self.optimizer.divides:
+            updates = self.network.plan.set_apart(updates, self.network.architecture.layers)
         params = optax.apply_updates(state.params, updates)
         return TrainState(params, passed.batch_stats, opt_state, state.step + 1), passed
 

@@ -64,6 +64,10 @@ class Plan(Protocol):
         """For `jax.jit(..., compiler_options=)` of every program that computes `layers` by this plan."""
         ...
 
+    def set_apart(self, updates: Any, layers: Sequence[Any]) -> Any:
+        """The updates of parameters, computed before they are added where that is faster than doing both at once."""
+        ...
+
     @property
     def flops_per_second(self) -> float:
         """A rough speed of training, used only to size one dispatch."""

@@ -28,7 +28,7 @@ from nets.kernels.cpu.activations import (
 from nets.kernels.cpu.activations import phases as phases_of
 from nets.kernels.cpu.conv import convolve, pointwise
 from nets.kernels.cpu.corners import per_channel
-from nets.kernels.cpu.gemm import OPTIONS, OPTIONS_OF_IMAGES, matmul_columns, matmul_rows
+from nets.kernels.cpu.gemm import OLD_EMITTERS, OPTIONS, OPTIONS_OF_IMAGES, barrier, matmul_columns, matmul_rows
 from nets.kernels.cpu.norm import Recipe, batch_norm
 from nets.kernels.cpu.pool import max_pool
 from nets.kernels.geometry import Geometry
@@ -51,8 +51,12 @@ class CpuPlan:
         return "cpu"
 
     def compiler_options(self, layers: Sequence[Any]) -> Mapping[str, str | bool]:
-        images = any(layer.takes == "image" for layer in layers)
-        return OPTIONS_OF_IMAGES if images or self.precision == "float32" else OPTIONS
+        return OPTIONS_OF_IMAGES if _has_images(layers) else OPTIONS
+
+    def set_apart(self, updates: Any, layers: Sequence[Any]) -> Any:
+        # What the older generator makes of a loop that writes where it reads goes one value at a time: roots and
+        # quotients take four times as long there. They get arrays of their own, and only the sum is made in place.
+        return barrier(updates) if _has_images(layers) and OLD_EMITTERS else updates
 
     @property
     def flops_per_second(self) -> float:
@@ -190,6 +194,10 @@ class CpuPlan:
 
     def stages(self, layers: Sequence[Any], *, train: bool) -> tuple[Stage, ...]:
         return stages.cut(self, layers)
+
+
+def _has_images(layers: Sequence[Any]) -> bool:
+    return any(layer.takes == "image" for layer in layers)
 
 
 def _size(x: Activation) -> tuple[int, int, int, int]:
