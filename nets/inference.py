@@ -40,7 +40,7 @@ class Predictor:
         platform = jax.default_backend()
         self.architecture = architecture
         self.variables = jax.device_put({**variables, "numbers": numbers_of(architecture)})
-        self.largest = plan_for(platform, training=True).micro_batch or LARGEST_BATCH
+        self.largest = plan_for(platform, training=True).evaluation_batch or LARGEST_BATCH
         self.few = reader(architecture.structure, platform, many=False)
         self.many = reader(architecture.structure, platform, many=True)
 

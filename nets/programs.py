@@ -59,7 +59,7 @@ class Recipe:
     @property
     def evaluation_batch(self) -> int:
         """Images evaluated at a time."""
-        return self.steps.network.plan.micro_batch or LARGE_EVALUATION
+        return self.steps.network.plan.evaluation_batch or LARGE_EVALUATION
 
     def first_chunk(self) -> int:
         """How many steps to dispatch before any has been timed."""

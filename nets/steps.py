@@ -107,7 +107,7 @@ class Steps:
 
     def part(self, batch: int) -> int:
         """How many images of a batch go forward and back at a time."""
-        most = self.network.plan.micro_batch
+        most = self.network.plan.micro_batch(self.network.architecture.layers)
         if most is None or batch < 2 * most or self.network.architecture.normalises:
             return batch
         return -(-batch // -(-batch // most))

@@ -73,9 +73,13 @@ class Plan(Protocol):
         """A rough speed of training, used only to size one dispatch."""
         ...
 
+    def micro_batch(self, layers: Sequence[Any]) -> int | None:
+        """How many samples to train on at a time where a batch is larger and may be cut; None: all of them."""
+        ...
+
     @property
-    def micro_batch(self) -> int | None:
-        """How many images to compute at a time where a batch is larger and may be cut; None: all of them."""
+    def evaluation_batch(self) -> int | None:
+        """How many samples to evaluate or answer at a time; None: as many as the caller likes."""
         ...
 
     def enter(self, images: jax.Array) -> Activation:

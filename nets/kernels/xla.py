@@ -73,8 +73,11 @@ class XlaPlan:
     def flops_per_second(self) -> float:
         return FLOPS_PER_SECOND.get(self.platform, FLOPS_PER_SECOND["gpu"])
 
+    def micro_batch(self, layers: Sequence[Any]) -> int | None:
+        return None
+
     @property
-    def micro_batch(self) -> int | None:
+    def evaluation_batch(self) -> int | None:
         return None
 
     def enter(self, images: Array) -> Array:

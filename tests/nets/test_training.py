@@ -148,20 +148,27 @@ def test_a_batch_larger_than_the_data_is_one_batch() -> None:
     assert len(metrics) == 2
 
 
-def test_a_batch_computed_in_parts_is_the_same_step() -> None:
-    """Large batches are cut up where no norm looks across them: one step over 130 samples, whole and in parts."""
-    data = stripes(200)
-    h = hyper(epochs=1, batch_size=130, max_samples=None, train_split=0.65)
-    program = recipe(CNN, h, train=130, samples=300).steps
+DENSE = network({"type": "linear", "out": 16}, {"type": "relu"}, {"type": "linear", "out": 3})
+
+
+@pytest.mark.parametrize(
+    ("architecture", "part", "batch"), [(CNN, 64, 130), (DENSE, 512, 1030)], ids=["images", "dense"]
+)
+def test_a_batch_computed_in_parts_is_the_same_step(architecture: Architecture, part: int, batch: int) -> None:
+    """Large batches are cut up where no norm looks across them: one step, whole and in parts."""
+    data = stripes(2000)
+    h = hyper(epochs=1, batch_size=batch, max_samples=None, train_split=0.65)
+    program = recipe(architecture, h, train=batch, samples=2100).steps
     plans = (plan_for("cpu", training=False), program.network.plan)
-    assert [plan.micro_batch for plan in plans] == [None, 64]
+    assert program.part(batch) < batch
+    assert [plan.micro_batch(architecture.layers) for plan in plans] == [None, part]
     inputs = Inputs({}, numbers(h.optimizer), jax.random.key(0))
     on_device = Data(jnp.asarray(data.train_images), jnp.asarray(data.train_labels))
-    rows = jnp.arange(130).at[-3:].set(-1)
+    rows = jnp.arange(batch).at[-3:].set(-1)
     results = []
     for plan in plans:
-        steps = replace(program, network=Network(CNN.structure, plan))
-        state = steps.initial_state(initial_variables(CNN, seed=0), inputs.optimizer)
+        steps = replace(program, network=Network(architecture.structure, plan))
+        state = steps.initial_state(initial_variables(architecture, seed=0), inputs.optimizer)
         results.append(jax.jit(steps.train_batch)(state, on_device, rows, inputs))
     for whole, parts in zip(jax.tree.leaves(results[0]), jax.tree.leaves(results[1]), strict=True):
         assert np.allclose(whole, parts, atol=1e-5)

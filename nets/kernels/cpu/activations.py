@@ -83,7 +83,8 @@ def rows(x: Activation) -> Array:
         case Rows(array):
             return array
         case Pixels(array):
-            return scaled_images(array).transpose(0, 3, 1, 2).reshape(array.shape[0], -1)
+            features = array.transpose(0, 3, 1, 2).reshape(array.shape[0], -1)
+            return scaled_images(features if array.shape[3] == 1 else pinned(features))  # moved once, as bytes
         case Columns(array):
             return array.T
     return columns(x).T
