@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nets.kernels.cpu import CpuPlan
-from nets.kernels.cpu.gemm import has_matrix_unit
+from nets.kernels.cpu.gemm import product_unit
 from nets.kernels.plan import Plan
 from nets.kernels.xla import XlaPlan
 
@@ -13,5 +13,5 @@ __all__ = ["CpuPlan", "Plan", "XlaPlan", "plan_for"]
 def plan_for(platform: str, *, training: bool, precision: str = "float32") -> Plan:
     """The fastest plan for `platform` (jax's name of a backend). `precision`: float32 | bfloat16 (see `XlaPlan`)."""
     if platform == "cpu" and training:
-        return CpuPlan(precision, matrix_unit=precision == "bfloat16" and has_matrix_unit())
+        return CpuPlan(precision, product_unit() if precision == "bfloat16" else "halves")
     return XlaPlan(precision, platform)

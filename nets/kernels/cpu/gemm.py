@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache, partial
 from pathlib import Path
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -27,13 +28,22 @@ LESS_OPTIMISED = {"xla_backend_optimization_level": "1"}
 OPTIONS_OF_IMAGES = {**OPTIONS, **OLD_EMITTERS, **LESS_OPTIMISED}
 
 
+# What multiplies bfloat16: vector units that take 512 bits in two halves (AMD Zen 4) or at once, or matrix units (AMX).
+# Loops over pixels run as fast on all of them, so that products are worth saving the less, the faster they are.
+Unit = Literal["halves", "vectors", "matrices"]
+
+
 @cache
-def has_matrix_unit() -> bool:
-    """Whether this processor multiplies bfloat16 matrices in a unit of their own (Intel AMX), where Linux tells it."""
+def product_unit() -> Unit:
+    """What this processor multiplies bfloat16 with, where Linux tells it; "halves" elsewhere."""
     try:
-        return "amx_bf16" in Path("/proc/cpuinfo").read_text().split()
+        flags = Path("/proc/cpuinfo").read_text().split()
     except OSError:
-        return False
+        return "halves"
+    if "amx_bf16" in flags:
+        return "matrices"
+    # Zen 4 is the one that has the first of these and not the second.
+    return "vectors" if "avx512_bf16" in flags and "avx_vnni" in flags else "halves"
 
 
 def pinned(x: Array) -> Array:

@@ -28,7 +28,15 @@ from nets.kernels.cpu.activations import (
 from nets.kernels.cpu.activations import phases as phases_of
 from nets.kernels.cpu.conv import convolve, pointwise
 from nets.kernels.cpu.corners import per_channel
-from nets.kernels.cpu.gemm import OLD_EMITTERS, OPTIONS, OPTIONS_OF_IMAGES, barrier, matmul_columns, matmul_rows
+from nets.kernels.cpu.gemm import (
+    OLD_EMITTERS,
+    OPTIONS,
+    OPTIONS_OF_IMAGES,
+    Unit,
+    barrier,
+    matmul_columns,
+    matmul_rows,
+)
 from nets.kernels.cpu.norm import Recipe, batch_norm
 from nets.kernels.cpu.pool import max_pool
 from nets.kernels.geometry import Geometry
@@ -42,11 +50,11 @@ SMALL_BATCH = 64  # images of more fall out of the caches: 1.15 to 1.4 times as 
 class CpuPlan:
     """Images channels first and batch last, everything heavy a matrix product. `precision`: float32 | bfloat16.
 
-    matrix_unit: products run in a unit so fast that transforms would take longer than the products they save.
+    unit: what multiplies bfloat16; the faster it is, the more channels it takes for transforms to pay for themselves.
     """
 
     precision: str = "float32"
-    matrix_unit: bool = False
+    unit: Unit = "halves"
 
     @property
     def name(self) -> str:
@@ -68,6 +76,10 @@ class CpuPlan:
     def dtype(self) -> DTypeLike:
         """The type of the operands of products."""
         return jnp.dtype(self.precision)
+
+    @property
+    def _fewest_channels(self) -> winograd.Limits:
+        return winograd.FEWEST_CHANNELS["float32" if self.precision == "float32" else self.unit]
 
     def micro_batch(self, layers: Sequence[Any]) -> int | None:
         # Features are few, and every part of a dense network reads all weights and adds to all their gradients: 1.1 to
@@ -102,7 +114,7 @@ class CpuPlan:
     def _convolve(self, x: Activation, kernel: Array, at: Geometry) -> Activation:
         if strided.fits(kernel.shape, at):
             return self._strided(x, kernel, at)
-        if not self.matrix_unit and winograd.fits(kernel.shape, at, self.dtype, _size(x)[1:3]):
+        if winograd.fits(kernel.shape, at, _size(x)[1:3], self._fewest_channels):
             if winograd.keeps_phases(_size(x)[1:3], at):
                 return Phases(winograd.winograd(phases_of(x), kernel, self.dtype, at.padding[0][0]))
             return Image(winograd.winograd_image(image(x), kernel, at, self.dtype))
@@ -113,7 +125,7 @@ class CpuPlan:
     def _strided(self, x: Activation, kernel: Array, at: Geometry) -> Activation:
         (_, *size, batch), window = _size(x), kernel.shape[:2]
         dense, of_dense = strided.dense_kernel(kernel, at), strided.dense_size(size, window, at)
-        if not self.matrix_unit and winograd.fits(dense.shape, Geometry(), self.dtype, of_dense):
+        if winograd.fits(dense.shape, Geometry(), of_dense, self._fewest_channels):
             phases, blocks = strided.dense_phases(image(x), window, at), strided.blocks(window, at)
             y = winograd.winograd(phases, dense, self.dtype, 0, blocks)
             height, width = at.places(size, window)

@@ -9,9 +9,9 @@ by 1.7 times (root mean square, independent values) what rounding the pixels ins
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ from jax import Array, lax
 from jax.typing import DTypeLike
 
 from nets.kernels.cpu.activations import framed, join, split
-from nets.kernels.cpu.gemm import barrier, dot
+from nets.kernels.cpu.gemm import Unit, barrier, dot
 from nets.kernels.geometry import Geometry, Sizes
 from nets.kernels.plan import Pair
 
@@ -36,9 +36,13 @@ WEIGHTS_TWICE = np.kron(WEIGHTS, WEIGHTS)
 # The fewest channels from which on the products saved outweigh the transforms, which also take five times as long to
 # compile: (up to so many pixels a side, channels), for results of even and of odd size. Odd ones are computed a row and
 # a column larger, and joined. Measured at batches of 64 and 16, forward and back, against patches and bands of them.
-FEWEST_CHANNELS = {
+Limits = tuple[tuple[tuple[float, float], ...], tuple[tuple[float, float], ...]]
+NEVER = ((math.inf, math.inf),)
+FEWEST_CHANNELS: Mapping[Literal["float32"] | Unit, Limits] = {
     "float32": (((6, 40), (math.inf, 8)), ((5, 85), (9, 40), (15, 18), (math.inf, 10))),
-    "bfloat16": (((14, 36), (math.inf, 24)), ((11, 90), (15, 50), (math.inf, 36))),
+    "halves": (((14, 36), (math.inf, 24)), ((11, 90), (15, 50), (math.inf, 36))),
+    "vectors": (((math.inf, 72),), ((9, 150), (15, 128), (math.inf, 96))),
+    "matrices": (NEVER, NEVER),
 }
 SAME, VALID = Geometry(padding=((1, 1), (1, 1))), Geometry()
 
@@ -72,13 +76,13 @@ class Blocks(NamedTuple):
 ONE_BLOCK = Blocks((1, 1), (1, 1))
 
 
-def fits(kernel_shape: tuple[int, ...], at: Geometry, dtype: DTypeLike, size: Sizes) -> bool:
-    """Whether this is the fastest form for an image of `size`."""
+def fits(kernel_shape: tuple[int, ...], at: Geometry, size: Sizes, fewest_channels: Limits) -> bool:
+    """Whether this is the fastest form for an image of `size`; the limits are one of `FEWEST_CHANNELS`."""
     kh, kw, inputs, outputs = kernel_shape
     if (kh, kw) != (3, 3) or not at.dense or at.groups > 1:
         return False
     height, width = at.places(size, (3, 3))
-    limits = FEWEST_CHANNELS[jnp.dtype(dtype).name][height % 2 or width % 2]
+    limits = fewest_channels[height % 2 or width % 2]
     fewest = next(channels for side, channels in limits if height * width <= side**2)
     # Products grow with both numbers of channels, transforms with their sum: the harmonic mean decides.
     mean = 2 * inputs * outputs / (inputs + outputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ from nets.kernels.cpu.blocks import by_blocks
 from nets.kernels.cpu.conv import convolve
 from nets.kernels.cpu.corners import corners
 from nets.kernels.cpu.phase_conv import phase_convolve
-from nets.kernels.cpu.winograd import fits, keeps_phases, winograd, winograd_image
+from nets.kernels.cpu.winograd import FEWEST_CHANNELS, fits, keeps_phases, winograd, winograd_image
 from nets.kernels.geometry import Geometry
 from tests.nets.kernels.common import (
     BF16,
@@ -136,23 +137,32 @@ def test_winograd_of_any_size_and_padding(
 
 def test_winograd_is_for_three_by_three_kernels_of_many_channels() -> None:
     same, wide, size = Geometry(padding=((1, 1), (1, 1))), (3, 3, 16, 64), (28, 28)
-    assert fits(wide, same, F32, size) and not fits(wide, same, BF16, size) and fits((3, 3, 32, 64), same, BF16, size)
+    least = FEWEST_CHANNELS["float32"]
+    assert fits(wide, same, size, least)
     assert keeps_phases((8, 6), same)
     assert not keeps_phases((7, 6), same) and not keeps_phases((8, 6), Geometry(padding=((0, 0), (1, 1))))
-    assert not fits(wide, Geometry(stride=(2, 1)), F32, size)
-    assert not fits(wide, Geometry(dilation=(1, 2)), F32, size)
-    assert not fits((5, 5, 32, 64), Geometry(padding=((2, 2), (2, 2))), F32, size)
-    assert not fits((3, 3, 3, 64), same, F32, size)
+    assert not fits(wide, Geometry(stride=(2, 1)), size, least)
+    assert not fits(wide, Geometry(dilation=(1, 2)), size, least)
+    assert not fits((5, 5, 32, 64), Geometry(padding=((2, 2), (2, 2))), size, least)
+    assert not fits((3, 3, 3, 64), same, size, least)
 
 
-@pytest.mark.parametrize(("dtype", "larger"), [(F32, 9), (BF16, 13)])
-def test_small_images_of_odd_size_are_left_to_patches(dtype: DTypeLike, larger: int) -> None:
+@pytest.mark.parametrize(("limits", "fewest"), [("float32", 8), ("halves", 24), ("vectors", 72), ("matrices", 1 << 20)])
+def test_the_faster_products_are_the_more_channels_winograd_needs(limits: Any, fewest: int) -> None:
+    for channels in (8, 24, 72, 256):
+        kernel, same = (3, 3, channels, channels), Geometry(padding=((1, 1), (1, 1)))
+        assert fits(kernel, same, (28, 28), FEWEST_CHANNELS[limits]) == (channels >= fewest)
+
+
+@pytest.mark.parametrize(("limits", "larger"), [("float32", 9), ("halves", 13)])
+def test_small_images_of_odd_size_are_left_to_patches(limits: Any, larger: int) -> None:
     """A row and a column computed for nothing cost more there than the products saved."""
-    same, kernel = Geometry(padding=((1, 1), (1, 1))), (3, 3, 64, 64)
-    assert not fits(kernel, same, dtype, (5, 5)) and fits(kernel, same, dtype, (larger, larger))
-    assert not fits(kernel, Geometry(), dtype, (7, 7))  # what comes out counts
-    assert fits((3, 3, 128, 128), same, dtype, (larger, larger))
-    assert fits((3, 3, 24, 64), same, F32, (8, 8)) and not fits((3, 3, 24, 64), same, F32, (6, 6))
+    same, kernel, least = Geometry(padding=((1, 1), (1, 1))), (3, 3, 64, 64), FEWEST_CHANNELS[limits]
+    assert not fits(kernel, same, (5, 5), least) and fits(kernel, same, (larger, larger), least)
+    assert not fits(kernel, Geometry(), (7, 7), least)  # what comes out counts
+    assert fits((3, 3, 128, 128), same, (larger, larger), least)
+    if limits == "float32":
+        assert fits((3, 3, 24, 64), same, (8, 8), least) and not fits((3, 3, 24, 64), same, (6, 6), least)
 
 
 @pytest.mark.parametrize("size", [(6, 8), (7, 5)])
