@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import DTypeLike
 
-from nets.kernels.cpu.gemm import barrier, dot, pinned
+from nets.kernels.cpu.gemm import barrier, dot, pinned, stored
 from nets.kernels.cpu.patches import gather_patches
 from nets.kernels.geometry import NO_PADDING, Geometry
 from nets.kernels.plan import Pair
@@ -31,7 +31,10 @@ def fits(kernel_shape: tuple[int, ...], at: Geometry) -> bool:
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def by_bands(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
-    """`[in, H, W, B] * [kh, kw, in, out] -> [out, H', W', B]`, stride 1, one group."""
+    """`[in, H, W, B] * [kh, kw, in, out] -> [out, H', W', B]`, stride 1, one group.
+
+    The result is not yet in memory, so that what follows may be computed in the same pass over its bands.
+    """
     return _forward(x, kernel, at, dtype)[0]
 
 
@@ -49,7 +52,8 @@ def _backward(at: Geometry, dtype: DTypeLike, saved: Saved, g: Array) -> tuple[A
     columns = _column_patches(barrier(g.astype(dtype)), turned, back)
     rows = gather_patches(x, (kh, 1), Geometry(padding=(at.padding[0], (0, 0))))[0]
     kernel_gradient = dot(columns, rows, 1, 1).reshape(kw, outputs, kh, inputs)
-    return _banded(columns, turned, back, dtype, g.shape), kernel_gradient[::-1].transpose(2, 0, 3, 1)
+    x_gradient = stored(_banded(columns, turned, back, dtype, g.shape), dtype)
+    return x_gradient, kernel_gradient[::-1].transpose(2, 0, 3, 1)
 
 
 by_bands.defvjp(_forward, _backward)
@@ -76,4 +80,4 @@ def _banded(columns: Array, kernel: Array, at: Geometry, dtype: DTypeLike, shape
         above = at.padding[0][0] - i
         edges = ((0, 0, 0), (above, places[0] - shape[1] - above, 0), (0, 0, 0))
         total = total + lax.pad(bands[i], jnp.zeros((), jnp.float32), edges)
-    return barrier(total).reshape(outputs, *places, shape[3])
+    return total.reshape(outputs, *places, shape[3])

@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 
 from nets.kernels.cpu import bands, blocks, toom_cook
 from nets.kernels.cpu.activations import framed
-from nets.kernels.cpu.gemm import barrier, dot, pinned
+from nets.kernels.cpu.gemm import barrier, dot, pinned, stored
 from nets.kernels.cpu.patches import gather_patches, sum_patches
 from nets.kernels.geometry import Geometry
 from nets.kernels.plan import Pair
@@ -60,7 +60,7 @@ def _patches_backward(at: Geometry, dtype: DTypeLike, size: Pair, saved: Saved, 
     kernel_gradient = dot(_single(patches), g, 1, 1).reshape(at.groups, kh, kw, depth, -1)
     patch_gradient = barrier(dot(pinned(_matrices(kernel, at.groups).astype(dtype)), g, 1, 0))
     x_gradient = sum_patches(patch_gradient, (kh, kw), at, shape)
-    return barrier(x_gradient), kernel_gradient.transpose(1, 2, 3, 0, 4).reshape(kernel.shape)
+    return stored(x_gradient, dtype), kernel_gradient.transpose(1, 2, 3, 0, 4).reshape(kernel.shape)
 
 
 by_patches.defvjp(_patches_forward, _patches_backward)

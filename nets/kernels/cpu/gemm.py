@@ -51,6 +51,11 @@ def pinned(x: Array) -> Array:
     return barrier(x.reshape(-1)).reshape(x.shape)
 
 
+def stored(x: Array, dtype: DTypeLike) -> Array:
+    """`x` in memory as `dtype`, handed on as float32: who asks for `dtype` gets it without another rounding."""
+    return barrier(x.astype(dtype)).astype(jnp.float32)
+
+
 def dot(a: Array, b: Array, axis_a: int, axis_b: int) -> Array:
     """Sum of products over one axis of each matrix, in float32; the axes before the last two are a batch.
 

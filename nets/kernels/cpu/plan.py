@@ -107,11 +107,13 @@ class CpuPlan:
         dilation: Pair = (1, 1),
         groups: int = 1,
     ) -> Activation:
-        seen, at = Geometry(stride, padding, dilation, groups).cropped(_size(x)[1:3], kernel.shape[:2])
-        y = self._convolve(x, kernel[seen], at)
+        y = mapped(barrier, self.convolve(x, kernel, Geometry(stride, padding, dilation, groups)))
         return y if bias is None else mapped(lambda v: v + per_channel(bias), y)
 
-    def _convolve(self, x: Activation, kernel: Array, at: Geometry) -> Activation:
+    def convolve(self, x: Activation, kernel: Array, at: Geometry) -> Activation:
+        """Without a bias, and perhaps not yet in memory: the last sums may share a pass with what follows."""
+        seen, at = at.cropped(_size(x)[1:3], kernel.shape[:2])
+        kernel = kernel[seen]
         if strided.fits(kernel.shape, at):
             return self._strided(x, kernel, at)
         if winograd.fits(kernel.shape, at, _size(x)[1:3], self._fewest_channels):

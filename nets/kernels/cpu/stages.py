@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 
 from nets.kernels.cpu import phase_conv
@@ -20,6 +21,7 @@ from nets.kernels.cpu.activations import Activation, Image, Phases, image
 from nets.kernels.cpu.corners import Corners
 from nets.kernels.cpu.norm import Recipe, norm_pool
 from nets.kernels.cpu.pool import relu_pool
+from nets.kernels.cpu.relu import biased_relu
 from nets.kernels.geometry import NO_PADDING, Geometry
 from nets.kernels.plan import Bound, Moments, Pair, Stage
 
@@ -63,6 +65,15 @@ def pool_relu(source: Source, bounds: Sequence[Bound]) -> Activation | None:
     return Image(relu_pool(source.corners(), source.bias, source.plan.dtype))
 
 
+def relu(source: Source, bounds: Sequence[Bound]) -> Activation | None:
+    """Rounded once, for the product that comes behind; in float32 nothing is to be gained."""
+    plan, conv = source.plan, source.conv
+    if conv is None or plan.dtype == jnp.float32:
+        return None
+    z = plan.convolve(source.x, conv.param("kernel"), _geometry(conv))
+    return biased_relu(z, source.bias, plan.dtype)
+
+
 def norm_relu(source: Source, bounds: Sequence[Bound]) -> Activation:
     """The bias of the convolution cancels in the norm: it is left out, has no gradient, and only moves the mean."""
     relu = any(bound.layer.type == "relu" for bound in bounds)
@@ -88,6 +99,7 @@ def norm_relu_pool(source: Source, bounds: Sequence[Bound]) -> Activation | None
 
 TAILS: Mapping[tuple[str, ...], Tail] = MappingProxyType(
     {
+        ("relu",): relu,
         ("relu", "maxpool2d"): pool_relu,
         ("maxpool2d", "relu"): pool_relu,
         ("batchnorm2d",): norm_relu,

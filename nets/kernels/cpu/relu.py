@@ -1,0 +1,38 @@
+"""The relu behind a convolution, its result rounded once for the product behind it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import DTypeLike
+
+from nets.kernels.cpu.activations import Activation, mapped
+from nets.kernels.cpu.corners import channel_sums, per_channel
+from nets.kernels.cpu.gemm import stored
+
+
+def biased_relu(z: Activation, bias: Array | None, dtype: DTypeLike) -> Activation:
+    """relu(z + bias) of an image, kept as `dtype`; the gradient needs no more than that."""
+    channels = jax.tree.leaves(z)[0].shape[0]
+    return _biased_relu(z, jnp.zeros(channels) if bias is None else bias, dtype)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _biased_relu(z: Activation, bias: Array, dtype: DTypeLike) -> Activation:
+    return _forward(z, bias, dtype)[0]
+
+
+def _forward(z: Activation, bias: Array, dtype: DTypeLike) -> tuple[Activation, Activation]:
+    y = mapped(lambda z: stored(jax.nn.relu(z + per_channel(bias)), dtype), z)
+    return y, y
+
+
+def _backward(dtype: DTypeLike, y: Activation, g: Activation) -> tuple[Activation, Array]:
+    g = jax.tree.map(lambda y, g: stored(jnp.where(y > 0, g, 0), dtype), y, g)
+    return g, channel_sums(tuple(jax.tree.leaves(g)))
+
+
+_biased_relu.defvjp(_forward, _backward)
