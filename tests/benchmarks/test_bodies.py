@@ -1,0 +1,23 @@
+"""Every network of the table is a request that the server takes."""
+
+from __future__ import annotations
+
+import pytest
+
+from nets import parse_architecture, parse_hyperparams
+from tests.benchmarks.bodies import NETWORKS, body
+from tests.nets.builders import REFERENCE
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_body_is_accepted(name: str) -> None:
+    request = body(name, 32)
+    parse_architecture(request["architecture"])
+    assert parse_hyperparams(request["hyperparams"]).batch_size == 32
+
+
+def test_the_reference_is_the_references() -> None:
+    ours, theirs = body("reference")["architecture"]["layers"], REFERENCE["layers"]
+    assert [layer["type"] for layer in ours] == [layer["type"] for layer in theirs]
+    widths = ("out_channels", "kernel_size", "in", "out")
+    assert all(a.get(width) == b.get(width) for a, b in zip(ours, theirs, strict=True) for width in widths)
