@@ -19,7 +19,9 @@ KEEPING = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_ARENA_MAX, 1))
 # Threads of more processors wait for one another at the one heap that all this makes of many. Measured on two, which
 # gain up to a third, and on sixteen, which lose a seventh in training and compile for 2.3 s instead of 0.9.
 MOST_PROCESSORS = 4
-RESERVED = 4 << 30  # bytes of addresses; memory is taken when it is used
+# Bytes of addresses that are asked for in advance; memory is taken when it is used. Less than the threshold above (an
+# int, and it cannot be more): glibc would give back a larger end of the heap at once, and the advice with it.
+RESERVED = 3 << 29
 HUGE_PAGE = 2 << 20
 
 

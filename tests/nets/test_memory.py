@@ -21,22 +21,37 @@ def faults_of_a_block():
     np.empty({BLOCK}, np.uint8).fill(1)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
+def on_advised_addresses():
+    libc, inside = memory._glibc(), False  # NumPy would ask for huge pages by itself
+    start = libc.malloc({BLOCK})
+    middle = start + {BLOCK} // 2
+    for line in open("/proc/self/smaps"):
+        name, *words = line.split()
+        if not name.endswith(":"):
+            first, last = (int(end, 16) for end in name.split("-"))
+            inside = first <= middle < last
+        elif inside and name == "VmFlags:":
+            libc.free(start)
+            return "hg" in words
+
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])  # many would not keep it
 memory.keep()
+advised = on_advised_addresses()
 first, again = faults_of_a_block(), faults_of_a_block()
 held = psutil.Process().memory_info().rss
 memory.release()
 left = psutil.Process().memory_info().rss
-print(again, held - left)
+print(again, held - left, int(advised and on_advised_addresses()))
 """
 
 
 @pytest.mark.skipif(memory._glibc() is None, reason="glibc alone is told anything")
 def test_a_block_is_zeroed_once_and_given_back_when_told() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, timeout=60)
-    faults, released = map(int, done.stdout.split())
+    faults, released, advised = map(int, done.stdout.split())
     assert faults < 100, "the second block takes the pages of the first"
     assert released > BLOCK // 2
+    assert advised, "huge pages are asked for where blocks are taken from, from the start and after what was given back"
 
 
 @pytest.mark.skipif(memory._glibc() is None, reason="glibc alone is told anything")
