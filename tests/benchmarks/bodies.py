@@ -45,7 +45,7 @@ NETWORKS = {
 SIMPLE: dict[str, dict[str, Any]] = {
     "relu": {"type": "relu"},
     "tanh": {"type": "tanh"},
-    "drop": {"type": "dropout", "p": 0.4},
+    "drop": {"type": "dropout", "p": 0.5},
 }
 
 

@@ -16,8 +16,8 @@ def test_a_body_is_accepted(name: str) -> None:
     assert parse_hyperparams(request["hyperparams"]).batch_size == 32
 
 
-def test_the_reference_is_the_references() -> None:
+def test_the_reference_is_the_one_of_the_api() -> None:
     ours, theirs = body("reference")["architecture"]["layers"], REFERENCE["layers"]
     assert [layer["type"] for layer in ours] == [layer["type"] for layer in theirs]
-    widths = ("out_channels", "kernel_size", "in", "out")
-    assert all(a.get(width) == b.get(width) for a, b in zip(ours, theirs, strict=True) for width in widths)
+    numbers = ("out_channels", "kernel_size", "in", "out", "p")
+    assert all(a.get(name) == b.get(name) for a, b in zip(ours, theirs, strict=True) for name in numbers)

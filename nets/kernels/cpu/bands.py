@@ -29,21 +29,22 @@ def fits(kernel_shape: tuple[int, ...], at: Geometry) -> bool:
     return at.dense and at.groups == 1 and kernel_shape[0] > 1 and kernel_shape[2] >= SMALLEST_DEPTH
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def by_bands(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def by_bands(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike, kept: bool = True) -> Array:
     """`[in, H, W, B] * [kh, kw, in, out] -> [out, H', W', B]`, stride 1, one group.
 
-    The result is not yet in memory, so that what follows may be computed in the same pass over its bands.
+    kept: whether the result is in memory, not left open to be summed in the same pass as what follows.
     """
-    return _forward(x, kernel, at, dtype)[0]
+    return _forward(x, kernel, at, dtype, kept)[0]
 
 
-def _forward(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> tuple[Array, Saved]:
+def _forward(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike, kept: bool) -> tuple[Array, Saved]:
     x = barrier(x.astype(dtype))
-    return _banded(_column_patches(x, kernel, at), kernel, at, dtype, x.shape), (x, kernel)
+    y = _banded(_column_patches(x, kernel, at), kernel, at, dtype, x.shape)
+    return barrier(y) if kept else y, (x, kernel)
 
 
-def _backward(at: Geometry, dtype: DTypeLike, saved: Saved, g: Array) -> tuple[Array, Array]:
+def _backward(at: Geometry, dtype: DTypeLike, kept: bool, saved: Saved, g: Array) -> tuple[Array, Array]:
     x, kernel = saved
     kh, kw, inputs, outputs = kernel.shape
     (top, bottom), (left, right) = at.padding

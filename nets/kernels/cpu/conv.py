@@ -20,15 +20,18 @@ from nets.kernels.taps import seen
 Saved = tuple[Array, Array]
 
 
-def convolve(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
-    """`[in, H, W, B] * [kh, kw, in / groups, out] -> [out, H', W', B]` by whichever product suits the sizes."""
+def convolve(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike, *, kept: bool = True) -> Array:
+    """`[in, H, W, B] * [kh, kw, in / groups, out] -> [out, H', W', B]` by whichever product suits the sizes.
+
+    kept: whether the sum of bands is put in memory (see `by_bands`).
+    """
     kh, kw, depth, _ = kernel.shape
     if (kh, kw) == (1, 1) and at.groups == 1:
         return pointwise(x, kernel, at, dtype)
     if at.groups > 1 and depth == 1:
         return depthwise(x, kernel, at)
     if dtype == jnp.bfloat16 and bands.fits(kernel.shape, at):
-        return bands.by_bands(x, kernel, at, dtype)
+        return bands.by_bands(x, kernel, at, dtype, kept)
     if dtype == jnp.float32 and toom_cook.fits(kernel.shape, at, x.shape[1:3]):
         return toom_cook.toom_cook(x, kernel, at)
     if dtype == jnp.float32 and blocks.fits(kernel.shape, at, x.shape[1:3], x.shape[3]):

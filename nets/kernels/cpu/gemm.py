@@ -28,7 +28,8 @@ LESS_OPTIMISED = {"xla_backend_optimization_level": "1"}
 OPTIONS_OF_IMAGES = {**OPTIONS, **OLD_EMITTERS, **LESS_OPTIMISED}
 
 
-# What multiplies bfloat16: vector units that take 512 bits in two halves (AMD Zen 4) or at once, or matrix units (AMX).
+# What multiplies bfloat16: vector units that take 512 bits in two halves (AMD Zen 4; whatever is not known counts as
+# such) or at once, or matrix units (AMX).
 # Loops over pixels run as fast on all of them, so that products are worth saving the less, the faster they are.
 Unit = Literal["halves", "vectors", "matrices"]
 
@@ -42,7 +43,7 @@ def product_unit() -> Unit:
         return "halves"
     if "amx_bf16" in flags:
         return "matrices"
-    # Zen 4 is the one that has the first of these and not the second.
+    # Zen 4 has the first of these and not the second; of those with whole units only Cooper Lake is taken for it.
     return "vectors" if "avx512_bf16" in flags and "avx_vnni" in flags else "halves"
 
 

@@ -107,24 +107,24 @@ class CpuPlan:
         dilation: Pair = (1, 1),
         groups: int = 1,
     ) -> Activation:
-        y = mapped(barrier, self.convolve(x, kernel, Geometry(stride, padding, dilation, groups)))
+        y = self.convolve(x, kernel, Geometry(stride, padding, dilation, groups))
         return y if bias is None else mapped(lambda v: v + per_channel(bias), y)
 
-    def convolve(self, x: Activation, kernel: Array, at: Geometry) -> Activation:
-        """Without a bias, and perhaps not yet in memory: the last sums may share a pass with what follows."""
+    def convolve(self, x: Activation, kernel: Array, at: Geometry, *, kept: bool = True) -> Activation:
+        """Without a bias. kept: False leaves the last sums to be computed in one pass with what follows."""
         seen, at = at.cropped(_size(x)[1:3], kernel.shape[:2])
         kernel = kernel[seen]
         if strided.fits(kernel.shape, at):
-            return self._strided(x, kernel, at)
+            return self._strided(x, kernel, at, kept)
         if winograd.fits(kernel.shape, at, _size(x)[1:3], self._fewest_channels):
             if winograd.keeps_phases(_size(x)[1:3], at):
                 return Phases(winograd.winograd(phases_of(x), kernel, self.dtype, at.padding[0][0]))
             return Image(winograd.winograd_image(image(x), kernel, at, self.dtype))
         if isinstance(x, Phases) and kernel.shape[:2] == (1, 1) and at == Geometry():
             return Phases(tuple(pointwise(phase, kernel, at, self.dtype) for phase in x.phases))
-        return Image(convolve(image(x), kernel, at, self.dtype))
+        return Image(convolve(image(x), kernel, at, self.dtype, kept=kept))
 
-    def _strided(self, x: Activation, kernel: Array, at: Geometry) -> Activation:
+    def _strided(self, x: Activation, kernel: Array, at: Geometry, kept: bool) -> Activation:
         (_, *size, batch), window = _size(x), kernel.shape[:2]
         dense, of_dense = strided.dense_kernel(kernel, at), strided.dense_size(size, window, at)
         if winograd.fits(dense.shape, Geometry(), of_dense, self._fewest_channels):
@@ -134,8 +134,9 @@ class CpuPlan:
             return Image(join(y)[:, :height, :width]) if height % 2 or width % 2 else Phases(y)
         few = self.dtype == jnp.float32 and toom_cook.fits(dense.shape, Geometry(), of_dense)
         if not few and strided.stays(kernel.shape, at, self.dtype, size, batch):
-            return Image(convolve(image(x), kernel, at, self.dtype))
-        return Image(convolve(strided.dense_image(image(x), window, at), dense, Geometry(), self.dtype))
+            return Image(convolve(image(x), kernel, at, self.dtype, kept=kept))
+        image_of_phases = strided.dense_image(image(x), window, at)
+        return Image(convolve(image_of_phases, dense, Geometry(), self.dtype, kept=kept))
 
     def max_pool2d(self, x: Activation, *, window: Pair, stride: Pair, padding: Padding) -> Activation:
         array = image(x)

@@ -1,4 +1,4 @@
-"""The relu behind a convolution, its result rounded once for the product behind it."""
+"""The relu behind a convolution, computed and rounded in one pass, forwards and backwards."""
 
 from __future__ import annotations
 

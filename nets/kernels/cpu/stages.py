@@ -1,7 +1,7 @@
 """Neighbouring layers that this plan computes as one, and how.
 
 A stage is a tail of layers behind a convolution, or one that begins with a norm. Where the sizes do not suit the fused
-form, the layers of the stage run one by one; the numbers are the same.
+form, the layers of the stage run one by one; the numbers are the same, up to where bfloat16 rounds.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ def pool_relu(source: Source, bounds: Sequence[Bound]) -> Activation | None:
     return Image(relu_pool(source.corners(), source.bias, source.plan.dtype))
 
 
-def relu(source: Source, bounds: Sequence[Bound]) -> Activation | None:
-    """Rounded once, for the product that comes behind; in float32 nothing is to be gained."""
+def rounded_relu(source: Source, bounds: Sequence[Bound]) -> Activation | None:
+    """Rounded in the pass that computes it, as `pool_relu` is; in float32 nothing is to be gained."""
     plan, conv = source.plan, source.conv
     if conv is None or plan.dtype == jnp.float32:
         return None
-    z = plan.convolve(source.x, conv.param("kernel"), _geometry(conv))
+    z = plan.convolve(source.x, conv.param("kernel"), _geometry(conv), kept=False)
     return biased_relu(z, source.bias, plan.dtype)
 
 
@@ -99,7 +99,7 @@ def norm_relu_pool(source: Source, bounds: Sequence[Bound]) -> Activation | None
 
 TAILS: Mapping[tuple[str, ...], Tail] = MappingProxyType(
     {
-        ("relu",): relu,
+        ("relu",): rounded_relu,
         ("relu", "maxpool2d"): pool_relu,
         ("maxpool2d", "relu"): pool_relu,
         ("batchnorm2d",): norm_relu,
@@ -123,6 +123,8 @@ def cut(plan: CpuPlan, layers: Sequence[Any]) -> tuple[Stage, ...]:
         for stop in range(start + 1, min(start + LONGEST, len(types)) + 1):
             # Only convolutions and norms are sure to be given an image.
             tail = TAILS.get(types[start + (types[start] == "conv2d") : stop])
+            if tail is rounded_relu and types[stop : stop + 1] == ("batchnorm2d",):
+                continue  # means and variances are taken of values that nobody has rounded
             if tail is not None and types[start] in ("conv2d", "batchnorm2d"):
                 stage = Stage(start, stop, partial(_run, plan, tail))
         stages.append(stage)

@@ -173,6 +173,14 @@ def test_stages_take_the_longest_run_of_layers() -> None:
     assert found == [(0, 4, True), (4, 7, True), (7, 8, False), (8, 9, False)]
 
 
+def test_a_norm_takes_what_no_relu_has_rounded() -> None:
+    layers = [
+        type("Layer", (), {"type": kind})() for kind in ("conv2d", "relu", "batchnorm2d", "relu", "conv2d", "relu")
+    ]
+    found = [(stage.start, stage.stop, stage.run is not None) for stage in CpuPlan().stages(layers, train=True)]
+    assert found == [(0, 1, False), (1, 2, False), (2, 4, True), (4, 6, True)]
+
+
 @pytest.mark.parametrize("name", ["relu norm pool", "winograd", "other pool"])
 def test_compiled_loop_keeps_barriers_and_has_no_slow_operation(name: str) -> None:
     """What makes training on a CPU fast; an upgrade of XLA must not lose it unseen."""

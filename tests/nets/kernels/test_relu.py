@@ -32,7 +32,7 @@ def test_value_and_gradients(form: str, dtype: DTypeLike, bound: float) -> None:
 
 
 def test_results_and_gradients_are_rounded_once() -> None:
-    """What the next product would have made of them anyway; a layer without a bias has none here either."""
+    """What a next product by bands or patches would make of them anyway; a layer without a bias has none here."""
     x = random(3, 6, 4, 5)
     found = value_and_gradients(lambda x: ours(x, None, "image", jnp.bfloat16), x)
     for array, exact in zip(found, value_and_gradients(jax.nn.relu, x), strict=True):
