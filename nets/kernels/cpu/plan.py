@@ -37,8 +37,10 @@ from nets.kernels.cpu.gemm import (
     matmul_columns,
     matmul_rows,
 )
+from nets.kernels.cpu.native import conv as native
 from nets.kernels.cpu.norm import Recipe, batch_norm
 from nets.kernels.cpu.pool import max_pool
+from nets.kernels.cpu.relu import biased_relu
 from nets.kernels.geometry import Geometry
 from nets.kernels.plan import Moments, Padding, Pair, Stage
 from nets.kernels.reference import keep_mask, normalised
@@ -55,6 +57,7 @@ class CpuPlan:
 
     precision: str = "float32"
     unit: Unit = "halves"
+    native: bool = False
 
     @property
     def name(self) -> str:
@@ -79,6 +82,8 @@ class CpuPlan:
 
     @property
     def _fewest_channels(self) -> winograd.Limits:
+        if self.native:
+            return winograd.FEWEST_CHANNELS_BESIDE_NATIVE[self.precision, self.unit]
         return winograd.FEWEST_CHANNELS["float32" if self.precision == "float32" else self.unit]
 
     def micro_batch(self, layers: Sequence[Any]) -> int | None:
@@ -114,6 +119,8 @@ class CpuPlan:
         """Without a bias. kept: False leaves the last sums to be computed in one pass with what follows."""
         seen, at = at.cropped(_size(x)[1:3], kernel.shape[:2])
         kernel = kernel[seen]
+        if self._computes_natively(x, kernel, at):
+            return Image(native.native_convolve(image(x), kernel, at, self.dtype))
         if strided.fits(kernel.shape, at):
             return self._strided(x, kernel, at, kept)
         if winograd.fits(kernel.shape, at, _size(x)[1:3], self._fewest_channels):
@@ -123,6 +130,20 @@ class CpuPlan:
         if isinstance(x, Phases) and kernel.shape[:2] == (1, 1) and at == Geometry():
             return Phases(tuple(pointwise(phase, kernel, at, self.dtype) for phase in x.phases))
         return Image(convolve(image(x), kernel, at, self.dtype, kept=kept))
+
+    def convolve_relu(self, x: Activation, kernel: Array, bias: Array | None, at: Geometry) -> Activation | None:
+        """relu(convolution + bias) in one pass, rounded to `dtype`; None where that is no faster than one by one."""
+        seen, cropped = at.cropped(_size(x)[1:3], kernel.shape[:2])
+        if self._computes_natively(x, kernel[seen], cropped):
+            return Image(native.native_relu(image(x), kernel[seen], bias, cropped, self.dtype))
+        if self.dtype == jnp.float32:
+            return None
+        return biased_relu(self.convolve(x, kernel, at, kept=False), bias, self.dtype)
+
+    def _computes_natively(self, x: Activation, kernel: Array, at: Geometry) -> bool:
+        if not self.native or not native.fits(at):
+            return False
+        return not winograd.fits(kernel.shape, at, _size(x)[1:3], self._fewest_channels)
 
     def _strided(self, x: Activation, kernel: Array, at: Geometry, kept: bool) -> Activation:
         (_, *size, batch), window = _size(x), kernel.shape[:2]

@@ -13,7 +13,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 
 from nets.kernels.cpu import phase_conv
@@ -21,7 +20,6 @@ from nets.kernels.cpu.activations import Activation, Image, Phases, image
 from nets.kernels.cpu.corners import Corners
 from nets.kernels.cpu.norm import Recipe, norm_pool
 from nets.kernels.cpu.pool import relu_pool
-from nets.kernels.cpu.relu import biased_relu
 from nets.kernels.geometry import NO_PADDING, Geometry
 from nets.kernels.plan import Bound, Moments, Pair, Stage
 
@@ -47,7 +45,11 @@ class Source:
 
     def corners(self) -> Corners:
         """For a 2 x 2 pool; an odd last row or column may be missing."""
-        if self.conv is not None and phase_conv.fits(self.conv.param("kernel").shape, _geometry(self.conv)):
+        if (
+            not self.plan.native
+            and self.conv is not None
+            and phase_conv.fits(self.conv.param("kernel").shape, _geometry(self.conv))
+        ):
             x = image(self.x)
             kernel, size = self.conv.param("kernel"), (x.shape[1], x.shape[2])
             return phase_conv.phase_convolve(x, kernel, _geometry(self.conv), self.plan.dtype, size)
@@ -65,13 +67,11 @@ def pool_relu(source: Source, bounds: Sequence[Bound]) -> Activation | None:
     return Image(relu_pool(source.corners(), source.bias, source.plan.dtype))
 
 
-def rounded_relu(source: Source, bounds: Sequence[Bound]) -> Activation | None:
-    """Rounded in the pass that computes it, as `pool_relu` is; in float32 nothing is to be gained."""
-    plan, conv = source.plan, source.conv
-    if conv is None or plan.dtype == jnp.float32:
+def convolution_relu(source: Source, bounds: Sequence[Bound]) -> Activation | None:
+    """In the pass that sums the convolution up, and rounded in it."""
+    if source.conv is None:
         return None
-    z = plan.convolve(source.x, conv.param("kernel"), _geometry(conv), kept=False)
-    return biased_relu(z, source.bias, plan.dtype)
+    return source.plan.convolve_relu(source.x, source.conv.param("kernel"), source.bias, _geometry(source.conv))
 
 
 def norm_relu(source: Source, bounds: Sequence[Bound]) -> Activation:
@@ -99,7 +99,7 @@ def norm_relu_pool(source: Source, bounds: Sequence[Bound]) -> Activation | None
 
 TAILS: Mapping[tuple[str, ...], Tail] = MappingProxyType(
     {
-        ("relu",): rounded_relu,
+        ("relu",): convolution_relu,
         ("relu", "maxpool2d"): pool_relu,
         ("maxpool2d", "relu"): pool_relu,
         ("batchnorm2d",): norm_relu,
@@ -123,7 +123,7 @@ def cut(plan: CpuPlan, layers: Sequence[Any]) -> tuple[Stage, ...]:
         for stop in range(start + 1, min(start + LONGEST, len(types)) + 1):
             # Only convolutions and norms are sure to be given an image.
             tail = TAILS.get(types[start + (types[start] == "conv2d") : stop])
-            if tail is rounded_relu and types[stop : stop + 1] == ("batchnorm2d",):
+            if tail is convolution_relu and types[stop : stop + 1] == ("batchnorm2d",):
                 continue  # means and variances are taken of values that nobody has rounded
             if tail is not None and types[start] in ("conv2d", "batchnorm2d"):
                 stage = Stage(start, stop, partial(_run, plan, tail))

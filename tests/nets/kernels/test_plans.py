@@ -17,6 +17,7 @@ from nets.architecture import Architecture, parse_architecture
 from nets.kernels import Plan, XlaPlan, plan_for
 from nets.kernels.cpu import CpuPlan
 from nets.kernels.cpu.gemm import product_unit
+from nets.kernels.cpu.native import conv as native
 from nets.kernels.plan import Stage
 from nets.network import Network, numbers_of
 from tests.nets.kernels.common import OPTIONS, assert_near, images, random, trained, variables
@@ -269,8 +270,9 @@ def test_a_gpu_computes_what_was_asked_for(precision: str) -> None:
 
 
 def test_plans_by_platform_and_use() -> None:
-    assert plan_for("cpu", training=True) == CpuPlan("float32")
-    assert plan_for("cpu", training=True, precision="bfloat16") == CpuPlan("bfloat16", product_unit())
+    for precision in ("float32", "bfloat16"):
+        plan = plan_for("cpu", training=True, precision=precision)
+        assert plan == CpuPlan(precision, product_unit(), native.available(precision))
     assert plan_for("cpu", training=False).name == "xla"
     assert plan_for("gpu", training=True).name == plan_for("tpu", training=True).name == "xla"
     assert hash(plan_for("cpu", training=True)) == hash(plan_for("cpu", training=True))

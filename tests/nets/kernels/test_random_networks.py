@@ -11,12 +11,13 @@ import pytest
 
 from nets.architecture import Architecture, parse_architecture
 from nets.errors import SpecError
-from nets.kernels import CpuPlan, Plan, XlaPlan
+from nets.kernels import CpuPlan, Plan, XlaPlan, plan_for
 from tests.nets.kernels.common import trained
 
 Json = dict[str, Any]
 
 SEEDS = range(40)
+PRECISIONS = ("float32", "bfloat16")
 MOST_FLOPS = 3e7  # an image
 ACTIVATIONS: list[Json] = [
     *[{"type": "relu"}] * 3,
@@ -88,5 +89,7 @@ def test_any_network_trains_the_same_under_every_plan(seed: int) -> None:
     def error(plan: Plan) -> float:
         return float(np.linalg.norm(gradient(a, plan, batch) - exact) / np.linalg.norm(exact))
 
-    assert error(CpuPlan()) < 1e-3
-    assert error(CpuPlan("bfloat16")) < 0.1 + 2 * error(XlaPlan("bfloat16"))
+    plain, rounded = ({CpuPlan(name), plan_for("cpu", training=True, precision=name)} for name in PRECISIONS)
+    assert all(error(plan) < 1e-3 for plan in plain)
+    most = 0.1 + 2 * error(XlaPlan("bfloat16"))
+    assert all(error(plan) < most for plan in rounded)

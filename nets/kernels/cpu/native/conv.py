@@ -1,0 +1,116 @@
+"""Convolutions of `[channels, height, width, batch]` images by these kernels, and which of them there are for."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import DTypeLike
+
+from nets.kernels.cpu.corners import channel_sums
+from nets.kernels.cpu.gemm import barrier, product_unit
+from nets.kernels.cpu.native import machine
+from nets.kernels.cpu.native.code import LANES
+from nets.kernels.cpu.native.forward import Epilogue, convolve
+from nets.kernels.cpu.native.kernel_gradient import kernel_gradient
+from nets.kernels.cpu.native.strips import Dtype, Shape
+from nets.kernels.geometry import Geometry
+from nets.kernels.plan import Pair
+
+Saved = tuple[Array, Array, Array | None]
+
+
+def available(precision: str) -> bool:
+    """Whether this processor's vectors are wide enough, and in bfloat16 nothing else multiplies faster than they do."""
+    found = machine.features()
+    if precision == "float32":
+        return "avx512f" in found
+    return "avx512bf16" in found and product_unit() != "matrices"
+
+
+def fits(at: Geometry) -> bool:
+    """One group; no dilation where there is a stride."""
+    return at.groups == 1 and 1 in (max(at.stride), max(at.dilation))
+
+
+def native_convolve(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
+    """`[in, H, W, B] * [kh, kw, in, out] -> [out, H', W', B]`."""
+    return _convolve(x, kernel, None, at, dtype, False)
+
+
+def native_relu(x: Array, kernel: Array, bias: Array | None, at: Geometry, dtype: DTypeLike) -> Array:
+    """relu(x * kernel + bias), rounded to `dtype`; its gradient needs no more than that of the sum."""
+    return _convolve(x, kernel, jnp.zeros(kernel.shape[3]) if bias is None else bias, at, dtype, True)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
+def _convolve(x: Array, kernel: Array, bias: Array | None, at: Geometry, dtype: DTypeLike, relu: bool) -> Array:
+    return _forward(x, kernel, bias, at, dtype, relu)[0]
+
+
+def _forward(
+    x: Array, kernel: Array, bias: Array | None, at: Geometry, dtype: DTypeLike, relu: bool
+) -> tuple[Array, Saved]:
+    batch = x.shape[3]
+    x = barrier(_whole(x.astype(dtype)))
+    y = convolve(x, kernel, bias, _shape(x, kernel, at), Epilogue(relu, rounded=relu and dtype == jnp.bfloat16))
+    return y[..., :batch].astype(jnp.float32), (x, kernel, y if relu else None)
+
+
+def _backward(at: Geometry, dtype: DTypeLike, relu: bool, saved: Saved, g: Array) -> tuple[Array, Array, Array | None]:
+    x, kernel, y = saved
+    batch = g.shape[3]
+    g = _whole(g)
+    if y is not None:
+        g = jnp.where(y > 0, g, 0)
+    g = barrier(g.astype(dtype))
+    return (
+        _image_gradient(g, kernel, x.shape, at)[..., :batch],
+        kernel_gradient(x, g, _shape(x, kernel, at)),
+        None if y is None else channel_sums((g.astype(jnp.float32),)),
+    )
+
+
+_convolve.defvjp(_forward, _backward)
+
+
+def _image_gradient(g: Array, kernel: Array, shape: tuple[int, ...], at: Geometry) -> Array:
+    """`g` convolved with the kernel the other way round: for every row and column of the stride with its own taps."""
+    (sh, sw), (channels, height, width, batch) = at.stride, shape
+    phases = [_phase_gradient(g, kernel, (height, width), at, (i, j)) for i in range(sh) for j in range(sw)]
+    if len(phases) == 1:
+        return phases[0].astype(jnp.float32)
+    rows, columns = phases[0].shape[1:3]
+    grid = jnp.stack(phases).reshape(sh, sw, channels, rows, columns, batch).transpose(2, 3, 0, 4, 1, 5)
+    whole = barrier(grid.reshape(channels, rows * sh, columns * sw, batch)[:, :height, :width])
+    return whole.astype(jnp.float32)
+
+
+def _phase_gradient(g: Array, kernel: Array, size: Pair, at: Geometry, phase: Pair) -> Array:
+    """Of the pixels `phase`, `phase + stride`, ... of an image of `size`, as many of each phase."""
+    edges = []
+    for axis, (first, step, (low, _)) in enumerate(zip(phase, at.stride, at.padding, strict=True)):
+        before, tap = divmod(low + first, step)
+        kernel = kernel[(slice(None),) * axis + (slice(tap, None, step),)]
+        reach = (kernel.shape[axis] - 1) * at.dilation[axis]
+        edges.append((reach - before, -(-size[axis] // step) - g.shape[1 + axis] + before))
+    if 0 in kernel.shape:  # a stride longer than the kernel passes over them
+        return jnp.zeros(
+            (kernel.shape[2], *(-(-n // step) for n, step in zip(size, at.stride, strict=True)), g.shape[3]), g.dtype
+        )
+    turned, back = kernel[::-1, ::-1].swapaxes(2, 3), Geometry(padding=(edges[0], edges[1]), dilation=at.dilation)
+    return convolve(g, turned, None, _shape(g, turned, back), Epilogue(rounded=g.dtype == jnp.bfloat16))
+
+
+def _whole(x: Array) -> Array:
+    """With images of zeros up to a whole number of vectors."""
+    return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0),) * 3 + ((0, -x.shape[3] % LANES, 0),))
+
+
+def _shape(x: Array, kernel: Array, at: Geometry) -> Shape:
+    channels, height, width, batch = x.shape
+    kh, kw, _, outputs = kernel.shape
+    dtype: Dtype = "float32" if x.dtype == jnp.float32 else "bfloat16"
+    return Shape(channels, (height, width), batch, outputs, (kh, kw), at, dtype)

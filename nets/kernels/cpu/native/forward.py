@@ -1,0 +1,178 @@
+"""An image from an image: every value of the result is summed up in a register, over all taps and channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from llvmlite import ir
+
+from nets.kernels.cpu.gemm import pinned
+from nets.kernels.cpu.native.call import Kernel, compiled, kernel_code
+from nets.kernels.cpu.native.code import BFLOAT, FLOAT, HALF, INT, LANES, Code, Value, long, vector, zeros
+from nets.kernels.cpu.native.strips import MOST_BYTES, Image, Shape, Strip, fill
+
+ACCUMULATORS = 24  # of 32 registers; the others hold pixels and a weight
+FEWEST_PARTS = 8  # so that threads end at about the same time
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """What is done to a value before it is written. rounded: as bfloat16."""
+
+    relu: bool = False
+    rounded: bool = False
+
+
+@dataclass(frozen=True)
+class _Tiles:
+    """How the work is cut: the parts of the batch, rows of the result a part, outputs in registers at a time."""
+
+    strip: Strip
+    rows: int
+    outputs: int
+
+
+def convolve(x: Array, kernel: Array, bias: Array | None, shape: Shape, epilogue: Epilogue) -> Array:
+    """`[in, H, W, B] * [kh, kw, in, out] -> [out, H', W', B]`; `x` as `shape.dtype`."""
+    tiles = _cut(shape)
+    result = jax.ShapeDtypeStruct(
+        (shape.outputs, *shape.places, shape.batch), jnp.bfloat16 if epilogue.rounded else jnp.float32
+    )
+    padding = -shape.outputs % tiles.outputs
+    bias = jnp.zeros(shape.outputs + padding) if bias is None else jnp.pad(bias, (0, padding))
+    return _kernel(shape, tiles, epilogue)([result], x, _weights(kernel, shape, tiles), pinned(bias))[0]
+
+
+def _kernel(shape: Shape, tiles: _Tiles, epilogue: Epilogue) -> Kernel:
+    name = f"image_{shape}_{tiles.strip.slice}_{tiles.rows}_{tiles.outputs}_{epilogue.relu:d}{epilogue.rounded:d}"
+    return compiled(name, lambda module: _write(module, shape, tiles, epilogue), inputs=3, outputs=1)
+
+
+def _weights(kernel: Array, shape: Shape, tiles: _Tiles) -> Array:
+    """In the order in which they are read: `[tiles, taps, in, outputs of a tile]`, of bfloat16 two inputs each."""
+    count = -(-shape.outputs // tiles.outputs)
+    kernel = kernel.reshape(shape.taps, shape.channels, shape.outputs)
+    per = 2 if shape.dtype == "bfloat16" else 1
+    kernel = jnp.pad(kernel, ((0, 0), (0, -shape.channels % per), (0, count * tiles.outputs - shape.outputs)))
+    kernel = kernel.astype(shape.dtype).reshape(shape.taps, -1, per, count, tiles.outputs)
+    return pinned(kernel.transpose(3, 0, 1, 4, 2))
+
+
+def _cut(shape: Shape) -> _Tiles:
+    strips = [_strip(shape, slice) for slice in (2 * LANES, LANES) if shape.batch % slice == 0]
+    strip = next((s for s in strips if s.bytes(shape.seen(1)) <= MOST_BYTES), strips[-1])
+    slices, height = shape.batch // strip.slice, shape.places[0]
+    most = max(1, height * slices // FEWEST_PARTS)
+    rows = max((n for n in range(1, min(most, height) + 1) if strip.bytes(shape.seen(n)) <= MOST_BYTES), default=1)
+    rows = -(-height // -(-height // rows))
+    return _Tiles(strip, rows, _outputs(shape.outputs, ACCUMULATORS // (strip.slice // LANES)))
+
+
+def _strip(shape: Shape, slice: int) -> Strip:
+    pairs = shape.dtype == "bfloat16"
+    return Strip(
+        "pairs" if pairs else "float32", shape.columns, -(-shape.channels // 2) if pairs else shape.channels, slice
+    )
+
+
+def _outputs(outputs: int, most: int) -> int:
+    """The size of equal tiles of at most so many outputs that leaves least of the last one empty."""
+    most = min(most, outputs)
+    return min(range(most, most // 2, -1), key=lambda n: -(-outputs // n) * n)
+
+
+def _write(module: ir.Module, shape: Shape, tiles: _Tiles, epilogue: Epilogue) -> tuple[int, int]:
+    slices, height = shape.batch // tiles.strip.slice, shape.places[0]
+    c = kernel_code(module, arrays=4)
+    x, weights, bias, y, scratch, part, slot = c.arguments
+    size = -(-tiles.strip.bytes(shape.seen(tiles.rows)) // 64) * 16
+    scratch = c.at(scratch, c.b.mul(slot, long(size)))
+    slice, first = c.b.srem(part, long(slices)), c.b.mul(c.b.sdiv(part, long(slices)), long(tiles.rows))
+    rows = c.least(c.b.sub(long(height), first), long(tiles.rows))
+    (top, _), (left, _) = shape.at.padding
+    source = Image(x, shape.channels, shape.size, shape.batch, top, left)
+    step = shape.at.stride[0]
+    seen = c.b.add(c.b.mul(rows, long(step)), long(shape.halo))
+    fill(c, tiles.strip, scratch, source, (c.b.mul(first, long(step)), long(0), slice), seen)
+    writer = _Writer(c, shape, tiles, epilogue)
+    with c.loop(-(-shape.outputs // tiles.outputs)) as tile:
+        begin = c.at(weights, c.b.mul(tile, long(shape.taps * tiles.strip.units * tiles.outputs)))
+        with c.loop(rows) as row, c.loop(shape.places[1]) as column:
+            output = c.b.mul(tile, long(tiles.outputs))
+            sums = writer.begin(bias, output)
+            writer.add(sums, scratch, begin, (row, column))
+            writer.end(sums, y, (output, c.b.add(first, row), column, slice))
+    c.b.ret_void()
+    return -(-height // tiles.rows) * slices, size
+
+
+Sums = Sequence[Sequence[Value]]
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """The innermost part: one place of the result, for the outputs of a tile and a slice of the batch."""
+
+    c: Code
+    shape: Shape
+    tiles: _Tiles
+    epilogue: Epilogue
+
+    @property
+    def vectors(self) -> int:
+        return self.tiles.strip.slice // LANES
+
+    def begin(self, bias: Value, output: Value) -> Sums:
+        sums = [[self.c.variable(vector(FLOAT)) for _ in range(self.vectors)] for _ in range(self.tiles.outputs)]
+        for i, row in enumerate(sums):
+            start = self.c.splat(self.c.load(bias, self.c.b.add(output, long(i)), FLOAT))
+            for place in row:
+                self.c.store(start, place)
+        return sums
+
+    def add(self, sums: Sums, scratch: Value, weights: Value, at: tuple[Value, Value]) -> None:
+        c, strip, (down, across) = self.c, self.tiles.strip, self.shape.at.dilation
+        row, column = (c.b.mul(place, long(step)) for place, step in zip(at, self.shape.at.stride, strict=True))
+        with c.loop(self.shape.window[0]) as i, c.loop(self.shape.window[1]) as j:
+            pixel = strip.pixel(c, c.b.add(row, c.b.mul(i, long(down))), c.b.add(column, c.b.mul(j, long(across))))
+            of_tap = c.b.mul(c.index(i, (j, self.shape.window[1])), long(strip.units * self.tiles.outputs))
+            with c.loop(strip.units) as unit:
+                start = c.b.add(pixel, c.b.mul(unit, long(strip.slice)))
+                of_unit = c.b.add(of_tap, c.b.mul(unit, long(self.tiles.outputs)))
+                of = vector(FLOAT if strip.form == "float32" else INT)
+                pixels = [c.load(scratch, c.b.add(start, long(v * LANES)), of, align=64) for v in range(self.vectors)]
+                for k, row in enumerate(sums):
+                    weight = c.splat(c.load(weights, c.b.add(of_unit, long(k)), of.element))
+                    for place, value in zip(row, pixels, strict=True):
+                        c.store(multiply_add(c, value, weight, c.b.load(place, typ=vector(FLOAT))), place)
+
+    def end(self, sums: Sums, y: Value, at: tuple[Value, Value, Value, Value]) -> None:
+        c, (output, row, column, slice), (height, width) = self.c, at, self.shape.places
+        for k, places in enumerate(sums):
+            number = c.b.add(output, long(k))
+            start = c.index(number, (row, height), (column, width), (0, self.shape.batch))
+            start = c.b.add(start, c.b.mul(slice, long(self.tiles.strip.slice)))
+            with c.b.if_then(c.below(number, self.shape.outputs)):
+                for v, place in enumerate(places):
+                    self._store(c.b.load(place, typ=vector(FLOAT)), y, c.b.add(start, long(v * LANES)))
+
+    def _store(self, value: Value, y: Value, start: Value) -> None:
+        if self.epilogue.relu:
+            value = self.c.call("llvm.maximum.v16f32", vector(FLOAT), [value, zeros(vector(FLOAT))])
+        if self.epilogue.rounded:
+            value = self.c.b.bitcast(self.c.b.fptrunc(value, vector(BFLOAT)), vector(HALF))
+        self.c.store(value, y, start, align=32 if self.epilogue.rounded else 64)
+
+
+def multiply_add(c: Code, a: Value, b: Value, total: Value) -> Value:
+    """total + a * b, lane by lane; of bfloat16 the sum of two neighbouring products."""
+    lanes = total.type.count
+    if a.type.element == FLOAT:
+        return c.call(f"llvm.fma.v{lanes}f32", total.type, [a, b, total])
+    pairs = vector(BFLOAT, 2 * lanes)
+    a, b = c.b.bitcast(a, pairs), c.b.bitcast(b, pairs)
+    return c.call(f"llvm.x86.avx512bf16.dpbf16ps.{32 * lanes}", total.type, [total, a, b])

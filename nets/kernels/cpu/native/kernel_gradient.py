@@ -1,0 +1,223 @@
+"""The gradient of a kernel: for each of its taps the products of image and gradient, summed over places and batch.
+
+The sums of neighbouring taps of a row are made together, for each pixel that is loaded serves all of them. Parts divide
+the channels, the outputs, the batch and, where that is too few, the rows; what the last two give is summed by XLA.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from llvmlite import ir
+
+from nets.kernels.cpu.native.call import Kernel, compiled, kernel_code
+from nets.kernels.cpu.native.code import FLOAT, HALF, LANES, Code, Value, long, vector, zeros
+from nets.kernels.cpu.native.forward import ACCUMULATORS, FEWEST_PARTS, multiply_add
+from nets.kernels.cpu.native.strips import ELEMENTS, MOST_BYTES, Image, Shape, Strip, fill
+
+REGISTERS = 31  # one is left for what comes and goes
+BLOCK = 16  # channels and outputs of a part, about
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """How many taps of a row, channels and outputs are summed at a time."""
+
+    taps: int
+    channels: int
+    outputs: int
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """How the work is cut: strips of image and gradient, their rows, and into how many groups the rows are divided."""
+
+    tile: _Tile
+    image: Strip
+    gradient: Strip
+    rows: int
+    groups: int
+
+
+def kernel_gradient(x: Array, g: Array, shape: Shape) -> Array:
+    """`[in, H, W, B], [out, H', W', B] -> [kh, kw, in, out]`; both as `shape.dtype`."""
+    cut = _cut(shape)
+    inputs, outputs = _padded(shape, cut)
+    sums = shape.batch // cut.image.slice * cut.groups
+    result = jax.ShapeDtypeStruct((sums, *shape.window, inputs, outputs), jnp.float32)
+    return _kernel(shape, cut)([result], x, g)[0].sum(0)[:, :, : shape.channels, : shape.outputs]
+
+
+def _kernel(shape: Shape, cut: _Cut) -> Kernel:
+    tile = cut.tile
+    sizes = (cut.image.slice, cut.image.units, cut.gradient.units, tile.taps, tile.channels, tile.outputs, cut.rows)
+    name = "_".join(map(str, ("kernel", shape, *sizes, cut.groups)))
+    return compiled(name, lambda module: _write(module, shape, cut), inputs=2, outputs=1)
+
+
+def _padded(shape: Shape, cut: _Cut) -> tuple[int, int]:
+    """Channels and outputs, rounded up to whole blocks."""
+    image, gradient = cut.image.units, cut.gradient.units
+    return -(-shape.channels // image) * image, -(-shape.outputs // gradient) * gradient
+
+
+def _tile(shape: Shape) -> _Tile:
+    """The tile that needs least time for a product: multiplications, loads, and lines from the second cache."""
+
+    def cost(tile: _Tile) -> float:
+        sums = tile.taps * tile.channels * tile.outputs
+        loads, lines = tile.taps * tile.channels + tile.outputs, tile.channels + tile.outputs
+        if sums > ACCUMULATORS or sums + min(loads, tile.outputs + 1) > REGISTERS:
+            return float("inf")
+        empty = _up(shape.channels, tile.channels) * _up(shape.outputs, tile.outputs)
+        # Two multiplications and two loads a cycle; a sum that is added to waits four. A line takes about two cycles.
+        return empty * (max(0.5, loads / sums / 2, 4 / sums) + 0.35 * lines / sums + 1e-4 * (ACCUMULATORS - sums))
+
+    taps = [n for n in range(1, 9) if shape.window[1] % n == 0]
+    channels, outputs = range(1, min(shape.channels, 8) + 1), range(1, min(shape.outputs, ACCUMULATORS) + 1)
+    return min((_Tile(*sizes) for sizes in product(taps, channels, outputs)), key=cost)
+
+
+def _up(number: int, unit: int) -> int:
+    return -(-number // unit) * unit
+
+
+def _block(number: int, unit: int) -> int:
+    """About `BLOCK`, all of them alike, in whole tiles."""
+    return _up(-(-number // max(1, round(number / BLOCK))), unit)
+
+
+def _cut(shape: Shape) -> _Cut:
+    tile, height = _tile(shape), shape.places[0]
+    blocks = _block(shape.channels, tile.channels), _block(shape.outputs, tile.outputs)
+    slices = [n for n in (4 * LANES, 2 * LANES, LANES) if shape.batch % n == 0]
+    # Whole lines of memory where the image is small enough: a pixel of a batch of 64 is four of them.
+    fitting = (n for n in slices if n <= 2 * LANES or _bytes(shape, blocks, n, height) <= MOST_BYTES)
+    slice = next(fitting)
+    parts = shape.batch // slice * -(-shape.channels // blocks[0]) * -(-shape.outputs // blocks[1])
+    each = -(-height // min(height, max(1, FEWEST_PARTS // parts)))
+    rows = max((n for n in range(1, each + 1) if _bytes(shape, blocks, slice, n) <= MOST_BYTES), default=1)
+    rows = -(-each // -(-each // rows))
+    return _Cut(tile, *_strips(shape, blocks, slice), rows, -(-height // each))
+
+
+def _strips(shape: Shape, blocks: tuple[int, int], slice: int) -> tuple[Strip, Strip]:
+    return Strip(shape.dtype, shape.columns, blocks[0], slice), Strip(shape.dtype, shape.places[1], blocks[1], slice)
+
+
+def _bytes(shape: Shape, blocks: tuple[int, int], slice: int, rows: int) -> int:
+    image, gradient = _strips(shape, blocks, slice)
+    return image.bytes(shape.seen(rows)) + gradient.bytes(rows)
+
+
+def _write(module: ir.Module, shape: Shape, cut: _Cut) -> tuple[int, int]:
+    slices, (inputs, outputs) = shape.batch // cut.image.slice, _padded(shape, cut)
+    blocks = inputs // cut.image.units, outputs // cut.gradient.units
+    of_image = _up(cut.image.bytes(shape.seen(cut.rows)), 64) // 4
+    size = of_image + _up(cut.gradient.bytes(cut.rows), 64) // 4
+    c = kernel_code(module, arrays=3)
+    b = c.b
+    x, g, sums, scratch, part, slot = c.arguments
+    scratch = c.at(scratch, b.mul(slot, long(size)))
+    gradients = c.at(scratch, of_image)
+    output, rest = b.mul(b.srem(part, long(blocks[1])), long(cut.gradient.units)), b.sdiv(part, long(blocks[1]))
+    channel, rest = b.mul(b.srem(rest, long(blocks[0])), long(cut.image.units)), b.sdiv(rest, long(blocks[0]))
+    slice, group = b.srem(rest, long(slices)), b.sdiv(rest, long(slices))
+    sums = c.at(sums, b.mul(rest, long(shape.taps * inputs * outputs)))
+    each = -(-shape.places[0] // cut.groups)
+    first = b.mul(group, long(each))
+    last = c.least(b.add(first, long(each)), long(shape.places[0]))
+    (top, _), (left, _) = shape.at.padding
+    image = Image(x, shape.channels, shape.size, shape.batch, top, left)
+    gradient = Image(g, shape.outputs, shape.places, shape.batch, 0, 0)
+    writer = _Writer(c, shape, cut, sums, (inputs, outputs))
+    with c.loop(last, first, cut.rows) as row:
+        rows = c.least(b.sub(last, row), long(cut.rows))
+        seen = b.add(b.mul(rows, long(shape.at.stride[0])), long(shape.halo))
+        fill(c, cut.image, scratch, image, (b.mul(row, long(shape.at.stride[0])), channel, slice), seen)
+        fill(c, cut.gradient, gradients, gradient, (row, output, slice), rows)
+        writer.add_rows((scratch, gradients), rows, (channel, output), b.icmp_signed("==", row, first))
+    b.ret_void()
+    return cut.groups * slices * blocks[0] * blocks[1], size
+
+
+Sums = Sequence[Sequence[Sequence[Value]]]
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """The innermost part: the sums of a tile over the rows in the strips."""
+
+    c: Code
+    shape: Shape
+    cut: _Cut
+    sums: Value
+    padded: tuple[int, int]
+
+    @property
+    def lanes(self) -> int:
+        """Of a vector of sums: half as many as bfloat16 products, which come in pairs."""
+        return LANES // 2 if self.shape.dtype == "bfloat16" and self.cut.image.slice == LANES else LANES
+
+    def add_rows(self, strips: tuple[Value, Value], rows: Value, first: tuple[Value, Value], fresh: Value) -> None:
+        """fresh: whether nothing was summed before. first: channel and output at which the blocks begin."""
+        c, cut, tile = self.c, self.cut, self.cut.tile
+        with (
+            c.loop(cut.image.units // tile.channels) as channels,
+            c.loop(cut.gradient.units // tile.outputs) as outputs,
+            c.loop(self.shape.window[0]) as i,
+            c.loop(self.shape.window[1] // tile.taps) as group,
+        ):
+            channel, output = c.b.mul(channels, long(tile.channels)), c.b.mul(outputs, long(tile.outputs))
+            j = c.b.mul(group, long(tile.taps))
+            registers = self._add_tile(strips, rows, (channel, output), (i, j))
+            self._end(registers, (i, j), (c.b.add(first[0], channel), c.b.add(first[1], output)), fresh)
+
+    def _add_tile(
+        self, strips: tuple[Value, Value], rows: Value, within: tuple[Value, Value], tap: tuple[Value, Value]
+    ) -> Sums:
+        c, cut, tile, (down, across) = self.c, self.cut, self.cut.tile, self.shape.at.dilation
+        of = vector(FLOAT, self.lanes)
+        registers = [
+            [[c.variable(of) for _ in range(tile.outputs)] for _ in range(tile.channels)] for _ in range(tile.taps)
+        ]
+        for place in (place for plane in registers for line in plane for place in line):
+            c.store(zeros(of), place)
+        with c.loop(rows) as row, c.loop(self.shape.places[1]) as column:
+            y = c.b.add(c.b.mul(row, long(self.shape.at.stride[0])), c.b.mul(tap[0], long(down)))
+            x = c.b.add(c.b.mul(column, long(self.shape.at.stride[1])), c.b.mul(tap[1], long(across)))
+            pixel = c.b.add(cut.image.pixel(c, y, x), c.b.mul(within[0], long(cut.image.slice)))
+            gradient = c.b.add(cut.gradient.pixel(c, row, column), c.b.mul(within[1], long(cut.gradient.slice)))
+            element = ELEMENTS[self.shape.dtype]
+            self._add_place(registers, c.at(strips[0], pixel, element), c.at(strips[1], gradient, element))
+        return registers
+
+    def _add_place(self, registers: Sums, pixel: Value, gradient: Value) -> None:
+        c, slice, step = self.c, self.cut.image.slice, self.shape.at.dilation[1] * self.cut.image.pitch
+        of = vector(FLOAT, LANES) if self.shape.dtype == "float32" else vector(HALF, 2 * self.lanes)
+        align = 32 if self.lanes < LANES else 64
+        for lane in range(0, slice, of.count):
+            values = [c.load(gradient, k * slice + lane, of, align) for k in range(self.cut.tile.outputs)]
+            for j, plane in enumerate(registers):
+                for channel, line in enumerate(plane):
+                    seen = c.load(pixel, j * step + channel * slice + lane, of, align)
+                    for place, value in zip(line, values, strict=True):
+                        total = c.b.load(place, typ=vector(FLOAT, self.lanes))
+                        c.store(multiply_add(c, seen, value, total), place)
+
+    def _end(self, registers: Sums, tap: tuple[Value, Value], first: tuple[Value, Value], fresh: Value) -> None:
+        c, (inputs, outputs) = self.c, self.padded
+        for j, plane in enumerate(registers):
+            for channel, line in enumerate(plane):
+                row = c.index(tap[0], (c.b.add(tap[1], long(j)), self.shape.window[1]))
+                row = c.index(row, (c.b.add(first[0], long(channel)), inputs), (first[1], outputs))
+                for k, place in enumerate(line):
+                    total = c.sum(c.b.load(place, typ=vector(FLOAT, self.lanes)))
+                    address = c.at(self.sums, c.b.add(row, long(k)))
+                    before = c.b.select(fresh, ir.Constant(FLOAT, 0.0), c.b.load(address, typ=FLOAT))
+                    c.b.store(c.b.fadd(before, total), address)

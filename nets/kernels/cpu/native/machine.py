@@ -1,0 +1,65 @@
+"""From LLVM's intermediate representation to machine code of this processor, and whether there is any to be had."""
+
+from __future__ import annotations
+
+import platform
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jax
+import llvmlite.binding as llvm
+from llvmlite import ir
+
+VERSION = re.compile(r"#define XLA_FFI_API_(MAJOR|MINOR) (\d+)")
+# The layouts of XLA's structures that `call` was written after, by the version that jaxlib's own header states.
+KNOWN_INTERFACES = frozenset({(0, 3), (0, 4)})
+# Vectors of 512 bits are meant to be used as they are written.
+WIDE = 'nounwind "prefer-vector-width"="512" "min-legal-vector-width"="512"'
+
+# The code of an engine lives as long as the engine.
+_engines: list[Any] = []
+
+
+@cache
+def interface() -> tuple[int, int] | None:
+    """(major, minor) of XLA's foreign function interface, as jaxlib's header states it."""
+    try:
+        text = (Path(jax.ffi.include_dir()) / "xla" / "ffi" / "api" / "c_api.h").read_text()
+    except OSError:
+        return None
+    found = dict(VERSION.findall(text))
+    return (int(found["MAJOR"]), int(found["MINOR"])) if len(found) == 2 else None
+
+
+@cache
+def features() -> frozenset[str]:
+    """What this processor can do, by LLVM's names; nothing where these kernels cannot be called."""
+    if platform.system() != "Linux" or platform.machine() != "x86_64" or interface() not in KNOWN_INTERFACES:
+        return frozenset()
+    return frozenset(name for name, present in llvm.get_host_cpu_features().items() if present)
+
+
+@cache
+def _target() -> Any:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    target = llvm.Target.from_default_triple()
+    return target.create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3, jit=True
+    )
+
+
+def address_of(module: ir.Module, name: str) -> int:
+    """Compile `module` and keep it for good. Returns: where its function `name` starts."""
+    machine = _target()
+    parsed = llvm.parse_assembly(re.sub(r"\bnounwind\b", WIDE, str(module)))
+    options = llvm.create_pipeline_tuning_options(speed_level=3)
+    options.loop_vectorization = options.slp_vectorization = False  # what is a vector is written as one
+    passes = llvm.create_pass_builder(machine, options)
+    passes.getModulePassManager().run(parsed, passes)
+    engine = llvm.create_mcjit_compiler(parsed, machine)
+    engine.finalize_object()
+    _engines.append(engine)
+    return int(engine.get_function_address(name))

@@ -1,0 +1,169 @@
+"""Rows of an image as a kernel reads them: pixel by pixel, padding included, few enough to stay in the caches.
+
+From one pixel of an image to the same pixel of the next channel it is often a multiple of 4 KiB, and the lines of all
+channels want the same places of a cache. In a strip they are neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from llvmlite import ir
+
+from nets.kernels.cpu.native.code import FLOAT, HALF, INT, LANES, Code, Value, long, vector, zeros
+from nets.kernels.geometry import Geometry
+from nets.kernels.plan import Pair
+
+# What one thread's strips may take of its second cache.
+MOST_BYTES = 400 << 10
+Dtype = Literal["float32", "bfloat16"]
+# How a strip holds the values: as the image does, or bfloat16 of two neighbouring channels side by side.
+Form = Literal["float32", "bfloat16", "pairs"]
+SOURCES = {"float32": FLOAT, "bfloat16": HALF, "pairs": HALF}
+ELEMENTS = {"float32": FLOAT, "bfloat16": HALF, "pairs": INT}
+BYTES = {"float32": 4, "bfloat16": 2, "pairs": 4}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A convolution of one group, in float32 or of bfloat16 operands."""
+
+    channels: int
+    size: Pair
+    batch: int
+    outputs: int
+    window: Pair
+    at: Geometry
+    dtype: Dtype
+
+    @property
+    def places(self) -> Pair:
+        return self.at.places(self.size, self.window)
+
+    @property
+    def taps(self) -> int:
+        return self.window[0] * self.window[1]
+
+    @property
+    def halo(self) -> int:
+        """`rows` rows of the result see `rows * stride + halo` of the image."""
+        return (self.window[0] - 1) * self.at.dilation[0] + 1 - self.at.stride[0]
+
+    def seen(self, rows: int) -> int:
+        return rows * self.at.stride[0] + self.halo
+
+    @property
+    def columns(self) -> int:
+        """Width of the image with its padding."""
+        return self.size[1] + sum(self.at.padding[1])
+
+    def __str__(self) -> str:
+        """For the name of a kernel."""
+        values = (self.channels, *self.size, self.batch, self.outputs, *self.window, *sum(self.at.padding, ()))
+        return "_".join(map(str, (self.dtype, *values, *self.at.dilation, *self.at.stride))).replace("-", "m")
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Some channels of some rows, for a slice of the batch: `[rows, columns, channels, slice]`, room behind pixels.
+
+    units: channels, or pairs of them.
+    """
+
+    form: Form
+    columns: int
+    units: int
+    slice: int
+
+    @property
+    def pitch(self) -> int:
+        """Elements from a pixel to the next: a line more than it has, lest pixels want the same places of a cache."""
+        return self.units * self.slice + 64 // BYTES[self.form]
+
+    def elements(self, rows: int) -> int:
+        return rows * self.columns * self.pitch
+
+    def bytes(self, rows: int) -> int:
+        return self.elements(rows) * BYTES[self.form]
+
+    def pixel(self, c: Code, row: Value | int, column: Value | int) -> Value:
+        """The element at which a pixel begins."""
+        return c.index(row, (column, self.columns), (0, self.pitch))
+
+
+@dataclass(frozen=True)
+class Image:
+    """Where a strip is taken from: an image in memory and its padding."""
+
+    memory: Value
+    channels: int
+    size: Pair
+    batch: int
+    top: int
+    left: int
+
+
+def fill(c: Code, strip: Strip, memory: Value, image: Image, first: tuple[Value, Value, Value], rows: Value) -> None:
+    """Copy `rows` rows into a strip; zeros where the image has none.
+
+    first: row (of the padded image), channel and slice of the batch to begin with.
+    """
+    b, (row, channel, part) = c.b, first
+    with c.loop(rows) as i:
+        y = b.sub(b.add(row, i), long(image.top))
+        inside = b.and_(c.b.icmp_signed(">=", y, long(0)), c.below(y, image.size[0]))
+        with c.loop(strip.units) as unit:
+            per = 2 if strip.form == "pairs" else 1
+            depth = b.add(channel, b.mul(unit, long(per)))
+            with b.if_else(b.and_(inside, c.below(depth, image.channels))) as (there, elsewhere):
+                with there:
+                    _fill_row(c, strip, memory, image, (i, unit, depth, y, part))
+                with elsewhere, c.loop(strip.columns) as column:
+                    _put(c, strip, memory, (i, column, unit), None)
+
+
+def _fill_row(c: Code, strip: Strip, memory: Value, image: Image, at: tuple[Value, Value, Value, Value, Value]) -> None:
+    i, unit, depth, y, part = at
+    width, right = image.size[1], strip.columns - image.size[1] - image.left
+    for start, stop in ((0, image.left), (strip.columns - right, strip.columns)):
+        if stop > start:
+            with c.loop(stop, start) as column:
+                _put(c, strip, memory, (i, column, unit), None)
+    with c.loop(width + min(right, 0), max(-image.left, 0)) as x:
+
+        def pixel(channel: Value, lane: int) -> Value:
+            start = c.index(channel, (y, image.size[0]), (x, width), (0, image.batch))
+            start = c.b.add(start, c.index(part, (lane, strip.slice)))
+            return c.load(
+                image.memory, start, vector(SOURCES[strip.form]), align=LANES * (4 if strip.form == "float32" else 2)
+            )
+
+        lanes = range(0, strip.slice, LANES)
+        values = [pixel(depth, lane) for lane in lanes]
+        if strip.form == "pairs":
+            values = [_pair(c, value, depth, image, pixel, lane) for value, lane in zip(values, lanes, strict=True)]
+        _put(c, strip, memory, (i, c.b.add(x, long(image.left)), unit), values)
+
+
+def _pair(c: Code, low: Value, depth: Value, image: Image, pixel: Callable[[Value, int], Value], lane: int) -> Value:
+    """`low` and the same lanes of the next channel, which an odd number of channels lacks at its end."""
+    b, wide = c.b, vector(INT)
+    following = b.add(depth, long(1))
+    if image.channels % 2:
+        present = c.below(following, image.channels)
+        high = pixel(b.select(present, following, depth), lane)
+        high = b.select(present, high, zeros(high.type))
+    else:
+        high = pixel(following, lane)
+    return b.or_(b.zext(low, wide), b.shl(b.zext(high, wide), ir.Constant(wide, [16] * LANES)))
+
+
+def _put(c: Code, strip: Strip, memory: Value, at: tuple[Value, Value, Value], values: list[Value] | None) -> None:
+    """Write a unit of a pixel; zeros for no values."""
+    of = vector(ELEMENTS[strip.form])
+    start = c.b.add(strip.pixel(c, at[0], at[1]), c.b.mul(at[2], long(strip.slice)))
+    for index, lane in enumerate(range(0, strip.slice, LANES)):
+        value = zeros(of) if values is None else values[index]
+        c.store(value, memory, c.b.add(start, long(lane)), align=LANES * BYTES[strip.form])

@@ -1,0 +1,215 @@
+"""Convolutions in machine code of their own: against XLA's, gradients included; threads, processes, and who gets them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from jax.typing import DTypeLike
+
+from nets.kernels import CpuPlan
+from nets.kernels.cpu.activations import Image, image
+from nets.kernels.cpu.native import call, machine
+from nets.kernels.cpu.native.conv import available, fits, native_convolve, native_relu
+from nets.kernels.geometry import Geometry
+from tests.nets.kernels.common import (
+    BF16,
+    BF16_BOUND,
+    F32,
+    assert_near,
+    lax_conv,
+    pairs,
+    random,
+    value_and_gradients,
+)
+
+TYPES = [
+    pytest.param(dtype, bound, marks=pytest.mark.skipif(not available(name), reason="not on this processor"))
+    for name, dtype, bound in (("float32", F32, 1e-5), ("bfloat16", BF16, BF16_BOUND))
+]
+each_type = pytest.mark.parametrize(("dtype", "bound"), TYPES)
+float32_alone = pytest.mark.skipif(not available("float32"), reason="not on this processor")
+SAME = Geometry(padding=((1, 1), (1, 1)))
+
+Case = tuple[tuple[int, ...], tuple[int, ...], Geometry]
+
+
+@st.composite
+def convolutions(draw: st.DrawFn) -> Case:
+    """(shape of x, shape of the kernel, geometry): odd sizes, uneven padding, strides or dilations, any batch."""
+    stride, dilation = draw(st.one_of(st.tuples(pairs(1, 4), st.just((1, 1))), st.tuples(st.just((1, 1)), pairs(1, 3))))
+    at = Geometry(stride, (draw(pairs(0, 4)), draw(pairs(0, 4))), dilation)
+    window, size = draw(pairs(1, 7)), draw(pairs(1, 11))
+    assume(min(at.places(size, window)) >= 1)
+    channels, outputs, batch = (
+        draw(st.integers(1, 35)),
+        draw(st.integers(1, 35)),
+        draw(st.sampled_from([3, 16, 40, 64])),
+    )
+    return (channels, *size, batch), (*window, channels, outputs), at
+
+
+@each_type
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(case=convolutions())
+def test_any_convolution_equals_xlas(dtype: DTypeLike, bound: float, case: Case) -> None:
+    x, kernel, at = random(*case[0]), random(*case[1]), case[2]
+    assert fits(at)
+    found = value_and_gradients(lambda x, kernel: native_convolve(x, kernel, at, dtype), x, kernel)
+    assert all(array.dtype == F32 for array in found)
+    assert_near(found, value_and_gradients(lambda x, kernel: lax_conv(x, kernel, at), x, kernel), bound)
+
+
+# Several blocks of channels and outputs, groups of rows, slices of the batch, strips too long for the caches.
+LARGE = [
+    ((70, 7, 7, 64), (3, 3, 70, 130), SAME),
+    ((16, 28, 28, 64), (7, 7, 16, 16), Geometry(padding=((3, 3), (3, 3)))),
+    ((33, 40, 40, 32), (3, 3, 33, 8), SAME),
+    ((300, 9, 20, 16), (1, 1, 300, 20), Geometry()),
+    ((1, 28, 28, 64), (11, 11, 1, 24), Geometry((4, 4), ((2, 2), (2, 2)))),
+]
+
+
+@each_type
+@pytest.mark.parametrize("case", LARGE, ids=lambda case: "x".join(map(str, (*case[0], *case[1]))))
+def test_work_that_is_cut_into_many_parts(dtype: DTypeLike, bound: float, case: Case) -> None:
+    x, kernel, at = random(*case[0]), random(*case[1]), case[2]
+    found = value_and_gradients(lambda x, kernel: native_convolve(x, kernel, at, dtype), x, kernel)
+    assert_near(found, value_and_gradients(lambda x, kernel: lax_conv(x, kernel, at), x, kernel), bound)
+
+
+@each_type
+def test_bfloat16_is_rounded_before_products_and_nowhere_else(dtype: DTypeLike, bound: float) -> None:
+    """On whole numbers of few bits both precisions are exact, whatever the order of the sums."""
+    x, kernel = jnp.round(2 * random(20, 9, 9, 40)), jnp.round(2 * random(3, 3, 20, 19))
+    found = native_convolve(x, kernel, SAME, dtype)
+    np.testing.assert_array_equal(found, jnp.round(lax_conv(x, kernel, SAME)))
+
+
+@each_type
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_relu_behind_a_convolution(dtype: DTypeLike, bound: float, with_bias: bool) -> None:
+    # Whole numbers, so that rounding makes no value positive that is not.
+    x, kernel, bias = (jnp.round(2 * random(*shape)) for shape in ((5, 8, 7, 20), (3, 3, 5, 6), (6,)))
+    bias = bias * with_bias
+
+    def ours(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
+        return native_relu(x, kernel, bias if with_bias else None, SAME, dtype)
+
+    def theirs(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
+        return jax.nn.relu(lax_conv(x, kernel, SAME) + bias[:, None, None, None])
+
+    found, expected = (value_and_gradients(function, x, kernel, bias) for function in (ours, theirs))
+    count = 4 if with_bias else 3
+    assert_near(found[:count], expected[:count], bound)
+
+
+@float32_alone
+def test_a_nan_is_not_lost() -> None:
+    x = random(2, 4, 4, 16).at[1, 1, 1, 3].set(jnp.nan)
+    y = native_relu(x, random(3, 3, 2, 3), None, SAME, F32)
+    assert bool(jnp.isnan(y[:, :3, :3, 3]).all()) and int(jnp.isnan(y).sum()) == 27
+
+
+@each_type
+def test_results_do_not_depend_on_who_computes_which_part(dtype: DTypeLike, bound: float) -> None:
+    """Calls from several threads at once, all of them with XLA's pool to help: the same bits each time."""
+    x, kernel = random(24, 12, 12, 64), random(3, 3, 24, 24)
+
+    def everything(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, ...]:
+        y, pull = jax.vjp(lambda x, kernel: native_convolve(x, kernel, SAME, dtype), x, kernel)
+        return y, *pull(y)
+
+    program = jax.jit(everything)
+    first = [np.asarray(array) for array in program(x, kernel)]
+    with ThreadPoolExecutor(4) as pool:
+        for others in pool.map(lambda _: program(x, kernel), range(40)):
+            for ours, theirs in zip(first, others, strict=True):
+                np.testing.assert_array_equal(ours, theirs)
+
+
+@float32_alone
+def test_threads_that_trace_the_same_kernel_at_once_share_it() -> None:
+    x, kernel = random(3, 5, 6, 16), random(2, 3, 3, 7)
+
+    def compute(_: int) -> np.ndarray:
+        return np.asarray(jax.jit(lambda x, kernel: native_convolve(x, kernel, SAME, F32))(x, kernel))
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(compute, range(8)))
+    assert all((result == results[0]).all() for result in results)
+
+
+PROGRAM = """
+import sys
+import jax
+from jax._src import monitoring
+from nets.kernels.cpu.native.conv import native_convolve
+from nets.kernels.geometry import Geometry
+from nets.platform import keep_compiled_programs
+from pathlib import Path
+
+hits = []
+monitoring.register_event_listener(lambda name, **_: hits.append(name) if name.endswith("cache_hits") else None)
+keep_compiled_programs(Path(sys.argv[1]))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+x, kernel = jax.numpy.ones((4, 6, 6, 16)), jax.numpy.ones((3, 3, 4, 8))
+y = jax.jit(lambda x, kernel: native_convolve(x, kernel, Geometry(), "float32"))(x, kernel)
+print(float(y.sum()), len(hits) > 0)
+"""
+
+
+@float32_alone
+def test_a_program_that_another_process_compiled_finds_its_kernels(tmp_path: Path) -> None:
+    def run() -> list[str]:
+        command = [sys.executable, "-W", "error", "-c", PROGRAM, str(tmp_path)]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout.split()
+
+    assert run() == [str(36.0 * 8 * 16 * 16), "False"]
+    assert run() == [str(36.0 * 8 * 16 * 16), "True"]
+
+
+@float32_alone
+def test_parts_are_computed_without_help_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call, "slots", lambda: 1)
+    x, kernel = random(6, 9, 8, 32), random(3, 3, 6, 5)
+    assert_near([native_convolve(x, kernel, SAME, F32)], [lax_conv(x, kernel, SAME)])
+
+
+def test_what_these_kernels_are_not_for() -> None:
+    assert fits(Geometry()) and fits(Geometry(stride=(2, 1))) and fits(Geometry(dilation=(1, 2)))
+    assert not fits(Geometry(groups=2)) and not fits(Geometry(stride=(1, 2), dilation=(2, 1)))
+
+
+@pytest.mark.parametrize("found", [None, (0, 2), (1, 3)])
+def test_an_unknown_interface_is_left_alone(found: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.features.cache_clear()
+    monkeypatch.setattr(machine, "interface", lambda: found)
+    try:
+        assert not available("float32") and not available("bfloat16")
+    finally:
+        machine.features.cache_clear()
+
+
+def test_the_interface_of_this_jaxlib_is_known() -> None:
+    assert machine.interface() in machine.KNOWN_INTERFACES
+
+
+@each_type
+def test_many_channels_are_left_to_winograd(dtype: DTypeLike, bound: float) -> None:
+    """Fewer products; what comes out has four phases."""
+    plan = CpuPlan(jnp.dtype(dtype).name, "vectors", native=True)
+    few, many = (
+        plan.convolve(Image(random(channels, 8, 8, 16)), random(3, 3, channels, channels), SAME)
+        for channels in (32, 128)
+    )
+    assert isinstance(few, Image) and not isinstance(many, Image)
+    assert image(many).shape == (128, 8, 8, 16)
