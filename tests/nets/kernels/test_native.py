@@ -178,8 +178,10 @@ def test_a_program_that_another_process_compiled_finds_its_kernels(tmp_path: Pat
 
 
 @float32_alone
-def test_parts_are_computed_without_help_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(call, "slots", lambda: 1)
+@pytest.mark.parametrize("count", [1, 7])
+def test_any_number_of_threads_gives_the_same(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None to help, and more than XLA's pool has."""
+    monkeypatch.setattr(call, "processors", lambda: count)
     x, kernel = random(6, 9, 8, 32), random(3, 3, 6, 5)
     assert_near([native_convolve(x, kernel, SAME, F32)], [lax_conv(x, kernel, SAME)])
 

@@ -17,6 +17,7 @@ from functools import cache
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 from llvmlite import ir
 
@@ -37,22 +38,28 @@ _NEXT, _DONE, _OWNERS, _SLOTS, _ADDRESSES = range(5)
 class Kernel:
     """A kernel that was compiled: the name that XLA knows it by, and what it has to be given.
 
-    scratch: float32 values of each thread's own memory.
+    threads: how many may work on it at a time. scratch: float32 values of each thread's own memory.
     """
 
     name: str
+    threads: int
     scratch: int
 
     def __call__(self, results: Sequence[jax.ShapeDtypeStruct], *arguments: Array) -> list[Array]:
         """The kernel in a program that is being traced. Every array is in row-major order."""
-        memory = jax.ShapeDtypeStruct((slots(), self.scratch), jax.numpy.float32)
+        memory = jax.ShapeDtypeStruct((self.threads, self.scratch), jnp.float32)
         return list(jax.ffi.ffi_call(self.name, (*results, memory))(*arguments)[:-1])
 
 
 @cache
-def slots() -> int:
-    """How many threads may work on one call."""
+def processors() -> int:
+    """How many this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def fewest_parts() -> int:
+    """Enough for threads to end at about the same time."""
+    return 4 * processors()
 
 
 def kernel_code(module: Value, arrays: int) -> Code:
@@ -69,12 +76,12 @@ def compiled(name: str, build: Callable[[ir.Module], tuple[int, int]], *, inputs
     build: writes it and returns how many parts and how much scratch it has. The name says all that it depends on, for a
     program that was compiled in another process finds the kernel by it.
     """
-    name = f"lamina_{name}_{slots()}"
+    name = f"lamina_{name}_{processors()}"
     if name not in _known:
         module = ir.Module(name)
         parts, scratch = build(module)
-        _entry(module, inputs, outputs + 1, parts)
-        kernel = Kernel(name, scratch)
+        kernel = Kernel(name, min(processors(), parts), scratch)
+        _entry(module, inputs, outputs + 1, parts, kernel.threads)
         address = machine.address_of(module, "entry")
         # Two threads may have come this far; the first one's code is as good as the other's.
         if _known.setdefault(name, kernel) is kernel:
@@ -88,7 +95,7 @@ def _capsule(address: int) -> Any:
     return new(address, None, None)
 
 
-def _entry(module: ir.Module, inputs: int, outputs: int, parts: int) -> None:
+def _entry(module: ir.Module, inputs: int, outputs: int, parts: int, threads: int) -> None:
     """What XLA calls: tells the interface when asked; else shares the work and waits until all of it is done."""
     arrays = inputs + outputs
     drain, drop = _drain(module, arrays, parts), _drop(module)
@@ -97,14 +104,14 @@ def _entry(module: ir.Module, inputs: int, outputs: int, parts: int) -> None:
     frame = c.arguments[0]
     _answer_metadata(c, frame)
     call = c.call("malloc", POINTER, [long(8 * (_ADDRESSES + arrays))])
-    for counter, value in ((_NEXT, 0), (_DONE, 0), (_OWNERS, slots()), (_SLOTS, 0)):
+    for counter, value in ((_NEXT, 0), (_DONE, 0), (_OWNERS, threads), (_SLOTS, 0)):
         c.store(long(value), call, counter)
     for group, count, first in (("arguments", inputs, 0), ("results", outputs, inputs)):
         buffers = _field(c, frame, _FRAME[group])
         for i in range(count):
             buffer = c.load(buffers, i, POINTER)
             c.store(_field(c, buffer, _BUFFER_DATA), call, _ADDRESSES + first + i)
-    _schedule(c, frame, helper, drop, call)
+    _schedule(c, frame, (helper, drop), call, threads - 1)
     c.b.call(drain, [call])
     _wait(c, call, parts)
     c.b.call(drop, [call])
@@ -127,13 +134,14 @@ def _answer_metadata(c: Code, frame: Value) -> None:
             b.ret(zeros(POINTER))
 
 
-def _schedule(c: Code, frame: Value, helper: Value, drop: Value, call: Value) -> None:
+def _schedule(c: Code, frame: Value, functions: tuple[Value, Value], call: Value, helpers: int) -> None:
     """Ask XLA's pool for help; a thread that it refuses gives up its share of the call."""
+    helper, drop = functions
     schedule = _field(c, _field(c, frame, _FRAME["api"]), _SCHEDULE)
     request = c.variable(LONG, 5)
     for place, value in enumerate((long(40), long(0), _field(c, frame, _FRAME["context"]), helper, call)):
         c.store(value, request, place) if value.type == LONG else c.b.store(value, c.at(request, place, LONG))
-    with c.loop(slots() - 1):
+    with c.loop(helpers):
         refused = c.call_address(schedule, POINTER, [request])
         with c.b.if_then(c.b.icmp_unsigned("!=", refused, zeros(POINTER))):
             c.b.call(drop, [call])

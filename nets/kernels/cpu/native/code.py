@@ -12,6 +12,7 @@ Value = Any  # llvmlite has no types of its own for mypy
 
 VOID, POINTER = ir.VoidType(), ir.PointerType()
 BYTE, HALF, INT, LONG, FLOAT = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.FloatType()
+_BYTES = {HALF: 2, INT: 4, FLOAT: 4, LONG: 8, POINTER: 8}
 LANES = 16  # float32 values in a vector of 512 bits
 
 
@@ -70,12 +71,17 @@ class Code:
         """The address of element `offset` of an array of `of`."""
         return self.b.gep(base, [long(offset) if isinstance(offset, int) else offset], source_etype=of)
 
-    def load(self, base: Value, offset: Value | int, of: Value, align: int | None = None) -> Value:
-        """An element, or the vector that starts at it: `offset` counts elements in either case."""
-        return self.b.load(self.at(base, offset, _element(of)), typ=of, align=align)
+    def load(self, base: Value, offset: Value | int, of: Value) -> Value:
+        """An element, or the vector that starts at it: `offset` counts elements in either case.
 
-    def store(self, value: Value, base: Value, offset: Value | int = 0, align: int | None = None) -> None:
-        self.b.store(value, self.at(base, offset, _element(value.type)), align=align)
+        Nothing is promised about where a vector begins: that costs nothing where it begins with a line.
+        """
+        element = _element(of)
+        return self.b.load(self.at(base, offset, element), typ=of, align=_BYTES[element])
+
+    def store(self, value: Value, base: Value, offset: Value | int = 0) -> None:
+        element = _element(value.type)
+        self.b.store(value, self.at(base, offset, element), align=_BYTES[element])
 
     def index(self, first: Value | int, *steps: tuple[Value | int, int]) -> Value:
         """`((a * n + b) * m + c) ...` of `a, (b, n), (c, m), ...`."""

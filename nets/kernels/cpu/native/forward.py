@@ -11,12 +11,11 @@ from jax import Array
 from llvmlite import ir
 
 from nets.kernels.cpu.gemm import pinned
-from nets.kernels.cpu.native.call import Kernel, compiled, kernel_code
+from nets.kernels.cpu.native.call import Kernel, compiled, fewest_parts, kernel_code
 from nets.kernels.cpu.native.code import BFLOAT, FLOAT, HALF, INT, LANES, Code, Value, long, vector, zeros
 from nets.kernels.cpu.native.strips import MOST_BYTES, Image, Shape, Strip, fill
 
 ACCUMULATORS = 24  # of 32 registers; the others hold pixels and a weight
-FEWEST_PARTS = 8  # so that threads end at about the same time
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def _cut(shape: Shape) -> _Tiles:
     strips = [_strip(shape, slice) for slice in (2 * LANES, LANES) if shape.batch % slice == 0]
     strip = next((s for s in strips if s.bytes(shape.seen(1)) <= MOST_BYTES), strips[-1])
     slices, height = shape.batch // strip.slice, shape.places[0]
-    most = max(1, height * slices // FEWEST_PARTS)
+    most = max(1, height * slices // fewest_parts())
     rows = max((n for n in range(1, min(most, height) + 1) if strip.bytes(shape.seen(n)) <= MOST_BYTES), default=1)
     rows = -(-height // -(-height // rows))
     return _Tiles(strip, rows, _outputs(shape.outputs, ACCUMULATORS // (strip.slice // LANES)))
@@ -144,7 +143,7 @@ class _Writer:
                 start = c.b.add(pixel, c.b.mul(unit, long(strip.slice)))
                 of_unit = c.b.add(of_tap, c.b.mul(unit, long(self.tiles.outputs)))
                 of = vector(FLOAT if strip.form == "float32" else INT)
-                pixels = [c.load(scratch, c.b.add(start, long(v * LANES)), of, align=64) for v in range(self.vectors)]
+                pixels = [c.load(scratch, c.b.add(start, long(v * LANES)), of) for v in range(self.vectors)]
                 for k, row in enumerate(sums):
                     weight = c.splat(c.load(weights, c.b.add(of_unit, long(k)), of.element))
                     for place, value in zip(row, pixels, strict=True):
@@ -165,7 +164,7 @@ class _Writer:
             value = self.c.call("llvm.maximum.v16f32", vector(FLOAT), [value, zeros(vector(FLOAT))])
         if self.epilogue.rounded:
             value = self.c.b.bitcast(self.c.b.fptrunc(value, vector(BFLOAT)), vector(HALF))
-        self.c.store(value, y, start, align=32 if self.epilogue.rounded else 64)
+        self.c.store(value, y, start)
 
 
 def multiply_add(c: Code, a: Value, b: Value, total: Value) -> Value:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import product
 
 import jax
@@ -15,9 +16,9 @@ import jax.numpy as jnp
 from jax import Array
 from llvmlite import ir
 
-from nets.kernels.cpu.native.call import Kernel, compiled, kernel_code
+from nets.kernels.cpu.native.call import Kernel, compiled, fewest_parts, kernel_code
 from nets.kernels.cpu.native.code import FLOAT, HALF, LANES, Code, Value, long, vector, zeros
-from nets.kernels.cpu.native.forward import ACCUMULATORS, FEWEST_PARTS, multiply_add
+from nets.kernels.cpu.native.forward import ACCUMULATORS, multiply_add
 from nets.kernels.cpu.native.strips import ELEMENTS, MOST_BYTES, Image, Shape, Strip, fill
 
 REGISTERS = 31  # one is left for what comes and goes
@@ -50,7 +51,9 @@ def kernel_gradient(x: Array, g: Array, shape: Shape) -> Array:
     inputs, outputs = _padded(shape, cut)
     sums = shape.batch // cut.image.slice * cut.groups
     result = jax.ShapeDtypeStruct((sums, *shape.window, inputs, outputs), jnp.float32)
-    return _kernel(shape, cut)([result], x, g)[0].sum(0)[:, :, : shape.channels, : shape.outputs]
+    parts = _kernel(shape, cut)([result], x, g)[0]
+    # One by one: XLA's sum over the first axis takes ten times as long for two parts.
+    return reduce(jnp.add, list(parts))[:, :, : shape.channels, : shape.outputs]
 
 
 def _kernel(shape: Shape, cut: _Cut) -> Kernel:
@@ -100,7 +103,7 @@ def _cut(shape: Shape) -> _Cut:
     fitting = (n for n in slices if n <= 2 * LANES or _bytes(shape, blocks, n, height) <= MOST_BYTES)
     slice = next(fitting)
     parts = shape.batch // slice * -(-shape.channels // blocks[0]) * -(-shape.outputs // blocks[1])
-    each = -(-height // min(height, max(1, FEWEST_PARTS // parts)))
+    each = -(-height // min(height, max(1, fewest_parts() // parts)))
     rows = max((n for n in range(1, each + 1) if _bytes(shape, blocks, slice, n) <= MOST_BYTES), default=1)
     rows = -(-each // -(-each // rows))
     return _Cut(tile, *_strips(shape, blocks, slice), rows, -(-height // each))
@@ -200,12 +203,11 @@ class _Writer:
     def _add_place(self, registers: Sums, pixel: Value, gradient: Value) -> None:
         c, slice, step = self.c, self.cut.image.slice, self.shape.at.dilation[1] * self.cut.image.pitch
         of = vector(FLOAT, LANES) if self.shape.dtype == "float32" else vector(HALF, 2 * self.lanes)
-        align = 32 if self.lanes < LANES else 64
         for lane in range(0, slice, of.count):
-            values = [c.load(gradient, k * slice + lane, of, align) for k in range(self.cut.tile.outputs)]
+            values = [c.load(gradient, k * slice + lane, of) for k in range(self.cut.tile.outputs)]
             for j, plane in enumerate(registers):
                 for channel, line in enumerate(plane):
-                    seen = c.load(pixel, j * step + channel * slice + lane, of, align)
+                    seen = c.load(pixel, j * step + channel * slice + lane, of)
                     for place, value in zip(line, values, strict=True):
                         total = c.b.load(place, typ=vector(FLOAT, self.lanes))
                         c.store(multiply_add(c, seen, value, total), place)

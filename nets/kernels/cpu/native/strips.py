@@ -136,9 +136,7 @@ def _fill_row(c: Code, strip: Strip, memory: Value, image: Image, at: tuple[Valu
         def pixel(channel: Value, lane: int) -> Value:
             start = c.index(channel, (y, image.size[0]), (x, width), (0, image.batch))
             start = c.b.add(start, c.index(part, (lane, strip.slice)))
-            return c.load(
-                image.memory, start, vector(SOURCES[strip.form]), align=LANES * (4 if strip.form == "float32" else 2)
-            )
+            return c.load(image.memory, start, vector(SOURCES[strip.form]))
 
         lanes = range(0, strip.slice, LANES)
         values = [pixel(depth, lane) for lane in lanes]
@@ -166,4 +164,4 @@ def _put(c: Code, strip: Strip, memory: Value, at: tuple[Value, Value, Value], v
     start = c.b.add(strip.pixel(c, at[0], at[1]), c.b.mul(at[2], long(strip.slice)))
     for index, lane in enumerate(range(0, strip.slice, LANES)):
         value = zeros(of) if values is None else values[index]
-        c.store(value, memory, c.b.add(start, long(lane)), align=LANES * BYTES[strip.form])
+        c.store(value, memory, c.b.add(start, long(lane)))
