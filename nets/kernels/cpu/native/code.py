@@ -121,8 +121,7 @@ class Code:
 
     def call_address(self, address: Value, result: Value, arguments: Sequence[Value]) -> Value:
         """The function that `address` points to."""
-        place = self.b.bitcast(address, POINTER)
-        instruction = ir.instructions.CallInstr(self.b.block, _Callee(place, result, arguments), arguments)
+        instruction = ir.instructions.CallInstr(self.b.block, _Callee(address, result, arguments), arguments)
         self.b._insert(instruction)  # the builder itself calls functions of the module alone
         return instruction
 
