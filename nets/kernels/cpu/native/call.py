@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -67,7 +68,7 @@ def kernel_code(module: Value, arrays: int) -> Code:
     return Code(module, "kernel", VOID, [POINTER] * (arrays + 1) + [LONG, LONG], apart=arrays + 1)
 
 
-_known: dict[str, Kernel] = {}
+_known: dict[str, Future[Kernel]] = {}
 
 
 def compiled(name: str, build: Callable[[ir.Module], tuple[int, int]], *, inputs: int, outputs: int) -> Kernel:
@@ -77,16 +78,24 @@ def compiled(name: str, build: Callable[[ir.Module], tuple[int, int]], *, inputs
     program that was compiled in another process finds the kernel by it.
     """
     name = f"lamina_{name}_{processors()}"
-    if name not in _known:
-        module = ir.Module(name)
-        parts, scratch = build(module)
-        kernel = Kernel(name, min(processors(), parts), scratch)
-        _entry(module, inputs, outputs + 1, parts, kernel.threads)
-        address = machine.address_of(module, "entry")
-        # Two threads may have come this far; the first one's code is as good as the other's.
-        if _known.setdefault(name, kernel) is kernel:
-            jax.ffi.register_ffi_target(name, _capsule(address), platform="cpu")
-    return _known[name]
+    mine: Future[Kernel] = Future()
+    kernel = _known.setdefault(name, mine)
+    if kernel is mine:  # of several threads that trace the same kernel one compiles it, the others wait
+        try:
+            mine.set_result(_compile(name, build, inputs, outputs))
+        except BaseException as error:
+            del _known[name]
+            mine.set_exception(error)
+    return kernel.result()
+
+
+def _compile(name: str, build: Callable[[ir.Module], tuple[int, int]], inputs: int, outputs: int) -> Kernel:
+    module = ir.Module(name)
+    parts, scratch = build(module)
+    kernel = Kernel(name, min(processors(), parts), scratch)
+    _entry(module, inputs, outputs + 1, parts, kernel.threads)
+    jax.ffi.register_ffi_target(name, _capsule(machine.address_of(module, "entry")), platform="cpu")
+    return kernel
 
 
 def _capsule(address: int) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,8 @@ from nets.kernels.geometry import Geometry
 from nets.kernels.plan import Pair
 
 Saved = tuple[Array, Array, Array | None]
+Wanted = tuple[()] | None
+Primal = Any  # jax.custom_derivatives.CustomVJPPrimal, which is not public by name
 
 
 def available(precision: str) -> bool:
@@ -59,21 +62,31 @@ def _forward(
     return y[..., :batch].astype(jnp.float32), (x, kernel, y if relu else None)
 
 
-def _backward(at: Geometry, dtype: DTypeLike, relu: bool, saved: Saved, g: Array) -> tuple[Array, Array, Array | None]:
-    x, kernel, y = saved
+def _save(
+    x: Primal, kernel: Primal, bias: Primal | None, at: Geometry, dtype: DTypeLike, relu: bool
+) -> tuple[Array, tuple[Saved, Wanted]]:
+    """Images that came from nowhere have no gradient; whether they do is told by the structure of what is saved."""
+    y, saved = _forward(x.value, kernel.value, None if bias is None else bias.value, at, dtype, relu)
+    return y, (saved, () if x.perturbed else None)
+
+
+def _backward(
+    at: Geometry, dtype: DTypeLike, relu: bool, saved: tuple[Saved, Wanted], g: Array
+) -> tuple[Array, Array, Array | None]:
+    (x, kernel, y), wanted = saved
     batch = g.shape[3]
     g = _whole(g)
     if y is not None:
         g = jnp.where(y > 0, g, 0)
     g = barrier(g.astype(dtype))
     return (
-        _image_gradient(g, kernel, x.shape, at)[..., :batch],
+        jnp.zeros((*x.shape[:3], batch)) if wanted is None else _image_gradient(g, kernel, x.shape, at)[..., :batch],
         kernel_gradient(x, g, _shape(x, kernel, at)),
         None if y is None else channel_sums((g.astype(jnp.float32),)),
     )
 
 
-_convolve.defvjp(_forward, _backward)
+_convolve.defvjp(_save, _backward, symbolic_zeros=True)
 
 
 def _image_gradient(g: Array, kernel: Array, shape: tuple[int, ...], at: Geometry) -> Array:

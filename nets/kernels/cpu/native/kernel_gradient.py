@@ -213,13 +213,16 @@ class _Writer:
                         c.store(multiply_add(c, seen, value, total), place)
 
     def _end(self, registers: Sums, tap: tuple[Value, Value], first: tuple[Value, Value], fresh: Value) -> None:
-        c, (inputs, outputs) = self.c, self.padded
-        for j, plane in enumerate(registers):
-            for channel, line in enumerate(plane):
-                row = c.index(tap[0], (c.b.add(tap[1], long(j)), self.shape.window[1]))
-                row = c.index(row, (c.b.add(first[0], long(channel)), inputs), (first[1], outputs))
-                for k, place in enumerate(line):
-                    total = c.sum(c.b.load(place, typ=vector(FLOAT, self.lanes)))
-                    address = c.at(self.sums, c.b.add(row, long(k)))
-                    before = c.b.select(fresh, ir.Constant(FLOAT, 0.0), c.b.load(address, typ=FLOAT))
-                    c.b.store(c.b.fadd(before, total), address)
+        """In a loop, for the code of one sum is as long as that of its products."""
+        c, tile, (inputs, outputs), of = self.c, self.cut.tile, self.padded, vector(FLOAT, self.lanes)
+        kept = c.variable(of, tile.taps * tile.channels * tile.outputs)
+        for i, place in enumerate(place for plane in registers for line in plane for place in line):
+            c.store(c.b.load(place, typ=of), kept, i * self.lanes)
+        with c.loop(tile.taps) as j, c.loop(tile.channels) as channel, c.loop(tile.outputs) as k:
+            row = c.index(tap[0], (c.b.add(tap[1], j), self.shape.window[1]))
+            row = c.index(row, (c.b.add(first[0], channel), inputs), (c.b.add(first[1], k), outputs))
+            number = c.index(j, (channel, tile.channels), (k, tile.outputs))
+            total = c.sum(c.load(kept, c.b.mul(number, long(self.lanes)), of))
+            address = c.at(self.sums, row)
+            before = c.b.select(fresh, ir.Constant(FLOAT, 0.0), c.b.load(address, typ=FLOAT))
+            c.b.store(c.b.fadd(before, total), address)

@@ -41,7 +41,6 @@ def features() -> frozenset[str]:
     return frozenset(name for name, present in llvm.get_host_cpu_features().items() if present)
 
 
-@cache
 def _target() -> Any:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
@@ -53,12 +52,14 @@ def _target() -> Any:
 
 def address_of(module: ir.Module, name: str) -> int:
     """Compile `module` and keep it for good. Returns: where its function `name` starts."""
-    machine = _target()
+    machine = _target()  # one for each engine, which owns it
     parsed = llvm.parse_assembly(re.sub(r"\bnounwind\b", WIDE, str(module)))
-    options = llvm.create_pipeline_tuning_options(speed_level=3)
-    options.loop_vectorization = options.slp_vectorization = False  # what is a vector is written as one
-    passes = llvm.create_pass_builder(machine, options)
-    passes.getModulePassManager().run(parsed, passes)
+    # All that code written for these registers needs: LLVM's own list takes six times as long, and nothing is faster.
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_sroa_pass()
+    passes.add_instruction_combine_pass()
+    passes.add_simplify_cfg_pass()
+    passes.run(parsed, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options()))
     engine = llvm.create_mcjit_compiler(parsed, machine)
     engine.finalize_object()
     _engines.append(engine)
