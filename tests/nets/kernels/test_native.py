@@ -19,6 +19,7 @@ from nets.kernels import CpuPlan
 from nets.kernels.cpu.activations import Image, image
 from nets.kernels.cpu.native import call, machine
 from nets.kernels.cpu.native.conv import available, fits, native_convolve, native_relu
+from nets.kernels.cpu.native.kept import PREFIX
 from nets.kernels.geometry import Geometry
 from tests.nets.kernels.common import (
     BF16,
@@ -152,29 +153,41 @@ PROGRAM = """
 import sys
 import jax
 from jax._src import monitoring
+from nets.kernels.cpu.native import machine
 from nets.kernels.cpu.native.conv import native_convolve
 from nets.kernels.geometry import Geometry
 from nets.platform import keep_compiled_programs
 from pathlib import Path
 
-hits = []
+hits, compiled, compile_code = [], [], machine._compile
+machine._compile = lambda text: compiled.append(text) or compile_code(text)
 monitoring.register_event_listener(lambda name, **_: hits.append(name) if name.endswith("cache_hits") else None)
 keep_compiled_programs(Path(sys.argv[1]))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 x, kernel = jax.numpy.ones((4, 6, 6, 16)), jax.numpy.ones((3, 3, 4, 8))
 y = jax.jit(lambda x, kernel: native_convolve(x, kernel, Geometry(), "float32"))(x, kernel)
-print(float(y.sum()), len(hits) > 0)
+print(float(y.sum()), len(hits) > 0, len(compiled))
 """
 
 
 @float32_alone
-def test_a_program_that_another_process_compiled_finds_its_kernels(tmp_path: Path) -> None:
+def test_a_program_and_its_kernels_are_compiled_once_for_all_processes(tmp_path: Path) -> None:
     def run() -> list[str]:
         command = [sys.executable, "-W", "error", "-c", PROGRAM, str(tmp_path)]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout.split()
 
-    assert run() == [str(36.0 * 8 * 16 * 16), "False"]
-    assert run() == [str(36.0 * 8 * 16 * 16), "True"]
+    total = str(36.0 * 8 * 16 * 16)
+    assert run() == [total, "False", "1"]
+    assert run() == [total, "True", "0"]
+    (code,) = tmp_path.glob(f"{PREFIX}*")
+    whole = code.read_bytes()
+    for damaged in (whole[:-1], b"", whole.replace(b"entry", b"yrtne")):
+        code.write_bytes(damaged)
+        assert run() == [total, "True", "1"]
+        assert code.read_bytes() == whole
+    code.unlink()
+    code.mkdir()  # nothing can be kept under its name
+    assert run() == [total, "True", "1"]
 
 
 @float32_alone

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import llvmlite
 import llvmlite.binding as llvm
 from llvmlite import ir
+
+from nets.kernels.cpu.native.kept import kept
 
 VERSION = re.compile(r"#define XLA_FFI_API_(MAJOR|MINOR) (\d+)")
 # The layouts of XLA's structures that `call` was written after, by the version that jaxlib's own header states.
@@ -45,22 +48,30 @@ def _target() -> Any:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     target = llvm.Target.from_default_triple()
-    return target.create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3, jit=True
-    )
+    cpu, able = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    return target.create_target_machine(cpu=cpu, features=able, opt=3, jit=True)
 
 
 def address_of(module: ir.Module, name: str) -> int:
-    """Compile `module` and keep it for good. Returns: where its function `name` starts."""
-    machine = _target()  # one for each engine, which owns it
-    parsed = llvm.parse_assembly(re.sub(r"\bnounwind\b", WIDE, str(module)))
+    """Compile `module`, or find it compiled, and keep it for good. Returns: where its function `name` starts."""
+    text = re.sub(r"\bnounwind\b", WIDE, str(module))
+    depends_on = (llvmlite.__version__, llvm.llvm_version_info, llvm.get_host_cpu_name(), sorted(features()), text)
+    code = kept(repr(depends_on), lambda: _compile(text))
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    _engines.append(engine)
+    return int(engine.get_function_address(name))
+
+
+def _compile(text: str) -> bytes:
+    """An object file."""
+    machine, module = _target(), llvm.parse_assembly(text)
     # All that code written for these registers needs: LLVM's own list takes six times as long, and nothing is faster.
     passes = llvm.create_new_module_pass_manager()
     passes.add_sroa_pass()
     passes.add_instruction_combine_pass()
     passes.add_simplify_cfg_pass()
-    passes.run(parsed, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options()))
-    engine = llvm.create_mcjit_compiler(parsed, machine)
-    engine.finalize_object()
-    _engines.append(engine)
-    return int(engine.get_function_address(name))
+    passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options()))
+    code: bytes = machine.emit_object(module)
+    return code
