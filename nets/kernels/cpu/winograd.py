@@ -48,9 +48,9 @@ FEWEST_CHANNELS: Mapping[Literal["float32"] | Unit, Limits] = {
 FEWEST_CHANNELS_BESIDE_NATIVE: Mapping[tuple[str, Unit], Limits] = {
     ("float32", "vectors"): (((7, 150), (math.inf, 80)), ((7, 150), (math.inf, 80))),
     ("float32", "matrices"): (((7, 150), (math.inf, 80)), ((7, 150), (math.inf, 80))),
-    ("float32", "halves"): (((8, 60), (math.inf, 48)), ((7, 105), (math.inf, 64))),
+    ("float32", "halves"): (((8, 72), (math.inf, 48)), ((7, 105), (math.inf, 64))),
     ("bfloat16", "vectors"): (((math.inf, 120),), ((7, 300), (math.inf, 150))),
-    ("bfloat16", "halves"): (((math.inf, 72),), ((math.inf, 96),)),
+    ("bfloat16", "halves"): (((math.inf, 72),), ((7, 150), (math.inf, 100))),
 }
 SAME, VALID = Geometry(padding=((1, 1), (1, 1))), Geometry()
 

@@ -93,6 +93,9 @@ class Code:
     def least(self, a: Value, b: Value) -> Value:
         return self.b.select(self.b.icmp_signed("<", a, b), a, b)
 
+    def most(self, a: Value, b: Value) -> Value:
+        return self.b.select(self.b.icmp_signed(">", a, b), a, b)
+
     def below(self, a: Value, b: Value | int) -> Value:
         return self.b.icmp_signed("<", a, _value(b))
 

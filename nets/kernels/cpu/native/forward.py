@@ -14,7 +14,7 @@ from llvmlite import ir
 from nets.kernels.cpu.gemm import pinned
 from nets.kernels.cpu.native.call import Kernel, compiled, fewest_parts, kernel_code
 from nets.kernels.cpu.native.code import BFLOAT, FLOAT, HALF, INT, LANES, Code, Value, long, vector, zeros
-from nets.kernels.cpu.native.strips import MOST_BYTES, Image, Shape, Strip, fill
+from nets.kernels.cpu.native.strips import MOST_BYTES, Image, Range, Shape, Strip, fill, inside
 
 ACCUMULATORS = 24  # of 32 registers; the others hold pixels and a weight
 
@@ -101,11 +101,14 @@ def _write(module: ir.Module, shape: Shape, tiles: _Tiles, epilogue: Epilogue) -
     writer = _Writer(c, shape, tiles, epilogue)
     with c.loop(-(-shape.outputs // tiles.outputs)) as tile:
         begin = c.at(weights, c.b.mul(tile, long(shape.taps * tiles.strip.units * tiles.outputs)))
-        with c.loop(rows) as row, c.loop(shape.places[1]) as column:
-            output = c.b.mul(tile, long(tiles.outputs))
-            sums = writer.begin(bias, output)
-            writer.add(sums, scratch, begin, (row, column))
-            writer.end(sums, y, (output, c.b.add(first, row), column, slice))
+        output = c.b.mul(tile, long(tiles.outputs))
+        with c.loop(rows) as row:
+            place = c.b.add(first, row)
+            taps = writer.taps(0, place)
+            with c.loop(shape.places[1]) as column:
+                sums = writer.begin(bias, output)
+                writer.add(sums, scratch, begin, (row, column), (taps, writer.taps(1, column)))
+                writer.end(sums, y, (output, place, column, slice))
     c.b.ret_void()
     return -(-height // tiles.rows) * slices, size
 
@@ -134,10 +137,19 @@ class _Writer:
                 self.c.store(start, place)
         return sums
 
-    def add(self, sums: Sums, scratch: Value, weights: Value, at: tuple[Value, Value]) -> None:
+    def taps(self, axis: int, place: Value) -> Range:
+        """Those that do not meet padding: of 7 x 7 pixels a fifth of 3 x 3 does, and 5 x 5 a third."""
+        at = self.shape.at
+        start = self.c.b.mul(place, long(at.stride[axis]))
+        return inside(self.c, self.shape, axis, start, at.dilation[axis], self.shape.window[axis])
+
+    def add(
+        self, sums: Sums, scratch: Value, weights: Value, at: tuple[Value, Value], taps: tuple[Range, Range]
+    ) -> None:
+        """at: row and column of the strip."""
         c, strip, (down, across) = self.c, self.tiles.strip, self.shape.at.dilation
         row, column = (c.b.mul(place, long(step)) for place, step in zip(at, self.shape.at.stride, strict=True))
-        with c.loop(self.shape.window[0]) as i, c.loop(self.shape.window[1]) as j:
+        with c.loop(*reversed(taps[0])) as i, c.loop(*reversed(taps[1])) as j:
             pixel = strip.pixel(c, c.b.add(row, c.b.mul(i, long(down))), c.b.add(column, c.b.mul(j, long(across))))
             of_tap = c.b.mul(c.index(i, (j, self.shape.window[1])), long(strip.units * self.tiles.outputs))
             with c.loop(strip.units) as unit:

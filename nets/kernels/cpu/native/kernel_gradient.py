@@ -19,7 +19,7 @@ from llvmlite import ir
 from nets.kernels.cpu.native.call import Kernel, compiled, fewest_parts, kernel_code
 from nets.kernels.cpu.native.code import FLOAT, HALF, LANES, Code, Value, long, vector, zeros
 from nets.kernels.cpu.native.forward import ACCUMULATORS, multiply_add
-from nets.kernels.cpu.native.strips import ELEMENTS, MOST_BYTES, Image, Shape, Strip, fill
+from nets.kernels.cpu.native.strips import ELEMENTS, MOST_BYTES, Image, Range, Shape, Strip, fill, inside
 
 REGISTERS = 31  # one is left for what comes and goes
 BLOCK = 16  # channels and outputs of a part, about
@@ -144,7 +144,7 @@ def _write(module: ir.Module, shape: Shape, cut: _Cut) -> tuple[int, int]:
         seen = b.add(b.mul(rows, long(shape.at.stride[0])), long(shape.halo))
         fill(c, cut.image, scratch, image, (b.mul(row, long(shape.at.stride[0])), channel, slice), seen)
         fill(c, cut.gradient, gradients, gradient, (row, output, slice), rows)
-        writer.add_rows((scratch, gradients), rows, (channel, output), b.icmp_signed("==", row, first))
+        writer.add_rows((scratch, gradients), (row, rows), (channel, output), b.icmp_signed("==", row, first))
     b.ret_void()
     return cut.groups * slices * blocks[0] * blocks[1], size
 
@@ -167,8 +167,13 @@ class _Writer:
         """Of a vector of sums: half as many as bfloat16 products, which come in pairs."""
         return LANES // 2 if self.shape.dtype == "bfloat16" and self.cut.image.slice == LANES else LANES
 
-    def add_rows(self, strips: tuple[Value, Value], rows: Value, first: tuple[Value, Value], fresh: Value) -> None:
-        """fresh: whether nothing was summed before. first: channel and output at which the blocks begin."""
+    def add_rows(
+        self, strips: tuple[Value, Value], rows: tuple[Value, Value], first: tuple[Value, Value], fresh: Value
+    ) -> None:
+        """rows: the first in the strips, and how many. first: channel and output at which the blocks begin.
+
+        fresh: whether nothing was summed before.
+        """
         c, cut, tile = self.c, self.cut, self.cut.tile
         with (
             c.loop(cut.image.units // tile.channels) as channels,
@@ -182,7 +187,11 @@ class _Writer:
             self._end(registers, (i, j), (c.b.add(first[0], channel), c.b.add(first[1], output)), fresh)
 
     def _add_tile(
-        self, strips: tuple[Value, Value], rows: Value, within: tuple[Value, Value], tap: tuple[Value, Value]
+        self,
+        strips: tuple[Value, Value],
+        rows: tuple[Value, Value],
+        within: tuple[Value, Value],
+        tap: tuple[Value, Value],
     ) -> Sums:
         c, cut, tile, (down, across) = self.c, self.cut, self.cut.tile, self.shape.at.dilation
         of = vector(FLOAT, self.lanes)
@@ -191,7 +200,7 @@ class _Writer:
         ]
         for place in (place for plane in registers for line in plane for place in line):
             c.store(zeros(of), place)
-        with c.loop(rows) as row, c.loop(self.shape.places[1]) as column:
+        with c.loop(*reversed(self._seen(tap[0], rows))) as row, c.loop(self.shape.places[1]) as column:
             y = c.b.add(c.b.mul(row, long(self.shape.at.stride[0])), c.b.mul(tap[0], long(down)))
             x = c.b.add(c.b.mul(column, long(self.shape.at.stride[1])), c.b.mul(tap[1], long(across)))
             pixel = c.b.add(cut.image.pixel(c, y, x), c.b.mul(within[0], long(cut.image.slice)))
@@ -199,6 +208,13 @@ class _Writer:
             element = ELEMENTS[self.shape.dtype]
             self._add_place(registers, c.at(strips[0], pixel, element), c.at(strips[1], gradient, element))
         return registers
+
+    def _seen(self, tap: Value, rows: tuple[Value, Value]) -> Range:
+        """Of the rows in the strips those in which a row of taps does not meet padding."""
+        c, at, (first, count) = self.c, self.shape.at, rows
+        start = c.b.mul(tap, long(at.dilation[0]))
+        begin, end = inside(c, self.shape, 0, start, at.stride[0], self.shape.places[0])
+        return c.most(c.b.sub(begin, first), long(0)), c.least(c.b.sub(end, first), count)
 
     def _add_place(self, registers: Sums, pixel: Value, gradient: Value) -> None:
         c, slice, step = self.c, self.cut.image.slice, self.shape.at.dilation[1] * self.cut.image.pitch

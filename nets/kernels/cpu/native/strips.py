@@ -105,6 +105,25 @@ class Image:
     left: int
 
 
+Range = tuple[Value, Value]
+
+
+def inside(c: Code, shape: Shape, axis: int, start: Value, step: int, count: int) -> Range:
+    """Which of `count` rows (columns, for axis 1) `start`, `start + step`, ... lie in the image and not in its padding.
+
+    Returns: the first and the one behind the last of them, the latter no greater than the former where there are none.
+    """
+    (before, behind), size = shape.at.padding[axis], shape.size[axis]
+    if max(before, behind) <= 0:
+        return long(0), long(count)
+
+    def steps_to(row: int) -> Value:
+        distance = c.b.sub(long(row + step - 1), start)
+        return distance if step == 1 else c.b.sdiv(distance, long(step))
+
+    return c.most(steps_to(before), long(0)), c.least(steps_to(before + size), long(count))
+
+
 def fill(c: Code, strip: Strip, memory: Value, image: Image, first: tuple[Value, Value, Value], rows: Value) -> None:
     """Copy `rows` rows into a strip; zeros where the image has none.
 
