@@ -57,6 +57,18 @@ class Rows:
 Activation = Pixels | Image | Phases | Columns | Rows
 
 
+def shape_of(x: Activation) -> tuple[int, int, int, int]:
+    """`(channels, height, width, batch)` of an image in any form."""
+    if isinstance(x, Phases):
+        channels, height, width, batch = x.phases[0].shape
+        return channels, 2 * height, 2 * width, batch
+    if isinstance(x, Pixels):
+        batch, height, width, channels = x.array.shape
+        return channels, height, width, batch
+    channels, height, width, batch = x.array.shape
+    return channels, height, width, batch
+
+
 def image(x: Activation) -> Array:
     """`[channels, height, width, batch]`."""
     match x:

@@ -24,6 +24,7 @@ from nets.kernels.cpu.activations import (
     join,
     mapped,
     rows,
+    shape_of,
 )
 from nets.kernels.cpu.activations import phases as phases_of
 from nets.kernels.cpu.conv import convolve, pointwise
@@ -80,9 +81,12 @@ class CpuPlan:
         """The type of the operands of products."""
         return jnp.dtype(self.precision)
 
-    @property
-    def _fewest_channels(self) -> winograd.Limits:
-        if self.native:
+    def native_for(self, batch: int) -> bool:
+        """Whether convolutions of so many images may be computed by kernels of `native`."""
+        return self.native and native.fills(batch, self.unit)
+
+    def _fewest_channels(self, batch: int) -> winograd.Limits:
+        if self.native_for(batch):
             return winograd.FEWEST_CHANNELS_BESIDE_NATIVE[self.precision, self.unit]
         return winograd.FEWEST_CHANNELS["float32" if self.precision == "float32" else self.unit]
 
@@ -117,14 +121,15 @@ class CpuPlan:
 
     def convolve(self, x: Activation, kernel: Array, at: Geometry, *, kept: bool = True) -> Activation:
         """Without a bias. kept: False leaves the last sums to be computed in one pass with what follows."""
-        seen, at = at.cropped(_size(x)[1:3], kernel.shape[:2])
+        seen, at = at.cropped(shape_of(x)[1:3], kernel.shape[:2])
         kernel = kernel[seen]
         if self._computes_natively(x, kernel, at):
             return Image(native.native_convolve(image(x), kernel, at, self.dtype))
         if strided.fits(kernel.shape, at):
             return self._strided(x, kernel, at, kept)
-        if winograd.fits(kernel.shape, at, _size(x)[1:3], self._fewest_channels):
-            if winograd.keeps_phases(_size(x)[1:3], at):
+        _, *size, batch = shape_of(x)
+        if winograd.fits(kernel.shape, at, size, self._fewest_channels(batch)):
+            if winograd.keeps_phases(size, at):
                 return Phases(winograd.winograd(phases_of(x), kernel, self.dtype, at.padding[0][0]))
             return Image(winograd.winograd_image(image(x), kernel, at, self.dtype))
         if isinstance(x, Phases) and kernel.shape[:2] == (1, 1) and at == Geometry():
@@ -133,7 +138,7 @@ class CpuPlan:
 
     def convolve_relu(self, x: Activation, kernel: Array, bias: Array | None, at: Geometry) -> Activation | None:
         """relu(convolution + bias) in one pass, rounded to `dtype`; None where that is no faster than one by one."""
-        seen, cropped = at.cropped(_size(x)[1:3], kernel.shape[:2])
+        seen, cropped = at.cropped(shape_of(x)[1:3], kernel.shape[:2])
         if self._computes_natively(x, kernel[seen], cropped):
             return Image(native.native_relu(image(x), kernel[seen], bias, cropped, self.dtype))
         if self.dtype == jnp.float32:
@@ -141,14 +146,15 @@ class CpuPlan:
         return biased_relu(self.convolve(x, kernel, at, kept=False), bias, self.dtype)
 
     def _computes_natively(self, x: Activation, kernel: Array, at: Geometry) -> bool:
-        if not self.native or not native.fits(at):
+        _, *size, batch = shape_of(x)
+        if not self.native_for(batch) or not native.fits(at):
             return False
-        return not winograd.fits(kernel.shape, at, _size(x)[1:3], self._fewest_channels)
+        return not winograd.fits(kernel.shape, at, size, self._fewest_channels(batch))
 
     def _strided(self, x: Activation, kernel: Array, at: Geometry, kept: bool) -> Activation:
-        (_, *size, batch), window = _size(x), kernel.shape[:2]
+        (_, *size, batch), window = shape_of(x), kernel.shape[:2]
         dense, of_dense = strided.dense_kernel(kernel, at), strided.dense_size(size, window, at)
-        if winograd.fits(dense.shape, Geometry(), of_dense, self._fewest_channels):
+        if winograd.fits(dense.shape, Geometry(), of_dense, self._fewest_channels(batch)):
             phases, blocks = strided.dense_phases(image(x), window, at), strided.blocks(window, at)
             y = winograd.winograd(phases, dense, self.dtype, 0, blocks)
             height, width = at.places(size, window)
@@ -232,7 +238,7 @@ class CpuPlan:
         form = phases_of if isinstance(x, Phases) else image
         y, mean, var = batch_norm(form(x), None if skip is None else form(skip), scale, bias, recipe)
         mean = mean if shift is None else mean + shift
-        _, height, width, batch = _size(x)
+        _, height, width, batch = shape_of(x)
         return Phases(y) if isinstance(y, tuple) else Image(y), Moments(mean, var, height * width * batch)
 
     def stages(self, layers: Sequence[Any], *, train: bool) -> tuple[Stage, ...]:
@@ -241,18 +247,6 @@ class CpuPlan:
 
 def _has_images(layers: Sequence[Any]) -> bool:
     return any(layer.takes == "image" for layer in layers)
-
-
-def _size(x: Activation) -> tuple[int, int, int, int]:
-    """`(channels, height, width, batch)` of an image in any form."""
-    if isinstance(x, Phases):
-        channels, height, width, batch = x.phases[0].shape
-        return channels, 2 * height, 2 * width, batch
-    if isinstance(x, Pixels):
-        batch, height, width, channels = x.array.shape
-        return channels, height, width, batch
-    channels, height, width, batch = x.array.shape
-    return channels, height, width, batch
 
 
 def _alike(skip: Activation, x: Activation) -> Array:

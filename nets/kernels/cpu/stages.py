@@ -16,7 +16,7 @@ import jax
 from jax import Array
 
 from nets.kernels.cpu import phase_conv
-from nets.kernels.cpu.activations import Activation, Image, Phases, image
+from nets.kernels.cpu.activations import Activation, Image, Phases, image, shape_of
 from nets.kernels.cpu.corners import Corners
 from nets.kernels.cpu.norm import Recipe, norm_pool
 from nets.kernels.cpu.pool import relu_pool
@@ -45,14 +45,11 @@ class Source:
 
     def corners(self) -> Corners:
         """For a 2 x 2 pool; an odd last row or column may be missing."""
-        if (
-            not self.plan.native
-            and self.conv is not None
-            and phase_conv.fits(self.conv.param("kernel").shape, _geometry(self.conv))
-        ):
-            x = image(self.x)
-            kernel, size = self.conv.param("kernel"), (x.shape[1], x.shape[2])
-            return phase_conv.phase_convolve(x, kernel, _geometry(self.conv), self.plan.dtype, size)
+        _, height, width, batch = shape_of(self.x)
+        if self.conv is not None and not self.plan.native_for(batch):
+            kernel, at = self.conv.param("kernel"), _geometry(self.conv)
+            if phase_conv.fits(kernel.shape, at):
+                return phase_conv.phase_convolve(image(self.x), kernel, at, self.plan.dtype, (height, width))
         z = self.without_bias()
         return z.phases if isinstance(z, Phases) else image(z)
 

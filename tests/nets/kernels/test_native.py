@@ -228,3 +228,11 @@ def test_many_channels_are_left_to_winograd(dtype: DTypeLike, bound: float) -> N
     )
     assert isinstance(few, Image) and not isinstance(many, Image)
     assert image(many).shape == (128, 8, 8, 16)
+
+
+def test_vectors_that_would_be_half_empty_are_left_to_products_of_matrices() -> None:
+    halves, vectors = (CpuPlan("float32", unit, native=True) for unit in ("halves", "vectors"))
+    assert all(plan.native_for(batch) for plan in (halves, vectors) for batch in (16, 32, 48, 60, 64, 256))
+    assert vectors.native_for(100) and not halves.native_for(100)
+    assert not any(plan.native_for(batch) for plan in (halves, vectors) for batch in (1, 10, 20, 50))
+    assert not CpuPlan("float32", "vectors").native_for(64)

@@ -83,6 +83,24 @@ class Code:
         element = _element(value.type)
         self.b.store(value, self.at(base, offset, element), align=_BYTES[element])
 
+    def mask(self, count: Value, lanes: int = LANES) -> Value:
+        """Of a vector the first `count` lanes; none or all for numbers beyond."""
+        numbers = ir.Constant(vector(LONG, lanes), list(range(lanes)))
+        return self.b.icmp_signed("<", numbers, self.splat(count, lanes))
+
+    def load_lanes(self, base: Value, offset: Value, of: Value, mask: Value) -> Value:
+        """A vector of which only these lanes are read; the others are zeros."""
+        element, lanes = _element(of), of.count
+        align = ir.Constant(INT, _BYTES[element])
+        name = f"llvm.masked.load.v{lanes}{_short(element)}.p0"
+        return self.call(name, of, [self.at(base, offset, element), align, mask, zeros(of)])
+
+    def store_lanes(self, value: Value, base: Value, offset: Value, mask: Value) -> None:
+        element, lanes = _element(value.type), value.type.count
+        align = ir.Constant(INT, _BYTES[element])
+        name = f"llvm.masked.store.v{lanes}{_short(element)}.p0"
+        self.call(name, VOID, [value, self.at(base, offset, element), align, mask])
+
     def index(self, first: Value | int, *steps: tuple[Value | int, int]) -> Value:
         """`((a * n + b) * m + c) ...` of `a, (b, n), (c, m), ...`."""
         total = _value(first)
@@ -128,11 +146,11 @@ class Code:
         self.b._insert(instruction)  # the builder itself calls functions of the module alone
         return instruction
 
-    def splat(self, value: Value) -> Value:
+    def splat(self, value: Value, lanes: int = LANES) -> Value:
         """A vector of `value` in every lane."""
-        of = vector(value.type)
+        of = vector(value.type, lanes)
         one = self.b.insert_element(ir.Constant(of, ir.Undefined), value, ir.Constant(INT, 0))
-        return self.b.shuffle_vector(one, ir.Constant(of, ir.Undefined), zeros(vector(INT)))
+        return self.b.shuffle_vector(one, ir.Constant(of, ir.Undefined), zeros(vector(INT, lanes)))
 
     def sum(self, value: Value) -> Value:
         """The sum over the lanes, by halves."""
@@ -162,3 +180,8 @@ def _value(number: Value | int) -> Value:
 
 def _element(of: Value) -> Value:
     return of.element if isinstance(of, ir.VectorType) else of
+
+
+def _short(of: Value) -> str:
+    """As names of intrinsics have it."""
+    return {FLOAT: "f32", HALF: "i16"}[of]

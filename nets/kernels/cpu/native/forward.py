@@ -14,7 +14,7 @@ from llvmlite import ir
 from nets.kernels.cpu.gemm import pinned
 from nets.kernels.cpu.native.call import Kernel, compiled, fewest_parts, kernel_code
 from nets.kernels.cpu.native.code import BFLOAT, FLOAT, HALF, INT, LANES, Code, Value, long, vector, zeros
-from nets.kernels.cpu.native.strips import MOST_BYTES, Image, Range, Shape, Strip, fill, inside
+from nets.kernels.cpu.native.strips import MOST_BYTES, Image, Range, Shape, Strip, fill, inside, valid
 
 ACCUMULATORS = 24  # of 32 registers; the others hold pixels and a weight
 
@@ -63,9 +63,9 @@ def _weights(kernel: Array, shape: Shape, tiles: _Tiles) -> Array:
 
 
 def _cut(shape: Shape) -> _Tiles:
-    strips = [_strip(shape, slice) for slice in (2 * LANES, LANES) if shape.batch % slice == 0]
+    strips = [_strip(shape, slice) for slice in (2 * LANES, LANES) if shape.lanes % slice == 0]
     strip = next((s for s in strips if s.bytes(shape.seen(1)) <= MOST_BYTES), strips[-1])
-    slices, height = shape.batch // strip.slice, shape.places[0]
+    slices, height = shape.lanes // strip.slice, shape.places[0]
     most = max(1, height * slices // fewest_parts())
     rows = max((n for n in range(1, min(most, height) + 1) if strip.bytes(shape.seen(n)) <= MOST_BYTES), default=1)
     rows = -(-height // -(-height // rows))
@@ -86,7 +86,7 @@ def _outputs(outputs: int, most: int) -> int:
 
 
 def _write(module: ir.Module, shape: Shape, tiles: _Tiles, epilogue: Epilogue) -> tuple[int, int]:
-    slices, height = shape.batch // tiles.strip.slice, shape.places[0]
+    slices, height = shape.lanes // tiles.strip.slice, shape.places[0]
     c = kernel_code(module, arrays=4)
     x, weights, bias, y, scratch, part, slot = c.arguments
     size = -(-tiles.strip.bytes(shape.seen(tiles.rows)) // 64) * 16
@@ -164,21 +164,25 @@ class _Writer:
 
     def end(self, sums: Sums, y: Value, at: tuple[Value, Value, Value, Value]) -> None:
         c, (output, row, column, slice), (height, width) = self.c, at, self.shape.places
+        parts = [c.index(slice, (v * LANES, self.tiles.strip.slice)) for v in range(self.vectors)]
+        masks = [valid(c, self.shape.batch, part) for part in parts]
         for k, places in enumerate(sums):
             number = c.b.add(output, long(k))
             start = c.index(number, (row, height), (column, width), (0, self.shape.batch))
-            start = c.b.add(start, c.b.mul(slice, long(self.tiles.strip.slice)))
             whole = self.shape.outputs % self.tiles.outputs == 0
             with nullcontext() if whole else c.b.if_then(c.below(number, self.shape.outputs)):
-                for v, place in enumerate(places):
-                    self._store(c.b.load(place, typ=vector(FLOAT)), y, c.b.add(start, long(v * LANES)))
+                for place, part, mask in zip(places, parts, masks, strict=True):
+                    self._store(c.b.load(place, typ=vector(FLOAT)), y, c.b.add(start, part), mask)
 
-    def _store(self, value: Value, y: Value, start: Value) -> None:
+    def _store(self, value: Value, y: Value, start: Value, mask: Value | None) -> None:
         if self.epilogue.relu:
             value = self.c.call("llvm.maximum.v16f32", vector(FLOAT), [value, zeros(vector(FLOAT))])
         if self.epilogue.rounded:
             value = self.c.b.bitcast(self.c.b.fptrunc(value, vector(BFLOAT)), vector(HALF))
-        self.c.store(value, y, start)
+        if mask is None:
+            self.c.store(value, y, start)
+        else:
+            self.c.store_lanes(value, y, start, mask)
 
 
 def multiply_add(c: Code, a: Value, b: Value, total: Value) -> Value:

@@ -49,7 +49,7 @@ def kernel_gradient(x: Array, g: Array, shape: Shape) -> Array:
     """`[in, H, W, B], [out, H', W', B] -> [kh, kw, in, out]`; both as `shape.dtype`."""
     cut = _cut(shape)
     inputs, outputs = _padded(shape, cut)
-    sums = shape.batch // cut.image.slice * cut.groups
+    sums = shape.lanes // cut.image.slice * cut.groups
     result = jax.ShapeDtypeStruct((sums, *shape.window, inputs, outputs), jnp.float32)
     parts = _kernel(shape, cut)([result], x, g)[0]
     # One by one: XLA's sum over the first axis takes ten times as long for two parts.
@@ -98,11 +98,11 @@ def _block(number: int, unit: int) -> int:
 def _cut(shape: Shape) -> _Cut:
     tile, height = _tile(shape), shape.places[0]
     blocks = _block(shape.channels, tile.channels), _block(shape.outputs, tile.outputs)
-    slices = [n for n in (4 * LANES, 2 * LANES, LANES) if shape.batch % n == 0]
+    slices = [n for n in (4 * LANES, 2 * LANES, LANES) if shape.lanes % n == 0]
     # Whole lines of memory where the image is small enough: a pixel of a batch of 64 is four of them.
     fitting = (n for n in slices if n <= 2 * LANES or _bytes(shape, blocks, n, height) <= MOST_BYTES)
     slice = next(fitting)
-    parts = shape.batch // slice * -(-shape.channels // blocks[0]) * -(-shape.outputs // blocks[1])
+    parts = shape.lanes // slice * -(-shape.channels // blocks[0]) * -(-shape.outputs // blocks[1])
     each = -(-height // min(height, max(1, fewest_parts() // parts)))
     rows = max((n for n in range(1, each + 1) if _bytes(shape, blocks, slice, n) <= MOST_BYTES), default=1)
     rows = -(-each // -(-each // rows))
@@ -119,7 +119,7 @@ def _bytes(shape: Shape, blocks: tuple[int, int], slice: int, rows: int) -> int:
 
 
 def _write(module: ir.Module, shape: Shape, cut: _Cut) -> tuple[int, int]:
-    slices, (inputs, outputs) = shape.batch // cut.image.slice, _padded(shape, cut)
+    slices, (inputs, outputs) = shape.lanes // cut.image.slice, _padded(shape, cut)
     blocks = inputs // cut.image.units, outputs // cut.gradient.units
     of_image = _up(cut.image.bytes(shape.seen(cut.rows)), 64) // 4
     size = of_image + _up(cut.gradient.bytes(cut.rows), 64) // 4

@@ -47,6 +47,11 @@ class Shape:
         return self.window[0] * self.window[1]
 
     @property
+    def lanes(self) -> int:
+        """The batch and what fills its last vector up."""
+        return -(-self.batch // LANES) * LANES
+
+    @property
     def halo(self) -> int:
         """`rows` rows of the result see `rows * stride + halo` of the image."""
         return (self.window[0] - 1) * self.at.dilation[0] + 1 - self.at.stride[0]
@@ -150,18 +155,24 @@ def _fill_row(c: Code, strip: Strip, memory: Value, image: Image, at: tuple[Valu
         if stop > start:
             with c.loop(stop, start) as column:
                 _put(c, strip, memory, (i, column, unit), None)
+    lanes, of = range(0, strip.slice, LANES), vector(SOURCES[strip.form])
+    masks = {lane: valid(c, image.batch, c.index(part, (lane, strip.slice))) for lane in lanes}
     with c.loop(width + min(right, 0), max(-image.left, 0)) as x:
 
         def pixel(channel: Value, lane: int) -> Value:
             start = c.index(channel, (y, image.size[0]), (x, width), (0, image.batch))
-            start = c.b.add(start, c.index(part, (lane, strip.slice)))
-            return c.load(image.memory, start, vector(SOURCES[strip.form]))
+            start, mask = c.b.add(start, c.index(part, (lane, strip.slice))), masks[lane]
+            return c.load(image.memory, start, of) if mask is None else c.load_lanes(image.memory, start, of, mask)
 
-        lanes = range(0, strip.slice, LANES)
         values = [pixel(depth, lane) for lane in lanes]
         if strip.form == "pairs":
             values = [_pair(c, value, depth, image, pixel, lane) for value, lane in zip(values, lanes, strict=True)]
         _put(c, strip, memory, (i, c.b.add(x, long(image.left)), unit), values)
+
+
+def valid(c: Code, batch: int, first: Value) -> Value | None:
+    """Which lanes of the vector that begins with image `first` there are; None where all vectors are full."""
+    return c.mask(c.b.sub(long(batch), first)) if batch % LANES else None
 
 
 def _pair(c: Code, low: Value, depth: Value, image: Image, pixel: Callable[[Value, int], Value], lane: int) -> Value:
