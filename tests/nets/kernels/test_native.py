@@ -114,6 +114,43 @@ def test_relu_behind_a_convolution(dtype: DTypeLike, bound: float, with_bias: bo
 
 
 @float32_alone
+def test_more_padding_than_image_and_none_on_the_other_side() -> None:
+    """The gradient of such an image crops more columns than there are: nothing may be written before the strip."""
+    x, kernel, at = random(3, 1, 1, 16), random(3, 3, 3, 4), Geometry((3, 3), ((4, 0), (4, 0)))
+    found = value_and_gradients(lambda x, kernel: native_convolve(x, kernel, at, F32), x, kernel)
+    assert_near(found, value_and_gradients(lambda x, kernel: lax_conv(x, kernel, at), x, kernel))
+
+
+@float32_alone
+def test_a_result_that_nobody_differentiates_has_no_gradient() -> None:
+    x, kernel = random(2, 4, 4, 16), random(3, 3, 2, 3)
+
+    @jax.custom_vjp
+    def constant(y: jax.Array) -> jax.Array:
+        return y
+
+    constant.defvjp(lambda y: (y, None), lambda _, g: (None,))
+    gradient = jax.grad(lambda kernel: constant(native_convolve(x, kernel, SAME, F32)).sum())(kernel)
+    assert not gradient.any()
+
+
+@float32_alone
+def test_vmap_computes_one_after_the_other() -> None:
+    x, kernel = random(3, 2, 5, 5, 16), random(3, 3, 2, 3)
+    found = jax.vmap(lambda x: native_convolve(x, kernel, SAME, F32))(x)
+    assert_near([found], [jnp.stack([lax_conv(one, kernel, SAME) for one in x])])
+
+
+@float32_alone
+def test_more_partial_sums_than_are_added_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a processor of many cores, whose parts are smaller."""
+    monkeypatch.setattr(call, "processors", lambda: 24)
+    x, kernel = random(2, 40, 6, 32), random(3, 3, 2, 3)
+    found = value_and_gradients(lambda x, kernel: native_convolve(x, kernel, SAME, F32), x, kernel)
+    assert_near(found, value_and_gradients(lambda x, kernel: lax_conv(x, kernel, SAME), x, kernel))
+
+
+@float32_alone
 def test_a_nan_is_not_lost() -> None:
     x = random(2, 4, 4, 16).at[1, 1, 1, 3].set(jnp.nan)
     y = native_relu(x, random(3, 3, 2, 3), None, SAME, F32)
@@ -196,11 +233,13 @@ def test_any_number_of_threads_gives_the_same(count: int, monkeypatch: pytest.Mo
     """None to help, and more than XLA's pool has."""
     monkeypatch.setattr(call, "processors", lambda: count)
     x, kernel = random(6, 9, 8, 32), random(3, 3, 6, 5)
-    assert_near([native_convolve(x, kernel, SAME, F32)], [lax_conv(x, kernel, SAME)])
+    found = value_and_gradients(lambda x, kernel: native_convolve(x, kernel, SAME, F32), x, kernel)
+    assert_near(found, value_and_gradients(lambda x, kernel: lax_conv(x, kernel, SAME), x, kernel))
 
 
 def test_what_these_kernels_are_not_for() -> None:
     assert fits(Geometry()) and fits(Geometry(stride=(2, 1))) and fits(Geometry(dilation=(1, 2)))
+    assert not fits(Geometry(stride=(16, 16))), "256 calls for the gradient of an image"
     assert not fits(Geometry(groups=2)) and not fits(Geometry(stride=(1, 2), dilation=(2, 1)))
 
 

@@ -9,13 +9,11 @@ Source: xla/ffi/api/c_api.h, as jaxlib carries it.
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +28,10 @@ _FRAME = {"extension": 8, "api": 16, "context": 24, "arguments": 72, "results": 
 _EXTENSION = {"type": 8, "metadata": 24}  # the type of 32 bits; 1 asks what interface the function was written for
 _METADATA = {"major": 24, "minor": 28, "traits": 32}  # of 32 bits
 _BUFFER_DATA = 24
-_SCHEDULE = 136  # of the api; its argument is (size, extension, context, function, what it is called with)
+# Functions of the api, each with one argument: (size, extension, context, function, what it is called with) and (size,
+# extension, error).
+_SCHEDULE, _DESTROY_ERROR = 136, 64
+_ROUNDS = 4096  # for which a thread waits without giving way
 # Of a call in progress: counters, and behind them the addresses of inputs, outputs and scratch.
 _NEXT, _DONE, _OWNERS, _SLOTS, _ADDRESSES = range(5)
 
@@ -49,7 +50,8 @@ class Kernel:
     def __call__(self, results: Sequence[jax.ShapeDtypeStruct], *arguments: Array) -> list[Array]:
         """The kernel in a program that is being traced. Every array is in row-major order."""
         memory = jax.ShapeDtypeStruct((self.threads, self.scratch), jnp.float32)
-        return list(jax.ffi.ffi_call(self.name, (*results, memory))(*arguments)[:-1])
+        call = jax.ffi.ffi_call(self.name, (*results, memory), vmap_method="sequential")
+        return list(call(*arguments)[:-1])
 
 
 @cache
@@ -94,14 +96,8 @@ def _compile(name: str, build: Callable[[ir.Module], tuple[int, int]], inputs: i
     parts, scratch = build(module)
     kernel = Kernel(name, min(processors(), parts), scratch)
     _entry(module, inputs, outputs + 1, parts, kernel.threads)
-    jax.ffi.register_ffi_target(name, _capsule(machine.address_of(module, "entry")), platform="cpu")
+    jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(machine.address_of(module, "entry")), platform="cpu")
     return kernel
-
-
-def _capsule(address: int) -> Any:
-    new = ctypes.pythonapi.PyCapsule_New
-    new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
-    return new(address, None, None)
 
 
 def _entry(module: ir.Module, inputs: int, outputs: int, parts: int, threads: int) -> None:
@@ -146,21 +142,36 @@ def _answer_metadata(c: Code, frame: Value) -> None:
 def _schedule(c: Code, frame: Value, functions: tuple[Value, Value], call: Value, helpers: int) -> None:
     """Ask XLA's pool for help; a thread that it refuses gives up its share of the call."""
     helper, drop = functions
-    schedule = _field(c, _field(c, frame, _FRAME["api"]), _SCHEDULE)
-    request = c.variable(LONG, 5)
-    for place, value in enumerate((long(40), long(0), _field(c, frame, _FRAME["context"]), helper, call)):
-        c.store(value, request, place) if value.type == LONG else c.b.store(value, c.at(request, place, LONG))
+    api = _field(c, frame, _FRAME["api"])
+    schedule, destroy = (_field(c, api, offset) for offset in (_SCHEDULE, _DESTROY_ERROR))
+    request = _request(c, 40, (_field(c, frame, _FRAME["context"]), helper, call))
     with c.loop(helpers):
         refused = c.call_address(schedule, POINTER, [request])
         with c.b.if_then(c.b.icmp_unsigned("!=", refused, zeros(POINTER))):
+            c.call_address(destroy, VOID, [_request(c, 24, (refused,))])
             c.b.call(drop, [call])
 
 
+def _request(c: Code, size: int, pointers: Sequence[Value]) -> Value:
+    """What a function of the api is given: its size, no extension, and pointers."""
+    request = c.variable(LONG, size // 8)
+    for place, value in enumerate((long(size), zeros(POINTER), *pointers)):
+        c.b.store(value, c.at(request, place, LONG))
+    return request
+
+
 def _wait(c: Code, call: Value, parts: int) -> None:
+    """Awake, for a part takes microseconds; but where processors are too few, whoever has one to finish is let run."""
     b, again, done = c.b, c.b.append_basic_block("wait"), c.b.append_basic_block("done")
+    rounds = c.variable(LONG)
+    c.store(long(0), rounds)
     b.branch(again)
     b.position_at_end(again)
     c.call("llvm.x86.sse2.pause", VOID, [])
+    count = b.add(c.load(rounds, 0, LONG), long(1))
+    c.store(count, rounds)
+    with b.if_then(c.below(long(_ROUNDS), count)):
+        c.call("sched_yield", INT, [])
     ready = b.load_atomic(c.at(call, _DONE, LONG), "acquire", 8, typ=LONG)
     b.cbranch(c.below(ready, parts), again, done)
     b.position_at_end(done)

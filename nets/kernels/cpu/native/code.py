@@ -19,8 +19,6 @@ LANES = 16  # float32 values in a vector of 512 bits
 class _BFloat(ir.types.Type):
     """bfloat16, which llvmlite does not know."""
 
-    intrinsic_name = "bf16"
-
     def _to_string(self) -> str:
         return "bfloat"
 

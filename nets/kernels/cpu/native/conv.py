@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from math import prod
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.custom_derivatives import SymbolicZero
 from jax.typing import DTypeLike
 
 from nets.kernels.cpu.corners import channel_sums
@@ -24,6 +26,7 @@ from nets.kernels.plan import Pair
 # The most lanes for an image at which these kernels are ahead of products of matrices, which leave none empty. Measured
 # on halves (batches of 60 equal, 100 0.93, 50 0.85, 20 0.8); the others by how much further ahead they are at 64.
 MOST_LANES: Mapping[Unit, float] = {"halves": 1.07, "vectors": 1.25, "matrices": 1.25}
+MOST_PHASES = 16  # of a stride: the gradient of the image computes them one by one
 Saved = tuple[Array, Array, Array | None]
 Wanted = tuple[()] | None
 Primal = Any  # jax.custom_derivatives.CustomVJPPrimal, which is not public by name
@@ -38,17 +41,17 @@ def available(precision: str) -> bool:
 
 
 def fits(at: Geometry) -> bool:
-    """One group; no dilation where there is a stride."""
-    return at.groups == 1 and 1 in (max(at.stride), max(at.dilation))
+    """One group; no dilation where there is a stride, and few phases of it, each of which is a call."""
+    return at.groups == 1 and 1 in (max(at.stride), max(at.dilation)) and prod(at.stride) <= MOST_PHASES
 
 
 def fills(batch: int, unit: Unit) -> bool:
     """Whether the vectors of a batch are full, or nearly."""
-    return -(-batch // LANES) * LANES <= MOST_LANES[unit] * batch
+    return batch > 0 and -(-batch // LANES) * LANES <= MOST_LANES[unit] * batch
 
 
 def native_convolve(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
-    """`[in, H, W, B] * [kh, kw, in, out] -> [out, H', W', B]`."""
+    """`[in, H, W, B] * [kh, kw, in, out] -> [out, H', W', B]`; the gradient has none of its own."""
     return _convolve(x, kernel, None, at, dtype, False)
 
 
@@ -66,7 +69,7 @@ def _forward(
     x: Array, kernel: Array, bias: Array | None, at: Geometry, dtype: DTypeLike, relu: bool
 ) -> tuple[Array, Saved]:
     x = barrier(x.astype(dtype))
-    y = convolve(x, kernel, bias, _shape(x, kernel, at), Epilogue(relu, rounded=relu and dtype == jnp.bfloat16))
+    y = convolve(x, kernel, bias, _shape(x, kernel, at), Epilogue(relu, rounded=relu and x.dtype == jnp.bfloat16))
     return y.astype(jnp.float32), (x, kernel, y if relu else None)
 
 
@@ -82,6 +85,8 @@ def _backward(
     at: Geometry, dtype: DTypeLike, relu: bool, saved: tuple[Saved, Wanted], g: Array
 ) -> tuple[Array, Array, Array | None]:
     (x, kernel, y), wanted = saved
+    if isinstance(g, SymbolicZero):
+        g = jnp.zeros(g.shape)
     if y is not None:
         g = jnp.where(y > 0, g, 0)
     g = barrier(g.astype(dtype))
@@ -126,5 +131,7 @@ def _phase_gradient(g: Array, kernel: Array, size: Pair, at: Geometry, phase: Pa
 def _shape(x: Array, kernel: Array, at: Geometry) -> Shape:
     channels, height, width, batch = x.shape
     kh, kw, _, outputs = kernel.shape
+    if x.dtype not in (jnp.float32, jnp.bfloat16):
+        raise TypeError(f"these kernels multiply float32 or bfloat16, not {x.dtype}")
     dtype: Dtype = "float32" if x.dtype == jnp.float32 else "bfloat16"
     return Shape(channels, (height, width), batch, outputs, (kh, kw), at, dtype)

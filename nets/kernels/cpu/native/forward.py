@@ -43,7 +43,7 @@ def convolve(x: Array, kernel: Array, bias: Array | None, shape: Shape, epilogue
         (shape.outputs, *shape.places, shape.batch), jnp.bfloat16 if epilogue.rounded else jnp.float32
     )
     padding = -shape.outputs % tiles.outputs
-    bias = jnp.zeros(shape.outputs + padding) if bias is None else jnp.pad(bias, (0, padding))
+    bias = jnp.zeros(shape.outputs + padding) if bias is None else jnp.pad(bias.astype(jnp.float32), (0, padding))
     return _kernel(shape, tiles, epilogue)([result], x, _weights(kernel, shape, tiles), pinned(bias))[0]
 
 
@@ -131,9 +131,9 @@ class _Writer:
 
     def begin(self, bias: Value, output: Value) -> Sums:
         sums = [[self.c.variable(vector(FLOAT)) for _ in range(self.vectors)] for _ in range(self.tiles.outputs)]
-        for i, row in enumerate(sums):
+        for i, places in enumerate(sums):
             start = self.c.splat(self.c.load(bias, self.c.b.add(output, long(i)), FLOAT))
-            for place in row:
+            for place in places:
                 self.c.store(start, place)
         return sums
 
@@ -157,9 +157,9 @@ class _Writer:
                 of_unit = c.b.add(of_tap, c.b.mul(unit, long(self.tiles.outputs)))
                 of = vector(FLOAT if strip.form == "float32" else INT)
                 pixels = [c.load(scratch, c.b.add(start, long(v * LANES)), of) for v in range(self.vectors)]
-                for k, row in enumerate(sums):
+                for k, places in enumerate(sums):
                     weight = c.splat(c.load(weights, c.b.add(of_unit, long(k)), of.element))
-                    for place, value in zip(row, pixels, strict=True):
+                    for place, value in zip(places, pixels, strict=True):
                         c.store(multiply_add(c, value, weight, c.b.load(place, typ=vector(FLOAT))), place)
 
     def end(self, sums: Sums, y: Value, at: tuple[Value, Value, Value, Value]) -> None:

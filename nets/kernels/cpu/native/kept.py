@@ -23,29 +23,35 @@ def kept(description: str, compile_code: Callable[[], bytes]) -> bytes:
     folder: str | None = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     if not folder:
         return compile_code()
-    path = Path(folder) / (PREFIX + hashlib.sha256(description.encode()).hexdigest())
-    code = _read(path)
+    name = hashlib.sha256(description.encode()).hexdigest()
+    path = Path(folder) / (PREFIX + name)
+    code = _read(path, name)
     if code is None:
         code = compile_code()
         with contextlib.suppress(OSError):
-            _write(path, code)
+            _write(path, name, code)
     return code
 
 
-def _read(path: Path) -> bytes | None:
+def _read(path: Path, name: str) -> bytes | None:
     try:
         content = path.read_bytes()
     except OSError:
         return None
     digest, code = content[:_DIGEST], content[_DIGEST:]
-    return code if hashlib.sha256(code).digest() == digest else None
+    return code if _digest(name, code) == digest else None
 
 
-def _write(path: Path, code: bytes) -> None:
-    """Whole, or of another length than its digest says."""
+def _digest(name: str, code: bytes) -> bytes:
+    """Of the name too, lest a file that was copied pass for another kernel."""
+    return hashlib.sha256(name.encode() + code).digest()
+
+
+def _write(path: Path, name: str, code: bytes) -> None:
+    """Not flushed to the disk: what a power cut leaves of it is told by its digest."""
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        unfinished.write_bytes(hashlib.sha256(code).digest() + code)
+        unfinished.write_bytes(_digest(name, code) + code)
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)

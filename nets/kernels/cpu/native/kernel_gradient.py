@@ -23,6 +23,7 @@ from nets.kernels.cpu.native.strips import ELEMENTS, MOST_BYTES, Image, Range, S
 
 REGISTERS = 31  # one is left for what comes and goes
 BLOCK = 16  # channels and outputs of a part, about
+MOST_ADDED = 32  # parts, one by one
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,9 @@ def kernel_gradient(x: Array, g: Array, shape: Shape) -> Array:
     sums = shape.lanes // cut.image.slice * cut.groups
     result = jax.ShapeDtypeStruct((sums, *shape.window, inputs, outputs), jnp.float32)
     parts = _kernel(shape, cut)([result], x, g)[0]
-    # One by one: XLA's sum over the first axis takes ten times as long for two parts.
-    return reduce(jnp.add, list(parts))[:, :, : shape.channels, : shape.outputs]
+    # One by one, unless they are very many: XLA's sum over the first axis takes ten times as long for two parts.
+    total = reduce(jnp.add, list(parts)) if sums <= MOST_ADDED else parts.sum(axis=0)
+    return total[:, :, : shape.channels, : shape.outputs]
 
 
 def _kernel(shape: Shape, cut: _Cut) -> Kernel:

@@ -21,6 +21,9 @@ KNOWN_INTERFACES = frozenset({(0, 3), (0, 4)})
 # Vectors of 512 bits are meant to be used as they are written.
 WIDE = 'nounwind "prefer-vector-width"="512" "min-legal-vector-width"="512"'
 
+# To be counted up when `_compile` or `_target` changes: code that was compiled otherwise is no longer used.
+REVISION = 1
+
 # The code of an engine lives as long as the engine.
 _engines: list[Any] = []
 
@@ -55,7 +58,14 @@ def _target() -> Any:
 def address_of(module: ir.Module, name: str) -> int:
     """Compile `module`, or find it compiled, and keep it for good. Returns: where its function `name` starts."""
     text = re.sub(r"\bnounwind\b", WIDE, str(module))
-    depends_on = (llvmlite.__version__, llvm.llvm_version_info, llvm.get_host_cpu_name(), sorted(features()), text)
+    depends_on = (
+        REVISION,
+        llvmlite.__version__,
+        llvm.llvm_version_info,
+        llvm.get_host_cpu_name(),
+        sorted(features()),
+        text,
+    )
     code = kept(repr(depends_on), lambda: _compile(text))
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target())
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))

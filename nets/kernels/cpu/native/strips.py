@@ -137,11 +137,11 @@ def fill(c: Code, strip: Strip, memory: Value, image: Image, first: tuple[Value,
     b, (row, channel, part) = c.b, first
     with c.loop(rows) as i:
         y = b.sub(b.add(row, i), long(image.top))
-        inside = b.and_(c.b.icmp_signed(">=", y, long(0)), c.below(y, image.size[0]))
+        within = b.and_(c.b.icmp_signed(">=", y, long(0)), c.below(y, image.size[0]))
         with c.loop(strip.units) as unit:
             per = 2 if strip.form == "pairs" else 1
             depth = b.add(channel, b.mul(unit, long(per)))
-            with b.if_else(b.and_(inside, c.below(depth, image.channels))) as (there, elsewhere):
+            with b.if_else(b.and_(within, c.below(depth, image.channels))) as (there, elsewhere):
                 with there:
                     _fill_row(c, strip, memory, image, (i, unit, depth, y, part))
                 with elsewhere, c.loop(strip.columns) as column:
@@ -151,7 +151,8 @@ def fill(c: Code, strip: Strip, memory: Value, image: Image, first: tuple[Value,
 def _fill_row(c: Code, strip: Strip, memory: Value, image: Image, at: tuple[Value, Value, Value, Value, Value]) -> None:
     i, unit, depth, y, part = at
     width, right = image.size[1], strip.columns - image.size[1] - image.left
-    for start, stop in ((0, image.left), (strip.columns - right, strip.columns)):
+    # Where more is cropped on one side than there is, the other's padding is all of it.
+    for start, stop in ((0, min(image.left, strip.columns)), (max(strip.columns - right, 0), strip.columns)):
         if stop > start:
             with c.loop(stop, start) as column:
                 _put(c, strip, memory, (i, column, unit), None)
