@@ -13,7 +13,7 @@ Value = Any  # llvmlite has no types of its own for mypy
 VOID, POINTER = ir.VoidType(), ir.PointerType()
 BYTE, HALF, INT, LONG, FLOAT = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.FloatType()
 _BYTES = {HALF: 2, INT: 4, FLOAT: 4, LONG: 8, POINTER: 8}
-LANES = 16  # float32 values in a vector of 512 bits
+LANES = 16  # float32 values in a line of memory: a vector of 512 bits, or two of 256
 
 
 class _BFloat(ir.types.Type):

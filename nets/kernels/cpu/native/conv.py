@@ -33,11 +33,10 @@ Primal = Any  # jax.custom_derivatives.CustomVJPPrimal, which is not public by n
 
 
 def available(precision: str) -> bool:
-    """Whether this processor's vectors are wide enough, and in bfloat16 nothing else multiplies faster than they do."""
-    found = machine.features()
+    """Whether this processor has vectors of the precision, and in bfloat16 nothing else that multiplies faster."""
     if precision == "float32":
-        return "avx512f" in found
-    return "avx512bf16" in found and product_unit() != "matrices"
+        return machine.multiplies()
+    return "avx512bf16" in machine.features() and product_unit() != "matrices"
 
 
 def fits(at: Geometry) -> bool:

@@ -12,11 +12,10 @@ from jax import Array
 from llvmlite import ir
 
 from nets.kernels.cpu.gemm import pinned
+from nets.kernels.cpu.native import machine
 from nets.kernels.cpu.native.call import Kernel, compiled, fewest_parts, kernel_code
 from nets.kernels.cpu.native.code import BFLOAT, FLOAT, HALF, INT, LANES, Code, Value, long, vector, zeros
 from nets.kernels.cpu.native.strips import MOST_BYTES, Image, Range, Shape, Strip, fill, inside, valid
-
-ACCUMULATORS = 24  # of 32 registers; the others hold pixels and a weight
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,12 @@ class _Tiles:
     strip: Strip
     rows: int
     outputs: int
+
+
+def _most_sums() -> int:
+    """Vectors of `LANES` that three quarters of the registers hold; the others are for pixels and a weight."""
+    vectors = machine.vectors()
+    return 3 * vectors.registers * vectors.lanes // (4 * LANES)
 
 
 def convolve(x: Array, kernel: Array, bias: Array | None, shape: Shape, epilogue: Epilogue) -> Array:
@@ -69,7 +74,7 @@ def _cut(shape: Shape) -> _Tiles:
     most = max(1, height * slices // fewest_parts())
     rows = max((n for n in range(1, min(most, height) + 1) if strip.bytes(shape.seen(n)) <= MOST_BYTES), default=1)
     rows = -(-height // -(-height // rows))
-    return _Tiles(strip, rows, _outputs(shape.outputs, ACCUMULATORS // (strip.slice // LANES)))
+    return _Tiles(strip, rows, _outputs(shape.outputs, _most_sums() // (strip.slice // LANES)))
 
 
 def _strip(shape: Shape, slice: int) -> Strip:

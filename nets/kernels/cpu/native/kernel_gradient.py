@@ -16,12 +16,12 @@ import jax.numpy as jnp
 from jax import Array
 from llvmlite import ir
 
+from nets.kernels.cpu.native import machine
 from nets.kernels.cpu.native.call import Kernel, compiled, fewest_parts, kernel_code
 from nets.kernels.cpu.native.code import FLOAT, HALF, LANES, Code, Value, long, vector, zeros
-from nets.kernels.cpu.native.forward import ACCUMULATORS, multiply_add
+from nets.kernels.cpu.native.forward import multiply_add
 from nets.kernels.cpu.native.strips import ELEMENTS, MOST_BYTES, Image, Range, Shape, Strip, fill, inside
 
-REGISTERS = 31  # one is left for what comes and goes
 BLOCK = 16  # channels and outputs of a part, about
 MOST_ADDED = 32  # parts, one by one
 
@@ -73,18 +73,20 @@ def _padded(shape: Shape, cut: _Cut) -> tuple[int, int]:
 
 def _tile(shape: Shape) -> _Tile:
     """The tile that needs least time for a product: multiplications, loads, and lines from the second cache."""
+    registers = machine.vectors().registers
+    most = 3 * registers // 4
 
     def cost(tile: _Tile) -> float:
         sums = tile.taps * tile.channels * tile.outputs
         loads, lines = tile.taps * tile.channels + tile.outputs, tile.channels + tile.outputs
-        if sums > ACCUMULATORS or sums + min(loads, tile.outputs + 1) > REGISTERS:
+        if sums > most or sums + min(loads, tile.outputs + 1) >= registers:  # one is left for what comes and goes
             return float("inf")
         empty = _up(shape.channels, tile.channels) * _up(shape.outputs, tile.outputs)
         # Two multiplications and two loads a cycle; a sum that is added to waits four. A line takes about two cycles.
-        return empty * (max(0.5, loads / sums / 2, 4 / sums) + 0.35 * lines / sums + 1e-4 * (ACCUMULATORS - sums))
+        return empty * (max(0.5, loads / sums / 2, 4 / sums) + 0.35 * lines / sums + 1e-4 * (most - sums))
 
     taps = [n for n in range(1, 9) if shape.window[1] % n == 0]
-    channels, outputs = range(1, min(shape.channels, 8) + 1), range(1, min(shape.outputs, ACCUMULATORS) + 1)
+    channels, outputs = range(1, min(shape.channels, 8) + 1), range(1, min(shape.outputs, most) + 1)
     return min((_Tile(*sizes) for sizes in product(taps, channels, outputs)), key=cost)
 
 
@@ -167,7 +169,9 @@ class _Writer:
     @property
     def lanes(self) -> int:
         """Of a vector of sums: half as many as bfloat16 products, which come in pairs."""
-        return LANES // 2 if self.shape.dtype == "bfloat16" and self.cut.image.slice == LANES else LANES
+        if self.shape.dtype == "bfloat16" and self.cut.image.slice == LANES:
+            return LANES // 2
+        return machine.vectors().lanes
 
     def add_rows(
         self, strips: tuple[Value, Value], rows: tuple[Value, Value], first: tuple[Value, Value], fresh: Value
@@ -220,7 +224,7 @@ class _Writer:
 
     def _add_place(self, registers: Sums, pixel: Value, gradient: Value) -> None:
         c, slice, step = self.c, self.cut.image.slice, self.shape.at.dilation[1] * self.cut.image.pitch
-        of = vector(FLOAT, LANES) if self.shape.dtype == "float32" else vector(HALF, 2 * self.lanes)
+        of = vector(FLOAT, self.lanes) if self.shape.dtype == "float32" else vector(HALF, 2 * self.lanes)
         for lane in range(0, slice, of.count):
             values = [c.load(gradient, k * slice + lane, of) for k in range(self.cut.tile.outputs)]
             for j, plane in enumerate(registers):

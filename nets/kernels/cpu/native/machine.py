@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from nets.kernels.cpu.native.kept import kept
 VERSION = re.compile(r"#define XLA_FFI_API_(MAJOR|MINOR) (\d+)")
 # The layouts of XLA's structures that `call` was written after, by the version that jaxlib's own header states.
 KNOWN_INTERFACES = frozenset({(0, 3), (0, 4)})
-# Vectors of 512 bits are meant to be used as they are written.
+# Vectors are meant to be used as they are written: of 512 bits, which LLVM takes apart where there are none.
 WIDE = 'nounwind "prefer-vector-width"="512" "min-legal-vector-width"="512"'
 
 # To be counted up when `_compile` or `_target` changes: code that was compiled otherwise is no longer used.
@@ -45,6 +46,24 @@ def features() -> frozenset[str]:
     if platform.system() != "Linux" or platform.machine() != "x86_64" or interface() not in KNOWN_INTERFACES:
         return frozenset()
     return frozenset(name for name, present in llvm.get_host_cpu_features().items() if present)
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """What this processor multiplies float32 in. lanes: values in a register. registers: how many there are."""
+
+    lanes: int
+    registers: int
+
+
+def multiplies() -> bool:
+    """Whether there are vectors that multiply and add at once."""
+    return "avx512f" in features() or {"avx2", "fma"} <= features()
+
+
+def vectors() -> Vectors:
+    """Where there are any."""
+    return Vectors(16, 32) if "avx512f" in features() else Vectors(8, 16)
 
 
 def _target() -> Any:
