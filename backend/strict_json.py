@@ -20,7 +20,11 @@ Json = dict[str, Any]
 MAX_DEPTH = 64  # a specification needs 5 levels; deeper ones only exhaust the stack of whoever walks them
 INTEGERS = range(-(2**63), 2**63)
 LONG = 1 << 15  # bytes from which a quick look pays: an image or two
-ROWS_OF_FLOATS = msgspec.json.Decoder(dict[str, str | list[list[float]]])
+ROWS = msgspec.json.Decoder(dict[str, str | list[list[int | float]]])
+_Constant = int | float | bool | None
+_Image = list[_Constant | list[_Constant | list[_Constant]]]
+IMAGES = msgspec.json.Decoder(dict[str, str | list[_Constant | _Image]])  # what is nested deeper is read slowly
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")  # only an escape can bring in half a surrogate pair
 
 
@@ -35,8 +39,8 @@ class NotJson:
         self.detail = detail
 
 
-class Rows(list[list[float]]):
-    """A list of lists of floats: nobody has to look at their types again. Whole numbers came as floats, too."""
+class Rows(list[list[int | float]]):
+    """A list of lists of numbers: nobody has to look at their types again."""
 
 
 class Repeated(dict[str, Any]):
@@ -50,14 +54,10 @@ def loads(body: bytes, unchecked: Collection[str] = ()) -> tuple[Any, list[Probl
 
     Raises Malformed.
     """
+    body = body.removeprefix(BYTE_ORDER_MARK)  # some editors and shells write one
     if len(body) >= LONG and (numbers := _numbers(body, unchecked)) is not None:
         return numbers, []
-    if body.startswith(b"\xef\xbb\xbf"):
-        raise Malformed("the body starts with a byte order mark; send UTF-8 without one")
-    try:
-        text = body.decode()
-    except UnicodeDecodeError as error:
-        raise Malformed(f"byte {error.start + 1} of the body is not UTF-8") from None
+    text = _text(body)
     try:
         value = _parse(text)
     except json.JSONDecodeError as error:
@@ -95,11 +95,22 @@ def _numbers(body: bytes, unchecked: Collection[str]) -> Json | None:
 
 def _decoded(body: bytes) -> tuple[Any, type[list[Any]]]:
     """The value, None where Python's parser says better what is wrong, and of which kind its lists are."""
-    with suppress(msgspec.DecodeError, RecursionError):
-        return ROWS_OF_FLOATS.decode(body), Rows
-    with suppress(msgspec.DecodeError, RecursionError):
-        return msgspec.json.decode(body), list
+    for decoder, lists in ((ROWS, Rows), (IMAGES, list)):
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+            return decoder.decode(body), lists
     return None, list
+
+
+def _text(body: bytes) -> str:
+    encoding = json.detect_encoding(body)  # by its zeros: JSON in UTF-8 has none
+    if not encoding.startswith("utf-8"):
+        with suppress(UnicodeDecodeError):
+            body.decode(encoding)
+            raise Malformed(f"the body is {encoding[:6].upper()}; send UTF-8")
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise Malformed(f"byte {error.start + 1} of the body is not UTF-8") from None
 
 
 def _parse(text: str) -> Any:
