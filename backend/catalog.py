@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
-from typing import Any
 
 from backend.launch import BUNDLED, PREFERRED
 from backend.records import Json
 from nets.datasets import DATASETS, is_cached
 from nets.layers import LAYERS, Layer
+
+ORDER = ("image", "any", "features")
 
 
 def dataset_entries(data_dir: Path) -> list[Json]:
@@ -33,17 +35,23 @@ def dataset_entries(data_dir: Path) -> list[Json]:
 
 
 def layer_entries() -> list[Json]:
-    """Every layer type with its fields (JSON Schema by field), other names of fields, and an example."""
-    return [_layer_entry(name, layer) for name, layer in LAYERS.items()]
+    """Every layer type with its fields (JSON Schema by field), other names of fields, and an example.
+
+    Those that take images first, then those that take anything, then features: their examples in this order, with a
+    linear layer behind them, are a network.
+    """
+    entries = [_layer_entry(name, layer) for name, layer in LAYERS.items()]
+    return sorted(entries, key=lambda entry: ORDER.index(entry["takes"]))
 
 
 def _layer_entry(name: str, layer: type[Layer]) -> Json:
-    schema: dict[str, Any] = layer.model_json_schema(by_alias=True)
+    schema = layer.model_json_schema()
     fields = {field: part for field, part in schema["properties"].items() if field != "type"}
     return {
         "type": name,
-        "description": (layer.__doc__ or "").strip(),
+        "description": inspect.getdoc(layer) or "",
         "takes": layer.takes,
+        "converts": layer.converts,
         "fields": fields,
         "required": [field for field in schema.get("required", []) if field != "type"],
         "aliases": dict(layer.aliases),

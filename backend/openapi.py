@@ -27,7 +27,6 @@ from nets.hyperparams import Hyperparams
 from nets.optimizers import OPTIMIZERS
 
 EVERYWHERE = (400, 401, 403, 408, 413, 414, 431, 500, 503)
-BOUNDS = {"ge": "minimum", "le": "maximum", "gt": "exclusiveMinimum", "lt": "exclusiveMaximum"}
 REASONS = {
     400: "Malformed or invalid; every problem has its place",
     401: "The token is missing or wrong",
@@ -249,7 +248,7 @@ def _architecture() -> Json:
     for entry in layer_entries():
         fields: Json = {"type": {"const": entry["type"]}, **entry["fields"]}
         fields |= {alias: entry["fields"][name] for alias, name in entry["aliases"].items() if name in entry["fields"]}
-        choices.append({"title": entry["type"], "type": "object", "required": ["type"], "properties": bounded(fields)})
+        choices.append({"title": entry["type"], "type": "object", "required": ["type"], "properties": fields})
     size = optional({"type": "integer", "minimum": 1})
     frame = {name: size for name in ("input_size", "input_channels", "input_height", "input_width")}
     shape = optional({"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 3, "maxItems": 3})
@@ -258,15 +257,8 @@ def _architecture() -> Json:
 
 
 def _hyperparams() -> Json:
-    schema = bounded(Hyperparams.model_json_schema(by_alias=True))
+    schema = Hyperparams.model_json_schema()
     fields = {name: part for name, part in schema["properties"].items() if name != "optimizer"}
     fields["optimizer"] = obj({"type": {"enum": list(OPTIMIZERS)}}, lr={"type": "number", "exclusiveMinimum": 0})
     fields["dataset"] = fields["dataset_type"]
     return {"type": "object", "description": schema["description"], "properties": fields}
-
-
-def bounded(schema: Any) -> Any:
-    """Pydantic's own names of bounds, which it leaves where a check of ours comes first, as JSON Schema has them."""
-    if isinstance(schema, dict):
-        return {BOUNDS.get(name, name): bounded(part) for name, part in schema.items()}
-    return [bounded(part) for part in schema] if isinstance(schema, list) else schema

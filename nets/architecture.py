@@ -223,12 +223,11 @@ class Chain:
         entered = layer.entry(shape)
         fatal = False
         for misfit in layer.misfits(entered):
-            place = (
-                (*self.path, index)
-                if misfit.field is None
-                else (*self.path, index, self.name(index, layer, misfit.field))
-            )
-            self.problems.append(Problem(place, misfit.detail.replace("{before}", self.before(index, shape))))
+            name = None if misfit.field is None else self.name(index, layer, misfit.field)
+            source, came = self.before(index, shape, entered)
+            detail = misfit.detail.replace("{before}", source).replace("{shape}", came)
+            place = (*self.path, index) if name is None else (*self.path, index, name)
+            self.problems.append(Problem(place, detail.replace("{field}", name or "")))
             fatal |= misfit.fatal
         if fatal:
             return None
@@ -241,12 +240,12 @@ class Chain:
         """The field as the client wrote it."""
         return next((said for said in self.said[index] if layer.aliases.get(said, said) == field), field)
 
-    def before(self, index: int, shape: Shape) -> str:
-        """Where the shape comes from, e.g. ` from flatten (64 x 7 x 7)`."""
-        if index == 0:
-            return f" from the input ({described(shape)})"
-        came = self.shapes[-1] if self.layers[-1].type == "flatten" else shape
-        return f" from {self.layers[-1].type} ({described(came)})"
+    def before(self, index: int, shape: Shape, entered: Shape) -> tuple[str, str]:
+        """What gives a layer its input, and how that is laid out where it is an image: (`flatten`, ` (64 x 7 x 7)`)."""
+        source = "the input" if index == 0 else self.layers[-1].type
+        came = self.shapes[-1] if source == "flatten" else shape
+        image = next((sizes for sizes in (entered, came) if len(sizes) == 3), None)
+        return source, f" ({described(image)})" if image else ""
 
     def check_whole(self) -> None:
         """Rules for the network as a whole."""

@@ -12,17 +12,33 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from nets.errors import MOST_PROBLEMS, Path, Problem, SpecError
 
 Pair = tuple[int, int]
 
 
+BOUNDS = {"ge": "minimum", "le": "maximum", "gt": "exclusiveMinimum", "lt": "exclusiveMaximum"}
+
+
+def _bounded(schema: Any) -> Any:
+    """Pydantic's own names of bounds, which it leaves where a check of ours comes first, as JSON Schema has them."""
+    if isinstance(schema, dict):
+        return {BOUNDS.get(name, name): _bounded(part) for name, part in schema.items()}
+    return [_bounded(part) for part in schema] if isinstance(schema, list) else schema
+
+
 class Spec(BaseModel):
     """A frozen, hashable piece of a specification that refuses fields it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @classmethod
+    def model_json_schema(cls, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """The fields as a client writes them, in JSON Schema's own words."""
+        schema: dict[str, Any] = _bounded(super().model_json_schema(*arguments, **options))
+        return schema
 
 
 def shown(value: object, limit: int = 60) -> str:
@@ -88,6 +104,12 @@ def size(value: object, *, least: int, most: int = 64) -> int | Pair:
     return (numbers[0], numbers[1]) if len(numbers) == 2 else numbers[0]
 
 
+def size_schema(*, least: int, most: int = 64) -> dict[str, Any]:
+    """What `size` takes, as JSON Schema."""
+    one = {"type": "integer", "minimum": least, "maximum": most}
+    return {"anyOf": [one, {"type": "array", "items": one, "minItems": 2, "maxItems": 2}]}
+
+
 def pair(value: int | Pair) -> Pair:
     """A size for both axes."""
     return (value, value) if isinstance(value, int) else value
@@ -99,7 +121,9 @@ Real = Annotated[float, BeforeValidator(real)]
 Boolean = Annotated[bool, BeforeValidator(boolean)]
 Text = Annotated[str, BeforeValidator(text)]
 Width = Annotated[Whole, Field(ge=1, le=10_000_000)]  # features and channels; memory is bounded elsewhere
-Extent = Annotated[int | Pair, BeforeValidator(lambda value: size(value, least=1))]  # kernels, strides, dilations
+Extent = Annotated[  # kernels, strides, dilations
+    int | Pair, BeforeValidator(lambda value: size(value, least=1)), WithJsonSchema(size_schema(least=1))
+]
 
 
 def detail_of(error: Mapping[str, Any], owner: str, known: Iterable[str]) -> str:

@@ -32,11 +32,22 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Misfit:
-    """Why a layer does not fit what comes before it. `fatal`: no output shape can be told."""
+    """Why a layer does not fit what comes before it, in words.
+
+    field: which field says so, None for the layer itself. detail: `{field}` stands for that field as the client wrote
+    it, `{before}` for what gives the input, `{shape}` for how that is laid out. fatal: no output shape can be told.
+    """
 
     field: str | None
     detail: str
     fatal: bool = False
+
+    @classmethod
+    def declared(cls, layer: Layer, field: str, said: int, given: int, *, unit: str = "") -> Misfit:
+        """A size that the layer declares, where another one arrives. `unit`: what is counted, e.g. `channel`."""
+        arrives = f"{given} {unit}{'s' * (given != 1)}" if unit else str(given)
+        cure = f"set {{field}} to {given}, or leave it out"
+        return cls(field, f"{layer.type} declares {{field}} = {said}, but {{before}} gives {arrives}{{shape}}; {cure}")
 
 
 @dataclass(frozen=True)
@@ -49,16 +60,24 @@ class Example:
 
 
 class Layer(Spec):
-    """Base of every layer type. Subclasses declare `type: Literal[...]`, their fields, and register themselves."""
+    """Base of every layer type. Subclasses declare `type: Literal[...]`, their fields, and register themselves.
+
+    takes: what it is given. converts: whether it flattens an image, or reads a vector of square length as an image of
+    one channel, to get what it takes. examples: the first is the catalog's and declares no size that follows from what
+    comes before, so that examples fit each other in any order that their kinds allow.
+    """
 
     type: str
     aliases: ClassVar[Mapping[str, str]] = {}
     takes: ClassVar[Literal["image", "features", "any"]] = "any"
+    converts: ClassVar[bool] = False
     random: ClassVar[bool] = False
     examples: ClassVar[tuple[Example, ...]] = ()
 
     def entry(self, shape: Shape) -> Shape:
         """The shape as this layer sees it: an image flattened, or a square vector read as a one-channel image."""
+        if not self.converts:
+            return shape
         if self.takes == "features" and len(shape) == 3:
             return (math.prod(shape),)
         side = math.isqrt(shape[0])

@@ -29,7 +29,13 @@ class Conv2d(Layer):
 
     aliases = {"filters": "out_channels", "kernel": "kernel_size"}
     takes = "image"
+    converts = True
     examples = (
+        Example(
+            {"type": "conv2d", "out_channels": 4, "kernel_size": 3, "stride": 1, "padding": "same"},
+            (1, 9, 9),
+            (4, 9, 9),
+        ),
         Example(
             {"type": "conv2d", "in_channels": 1, "out_channels": 4, "kernel_size": 3, "stride": 1, "padding": "same"},
             (1, 12, 12),
@@ -64,8 +70,8 @@ class Conv2d(Layer):
         yield from super().misfits(shape)
         if len(shape) != 3:
             return
-        if self.in_channels not in (None, shape[0]):
-            yield Misfit("in_channels", f"conv2d expects {shape[0]} channels{{before}}, got {self.in_channels}")
+        if self.in_channels is not None and self.in_channels != shape[0]:
+            yield Misfit.declared(self, "in_channels", self.in_channels, shape[0], unit="channel")
         elif shape[0] % self.groups or self.out_channels % self.groups:
             yield Misfit(
                 "groups", f"must divide the {shape[0]} input and {self.out_channels} output channels, got {self.groups}"

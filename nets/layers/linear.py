@@ -23,7 +23,9 @@ class Linear(Layer):
 
     aliases = {"units": "out", "input_dim": "in", "out_features": "out", "in_features": "in"}
     takes = "features"
+    converts = True
     examples = (
+        Example({"type": "linear", "out": 128}, (64, 7, 7), (128,)),
         Example({"type": "linear", "in": 3136, "out": 128}, (64, 7, 7), (128,)),
         Example({"type": "linear", "units": 10}, (128,), (10,)),
         Example({"type": "linear", "out": 5, "bias": False}, (7,), (5,)),
@@ -31,8 +33,8 @@ class Linear(Layer):
 
     def misfits(self, shape: Shape) -> Iterator[Misfit]:
         yield from super().misfits(shape)
-        if self.in_features not in (None, shape[0]):
-            yield Misfit("in", f"linear expects {shape[0]} inputs{{before}}, got {self.in_features}")
+        if self.in_features is not None and self.in_features != shape[0]:
+            yield Misfit.declared(self, "in", self.in_features, shape[0])
 
     def filled(self, shape: Shape) -> Self:
         return self.model_copy(update={"in_features": shape[0]})

@@ -35,8 +35,9 @@ class BatchNorm(Layer):
 
     def misfits(self, shape: Shape) -> Iterator[Misfit]:
         yield from super().misfits(shape)
-        if self.num_features not in (None, shape[0]):
-            yield Misfit("num_features", f"{self.type} expects {shape[0]}{{before}}, got {self.num_features}")
+        if self.num_features is not None and self.num_features != shape[0]:
+            unit = "channel" if len(shape) == 3 else ""
+            yield Misfit.declared(self, "num_features", self.num_features, shape[0], unit=unit)
 
     def filled(self, shape: Shape) -> Self:
         return self.model_copy(update={"num_features": shape[0]})
@@ -65,7 +66,12 @@ class BatchNorm1d(BatchNorm):
     """Batch normalisation of features. PyTorch's `nn.BatchNorm1d`."""
 
     type: Literal["batchnorm1d"] = "batchnorm1d"
-    examples = (Example({"type": "batchnorm1d", "num_features": 6}, (6,), (6,)),)
+
+    takes = "features"
+    examples = (
+        Example({"type": "batchnorm1d"}, (6,), (6,)),
+        Example({"type": "batchnorm1d", "num_features": 5}, (5,), (5,)),
+    )
 
     def misfits(self, shape: Shape) -> Iterator[Misfit]:
         if len(shape) == 3:
@@ -80,7 +86,10 @@ class BatchNorm2d(BatchNorm):
     """Batch normalisation of an image's channels. PyTorch's `nn.BatchNorm2d`."""
 
     type: Literal["batchnorm2d"] = "batchnorm2d"
+
+    takes = "image"
     examples = (
+        Example({"type": "batchnorm2d"}, (2, 4, 3), (2, 4, 3)),
         Example({"type": "batchnorm2d", "num_features": 3, "eps": 1e-3, "momentum": 0.2}, (3, 4, 4), (3, 4, 4)),
     )
 

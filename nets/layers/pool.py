@@ -24,6 +24,7 @@ class MaxPool2d(Layer):
 
     aliases = {"pool_size": "kernel_size", "kernel": "kernel_size"}
     takes = "image"
+    converts = True
     examples = (
         Example({"type": "maxpool2d", "kernel_size": 2, "stride": 2, "padding": 0}, (3, 8, 8), (3, 4, 4)),
         Example({"type": "maxpool2d", "pool_size": 3, "stride": 2, "padding": 1}, (2, 7, 7), (2, 4, 4)),

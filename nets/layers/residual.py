@@ -31,7 +31,9 @@ class ResidualBlock(Layer):
 
     aliases = {"filters": "out_channels", "kernel": "kernel_size"}
     takes = "image"
+    converts = True
     examples = (
+        Example({"type": "residual_block", "out_channels": 4, "kernel_size": 3}, (4, 6, 6), (4, 6, 6)),
         Example(
             {"type": "residual_block", "in_channels": 4, "out_channels": 4, "kernel_size": 3}, (4, 6, 6), (4, 6, 6)
         ),
@@ -44,9 +46,11 @@ class ResidualBlock(Layer):
 
     def misfits(self, shape: Shape) -> Iterator[Misfit]:
         yield from super().misfits(shape)
-        if len(shape) == 3 and self.in_channels not in (None, shape[0]):
-            yield Misfit("in_channels", f"residual_block expects {shape[0]} channels{{before}}, got {self.in_channels}")
-        if len(shape) == 3 and (wide := too_wide((shape[1], shape[2]), window=self.window)):
+        if len(shape) != 3:
+            return
+        if self.in_channels is not None and self.in_channels != shape[0]:
+            yield Misfit.declared(self, "in_channels", self.in_channels, shape[0], unit="channel")
+        if wide := too_wide((shape[1], shape[2]), window=self.window):
             yield Misfit("kernel_size", wide)
 
     def filled(self, shape: Shape) -> Self:

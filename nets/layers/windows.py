@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 
-from nets.fields import Pair, pair, shown, size
+from nets.fields import Pair, pair, shown, size, size_schema
 from nets.layers.base import Shape
 
 SMALL = 15  # pixels: no window up to this size is refused, so that deep networks may pool down to one pixel
@@ -23,7 +23,8 @@ def padding(value: object) -> int | Pair | str:
         raise ValueError(f"{error}; 'same' and 'valid' work too") from None
 
 
-PaddingField = Annotated[int | Pair | Literal["same", "valid"], BeforeValidator(padding)]
+PADDING = {"anyOf": [*size_schema(least=0)["anyOf"], {"enum": ["same", "valid"]}]}
+PaddingField = Annotated[int | Pair | Literal["same", "valid"], BeforeValidator(padding), WithJsonSchema(PADDING)]
 
 
 def pads(

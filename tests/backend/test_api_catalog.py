@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from flask import Flask
 
 from backend import health
-from nets.architecture import parse_layer
+from backend.catalog import layer_entries
+from backend.records import Json
+from nets.architecture import parse_architecture, parse_layer
 from nets.datasets import DATASETS
+from nets.errors import SpecError
 from nets.layers import LAYERS
 from tests.backend.conftest import Trained, parts
 from tests.backend.samples import DEADLINE
@@ -27,7 +33,7 @@ def test_every_data_set_is_listed(trained: Trained) -> None:
 
 def test_every_layer_type_is_listed_as_it_is_registered(trained: Trained) -> None:
     entries = trained.client.get("/api/layers").json["layers"]
-    assert [entry["type"] for entry in entries] == list(LAYERS)
+    assert {entry["type"] for entry in entries} == set(LAYERS)
     for entry in entries:
         assert parse_layer(entry["example"], ("example",)).type == entry["type"]
         assert set(entry["required"]) <= entry["fields"].keys()
@@ -35,6 +41,45 @@ def test_every_layer_type_is_listed_as_it_is_registered(trained: Trained) -> Non
         assert entry["description"]
     [linear] = [entry for entry in entries if entry["type"] == "linear"]
     assert {"in", "out"} <= linear["fields"].keys() and linear["aliases"]["units"] == "out"
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_what_a_layer_type_takes_is_what_the_validator_takes(name: str) -> None:
+    [entry] = [entry for entry in layer_entries() if entry["type"] == name]
+    before: dict[str, list[Json]] = {"image": [], "features": [{"type": "linear", "out": 50}]}  # 50: of no image
+    for kind, layers in before.items():
+        body = {"layers": [*layers, entry["example"], {"type": "linear", "out": 10}]}
+        accepted = entry["takes"] in (kind, "any") or (kind == "image" and entry["converts"])
+        with nullcontext() if accepted else pytest.raises(SpecError, match=rf"layers\[.\]: {name} expects"):
+            parse_architecture(body)
+
+
+def test_examples_put_in_a_row_are_a_network() -> None:
+    row = [entry["example"] for entry in layer_entries()]
+    assert parse_architecture({"layers": [*row, {"type": "linear", "out": 10}]}).classes == 10
+
+
+@pytest.mark.parametrize("entry", layer_entries(), ids=lambda entry: entry["type"])
+def test_limits_of_fields_are_those_of_the_validator_in_the_words_of_json_schema(entry: Json) -> None:
+    for field, schema in entry["fields"].items():
+        assert not {"ge", "gt", "le", "lt"} & set(re.findall(r'"(\w+)":', json.dumps(schema)))
+        for part in schema.get("anyOf", [schema]):
+            if part.get("type") in ("integer", "number"):
+                assert {"minimum", "exclusiveMinimum"} & part.keys() and {"maximum", "exclusiveMaximum"} & part.keys()
+                for limit, step in (("minimum", -1), ("exclusiveMinimum", 0), ("maximum", 1), ("exclusiveMaximum", 0)):
+                    if limit in part:
+                        assert f"layer.{field}" in refused({**entry["example"], field: part[limit] + step}), limit
+                    if limit in part and step:
+                        assert f"layer.{field}" not in refused({**entry["example"], field: part[limit]}), limit
+
+
+def refused(layer: Json) -> list[str]:
+    """The places that a layer on its own is refused for."""
+    try:
+        parse_layer(layer, ("layer",))
+    except SpecError as error:
+        return [problem.place for problem in error.problems]
+    return []
 
 
 def test_health(trained: Trained) -> None:

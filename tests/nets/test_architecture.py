@@ -92,8 +92,8 @@ def test_a_vector_of_square_length_is_an_image_to_a_convolution() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (changed("layers", 7, "in", value=3000), r"architecture.layers[7].in: linear expects 3136 inputs from flatten (64 x 7 x 7), got 3000"),
-        (changed("layers", 3, "in_channels", value=16), "architecture.layers[3].in_channels: conv2d expects 32 channels from maxpool2d (32 x 14 x 14), got 16"),
+        (changed("layers", 7, "in", value=3000), "architecture.layers[7].in: linear declares in = 3000, but flatten gives 3136 (64 x 7 x 7); set in to 3136, or leave it out"),
+        (changed("layers", 3, "in_channels", value=16), "architecture.layers[3].in_channels: conv2d declares in_channels = 16, but maxpool2d gives 32 channels (32 x 14 x 14); set in_channels to 32, or leave it out"),
         (changed("layers", 0, "out_channels", value=-3), "architecture.layers[0].out_channels: must be at least 1, got -3"),
         (changed("layers", 1, "type", value="rellu"), "Did you mean 'relu'?"),
         (changed("layers", 0, "out_channels", value=2.5), "architecture.layers[0].out_channels: must be a whole number, got 2.5"),
@@ -135,10 +135,15 @@ def test_a_broken_rule_is_named_with_place_value_and_cure(body: Any, message: st
         ([{"type": "maxpool2d", "kernel_size": 2, "padding": 2}], "must be at most half the 2 x 2 kernel, got 2"),
         ([{"type": "flatten"}, {"type": "batchnorm2d"}], "batchnorm2d expects an image, got 784 features; use batchnorm1d"),
         ([{"type": "batchnorm1d"}], "batchnorm1d expects features, got an image (1 x 28 x 28); use batchnorm2d"),
-        ([{"type": "batchnorm2d", "num_features": 7}], "batchnorm2d expects 1 from the input (1 x 28 x 28), got 7"),
+        ([{"type": "batchnorm2d", "num_features": 7}], "batchnorm2d declares num_features = 7, but the input gives 1 channel (1 x 28 x 28); set num_features to 1, or leave it out"),
         ([{"type": "linear", "out": 50}, {"type": "conv2d", "out_channels": 4, "kernel_size": 3}], "50 features are no square image"),
         ([{"type": "conv2d", "out_channels": 4, "kernel_size": 3, "groups": 3}], "must divide the 1 input and 4 output channels, got 3"),
-        ([{"type": "residual_block", "out_channels": 4, "in_channels": 2}], "residual_block expects 1 channels"),
+        ([{"type": "residual_block", "out_channels": 4, "in_channels": 2}], "residual_block declares in_channels = 2, but the input gives 1 channel (1 x 28 x 28); set in_channels to 1"),
+        ([{"type": "linear", "out": 5}, {"type": "batchnorm1d", "num_features": 7}], "batchnorm1d declares num_features = 7, but linear gives 5; set num_features to 5"),
+        ([{"type": "flatten"}, {"type": "batchnorm1d", "num_features": 7}], "but flatten gives 784 (1 x 28 x 28); set num_features to 784"),
+        ([{"type": "flatten"}, {"type": "conv2d", "filters": 4, "kernel": 3, "in_channels": 3}], "but flatten gives 1 channel (1 x 28 x 28); set in_channels to 1"),
+        ([{"type": "linear", "out": 36}, {"type": "conv2d", "filters": 4, "kernel": 3, "in_channels": 3}], "but linear gives 1 channel (1 x 6 x 6)"),
+        ([{"type": "conv2d", "filters": 4, "kernel": 3}, {"type": "linear", "out": 5, "in": 784}], "linear declares in = 784, but conv2d gives 2704 (4 x 26 x 26)"),
         ([{"type": "linear", "units": 10, "out": 12}], "says 12 where 'units' says 10; send one"),
     ],
 )  # fmt: skip
@@ -151,7 +156,9 @@ def test_errors_use_the_name_that_the_client_used() -> None:
     found = problems({"layers": [{"type": "linear", "units": 0}, {"type": "linear", "units": 10, "input_dim": 3}]})
     assert found[0].startswith("architecture.layers[0].units: must be at least 1, got 0")
     found = problems({"layers": [{"type": "linear", "units": 5}, {"type": "linear", "units": 10, "input_dim": 3}]})
-    assert found == ["architecture.layers[1].input_dim: linear expects 5 inputs from linear (5), got 3"]
+    assert found == [
+        "architecture.layers[1].input_dim: linear declares input_dim = 3, but linear gives 5; set input_dim to 5, or leave it out"
+    ]
 
 
 def test_all_problems_are_reported_at_once() -> None:
