@@ -22,6 +22,7 @@ from backend.records import Json, RunRecord
 from nets import datasets
 from nets.architecture import parse_architecture
 from nets.checkpoint import load_weights
+from nets.errors import SpecError
 from nets.inference import Predictor
 
 if TYPE_CHECKING:
@@ -215,10 +216,20 @@ def _run_of_model(services: Services, model_id: str) -> str:
     if model.latest_run is None:
         raise ApiError(409, f"Model {model_id} has no succeeded run to ask; train it with POST /api/train first")
     run = services.store.get_run(model.latest_run["run_id"], metrics=False)
-    if run is None or run.architecture != model.architecture:
+    if run is None or not _same_network(run.architecture, model.architecture):
         cure = "train it with POST /api/train, or name the run to ask with run_id"
-        raise ApiError(409, f"The definition of model {model_id} has changed since it was trained; {cure}")
+        raise ApiError(409, f"The definition of model {model_id} is not what its latest run was trained by; {cure}")
     return run.run_id
+
+
+def _same_network(trained: Json, stored: Json | None) -> bool:
+    """Whether two definitions mean the same, whatever names their fields were sent by."""
+    if trained == stored:
+        return True
+    try:
+        return stored is not None and parse_architecture(trained) == parse_architecture(stored)
+    except SpecError:  # written by another version of Lamina, which knew other rules
+        return False
 
 
 def require_weights(services: Services, run: RunRecord) -> None:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from backend import retrain
 from backend.errors import ApiError, not_found
 from backend.fields import MAX_ID, Fields
 from backend.names import model_name, new_model_id
@@ -28,7 +29,7 @@ from nets.programs import Recipe, recipe_on
 if TYPE_CHECKING:
     from backend.services import Services
 
-FIELDS = ("architecture", "hyperparams", "model_id", "name", "description", "queue", "resume_from")
+FIELDS = ("architecture", "hyperparams", "model_id", "name", "description", "queue", "resume_from", "update_model")
 PREFERRED, BUNDLED = "mnist", "digits"
 WARM_SECONDS = 30.0  # what takes longer to compile is not compiled ahead: the run of another would wait for it
 PROBE_SECONDS = 30.0  # how long it is believed that a data set can, or cannot, be had
@@ -61,12 +62,16 @@ def _fallback(reason: str) -> str:
 
 @dataclass(frozen=True)
 class Order:
-    """A checked request for training. `architecture_json`, `hyperparams_json`: as sent, now or when stored."""
+    """A checked request for training. `architecture_json`: as sent, now or when stored.
+
+    `update`: `model` keeps the definition that this run uses; a new one does in any case.
+    """
 
     model: ModelRecord | None
     name: str | None
     description: str | None
     queue: bool
+    update: bool
     architecture: Architecture
     architecture_json: Json
     hyperparams: Hyperparams
@@ -111,47 +116,40 @@ def launch(services: Services, body: Json) -> tuple[RunRecord, str, int | None]:
 
 def read_order(services: Services, body: Json) -> Order:
     """The request, checked: every problem of the body at once, then the model it names, then the fit to the data."""
-    fields = Fields(body, FIELDS)
-    run_id = fields.text("resume_from", most=MAX_ID)
+    fields, sent = Fields(body, FIELDS), body
+    run_id, model_id = fields.text("resume_from", most=MAX_ID), fields.model_id()
     before = continued(services, run_id) if run_id else None
     if before is not None:
         fields.body = body = filled_in(before, body)
-    model_id, name, description = fields.model_id(), fields.name(), fields.description()
-    queue = fields.flag("queue") or False
-    hyperparams = fields.parsed("hyperparams", parse_hyperparams)
-    architecture = None
+        model_id = before.model_id
+    model = services.store.get_model(model_id) if model_id is not None else None
+    if model is not None and before is None:
+        fields.body = body = retrain.filled_in(model, body)
+    name, description = fields.name(), fields.description()
+    queue, update = fields.flag("queue") or False, fields.flag("update_model") or False
+    hyperparams, architecture = fields.parsed("hyperparams", parse_hyperparams), None
     if fields.has("architecture") or not fields.has("model_id"):
         architecture = fields.parsed(
             "architecture", partial(_required_architecture, most_layers=services.settings.max_layers)
         )
     fields.done()
-
-    model = _model(services, model_id)
-    architecture_json = body.get("architecture")
+    if model_id is not None and model is None:
+        raise not_found("model", model_id, listing="/api/models")
+    architecture_json, hyperparams_json = body.get("architecture"), body.get("hyperparams")
     if architecture is None:
         assert model is not None
-        architecture_json = model.architecture
-        architecture = _stored_architecture(model)
-    hyperparams_json = body.get("hyperparams")
-    if hyperparams_json is None and model is not None:
-        hyperparams_json = model.hyperparams
-        hyperparams = parse_hyperparams(hyperparams_json)
+        architecture_json, architecture = model.architecture, _stored_architecture(model)
     assert hyperparams is not None and isinstance(architecture_json, dict)
+
     source = source_of(services, before, architecture, hyperparams) if before else None
     dataset, warnings = _dataset(services, before, hyperparams)
     check_fit(architecture, hyperparams, datasets.info(dataset))
     check_memory(architecture, hyperparams, datasets.info(dataset), available=services.limits.memory())
     warnings = [*unused_fields(hyperparams_json), *warnings]
+    if model is not None and before is None:
+        warnings += retrain.remarks(model, sent, hyperparams)
     definition = architecture, architecture_json, hyperparams, hyperparams_json
-    return Order(model, name, description, queue, *definition, dataset, warnings, source)
-
-
-def _model(services: Services, model_id: str | None) -> ModelRecord | None:
-    """The model that a request names; 404 where there is none of this id."""
-    model = services.store.get_model(model_id) if model_id is not None else None
-    if model_id is not None and model is None:
-        raise not_found("model", model_id, listing="/api/models")
-    return model
+    return Order(model, name, description, queue, update, *definition, dataset, warnings, source)
 
 
 def _dataset(services: Services, before: RunRecord | None, hyperparams: Hyperparams) -> tuple[str, list[str]]:
@@ -230,17 +228,15 @@ def _create_model(services: Services, order: Order) -> ModelRecord:
 
 
 def _update_model(services: Services, order: Order, model: ModelRecord) -> ModelRecord:
-    """The fields that came, as they came."""
-    came = {
-        "architecture": order.architecture_json,
-        "hyperparams": order.hyperparams_json,
-        "name": order.name,
-        "description": order.description,
-    }
-    changed = {name: value for name, value in came.items() if value is not None and value != getattr(model, name)}
-    if not changed:
+    """The name and description that came, and of the definition what is to change."""
+    came = {"name": order.name, "description": order.description}
+    changes = {field: value for field, value in came.items() if value not in (None, getattr(model, field))}
+    changes |= retrain.changes(
+        model, architecture=order.architecture_json, hyperparams=order.hyperparams_json, update=order.update
+    )
+    if not changes:
         return model
     try:
-        return services.store.update_model(model.model_id, **changed)
+        return services.store.update_model(model.model_id, **changes)
     except UnknownRecord:
         raise ApiError(404, f"Model {model.model_id} was deleted meanwhile") from None

@@ -131,7 +131,13 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("POST", "/api/models/save"): Operation({201: ref("Promoted")}, body("run_id", **PROMOTION), errors=(404, 409)),
     ("POST", "/api/train"): Operation(
         {202: ref("Accepted")},
-        body(**DEFINITION, model_id=NEW_MODEL_ID, queue=optional(FLAG), resume_from=optional(RUN_ID)),
+        body(
+            **DEFINITION,
+            model_id=NEW_MODEL_ID,
+            queue=optional(FLAG),
+            resume_from=optional(RUN_ID),
+            update_model=optional(FLAG),
+        ),
         SMALL,
         errors=(404, 409),
     ),

@@ -12,7 +12,7 @@ from backend.store import WrongState
 from nets.architecture import Architecture, parse_architecture
 from nets.errors import CheckpointError, Problem, SpecError
 from nets.fields import shown
-from nets.hyperparams import Hyperparams, parse_hyperparams
+from nets.hyperparams import Hyperparams, merged, parse_hyperparams
 from nets.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 AGAIN = "start it again with POST /api/train"
 SAMPLING = ("seed", "max_samples", "train_split", "dataset_type")  # what decides which samples train
-ALIASES = {"dataset": "dataset_type"}
 
 
 @dataclass(frozen=True)
@@ -77,18 +76,8 @@ def filled_in(run: RunRecord, body: Json) -> Json:
         filled["architecture"] = run.architecture
     sent = body.get("hyperparams")
     if sent is None or isinstance(sent, dict):
-        filled["hyperparams"] = _merged(run.hyperparams, sent or {})
+        filled["hyperparams"] = merged(_definition(run)[1], sent or {})
     return filled
-
-
-def _merged(kept: Json, sent: Json) -> Json:
-    renamed = {ALIASES.get(name, name) for name in sent}
-    merged = {**{name: value for name, value in kept.items() if name not in renamed}, **sent}
-    own, optimizer = kept["optimizer"], sent.get("optimizer")
-    if isinstance(optimizer, dict) and optimizer.get("type", own["type"]) == own["type"]:
-        rest = {name: value for name, value in own.items() if name != "lr" or "learning_rate" not in optimizer}
-        merged["optimizer"] = {**rest, **optimizer}
-    return merged
 
 
 def source_of(services: Services, run: RunRecord, architecture: Architecture, hyperparams: Hyperparams) -> Source:

@@ -82,6 +82,7 @@ class Accepted(TypedDict):
     metrics: list[Json]
     test_accuracy: float | None
     dataset_type: str
+    hyperparams: Json
     warnings: list[str]
     resumed_from: NotRequired[str]
     epoch: NotRequired[int]
@@ -172,6 +173,7 @@ def accepted(run: RunRecord, name: str, queue_position: int | None) -> Accepted:
         "metrics": [],
         "test_accuracy": None,
         "dataset_type": run.dataset,
+        "hyperparams": run.hyperparams,
         "warnings": run.warnings,
     }
     if run.resumed_from is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -73,6 +74,23 @@ def parse_hyperparams(value: object, path: Path = ("hyperparams",)) -> Hyperpara
     if problems:
         raise SpecError(problems)
     return parsed.model_copy(update={"optimizer": optimizer})
+
+
+def merged(kept: Hyperparams, sent: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON of `kept` with what `sent` names, by whatever name, instead; unchecked.
+
+    An optimizer of the type that is kept, or of none, keeps the numbers that it leaves out; another type is taken as
+    it came, since its numbers mean something else.
+    """
+    base = kept.to_json()
+    replaced = {ALIASES.get(name, name) for name in sent}
+    result = {**{name: value for name, value in base.items() if name not in replaced}, **sent}
+    own, optimizer = base["optimizer"], sent.get("optimizer")
+    if isinstance(optimizer, dict) and optimizer.get("type", own["type"]) == own["type"]:
+        replaced = {kept.optimizer.aliases.get(name, name) for name in optimizer}
+        result["optimizer"] = {**{name: value for name, value in own.items() if name not in replaced}, **optimizer}
+        result["optimizer"]["type"] = own["type"]
+    return result
 
 
 def unused_fields(value: object) -> list[str]:

@@ -311,6 +311,8 @@ def test_other_numbers_may_differ_and_other_samples_are_warned_of(host: Host) ->
     assert answer.status_code == 202, answer.json
     assert any("hyperparams.seed: differs" in warning for warning in answer.json["warnings"])
     record = finish(host.client, answer.json["run_id"])
+    assert answer.json["hyperparams"] == record["hyperparams"]
+    assert host.client.get(f"/api/models/{record['model_id']}").json["hyperparams"]["epochs"] == 1  # as it was stored
     assert record["metrics"][0]["learning_rate"] == 0.5
     assert record["hyperparams"]["optimizer"]["type"] == "adam"
 
