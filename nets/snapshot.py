@@ -21,7 +21,8 @@ from nets.optimizers import Optimizer
 from nets.programs import numbers, shapes
 from nets.steps import TrainState
 
-FORMAT = b"lamina training state 2\n"
+FORMAT = b"lamina training state 3\n"
+BEFORE = b"lamina training state 2\n"  # as long, with the times of all epochs so far instead of their sum
 DIGEST = 64  # hex digits of SHA-256 between the format and the body
 
 
@@ -43,7 +44,7 @@ class Snapshot:
 
     epoch: int
     state: TrainState
-    epoch_times: tuple[float, ...]
+    seconds: float  # that the epochs so far took
     metrics: EpochMetrics
     best: Best | None = None
 
@@ -64,7 +65,7 @@ def save_snapshot(path: Path, snapshot: Snapshot, *, owner: str = "") -> None:
             "owner": owner,
             "epoch": snapshot.epoch,
             "state": serialization.to_state_dict(snapshot.state),
-            "epoch_times": list(snapshot.epoch_times),
+            "seconds": snapshot.seconds,
             "metrics": asdict(snapshot.metrics),
             "best": {"epoch": best.epoch, "val_loss": best.val_loss, "variables": best.variables} if best else {},
         }
@@ -92,7 +93,7 @@ def load_snapshot(path: Path, architecture: Architecture, optimizer: Optimizer, 
     return Snapshot(
         epoch=restored["epoch"],
         state=serialization.from_state_dict(state, restored["state"]),
-        epoch_times=tuple(restored["epoch_times"]),
+        seconds=restored["seconds"],
         metrics=EpochMetrics(**restored["metrics"]),
         best=Best(**best) if best else None,
     )
@@ -104,13 +105,15 @@ def _read(path: Path) -> dict[str, Any]:
         content = path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"the training state {path.name} cannot be read: {error.strerror}") from None
-    if not content.startswith(FORMAT):
+    if not content.startswith((FORMAT, BEFORE)):
         raise CheckpointError(f"the training state {path.name} is damaged, or of another version of Lamina")
     start = len(FORMAT) + DIGEST + 1
     digest, body = content[len(FORMAT) : start], content[start:]
     if digest != hashlib.sha256(body).hexdigest().encode() + b"\n":
         raise CheckpointError(f"the training state {path.name} is damaged: its SHA-256 is not the one written with it")
     restored: dict[str, Any] = serialization.msgpack_restore(body)
+    if content.startswith(BEFORE):
+        restored["seconds"] = sum(restored["epoch_times"])
     return restored
 
 

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from nets.architecture import Architecture
+from nets.clock import Clock
 from nets.datasets import Dataset
 from nets.errors import TrainingError
 from nets.events import EpochEnd, EpochMetrics, Event, Finished, Phase, Progress, SamplePrediction
@@ -58,8 +59,8 @@ def fit(
     programs = yield from compiling(run.recipe, Progress("compiling", 0.0, 0, hyperparams.epochs))
     compile_seconds = time.perf_counter() - began
     trainer = Trainer(run, programs, resume)
-    yield from trainer.epochs()
-    yield from trainer.finish(compile_seconds)
+    yield from trainer.clock.around(trainer.epochs())
+    yield from trainer.clock.around(trainer.finish(compile_seconds))
 
 
 class Run:
@@ -120,8 +121,10 @@ class Pace:
 
     def __init__(self, first: int) -> None:
         self.steps = first
+        self.seconds_per_step = DISPATCH_SECONDS / first
 
     def timed(self, steps: int, seconds: float) -> None:
+        self.seconds_per_step = seconds / steps
         # At most doubled at once: one fast reading must not make the next dispatch a long one.
         wanted = steps * DISPATCH_SECONDS / max(seconds, 1e-6)
         self.steps = max(1, int(min(wanted, 2 * self.steps)))
@@ -136,7 +139,8 @@ class Trainer:
     resume: Snapshot | None = None
     done: float = 0.0  # of run.work
     epoch: int = 0
-    epoch_times: list[float] = field(default_factory=list)
+    seconds: float = 0.0  # that all epochs so far took
+    clock: Clock = field(default_factory=lambda: Clock(is_ready))
     best: Best | None = None  # with keep_best alone
 
     def __post_init__(self) -> None:
@@ -153,7 +157,7 @@ class Trainer:
         """Stand where the run that the snapshot is of stood."""
         # A copy, since the state is donated to the first step and the snapshot stays its owner's.
         self.state = jax.device_put(jax.tree.map(np.array, snapshot.state))
-        self.epoch, self.epoch_times = snapshot.epoch, list(snapshot.epoch_times)
+        self.epoch, self.seconds = snapshot.epoch, snapshot.seconds
         self.done = snapshot.epoch * self.run.epoch_work
         if self.run.hyperparams.keep_best:
             self.best = snapshot.best or Best(snapshot.epoch, snapshot.metrics.val_loss, snapshot.variables)
@@ -162,19 +166,19 @@ class Trainer:
         """Train every epoch that is left and validate after each."""
         while self.epoch < self.run.hyperparams.epochs:
             self.epoch += 1
-            began = time.perf_counter()
+            began = self.clock.now()
             trained = yield from self.train_epoch(self.rows())
-            seconds = time.perf_counter() - began
+            training = self.clock.now() - began
             validated, _ = yield from self.evaluate(self.variables, self.run.validation, "validation")
-            self.epoch_times.append(time.perf_counter() - began)
-            metrics = self.metrics(trained, validated, seconds)
+            metrics = self.metrics(trained, validated, training, self.clock.now() - began)
             self.compare(metrics.val_loss)
             yield EpochEnd(self.epoch, partial(self.snapshot, metrics))
             yield metrics
 
-    def metrics(self, trained: Sums, validated: Sums, seconds: float) -> EpochMetrics:
-        """What came of the epoch. `seconds`: of its training alone."""
+    def metrics(self, trained: Sums, validated: Sums, training: float, seconds: float) -> EpochMetrics:
+        """What came of the epoch, which took `seconds`. `training`: those of its training alone."""
         h = self.run.hyperparams
+        self.seconds += seconds
         return EpochMetrics(
             epoch=self.epoch,
             train_loss=trained.mean_loss,
@@ -182,10 +186,10 @@ class Trainer:
             train_accuracy=trained.accuracy,
             val_accuracy=validated.accuracy,
             learning_rate=h.optimizer.lr,
-            epoch_time=self.epoch_times[-1],
-            samples_per_sec=trained.samples / seconds,
+            epoch_time=seconds,
+            samples_per_sec=trained.samples / training,
             progress=self.epoch / h.epochs,
-            eta_seconds=(h.epochs - self.epoch) * sum(self.epoch_times) / len(self.epoch_times),
+            eta_seconds=(h.epochs - self.epoch) * self.seconds / self.epoch,
         )
 
     @property
@@ -200,7 +204,7 @@ class Trainer:
 
     def snapshot(self, metrics: EpochMetrics) -> Snapshot:
         """All that the epochs to come depend on, copied to the host."""
-        return Snapshot(self.epoch, on_host(self.state), tuple(self.epoch_times), metrics, self.best)
+        return Snapshot(self.epoch, on_host(self.state), self.seconds, metrics, self.best)
 
     def rows(self) -> Indices:
         """The training samples in the order of this epoch."""
@@ -209,21 +213,23 @@ class Trainer:
 
     def train_epoch(self, rows: Indices) -> Generator[Event, None, Sums]:
         """One pass over `rows`. A chunk's totals are read while the next one runs."""
-        began = last = time.perf_counter()
+        began = last = self.clock.now()
         sums, waiting = Sums(), None
         place = f"epoch {self.epoch}"
         for program, chunk, count in self.chunks(rows):
             self.state, totals = program(self.state, self.run.data, chunk, np.int32(count), self.inputs)
+            self.clock.dispatched(totals, count * self.pace.seconds_per_step)
             if waiting is not None:
                 sums.add(*waiting, place)
-                now = time.perf_counter()
+                now = self.clock.now()
                 self.pace.timed(waiting[1], now - last)
                 last = now
                 yield self.progress("training", sums.samples / (now - began), sums.samples)
             waiting = totals, count
         assert waiting is not None
         sums.add(*waiting, place)
-        yield self.progress("training", sums.samples / (time.perf_counter() - began), sums.samples)
+        self.clock.dispatched(None)
+        yield self.progress("training", sums.samples / (self.clock.now() - began), sums.samples)
         self.done += sums.samples
         return sums
 
@@ -240,7 +246,7 @@ class Trainer:
         self, variables: Variables, rows: Indices, what: str
     ) -> Generator[Event, None, tuple[Sums, np.ndarray]]:
         """Loss and accuracy over `rows`, and the logits of the first of them."""
-        sums, first, began = Sums(), None, time.perf_counter()
+        sums, first, began = Sums(), None, self.clock.now()
         batch = self.run.recipe.evaluation_batch
         last, pace = began, Pace(first=max(1, 1024 // batch))
         for chunk, count in chunked(batches(rows, batch), longest_chunk(batch), pace):
@@ -249,7 +255,7 @@ class Trainer:
             )
             first = logits if first is None else first
             sums.add(totals, count, f"the {what} after epoch {self.epoch}")
-            now = time.perf_counter()
+            now = self.clock.now()
             pace.timed(count, now - last)
             last = now
             yield self.progress("evaluating", sums.samples / (now - began), EVALUATION_COST * sums.samples)
@@ -274,6 +280,11 @@ class Trainer:
             device=device_description(),
             best_epoch=self.best.epoch if self.best else None,
         )
+
+
+def is_ready(tree: Tree) -> bool:
+    """Whether the device has computed all of it."""
+    return all(leaf.is_ready() for leaf in jax.tree.leaves(tree))
 
 
 def on_host(tree: Tree) -> Tree:

@@ -15,7 +15,7 @@ from nets.checkpoint import save_weights
 from nets.errors import CheckpointError
 from nets.events import EpochEnd, EpochMetrics, Finished, Progress
 from nets.hyperparams import Hyperparams, parse_hyperparams
-from nets.snapshot import FORMAT, Snapshot, load_snapshot, save_snapshot
+from nets.snapshot import BEFORE, FORMAT, Snapshot, load_snapshot, save_snapshot
 from nets.training import fit
 from tests.nets.builders import TINY_CNN, network, stripes
 
@@ -94,8 +94,40 @@ def test_a_run_may_be_stopped_after_every_epoch(tmp_path: Path) -> None:
     for epoch in range(1, EPOCHS + 1):
         stopped_after(epoch, NORMED, h, path, snapshot)
         snapshot = load_snapshot(path, NORMED, h.optimizer)
-        assert snapshot.epoch == epoch and len(snapshot.epoch_times) == epoch
+        assert snapshot.epoch == epoch
     assert ends(list(fit(NORMED, h, DATA, resume=snapshot)), tmp_path)[1:] == (sha256, finished)
+
+
+def test_a_state_is_as_large_after_many_epochs_as_after_few(tmp_path: Path) -> None:
+    sizes = []
+    for event in fit(CNN, hyper(epochs=300, max_samples=10), DATA):
+        if isinstance(event, EpochEnd) and event.epoch in (1, 300):
+            save_snapshot(tmp_path / "state", event.take())
+            sizes.append((tmp_path / "state").stat().st_size)
+    assert sizes[1] - sizes[0] < 16  # a number of the epoch may take more digits
+
+
+def test_the_time_that_is_left_follows_from_all_epochs_so_far(tmp_path: Path) -> None:
+    h, path = hyper(epochs=4), tmp_path / "state"
+    stopped_after(2, CNN, h, path)
+    resumed = replace(load_snapshot(path, CNN, h.optimizer), seconds=2000.0)
+    third = next(event for event in fit(CNN, h, DATA, resume=resumed) if isinstance(event, EpochMetrics))
+    assert third.eta_seconds == pytest.approx(2000 / 3, rel=0.01)
+
+
+def test_a_state_that_holds_the_times_of_all_epochs_is_read_as_well(tmp_path: Path) -> None:
+    """What was written before their sum took their place."""
+    h, path = hyper(optimizer=ADAM, keep_best=True), tmp_path / "state"
+    stopped_after(2, NORMED, h, path)
+    snapshot = load_snapshot(path, NORMED, h.optimizer)
+    tree = serialization.msgpack_restore(path.read_bytes()[len(FORMAT) + 65 :])
+    del tree["seconds"]
+    body = serialization.msgpack_serialize({**tree, "epoch_times": [0.25, 0.5]})
+    path.write_bytes(BEFORE + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+    older = load_snapshot(path, NORMED, h.optimizer)
+    assert older.seconds == 0.75
+    ended = [ends(list(fit(NORMED, h, DATA, resume=one)), tmp_path) for one in (snapshot, older)]
+    assert ended[0] == ended[1]
 
 
 def test_more_epochs_later_are_the_same_as_at_once(tmp_path: Path) -> None:

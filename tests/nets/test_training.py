@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ import optax
 import pytest
 
 from nets.architecture import Architecture
+from nets.clock import Clock
 from nets.datasets import Dataset
 from nets.errors import TrainingError
 from nets.events import EpochMetrics, Finished, Progress
@@ -22,7 +24,7 @@ from nets.network import Network, initial_variables, input_statistics
 from nets.programs import CACHE, numbers, recipe
 from nets.sampling import batches, draw, epoch_order, split_sizes
 from nets.steps import Data, Inputs
-from nets.training import fit, grey
+from nets.training import Pace, fit, grey
 from tests.nets.builders import TINY_CNN, network, stripes
 
 CNN = network(*TINY_CNN)
@@ -101,6 +103,46 @@ def test_metrics_are_finite_and_in_order() -> None:
         assert 0 <= m.train_accuracy <= 1 and 0 <= m.val_accuracy <= 1
         assert m.samples_per_sec > 0 and m.epoch_time > 0
     assert finished.compile_seconds >= 0 and finished.device.startswith("cpu: ")
+
+
+def test_whoever_listens_takes_no_time_of_the_run() -> None:
+    """Every event is held on to; what is told of times and paces is as if none had been."""
+    list(fit(CNN, hyper(), stripes()))  # compiled
+    metrics, held = [], 0.0
+    for event in fit(CNN, hyper(), stripes()):
+        if isinstance(event, EpochMetrics):
+            metrics.append(event)
+        time.sleep(0.1)
+        held += 0.1
+    assert held > 0.7
+    assert sum(m.epoch_time for m in metrics) < 0.2 * held
+    assert all(m.samples_per_sec > 48 / 0.1 for m in metrics)
+
+
+def test_dispatches_stay_long_for_a_slow_listener() -> None:
+    """The time that a listener takes does not pass for that of the steps before it."""
+    clock, pace = Clock(lambda result: True), Pace(4)
+    began = clock.now()
+    for _ in clock.around(iter("ab")):
+        time.sleep(0.05)
+    pace.timed(4, clock.now() - began)
+    assert pace.steps == 8
+
+
+def test_what_the_device_does_while_somebody_listens_counts() -> None:
+    done = False
+    clock = Clock(lambda result: done)
+    clock.dispatched("a chunk", expected=0.04)
+    began = clock.now()
+    heard = clock.around(iter("abc"))
+    next(heard)
+    time.sleep(0.05)
+    next(heard)
+    assert clock.now() - began >= 0.05, "the device was at work all the time"
+    began, done = clock.now(), True
+    time.sleep(0.2)
+    next(heard)
+    assert 0.04 <= clock.now() - began < 0.15, "it was done in between: about as soon as was expected"
 
 
 def test_progress_goes_through_the_phases_and_never_back() -> None:

@@ -1,0 +1,43 @@
+"""What an epoch costs, down to the disk, does not depend on how many came before it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.backend.samples import eventually
+from tests.backend.test_runs import Server
+
+EPOCHS, PART = 20_000, 1000
+FEW = 0.1  # of the epochs are faster: what else the machine does shows in the others
+
+
+@pytest.mark.slow
+def test_the_last_thousand_epochs_take_as_long_as_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, told, written = Server(tmp_path), [], []
+    publish, keep = server.log.publish, server.checkpoints.keep
+
+    def heard(run_id: str, name: str, *arguments: Any, **fields: Any) -> int:
+        event_id = publish(run_id, name, *arguments, **fields)
+        if name == "metric":
+            told.append(time.perf_counter())
+        return event_id
+
+    def kept(run_id: str, *arguments: Any) -> None:
+        keep(run_id, *arguments)
+        written.append(server.checkpoints.training(run_id).stat().st_size)
+
+    monkeypatch.setattr(server.log, "publish", heard)
+    monkeypatch.setattr(server.checkpoints, "keep", kept)
+    run_id = server.start().submit(epochs=EPOCHS, max_samples=64, batch_size=32)
+    eventually(lambda: server.store.tail(run_id)[0] == "succeeded", within=600)
+    seconds = np.diff(told)
+    first, last = np.quantile(seconds[:PART], FEW), np.quantile(seconds[-PART:], FEW)
+    assert last <= 1.1 * first
+    assert max(written) - min(written) < 16
+    assert len(server.record(run_id).metrics) == EPOCHS
+    server.close()
