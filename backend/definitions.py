@@ -30,14 +30,35 @@ def define(services: Services, body: Json) -> tuple[ModelRecord, bool]:
     """Create a model, or change the fields that came: (the model, whether it is new). null empties a field."""
     fields = Fields(body, DEFINE_FIELDS)
     model_id = fields.model_id()
-    changes = _definition(services, fields)
-    trained = fields.flag("trained")
-    if trained is not None:
-        changes["trained"] = trained
-    if "saved_model_path" in body:
-        changes |= _saved_path(services, fields, model_id)
-    fields.done()
+    changes = _changes(services, fields, model_id)
     return _warmed(services, *_put(services, model_id or new_model_id(), changes))
+
+
+def change(services: Services, model_id: str, body: Json) -> ModelRecord:
+    """Change the fields that came of a model that exists; ApiError 404 where there is none."""
+    fields = Fields(body, DEFINE_FIELDS)
+    _require_same(fields, model_id)
+    changes = _changes(services, fields, model_id)
+    model = services.store.get_model(model_id)
+    if model is None:
+        raise not_found("model", model_id, listing="/api/models")
+    if not changes:
+        return model
+    return _warmed(services, services.store.update_model(model_id, **changes), False)[0]
+
+
+def remarks(model: ModelRecord, *, new: bool) -> list[str]:
+    """What the sender of a definition may not have meant."""
+    said = []
+    if new and model.architecture is None:
+        cure = f"PATCH /api/models/{model.model_id} changes one that exists"
+        said.append(
+            f"architecture: model {model.model_id} was created without one, so it cannot be trained yet; {cure}"
+        )
+    if model.trained and model.saved_run_id is None:
+        cure = f"POST /api/models/{model.model_id}/save with a run_id gives it those of a run"
+        said.append(f"trained: model {model.model_id} is marked as trained but has no weights of its own; {cure}")
+    return said
 
 
 def save_definition(services: Services, model_id: str, body: Json) -> ModelRecord:
@@ -45,8 +66,8 @@ def save_definition(services: Services, model_id: str, body: Json) -> ModelRecor
     fields = Fields(body, SAVE_FIELDS)
     if not is_model_id(model_id):
         fields.add("model_id", f"{MODEL_ID_RULE}, got {shown(model_id)} in the path")
-    elif body.get("model_id") not in (None, model_id):
-        fields.add("model_id", f"must be the {shown(model_id)} of the path or left out, got {shown(body['model_id'])}")
+    else:
+        _require_same(fields, model_id)
     if not fields.has("architecture"):
         fields.add("architecture", "is required to store a definition; or send run_id to promote a run")
     changes = _definition(services, fields)
@@ -64,8 +85,8 @@ def promote(services: Services, body: Json, model_id: str | None = None) -> tupl
     run_id, name, description, stated = fields.run_id(), fields.name(), fields.description(), fields.model_id()
     if not fields.has("run_id"):
         fields.add("run_id", "is required: the succeeded run to keep")
-    if model_id is not None and stated not in (None, model_id):
-        fields.add("model_id", f"must be the {shown(model_id)} of the path or left out, got {shown(stated)}")
+    if model_id is not None:
+        _require_same(fields, model_id)
     fields.done()
     assert run_id is not None
 
@@ -88,6 +109,25 @@ def promote(services: Services, body: Json, model_id: str | None = None) -> tupl
         return services.store.update_model(run.model_id, **changes, **_trained_definition(model, run)), run
     except UnknownRecord:
         raise not_found("model", run.model_id, listing="/api/models") from None
+
+
+def _require_same(fields: Fields, model_id: str) -> None:
+    """The body may repeat the id of the path, and name no other."""
+    stated = fields.body.get("model_id")
+    if stated not in (None, model_id):
+        fields.add("model_id", f"must be the {shown(model_id)} of the path or left out, got {shown(stated)}")
+
+
+def _changes(services: Services, fields: Fields, model_id: str | None) -> dict[str, Any]:
+    """All that a request wants of a model. SpecError with every problem of it."""
+    changes = _definition(services, fields)
+    trained = fields.flag("trained")
+    if trained is not None:
+        changes["trained"] = trained
+    if "saved_model_path" in fields.body:
+        changes |= _saved_path(services, fields, model_id)
+    fields.done()
+    return changes
 
 
 def _definition(services: Services, fields: Fields) -> dict[str, Any]:

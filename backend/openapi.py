@@ -21,7 +21,7 @@ from backend.infer import Answer, Answers
 from backend.metrics import Metrics
 from backend.names import MODEL_ID
 from backend.records import ACTIVE, TERMINAL, Json
-from backend.views import Accepted, Model, ModelWithRuns, Promoted, Run
+from backend.views import Accepted, Defined, Model, ModelWithRuns, Promoted, Run
 from nets.events import EpochMetrics, SamplePrediction
 from nets.hyperparams import Hyperparams
 from nets.optimizers import OPTIMIZERS
@@ -45,7 +45,7 @@ REASONS = {
 
 Schema = Mapping[str, Any]
 VIEWS: tuple[type[Any], ...] = (
-    *(Model, ModelWithRuns, Run, Accepted, Promoted, Metrics, Answer, Answers),
+    *(Model, ModelWithRuns, Defined, Run, Accepted, Promoted, Metrics, Answer, Answers),
     *(EpochMetrics, SamplePrediction),
 )
 
@@ -87,6 +87,7 @@ DEFINITION: dict[str, Schema] = {
     "architecture": optional(ref("Architecture")),
     "hyperparams": optional(ref("Hyperparams")),
 }
+STANDING: dict[str, Schema] = {"trained": optional(FLAG), "saved_model_path": optional(TEXT)}
 PROMOTION = {"run_id": RUN_ID, "model_id": NEW_MODEL_ID, "name": NAME, "description": DESCRIPTION}
 PIXELS = {"type": "array", "description": "Numbers 0 to 1, flat in rows from the top, or nested as rows."}
 
@@ -115,16 +116,19 @@ SINCE = {"since": {"type": "integer", "minimum": 0, "maximum": MAX_SINCE}}
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/api/models"): Operation({200: listed(ref("Model"))}),
     ("POST", "/api/models"): Operation(
-        {200: ref("Model"), 201: ref("Model")},
-        body(**DEFINITION, model_id=NEW_MODEL_ID, trained=optional(FLAG), saved_model_path=optional(TEXT)),
+        {200: ref("Defined"), 201: ref("Defined")},
+        body(**DEFINITION, **STANDING, model_id=NEW_MODEL_ID),
         errors=(404, 409),
     ),
     ("GET", "/api/models/<model_id>"): Operation({200: ref("ModelWithRuns")}),
+    ("PATCH", "/api/models/<model_id>"): Operation(
+        {200: ref("Defined")}, body(**DEFINITION, **STANDING, model_id=NEW_MODEL_ID)
+    ),
     ("DELETE", "/api/models/<model_id>"): Operation(
         {200: obj({"model_id": TEXT, "deleted": FLAG, "runs_deleted": listed(TEXT)})}, errors=(409,)
     ),
     ("POST", "/api/models/<model_id>/save"): Operation(
-        {200: {"anyOf": [ref("Model"), ref("Promoted")]}},
+        {200: {"anyOf": [ref("Defined"), ref("Promoted")]}},
         body(**{**DEFINITION, **PROMOTION, "run_id": optional(RUN_ID)}),
         errors=(409,),
     ),

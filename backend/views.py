@@ -30,6 +30,12 @@ class Model(TypedDict):
     latest_run: Json | None
 
 
+class Defined(Model):
+    """A model that was just created or changed."""
+
+    warnings: list[str]
+
+
 class Run(TypedDict):
     """A run as in `GET /api/runs/<id>`; its place in the queue only while it has one."""
 

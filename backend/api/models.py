@@ -9,8 +9,9 @@ from backend import definitions
 from backend.deletion import delete_model
 from backend.errors import not_found
 from backend.http import json_object
+from backend.records import ModelRecord
 from backend.services import services
-from backend.views import model_summary, promoted, run_view
+from backend.views import Defined, model_summary, promoted, run_view
 
 bp = Blueprint("models", __name__)
 
@@ -25,10 +26,9 @@ def list_models() -> ResponseReturnValue:
 @bp.post("/models")
 def define_model() -> ResponseReturnValue:
     """Create (201) or change (200) a definition."""
-    here = services()
-    model, new = definitions.define(here, json_object())
+    model, new = definitions.define(services(), json_object())
     headers = {"Location": f"/api/models/{model.model_id}"} if new else {}
-    return jsonify(model_summary(model, here.checkpoints)), 201 if new else 200, headers
+    return jsonify(_defined(model, new=new)), 201 if new else 200, headers
 
 
 @bp.get("/models/<model_id>")
@@ -40,6 +40,12 @@ def get_model(model_id: str) -> ResponseReturnValue:
         raise not_found("model", model_id, listing="/api/models")
     runs = [run_view(run, here.runs.queue_position(run.run_id)) for run in here.store.list_runs(model_id=model_id)]
     return jsonify({**model_summary(model, here.checkpoints), "runs": runs})
+
+
+@bp.patch("/models/<model_id>")
+def change_model(model_id: str) -> ResponseReturnValue:
+    """Change the fields that come, such as the name, of a model that exists."""
+    return jsonify(_defined(definitions.change(services(), model_id, json_object())))
 
 
 @bp.delete("/models/<model_id>")
@@ -54,7 +60,7 @@ def save_model(model_id: str) -> ResponseReturnValue:
     """Store an untrained definition, or, given a `run_id`, promote that run."""
     here, body = services(), json_object()
     if body.get("run_id") is None:
-        return jsonify(model_summary(definitions.save_definition(here, model_id, body), here.checkpoints))
+        return jsonify(_defined(definitions.save_definition(here, model_id, body)))
     return jsonify(promoted(*definitions.promote(here, body, model_id)))
 
 
@@ -62,3 +68,7 @@ def save_model(model_id: str) -> ResponseReturnValue:
 def save_run() -> ResponseReturnValue:
     """Promote a run into its model, with a name."""
     return jsonify(promoted(*definitions.promote(services(), json_object()))), 201
+
+
+def _defined(model: ModelRecord, *, new: bool = False) -> Defined:
+    return {**model_summary(model, services().checkpoints), "warnings": definitions.remarks(model, new=new)}

@@ -34,6 +34,10 @@ RUN = {
 }
 
 
+def without_warnings(answer: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in answer.items() if key != "warnings"}
+
+
 def test_the_list_is_a_bare_array_of_summaries(trained: Trained) -> None:
     answer = trained.client.get("/api/models")
     assert answer.status_code == 200 and isinstance(answer.json, list)
@@ -68,7 +72,7 @@ def test_create_then_update_touches_only_what_came(client: FlaskClient) -> None:
     assert updated.status_code == 200
     again = client.post("/api/models", json={"model_id": model_id, "hyperparams": {"epochs": 3}, "trained": True})
     model = client.get(f"/api/models/{model_id}").json
-    assert again.json == {key: value for key, value in model.items() if key != "runs"}
+    assert without_warnings(again.json) == {key: value for key, value in model.items() if key != "runs"}
     assert model["description"] == "first" and model["name"] == "mine" and model["trained"] is True
     assert model["architecture"] == NET and model["hyperparams"] == {"epochs": 3} and model["runs"] == []
 
@@ -85,6 +89,56 @@ def test_an_explicit_id_is_created_and_named(client: FlaskClient) -> None:
     answer = client.post("/api/models", json={"model_id": "My.model-1_x", "architecture": NET})
     assert (answer.status_code, answer.json["model_id"]) == (201, "My.model-1_x")
     assert answer.json["name"].startswith("MLP 16-10, ")
+
+
+def test_a_mistyped_id_renames_nothing_and_creates_nothing(client: FlaskClient) -> None:
+    client.post("/api/models", json={"model_id": "mine", "name": "old", **BODY})
+    missed = client.patch("/api/models/mime", json={"name": "new"})
+    assert missed.status_code == 404 and "no model 'mime'" in missed.json["error"]
+    assert [model["name"] for model in client.get("/api/models").json] == ["old"]
+
+    renamed = client.patch("/api/models/mine", json={"name": "new", "model_id": "mine"})
+    assert (renamed.status_code, renamed.json["name"], renamed.json["warnings"]) == (200, "new", [])
+    model = client.get("/api/models/mine").json
+    assert without_warnings(renamed.json) == {key: value for key, value in model.items() if key != "runs"}
+    assert (model["architecture"], model["hyperparams"]) == (NET, PARAMS)
+    assert without_warnings(client.patch("/api/models/mine", json={}).json) == without_warnings(renamed.json)
+    emptied = client.patch("/api/models/mine", json={"architecture": None, "description": "x"}).json
+    assert (emptied["architecture"], emptied["hyperparams"], emptied["description"]) == (None, PARAMS, "x")
+
+
+def test_a_change_is_checked_before_the_model_is_looked_for(client: FlaskClient) -> None:
+    for body, pointer in (
+        ({"model_id": "other"}, "/model_id"),
+        ({"nam": "x"}, "/nam"),
+        ({"architecture": {}}, "/architecture/layers"),
+        ({"saved_model_path": "/etc/passwd"}, "/saved_model_path"),
+    ):
+        answer = client.patch("/api/models/nobody", json=body)
+        assert (answer.status_code, [problem["pointer"] for problem in answer.json["errors"]]) == (400, [pointer])
+    assert client.patch("/api/models/nobody").status_code == 400
+
+
+def test_a_model_that_is_created_empty_says_so(client: FlaskClient) -> None:
+    for body in ({"model_id": "mime", "name": "new"}, {"hyperparams": PARAMS}):
+        created = client.post("/api/models", json=body).json
+        [warning] = created["warnings"]
+        assert f"{created['model_id']} was created without one" in warning and "PATCH /api/models/" in warning
+    assert client.post("/api/models", json={"model_id": "mime", "name": "newer"}).json["warnings"] == []
+    assert client.post("/api/models", json=BODY).json["warnings"] == []
+
+
+def test_a_model_marked_as_trained_has_no_weights_and_answers_nothing(trained: Trained) -> None:
+    client = trained.client
+    marked = client.post("/api/models", json={**BODY, "model_id": "marked", "trained": True})
+    assert marked.status_code == 201 and marked.json["trained"] is True
+    [warning] = marked.json["warnings"]
+    assert "has no weights of its own" in warning and "POST /api/models/marked/save" in warning
+    assert len(client.patch("/api/models/marked", json={"trained": True}).json["warnings"]) == 1
+    asked = client.post("/api/infer", json={"model_id": "marked", "pixels": [0.0] * 784})
+    assert asked.status_code == 409 and "no succeeded run" in asked.json["error"]
+    assert client.patch("/api/models/marked", json={"trained": False}).json["warnings"] == []
+    client.delete("/api/models/marked")
 
 
 @pytest.mark.parametrize(

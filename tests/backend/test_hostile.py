@@ -142,7 +142,7 @@ def test_any_id_in_any_path(trained: Trained, method: str, rule: str) -> None:
     before = sorted(folder.rglob("*"))
     for identifier in IDS:
         path = re.sub(r"<\w+>", lambda _, text=identifier: text, rule)
-        body = {"json": {}} if method == "POST" else {}
+        body = {"json": {}} if method in ("POST", "PATCH") else {}
         answer = trained.client.open(path, method=method, **body)
         check(answer, unquote(path), allowed=(400, 404, 405))
     assert sorted(folder.rglob("*")) == before
