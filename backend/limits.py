@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import psutil
+
+from backend import control_groups
+from nets import memory
 from nets.architecture import Architecture
 from nets.datasets import DatasetInfo
 from nets.errors import SpecError
-from nets.estimate import available_memory, check_memory
+from nets.estimate import check_memory
 from nets.hyperparams import Hyperparams
+from nets.platform import free_device_memory
 
 
 class LimitReached(Exception):
@@ -24,7 +31,9 @@ class Limits:
 
     def memory(self) -> int:
         """Bytes that a run may take now."""
-        return available_memory(self.memory_gb * 10**9)
+        device, asked = free_device_memory(), [self.memory_gb * 10**9] if self.memory_gb else []
+        found = [*free_host_memory(), *asked, *([] if device is None else [device])]
+        return max(0, min(found))
 
     def check_memory(self, architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> None:
         """LimitReached where a run that has been accepted no longer fits."""
@@ -40,3 +49,14 @@ class Limits:
                 f"compiling this network takes longer than the {self.compile_seconds} s that are allowed: "
                 "use fewer layers, or start the server with a higher --max-compile-seconds"
             )
+
+
+def free_host_memory() -> Iterator[int]:
+    """Bytes that each of what limits this process leaves it: the machine, its control groups, `ulimit -v` and `-d`."""
+    yield int(psutil.virtual_memory().available)
+    yield from control_groups.free()
+    now = psutil.Process().memory_info()
+    for limit, used in ((resource.RLIMIT_AS, now.vms), (resource.RLIMIT_DATA, getattr(now, "data", 0))):
+        most = resource.getrlimit(limit)[0]
+        if most != resource.RLIM_INFINITY:
+            yield most - used + memory.unused()

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
-
-import jax
-import psutil
 
 from nets.architecture import Architecture
 from nets.datasets import DatasetInfo
@@ -24,7 +20,6 @@ SHARE = 0.9  # of what is free; the rest is for everybody else
 # layers; a convolution's backward pass is written out for its shape.
 PROGRAMS, A_LAYER, A_CONVOLUTION = 64 << 20, 1 << 20, 24 << 20
 LAYER_SECONDS, CONVOLUTION_SECONDS = 0.05, 1.5
-CGROUPS = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
@@ -99,24 +94,3 @@ def check_memory(architecture: Architecture, hyperparams: Hyperparams, info: Dat
             )
         ]
     )
-
-
-def available_memory(most: int = 0) -> int:
-    """Bytes that a run may take: what the host, the container and an accelerator can still give, `most` where not 0."""
-    limits = [int(psutil.virtual_memory().available), *of_container(CGROUPS), *([most] if most else [])]
-    stats = jax.local_devices()[0].memory_stats() or {}
-    if "bytes_limit" in stats:
-        limits.append(int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0)))
-    return min(limits)
-
-
-def of_container(root: Path) -> list[int]:
-    """What is free under the limit of a control group, if it has one. `root`: where a container sees its own; Linux."""
-    try:
-        most = float((root / "memory.max").read_text().replace("max", "inf"))
-        used = int((root / "memory.current").read_text())
-        lines = (line.split() for line in (root / "memory.stat").read_text().splitlines())
-        reclaimable = int(dict(line for line in lines if len(line) == 2).get("inactive_file", 0))
-    except (OSError, ValueError):
-        return []
-    return [] if math.isinf(most) else [max(0, int(most) - used + reclaimable)]

@@ -25,6 +25,18 @@ RESERVED = 3 << 29
 HUGE_PAGE = 2 << 20
 
 
+class _Mallinfo(ctypes.Structure):
+    """mallinfo(3)."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    ]
+
+
 def keep() -> None:
     """Keep what is freed for the next who asks, where few processors ask. Once, before threads are started."""
     if (libc := _glibc()) and few_processors() and all(libc.mallopt(what, value) for what, value in KEEPING):
@@ -37,6 +49,15 @@ def release() -> None:
         libc.malloc_trim(0)
         if few_processors():
             _advise_huge_pages(libc)
+
+
+def unused() -> int:
+    """Bytes that this process has and does not use: what is freed stays with it. 0 where the library does not say."""
+    libc = _glibc()
+    if not libc or not hasattr(libc, "mallinfo2"):
+        return 0
+    libc.mallinfo2.restype = _Mallinfo
+    return int(libc.mallinfo2().fordblks)
 
 
 def few_processors() -> bool:

@@ -25,6 +25,12 @@ def device_description() -> str:
     return f"{device.platform}: {kind}"
 
 
+def free_device_memory() -> int | None:
+    """Bytes that an accelerator with memory of its own can still give; None where training uses the host's."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    return int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0)) if "bytes_limit" in stats else None
+
+
 def processor() -> str:
     """The CPU's name, where the system tells it."""
     try:

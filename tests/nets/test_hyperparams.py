@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -8,7 +7,7 @@ import pytest
 
 from nets.check import check_fit
 from nets.errors import SpecError
-from nets.estimate import available_memory, check_memory, compile_seconds, memory_needed, of_container
+from nets.estimate import check_memory, compile_seconds, memory_needed
 from nets.hyperparams import parse_hyperparams, unused_fields
 from nets.kernels import plan_for
 from tests.nets.builders import network, stripes
@@ -165,18 +164,6 @@ def test_the_memory_of_compiling_counts() -> None:
     )
     assert memory_needed(deep, parse_hyperparams({}), stripes().info).programs > 2e9
     assert compile_seconds(deep) > 100
-
-
-@pytest.mark.parametrize(
-    ("most", "free"), [("max\n", []), ("1000\n", [1000 - 700 + 200]), ("500\n", [0]), ("nonsense", [])]
-)
-def test_the_limit_of_a_container_is_known(tmp_path: Path, most: str, free: list[int]) -> None:
-    (tmp_path / "memory.max").write_text(most)
-    (tmp_path / "memory.current").write_text("700\n")
-    (tmp_path / "memory.stat").write_text("anon 400\ninactive_file 200\nactive_file 100\n")
-    assert of_container(tmp_path) == free
-    assert of_container(tmp_path / "none") == []
-    assert available_memory(5) == 5 < available_memory()
 
 
 def test_the_memory_of_padding_counts() -> None:

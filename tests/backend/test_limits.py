@@ -1,0 +1,38 @@
+"""What a run may take: the least of everything that limits this process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from backend import control_groups
+from backend.limits import Limits
+
+GB = 10**9
+
+
+def test_the_least_limit_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 0 < Limits().memory() <= psutil.virtual_memory().total
+    assert Limits(memory_gb=1).memory() == GB
+    monkeypatch.setattr(control_groups, "free", lambda: [2 * GB, 5])
+    assert Limits(memory_gb=1).memory() == 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system does not keep to such limits")
+@pytest.mark.parametrize("limit", ["RLIMIT_AS", "RLIMIT_DATA"])
+def test_what_ulimit_leaves_is_known(limit: str) -> None:
+    code = (
+        "import json, resource; from backend.limits import Limits, free_host_memory; from nets import memory;"
+        "memory.keep(); list(free_host_memory()); import psutil;"
+        f"used = psutil.Process().memory_info(); resource.setrlimit(resource.{limit}, (20 * 10**9,) * 2);"
+        "free = list(free_host_memory()); block = bytearray(10**9); del block;"
+        "print(json.dumps([free[-1], list(free_host_memory())[-1]]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    before, after = json.loads(done.stdout)
+    assert 10 * GB < before < 20 * GB
+    assert abs(before - after) < 0.1 * GB, "what is freed stays with the process, and can be had again"
