@@ -68,7 +68,7 @@ def start_services(settings: Settings) -> Services:
     try:
         log, checkpoints = EventLog(store, wake=delivery.wake, told=telemetry.hear), Checkpoints(state_dir)
         warmer = Warmer()
-        limits = Limits(settings.max_memory_gb, settings.max_compile_seconds)
+        limits = Limits(settings.max_memory_gb, settings.max_compile_seconds, settings.max_queue)
         runs = Runs(store, log, checkpoints, data_dir=settings.data_dir, warmer=warmer, limits=limits)
         runs.start()
         store.moved_to(checkpoints.root.name)

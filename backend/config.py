@@ -160,6 +160,9 @@ class Settings:
     max_streams: int = setting(
         400, "event streams open at one time; beyond it 503", read=whole_number(1, 10_000), metavar="N"
     )
+    max_queue: int = setting(
+        100, "runs that wait at one time; beyond it 503", read=whole_number(1, 10_000), metavar="N"
+    )
     threads: int = setting(
         64,
         "requests served at one time, not counting event streams; beyond it 503",

@@ -11,10 +11,11 @@ from uuid import uuid4
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from backend.runs import Busy, NotActive, ShuttingDown
+from backend.runs import Busy, NotActive, QueueFull, ShuttingDown
 from backend.store import UnknownRecord
 from nets.errors import CheckpointError, Problem, SpecError
 
+QUEUE_SECONDS = 10  # a run takes seconds to hours: the next look is worth no more
 logger = logging.getLogger("lamina.http")
 
 
@@ -47,6 +48,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(ApiError, _refused)
     app.register_error_handler(SpecError, lambda error: answer(400, str(error), error.problems))
     app.register_error_handler(Busy, _busy)
+    app.register_error_handler(QueueFull, _queue_full)
     app.register_error_handler(NotActive, _not_active)
     app.register_error_handler(
         ShuttingDown, lambda error: answer(503, "The server is stopping; try again when it is back")
@@ -83,6 +85,11 @@ def _busy(error: Busy) -> Response:
         f"Run {error.active_run_id} is active, and only one run trains at a time: wait for it, cancel it with "
         f'POST /api/train/{error.active_run_id}/cancel, or send "queue": true to wait in line',
     )
+
+
+def _queue_full(error: QueueFull) -> Response:
+    message = f"All {error.places} places in the queue are taken (--max-queue); cancel a run that waits, or try later"
+    return answer(503, message, headers={"Retry-After": str(QUEUE_SECONDS)})
 
 
 def _not_active(error: NotActive) -> Response:

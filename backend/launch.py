@@ -16,7 +16,6 @@ from backend.fields import MAX_ID, Fields
 from backend.names import model_name, new_model_id
 from backend.records import Json, ModelRecord, RunRecord
 from backend.resume import Source, continued, filled_in, leaks, source_of
-from backend.runs import Busy
 from backend.store import UnknownRecord, utc_now
 from nets import datasets
 from nets.architecture import Architecture, parse_architecture
@@ -84,12 +83,10 @@ class Order:
 def launch(services: Services, body: Json) -> tuple[RunRecord, str, int | None]:
     """Start or queue a run: (the run, its model's name, its place in the queue if it waits).
 
-    Raises SpecError, ApiError 404 (unknown model), Busy.
+    Raises SpecError, ApiError 404 (unknown model), and as `Runs.admit` does.
     """
     order = read_order(services, body)
-    active = services.runs.busy()
-    if active is not None and not order.queue:
-        raise Busy(active)
+    services.runs.admit(order.queue)  # before a model is made for it
     model = order.model or _create_model(services, order)
     try:
         run = services.runs.submit(

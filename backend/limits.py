@@ -24,10 +24,11 @@ class LimitReached(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """`memory_gb`: 10^9 bytes, 0 for whatever is free. `compile_seconds`: 0 for any time."""
+    """`memory_gb`: 10^9 bytes, 0 for whatever is free. `compile_seconds`: 0 for any time. `queue`: runs that wait."""
 
     memory_gb: int = 0
     compile_seconds: int = 600
+    queue: int = 100
 
     def memory(self) -> int:
         """Bytes that a run may take now."""

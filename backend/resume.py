@@ -33,7 +33,7 @@ class Source:
 def resume(services: Services, run_id: str, body: Json) -> tuple[RunRecord, str, int | None]:
     """Put an interrupted or cancelled run back into the queue: (the run, its model's name, its place if it waits).
 
-    Raises SpecError, ApiError 404 (unknown run) and 409 (nothing to resume, with the cure), Busy.
+    Raises SpecError, ApiError 404 (unknown run) and 409 (nothing to resume, with the cure), and as `Runs.admit`.
     """
     fields = Fields(body, ("queue",))
     queue = fields.flag("queue") or False

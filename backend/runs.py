@@ -39,6 +39,14 @@ class Busy(Exception):
         self.active_run_id = active_run_id
 
 
+class QueueFull(Exception):
+    """As many runs wait as may."""
+
+    def __init__(self, places: int) -> None:
+        super().__init__(f"all {places} places in the queue are taken")
+        self.places = places
+
+
 class NotActive(Exception):
     """A run cannot be cancelled any more: it has ended in `state`."""
 
@@ -69,6 +77,7 @@ class Runs:
         limits: Limits,
     ) -> None:
         self._store, self._log, self._checkpoints = store, log, checkpoints
+        self._places = limits.queue
         self._trainer = Trainer(store, log, checkpoints, data_dir=data_dir, warmer=warmer, limits=limits)
         self._state_lock: IO[str] | None = None
         self._condition = threading.Condition()
@@ -104,10 +113,10 @@ class Runs:
         """Record a new run as queued and hand it to the training thread.
 
         `named`: the request chose `dataset`, so it is never replaced. `snapshot`: what `resumed_from` ended with.
-        Raises `Busy` (unless `queue`), `ShuttingDown`, and `UnknownRecord` if the model is gone.
+        Raises as `admit` does, and `UnknownRecord` if the model is gone.
         """
         with self._condition:
-            self._admit(queue)
+            self.admit(queue)
             record = RunRecord(
                 run_id=f"r_{uuid.uuid4().hex}",
                 model_id=model_id,
@@ -139,22 +148,25 @@ class Runs:
     ) -> RunRecord:
         """Hand a run that was cut off to the training thread again; its record afterwards.
 
-        Raises `Busy` (unless `queue`), `ShuttingDown`, and `WrongState` where the run is not resumable any more.
+        Raises as `admit` does, and `WrongState` where the run is not resumable any more.
         """
         with self._condition:
-            self._admit(queue)
+            self.admit(queue)
             self._log.resume(record.run_id, queued=queue, queue_position=self._next_place())
             resumed = self._store.get_run(record.run_id)
             assert resumed is not None, "a model with a queued run cannot be deleted"
             self._enqueue(Job.of(resumed, architecture=architecture, hyperparams=hyperparams))
         return resumed
 
-    def _admit(self, queue: bool) -> None:
-        """Raise where no run is accepted now."""
-        if self._stopping:
-            raise ShuttingDown("the server is stopping")
-        if not queue and (in_the_way := self.busy()):
-            raise Busy(in_the_way)
+    def admit(self, queue: bool) -> None:
+        """Raise where no run is accepted now: `Busy` (unless `queue`), `QueueFull`, `ShuttingDown`."""
+        with self._condition:
+            if self._stopping:
+                raise ShuttingDown("the server is stopping")
+            if not queue and (in_the_way := self.busy()):
+                raise Busy(in_the_way)
+            if len(self._waiting()) >= self._places:
+                raise QueueFull(self._places)
 
     def _next_place(self) -> int | None:
         """The place in the queue of a run that comes now; None if it need not wait."""

@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 
 from backend.example import EXAMPLE
 from backend.launch import DefaultDataset
-from tests.backend.conftest import BODY, LAYERS, NET, PARAMS, Trained, finish, parts, wait_running
+from tests.backend.conftest import BODY, LAYERS, NET, PARAMS, Trained, finish, offline_app, parts, wait_running
 
 
 def test_the_answer_has_what_the_frontend_reads(trained: Trained) -> None:
@@ -211,6 +211,30 @@ def test_queued_runs_wait_in_order_and_can_be_cancelled(app: Flask, held: thread
     again = client.post(f"/api/train/{third['run_id']}/cancel")
     assert again.status_code == 409 and "is cancelled" in again.json["error"]
     assert client.post("/api/train/r_nope/cancel").status_code == 404
+
+
+def test_a_full_queue_is_a_503_that_leaves_nothing_behind(tmp_path: Path, held: threading.Event) -> None:
+    app = offline_app(tmp_path, max_queue=2)
+    client = app.test_client()
+    first, second, third = (client.post("/api/train", json={**BODY, "queue": True}).json["run_id"] for _ in range(3))
+    full = client.post("/api/train", json={**BODY, "queue": True})
+    assert full.status_code == 503 and int(full.headers["Retry-After"]) > 0
+    assert "All 2 places in the queue are taken (--max-queue)" in full.json["error"]
+    assert client.post("/api/train", json=BODY).status_code == 409, (
+        "who does not want to wait is told of the active run"
+    )
+    assert client.post("/api/train", json={**BODY, "queue": True, "name": 1}).status_code == 400
+    client.post(f"/api/train/{second}/cancel")
+    assert client.post("/api/train", json={**BODY, "queue": True}).status_code == 202
+    resumed = client.post(f"/api/runs/{second}/resume", json={"queue": True})
+    assert resumed.status_code == 503 and "queue" in resumed.json["error"]
+    assert client.get(f"/api/runs/{second}").json["state"] == "cancelled"
+    assert len(client.get("/api/models").json) == len(client.get("/api/runs").json["runs"]) == 4
+    parts(app).close()
+    again = offline_app(tmp_path, max_queue=1)  # what has been accepted keeps its place
+    assert parts(again).runs.queue_length() >= 1
+    assert again.test_client().get(f"/api/runs/{third}").json["state"] in ("queued", "running")
+    parts(again).close()
 
 
 def test_a_finished_run_cannot_be_cancelled(trained: Trained) -> None:
