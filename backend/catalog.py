@@ -7,14 +7,14 @@ from pathlib import Path
 
 from backend.launch import BUNDLED, PREFERRED
 from backend.records import Json
-from nets.datasets import DATASETS, is_cached
+from nets.datasets import DATASETS, problem, source
 from nets.layers import LAYERS, Layer
 
 ORDER = ("image", "any", "features")
 
 
 def dataset_entries(data_dir: Path) -> list[Json]:
-    """Every data set, and whether it is on this disk. Asks nothing of the network."""
+    """Every data set, and whether it is on this disk and can be read. Asks nothing of the network."""
     return [
         {
             "name": entry.name,
@@ -26,7 +26,9 @@ def dataset_entries(data_dir: Path) -> list[Json]:
             "test_size": entry.test_size,
             "download_mb": entry.download_mb,
             "bundled": entry.bundled,
-            "cached": is_cached(entry.name, data_dir),
+            "cached": source(entry.name, data_dir) in ("bundled", "cache"),
+            "source": source(entry.name, data_dir),
+            "problem": problem(entry.name, data_dir),
             "homepage": entry.homepage,
             "default": {PREFERRED: "first choice", BUNDLED: "where the first choice cannot be had"}.get(entry.name),
         }

@@ -13,10 +13,12 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Table
 
 from backend.fetch import die_with_parent
-from nets.datasets import DATASETS, DatasetInfo, info, is_cached, prepare
+from nets.datasets import DATASETS, DatasetInfo, info, prepare, problem, source
 from nets.errors import DataError
 
 log = logging.getLogger("lamina.datasets")
+
+HERE = {"bundled": "bundled", "cache": "yes", "prepared": "to convert", "files": "to convert", None: "no"}
 
 
 def list_all(data_dir: Path) -> int:
@@ -30,6 +32,8 @@ def list_all(data_dir: Path) -> int:
         table.add_row(*row_of(info(name), data_dir))
     console = Console(highlight=False)
     console.print(table)
+    for reason in filter(None, (problem(name, data_dir) for name in DATASETS)):
+        console.print(reason, markup=False, soft_wrap=True)
     console.print("`lamina datasets prepare NAME` fetches one.")
     return 0
 
@@ -37,7 +41,7 @@ def list_all(data_dir: Path) -> int:
 def row_of(about: DatasetInfo, data_dir: Path) -> list[str]:
     """One data set as the table shows it."""
     size = f"{about.download_mb:.0f} MB" if about.download_mb else "-"
-    here = "bundled" if about.bundled else "yes" if is_cached(about.name, data_dir) else "no"
+    here = "damaged" if problem(about.name, data_dir) else HERE[source(about.name, data_dir)]
     image = " x ".join(str(extent) for extent in about.shape)
     return [about.name, f"{about.train_size:,}", f"{about.test_size:,}", image, str(len(about.classes)), size, here]
 

@@ -1,7 +1,7 @@
 """The data sets that networks are trained on."""
 
 from nets.datasets import catalog as catalog  # registers them
-from nets.datasets.access import available, default_data_dir, is_cached, load, prepare
+from nets.datasets.access import available, default_data_dir, is_cached, load, prepare, problem, source
 from nets.datasets.base import DATASETS, Dataset, DatasetInfo, info, register
 
 __all__ = [
@@ -14,5 +14,7 @@ __all__ = [
     "is_cached",
     "load",
     "prepare",
+    "problem",
     "register",
+    "source",
 ]

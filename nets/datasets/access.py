@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from nets.datasets import cache, digits, sources
@@ -14,6 +15,8 @@ from nets.datasets.progress import Callback, Report
 from nets.errors import DataError
 
 BUNDLED: dict[str, Callable[[], Dataset]] = {"digits": digits.build}
+
+Source = Literal["bundled", "cache", "prepared", "files"]
 
 DOWNLOAD_SHARE = 0.9  # of the whole preparation, when something must be downloaded
 
@@ -24,8 +27,26 @@ def default_data_dir() -> Path:
 
 
 def is_cached(name: str, data_dir: Path) -> bool:
-    """Whether `load` has something to read. Looks for the file, does not open it."""
+    """Whether `load` has something to read. Looks for the file, does not open it: `problem` does."""
     return info(name).bundled or cache.cache_path(name, data_dir).is_file()
+
+
+def problem(name: str, data_dir: Path) -> str | None:
+    """Why the cache file cannot be read, with the cure; None if it can or is not there. Reads it once in each state."""
+    if info(name).bundled or not is_cached(name, data_dir):
+        return None
+    return cache.unreadable(cache.cache_path(name, data_dir), info(name))
+
+
+def source(name: str, data_dir: Path) -> Source | None:
+    """What a run gets the data set from without a network; None where nothing is here, or only a damaged cache."""
+    if info(name).bundled:
+        return "bundled"
+    if is_cached(name, data_dir):
+        return None if problem(name, data_dir) else "cache"
+    if sources.prepared_dir(name, data_dir):
+        return "prepared"
+    return None if sources.missing_files(name, data_dir) else "files"
 
 
 def available(name: str, data_dir: Path) -> tuple[bool, str]:
@@ -37,7 +58,7 @@ def available(name: str, data_dir: Path) -> tuple[bool, str]:
         reason = cache.damage(cache.cache_path(name, data_dir))
         return reason is None, reason or "cached"
     if sources.prepared_dir(name, data_dir):
-        return True, "prepared by TensorFlow"
+        return True, "prepared by tensorflow-datasets"
     missing = sources.missing_files(name, data_dir)
     if not missing:
         return True, "its files are there"
@@ -94,11 +115,13 @@ def prepare(name: str, data_dir: Path, *, progress: Callback | None = None) -> D
 
 
 def _obtain(name: str, data_dir: Path, report: Report) -> Arrays:
-    """The arrays from a directory that TensorFlow prepared, from files that are here, or from the network."""
+    """The arrays from a directory that tensorflow-datasets prepared, from files here, or from the network."""
     folder = sources.prepared_dir(name, data_dir)
     missing = [] if folder else sources.missing_files(name, data_dir)
     if reason := sources.obstacle(name, missing):
         raise DataError(f"{reason}. {sources.cure(name)}")
+    if not folder and (files := sources.unpacked(name, data_dir)):
+        return sources.SOURCES[name].parse(files, report)
     from nets.datasets import tfds  # here, because it costs 0.3 s and 54 MB
 
     if folder:

@@ -1,4 +1,4 @@
-"""The cache file of a data set: `<data_dir>/<name>.npz` with the four arrays of `Arrays`."""
+"""The cache file of a data set: `<data_dir>/<name>.npz` with the four arrays of `Arrays`, or Keras's own file."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import secrets
 import time
 import zipfile
 import zlib
+from collections.abc import Collection
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from nets.datasets.base import Arrays, Dataset, DatasetInfo
+from nets.datasets.base import Arrays, Dataset, DatasetInfo, Images, Labels
 from nets.errors import DataError
 
+KERAS = ("x_train", "y_train", "x_test", "y_test")  # the names in Keras's mnist.npz, in the order of `Arrays`
 ABANDONED = 600.0  # seconds without a change after which an unfinished file belongs to nobody
 
 
@@ -27,23 +30,34 @@ def damage(path: Path) -> str | None:
     """Why the file cannot be a cache file, from its table of contents alone (about a millisecond); None if it can."""
     try:
         with zipfile.ZipFile(path) as archive:
-            missing = {f"{field}.npy" for field in Arrays._fields} - set(archive.namelist())
+            held = {name.removesuffix(".npy") for name in archive.namelist()}
     except (OSError, zipfile.BadZipFile) as error:
         return _damaged(path, str(error))
-    return _damaged(path, f"it holds no {min(missing).removesuffix('.npy')}") if missing else None
+    missing = set(_names(held)) - held
+    return _damaged(path, f"it holds no {min(missing)}") if missing else None
+
+
+def unreadable(path: Path, info: DatasetInfo) -> str | None:
+    """Why `read` would refuse the file, every byte looked at (0.1 s for MNIST, once per state of the file); or None."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        return _damaged(path, str(error.strerror))
+    return _unreadable(path, info, (status.st_ino, status.st_size, status.st_mtime_ns))
+
+
+@lru_cache(maxsize=32)
+def _unreadable(path: Path, info: DatasetInfo, _state: tuple[int, ...]) -> str | None:
+    try:
+        _arrays(path, info)
+    except DataError as error:
+        return str(error)
+    return None
 
 
 def read(path: Path, info: DatasetInfo) -> Dataset:
     """The data set in a cache file. It may hold fewer images than `info` says, but of the same kind. DataError."""
-    if reason := damage(path):
-        raise DataError(reason)
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = Arrays(*(archive[field] for field in Arrays._fields))
-    except (OSError, EOFError, ValueError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(_damaged(path, str(error))) from error
-    if reason := misfit(arrays, info):
-        raise DataError(_damaged(path, reason))
+    arrays = _arrays(path, info)
     train, test = len(arrays.train_images), len(arrays.test_images)
     return Dataset(
         info=replace(info, train_size=train, test_size=test),
@@ -52,6 +66,38 @@ def read(path: Path, info: DatasetInfo) -> Dataset:
         test_images=np.ascontiguousarray(arrays.test_images),
         test_labels=np.ascontiguousarray(arrays.test_labels, dtype=np.int32),
     )
+
+
+def _arrays(path: Path, info: DatasetInfo) -> Arrays:
+    """What the file holds, as `Arrays` has it: grey images get their one channel, columns of labels become rows."""
+    if reason := damage(path):
+        raise DataError(reason)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = Arrays(*(archive[name] for name in _names(archive.files)))
+    except (OSError, EOFError, ValueError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(_damaged(path, str(error))) from error
+    arrays = Arrays(
+        _with_channel(arrays.train_images, info),
+        _flat(arrays.train_labels),
+        _with_channel(arrays.test_images, info),
+        _flat(arrays.test_labels),
+    )
+    if reason := misfit(arrays, info):
+        raise DataError(_damaged(path, reason))
+    return arrays
+
+
+def _names(held: Collection[str]) -> tuple[str, ...]:
+    return KERAS if held and set(KERAS) <= set(held) else Arrays._fields
+
+
+def _with_channel(images: Images, info: DatasetInfo) -> Images:
+    return images[..., None] if info.shape[2] == 1 and images.shape[1:] == info.shape[:2] else images
+
+
+def _flat(labels: Labels) -> Labels:
+    return labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
 
 
 def misfit(arrays: Arrays, info: DatasetInfo) -> str | None:

@@ -39,40 +39,55 @@ CIFAR_SHAPE = (3, 32, 32)
 
 
 def idx_files(files: Files, report: Report) -> Arrays:
-    """The four gzipped IDX files of MNIST and its relatives."""
+    """The four IDX files of MNIST and its relatives, gzipped or not."""
     parts = []
     for number, name in enumerate(IDX_FILES):
-        report(number / len(IDX_FILES), f"reading {name}")
+        report(number / len(IDX_FILES), f"reading {files[name].name}")
         with _readable(files[name]):
-            parts.append(idx(gzip.decompress(files[name].read_bytes())))
+            parts.append(idx(_plain(files[name].read_bytes())))
     return _from_idx(parts)
 
 
-def letters_zip(files: Files, report: Report) -> Arrays:
-    """The "letters" of EMNIST's archive, as they are stored there: on their side, labels 1 to 26."""
+def letter_files(files: Files, report: Report) -> Arrays:
+    """The "letters" of EMNIST as they are stored: on their side, labels 1 to 26. From its archive or what was in it."""
+    if all(name in files for name in LETTER_FILES):
+        return idx_files(dict(zip(IDX_FILES, (files[name] for name in LETTER_FILES), strict=True)), report)
     (path,) = files.values()
     parts = []
     with _readable(path), zipfile.ZipFile(path) as archive:
         for number, name in enumerate(LETTER_FILES):
             report(number / len(LETTER_FILES), f"reading {name}")
-            parts.append(idx(gzip.decompress(archive.read(name))))
+            parts.append(idx(_plain(archive.read(name))))
     return _from_idx(parts)
 
 
-def cifar_tar(files: Files, report: Report) -> Arrays:
-    """CIFAR-10's binary archive: records of one label byte and 3,072 bytes red, green, blue."""
-    (path,) = files.values()
+def cifar_files(files: Files, report: Report) -> Arrays:
+    """CIFAR-10's binary files, or the archive of them: records of one label byte and 3,072 bytes red, green, blue."""
     batches: dict[str, npt.NDArray[np.uint8]] = {}
-    with _readable(path), tarfile.open(path, "r:gz") as archive:
-        for member in archive:
-            content = archive.extractfile(member) if member.name in CIFAR_FILES else None
-            if content is not None:
-                report(len(batches) / len(CIFAR_FILES), f"reading {member.name}")
-                records = np.frombuffer(content.read(), dtype=np.uint8)
-                batches[member.name] = records.reshape(-1, 1 + math.prod(CIFAR_SHAPE))
+    for place, name, content in _cifar_parts(files):
+        with _readable(place):
+            report(len(batches) / len(CIFAR_FILES), f"reading {name}")
+            batches[name] = np.frombuffer(content, dtype=np.uint8).reshape(-1, 1 + math.prod(CIFAR_SHAPE))
+    with _readable(next(iter(files.values()))):
         train = np.concatenate([batches[name] for name in CIFAR_FILES[:-1]])
         test = batches[CIFAR_FILES[-1]]
     return Arrays(*_cifar(train), *_cifar(test))
+
+
+def _cifar_parts(files: Files) -> Iterator[tuple[Path, str, bytes]]:
+    """Where each part is read from, its name and its content."""
+    if all(name in files for name in CIFAR_FILES):
+        for name in CIFAR_FILES:
+            with _readable(files[name]):
+                content = files[name].read_bytes()
+            yield files[name], name, content
+        return
+    (path,) = files.values()
+    with _readable(path), tarfile.open(path, "r:gz") as archive:
+        for member in archive:
+            file = archive.extractfile(member) if member.name in CIFAR_FILES else None
+            if file is not None:
+                yield path, member.name, file.read()
 
 
 def upright_letters(arrays: Arrays) -> Arrays:
@@ -109,6 +124,11 @@ def tfrecords(path: Path) -> Iterator[bytes]:
 def _exactly(file: IO[bytes], size: int) -> bytes:
     data = file.read(size)
     return data if len(data) == size else b""
+
+
+def _plain(data: bytes) -> bytes:
+    """The content of a file that may be gzipped."""
+    return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
 
 
 def _from_idx(parts: list[npt.NDArray[np.uint8]]) -> Arrays:

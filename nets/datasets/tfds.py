@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from nets.datasets.base import Arrays, Images, Labels
 from nets.datasets.cache import sweep
 from nets.datasets.formats import tfrecords
 from nets.datasets.progress import Report
-from nets.datasets.sources import RemoteFile, downloads_dir, manual_dir, remote_files, usable
+from nets.datasets.sources import RemoteFile, by_hand, downloads_dir, remote_files, usable
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # its dependencies are behind the newest Python
@@ -28,26 +28,26 @@ with warnings.catch_warnings():
     from tensorflow_datasets.core.download import checksums, download_manager, downloader, util
 
 ATTEMPTS = 2  # after the first; tensorflow-datasets' own 10 take 204 s
+AT_ONCE = 1000  # records of an array_record file
 SILENCE = 10.0  # seconds without a byte after which a connection is given up
 
 
 def download(name: str, data_dir: Path, *, missing: Sequence[RemoteFile], report: Report) -> dict[str, Path]:
-    """Every published file of the data set by its name, from the manual folder, the download cache or the network.
+    """Every published file of the data set by its name: put there by hand, downloaded before, or from the network.
 
     Checked against tensorflow-datasets' checksums. `report` is called from its download thread. DataError.
     """
     sweep(downloads_dir(data_dir) / name, "*.tmp.*")
     tfds.disable_progress_bar()  # Lamina shows its own
     try:
-        manager = _manager(name, data_dir)
         with _watched(name, sum(file.size for file in missing), report):
-            return {file.name: Path(manager.download(file.url)) for file in remote_files(name)}
+            return {file.name: _had(file, name, data_dir) for file in remote_files(name)}
     except (OSError, util.DownloadError, download_manager.NonMatchingChecksumError) as error:
         raise usable(error, name) from error
 
 
 def read_prepared(folder: Path, *, name: str, data_dir: Path, report: Report) -> Arrays:
-    """The train and test split of a directory of tfrecords. DataError."""
+    """The train and test split of a directory that tensorflow-datasets prepared. DataError."""
     try:
         metadata = tfds.builder_from_directory(folder).info
         total = sum(metadata.splits[split].num_examples for split in ("train", "test"))
@@ -60,15 +60,18 @@ def read_prepared(folder: Path, *, name: str, data_dir: Path, report: Report) ->
     return Arrays(*train, *test)
 
 
-def _manager(name: str, data_dir: Path) -> Any:
-    return tfds.download.DownloadManager(
+def _had(file: RemoteFile, name: str, data_dir: Path) -> Path:
+    """Where a published file is, once it is had."""
+    found = by_hand(file, name, data_dir)
+    manager = tfds.download.DownloadManager(
         download_dir=downloads_dir(data_dir),
-        manual_dir=manual_dir(name, data_dir),
-        url_infos={file.url: checksums.UrlInfo(file.size, file.sha256, file.name) for file in remote_files(name)},
+        manual_dir=found.parent if found else None,
+        url_infos={file.url: checksums.UrlInfo(file.size, file.sha256, file.name)},
         dataset_name=name,
         force_checksums_validation=True,
         max_simultaneous_downloads=1,  # so that reports come one after the other
     )
+    return Path(manager.download(file.url))
 
 
 @contextmanager
@@ -108,13 +111,30 @@ def _watched(name: str, total: int, report: Report) -> Iterator[None]:
         downloader._open_url, downloader.MAX_RETRIES = original, retries
 
 
+def _array_records(path: Path) -> Iterator[bytes]:
+    from array_record.python.array_record_module import ArrayRecordReader  # not on every platform
+
+    reader = ArrayRecordReader(str(path))
+    try:
+        for at in range(0, reader.num_records(), AT_ONCE):
+            yield from reader.read(range(at, min(at + AT_ONCE, reader.num_records())))
+    finally:
+        reader.close()
+
+
+RECORDS: dict[Any, Callable[[Path], Iterator[bytes]]] = {
+    tfds.core.FileFormat.TFRECORD: tfrecords,
+    tfds.core.FileFormat.ARRAY_RECORD: _array_records,
+}
+
+
 def _split(metadata: Any, split: str, *, done: int, total: int, report: Report) -> tuple[Images, Labels]:
     """The images [n, h, w, c] and labels [n] of a split. ValueError unless there are as many as declared."""
     declared = metadata.splits[split]
     images, labels = [], []
     raw = {"image": tfds.decode.SkipDecoding()}  # tfds would recommend OpenCV on the terminal
     for path in declared.filepaths:
-        for record in tfrecords(Path(path)):
+        for record in RECORDS[metadata.file_format](Path(path)):
             example = metadata.features.deserialize_example_np(record, decoders=raw)
             images.append(np.asarray(Image.open(io.BytesIO(example["image"]))))
             labels.append(int(example["label"]))

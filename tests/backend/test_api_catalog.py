@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 from flask import Flask
 
 from backend import health
-from backend.catalog import layer_entries
+from backend.catalog import dataset_entries, layer_entries
 from backend.records import Json
 from nets.architecture import parse_architecture, parse_layer
 from nets.datasets import DATASETS
@@ -20,6 +21,7 @@ from nets.errors import SpecError
 from nets.layers import LAYERS
 from tests.backend.conftest import Trained, parts
 from tests.backend.samples import DEADLINE
+from tests.nets.dataset_files import arrays
 
 
 def test_every_data_set_is_listed(trained: Trained) -> None:
@@ -29,6 +31,16 @@ def test_every_data_set_is_listed(trained: Trained) -> None:
     assert by_name["digits"]["bundled"] and by_name["digits"]["cached"] and by_name["digits"]["download_mb"] is None
     assert by_name["mnist"]["shape"] == [28, 28, 1] and by_name["mnist"]["classes"] == [str(n) for n in range(10)]
     assert by_name["mnist"]["cached"] is False and by_name["mnist"]["train_size"] == 60_000
+
+
+def test_a_data_set_that_no_run_can_read_is_not_cached(tmp_path: Path) -> None:
+    (tmp_path / "mnist.npz").write_bytes(b"<html>Sign in to this network</html>")
+    [entry] = [entry for entry in dataset_entries(tmp_path) if entry["name"] == "mnist"]
+    assert (entry["cached"], entry["source"]) == (False, None)
+    assert entry["problem"].endswith("delete it, then run `lamina datasets prepare mnist`")
+    np.savez(tmp_path / "mnist.npz", **arrays("mnist")._asdict())
+    [entry] = [entry for entry in dataset_entries(tmp_path) if entry["name"] == "mnist"]
+    assert (entry["cached"], entry["source"], entry["problem"]) == (True, "cache", None)
 
 
 def test_every_layer_type_is_listed_as_it_is_registered(trained: Trained) -> None:

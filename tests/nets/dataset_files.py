@@ -80,6 +80,18 @@ def published(name: str, data: Arrays) -> dict[str, bytes]:
     return dict(zip(IDX_FILES, idx_gz(data), strict=True))
 
 
+def inside(name: str, data: Arrays) -> dict[str, bytes]:
+    """What somebody has who has unpacked those files, by path."""
+    if name == "cifar10":
+        with tarfile.open(fileobj=io.BytesIO(cifar_tar(data))) as archive:
+            members = [(member.name, archive.extractfile(member)) for member in archive]
+            return {part: file.read() for part, file in members if file is not None}
+    if name == "emnist":
+        with zipfile.ZipFile(io.BytesIO(letters_zip(data))) as zipped:
+            return {part.removesuffix(".gz"): gzip.decompress(zipped.read(part)) for part in LETTER_FILES}
+    return {part.removesuffix(".gz"): gzip.decompress(content) for part, content in published(name, data).items()}
+
+
 def registered(files: dict[str, bytes], base: str) -> tuple[RemoteFile, ...]:
     return tuple(
         RemoteFile(f"{base}/{file}", len(content), hashlib.sha256(content).hexdigest(), file)

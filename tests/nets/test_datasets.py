@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,7 +112,7 @@ def test_what_a_killed_preparation_left_is_swept_once_it_is_old(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("field", "wrong", "message"),
     [
-        ("train_images", np.zeros((40, 28, 28), np.uint8), r"must be uint8 \[n, 28, 28, 1\], got uint8 \[40, 28, 28\]"),
+        ("train_images", np.zeros((40, 27, 28), np.uint8), r"must be uint8 \[n, 28, 28, 1\], got uint8 \[40, 27, 28\]"),
         ("train_images", np.zeros((40, 28, 28, 1), np.float32), "got float32"),
         ("test_images", np.zeros((0, 28, 28, 1), np.uint8), "test_labels must be 0 integers"),
         ("train_labels", np.zeros(39, np.uint8), "train_labels must be 40 integers, got uint8 .39"),
@@ -126,6 +127,40 @@ def test_a_cache_of_another_kind_is_refused(tmp_path: Path, field: str, wrong: n
     with pytest.raises(DataError, match=message) as caught:
         datasets.load("mnist", tmp_path)
     assert "mnist.npz in the data directory is damaged" in str(caught.value) and "delete it" in str(caught.value)
+
+
+def test_the_file_that_keras_keeps_is_read_as_it_is(tmp_path: Path) -> None:
+    mine = arrays("mnist")
+    keras = {"x_train": mine.train_images[..., 0], "y_train": mine.train_labels}
+    keras |= {"x_test": mine.test_images[..., 0], "y_test": mine.test_labels[:, None]}  # as its CIFAR-10 has labels
+    np.savez_compressed(tmp_path / "mnist.npz", **keras)
+    assert datasets.source("mnist", tmp_path) == "cache"
+    dataset = datasets.load("mnist", tmp_path)
+    for field, array in mine._asdict().items():
+        np.testing.assert_array_equal(getattr(dataset, field), array)
+    np.savez(tmp_path / "kmnist.npz", **{name: array for name, array in keras.items() if name != "y_test"})
+    assert "holds no" in (datasets.problem("kmnist", tmp_path) or "")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda content: content[:-1000],
+        lambda content: b"<!DOCTYPE html><title>Sign in</title>",
+        lambda content: b"",
+        lambda content: content[:5000] + bytes([content[5000] ^ 16]) + content[5001:],
+    ],
+    ids=["cut off", "landing page", "empty", "flipped bit"],
+)
+def test_what_no_run_can_read_is_on_no_disk(tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "mnist.npz"
+    cache.write(path, arrays("mnist"))
+    assert (datasets.source("mnist", tmp_path), datasets.problem("mnist", tmp_path)) == ("cache", None)
+    path.write_bytes(spoil(path.read_bytes()))
+    assert datasets.source("mnist", tmp_path) is None
+    with pytest.raises(DataError) as caught:
+        datasets.load("mnist", tmp_path)
+    assert datasets.problem("mnist", tmp_path) == str(caught.value)
 
 
 def test_an_empty_part_is_refused(tmp_path: Path) -> None:

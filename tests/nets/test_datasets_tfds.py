@@ -21,7 +21,7 @@ from PIL import Image
 from nets import datasets
 from nets.datasets import DATASETS, formats, reach, sources
 from nets.errors import DataError
-from tests.nets.dataset_files import TEST, TRAIN, Host, arrays, idx, published, registered, serving
+from tests.nets.dataset_files import TEST, TRAIN, Host, arrays, idx, inside, published, registered, serving
 
 NAMES = sorted(sources.SOURCES)
 
@@ -208,6 +208,47 @@ def test_files_put_there_by_hand_need_no_network(name: str, tmp_path: Path, monk
     assert sorted(path.name for path in folder.iterdir()) == sorted(files), "left as they were"
 
 
+@pytest.mark.parametrize("folder", ["manual/{}", "downloads/manual/{}", "manual/{}/MNIST/raw"])
+@pytest.mark.parametrize("name", NAMES)
+def test_files_that_a_person_has_unpacked_are_read(
+    name: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(monkeypatch, name, published(name, arrays(name)), closed_port())
+    place = tmp_path / folder.format(name)
+    for number, (part, content) in enumerate(inside(name, arrays(name)).items()):
+        path = place / (part.replace("-idx", ".idx") if number % 2 else part)  # as some programs unpack
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    assert datasets.source(name, tmp_path) == "files"
+    assert datasets.available(name, tmp_path) == (True, "its files are there")
+    assert_equal(datasets.prepare(name, tmp_path), arrays(name))
+    assert (datasets.source(name, tmp_path), datasets.problem(name, tmp_path)) == ("cache", None)
+
+
+def test_a_damaged_unpacked_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(monkeypatch, "mnist", published("mnist", arrays("mnist")), closed_port())
+    folder = tmp_path / "manual" / "mnist"
+    folder.mkdir(parents=True)
+    for part, content in inside("mnist", arrays("mnist")).items():
+        (folder / part).write_bytes(content[:-1])
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte is damaged \(its header promises"):
+        datasets.prepare("mnist", tmp_path)
+
+
+def test_in_the_folder_that_data_sets_share_a_file_is_known_by_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "downloads" / "manual"
+    folder.mkdir(parents=True)
+    for file, content in published("mnist", arrays("mnist")).items():
+        (folder / file).write_bytes(content)
+    publish(monkeypatch, "kmnist", published("kmnist", arrays("kmnist", train=39)), closed_port())
+    assert datasets.source("kmnist", tmp_path) is None
+    publish(monkeypatch, "mnist", published("mnist", arrays("mnist")), closed_port())
+    assert datasets.source("mnist", tmp_path) == "files"
+    assert_equal(datasets.prepare("mnist", tmp_path), arrays("mnist"))
+
+
 def test_a_wrong_file_put_there_by_hand_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(monkeypatch, "emnist", published("emnist", arrays("emnist")), closed_port())
     (tmp_path / "manual" / "emnist").mkdir(parents=True)
@@ -216,18 +257,17 @@ def test_a_wrong_file_put_there_by_hand_is_named(tmp_path: Path, monkeypatch: py
         datasets.prepare("emnist", tmp_path)
 
 
-def tfrecord_dir(name: str, data_dir: Path, data: tuple[np.ndarray, ...]) -> Path:
-    """A directory as TensorFlow leaves it: two shards a split, and tensorflow-datasets' own metadata."""
+def prepared(name: str, data_dir: Path, data: tuple[np.ndarray, ...], *, form: str = "tfrecord") -> Path:
+    """A directory as tensorflow-datasets leaves it: two shards a split, and its own metadata."""
     tfds = importlib.import_module("nets.datasets.tfds").tfds
     proto = importlib.import_module("tensorflow_datasets.proto").tf_example_pb2
-    builder = tfds.builder_cls(name)(data_dir=data_dir, config=sources.SOURCES[name].config or None)
+    config = sources.SOURCES[name].config or None
+    builder = tfds.builder_cls(name)(data_dir=data_dir, config=config, file_format=form)
     folder = Path(builder.data_dir)
     folder.mkdir(parents=True)
     splits = []
     for split, images, labels in (("train", *data[:2]), ("test", *data[2:])):
-        template = tfds.core.ShardedFileTemplate(
-            data_dir=folder, dataset_name=name, split=split, filetype_suffix="tfrecord"
-        )
+        template = tfds.core.ShardedFileTemplate(data_dir=folder, dataset_name=name, split=split, filetype_suffix=form)
         half = len(images) // 2
         splits.append(
             tfds.core.SplitInfo(
@@ -235,13 +275,25 @@ def tfrecord_dir(name: str, data_dir: Path, data: tuple[np.ndarray, ...]) -> Pat
             )
         )
         for shard, rows in enumerate((range(half), range(half, len(images)))):
-            with open(folder / f"{name}-{split}.tfrecord-{shard:05d}-of-00002", "wb") as file:
-                for row in rows:
-                    record = _example(proto, images[row], int(labels[row]), with_id=name == "cifar10")
-                    file.write(struct.pack("<QI", len(record), 0) + record + bytes(4))
+            examples = [_example(proto, images[row], int(labels[row]), with_id=name == "cifar10") for row in rows]
+            write_records[form](folder / f"{name}-{split}.{form}-{shard:05d}-of-00002", examples)
     builder.info.set_splits(tfds.core.SplitDict(splits))
     builder.info.write_to_directory(folder)
     return folder
+
+
+def _tfrecords(path: Path, examples: list[bytes]) -> None:
+    path.write_bytes(b"".join(struct.pack("<QI", len(one), 0) + one + bytes(4) for one in examples))
+
+
+def _array_records(path: Path, examples: list[bytes]) -> None:
+    writer = importlib.import_module("array_record.python.array_record_module").ArrayRecordWriter(str(path), "")
+    for one in examples:
+        writer.write(one)
+    writer.close()
+
+
+write_records = {"tfrecord": _tfrecords, "array_record": _array_records}
 
 
 def _example(proto: object, image: np.ndarray, label: int, *, with_id: bool) -> bytes:
@@ -255,9 +307,10 @@ def _example(proto: object, image: np.ndarray, label: int, *, with_id: bool) -> 
     return bytes(example.SerializeToString())
 
 
+@pytest.mark.parametrize("form", ["tfrecord", "array_record"])
 @pytest.mark.parametrize("name", NAMES)
-def test_what_tensorflow_has_prepared_is_used_first(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+def test_what_tensorflow_datasets_has_prepared_is_used_first(
+    name: str, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     publish(monkeypatch, name, {}, closed_port())
     expected = stored = arrays(name)
@@ -268,14 +321,17 @@ def test_what_tensorflow_has_prepared_is_used_first(
             test_images=stored.test_images.swapaxes(1, 2),
             test_labels=stored.test_labels + 1,
         )
-    tfrecord_dir(name, tmp_path, stored)
-    assert datasets.available(name, tmp_path) == (True, "prepared by TensorFlow")
+    if form == "array_record":
+        pytest.importorskip("array_record", reason="this platform has no array_record")
+    prepared(name, tmp_path, stored, form=form)
+    assert datasets.source(name, tmp_path) == "prepared"
+    assert datasets.available(name, tmp_path) == (True, "prepared by tensorflow-datasets")
     assert_equal(datasets.prepare(name, tmp_path), expected)
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_cut_off_tfrecord_is_refused(tmp_path: Path) -> None:
-    folder = tfrecord_dir("mnist", tmp_path, arrays("mnist"))
+    folder = prepared("mnist", tmp_path, arrays("mnist"))
     shard = folder / "mnist-train.tfrecord-00001-of-00002"
     shard.write_bytes(shard.read_bytes()[:-9])
     with pytest.raises(
@@ -289,19 +345,26 @@ def test_a_cut_off_tfrecord_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_lost_record_is_noticed(tmp_path: Path) -> None:
-    folder = tfrecord_dir("mnist", tmp_path, arrays("mnist"))
+    folder = prepared("mnist", tmp_path, arrays("mnist"))
     (folder / "mnist-test.tfrecord-00000-of-00002").write_bytes(b"")
     with pytest.raises(DataError, match="test has 10 examples, 20 are declared"):
         datasets.prepare("mnist", tmp_path)
 
 
-@pytest.mark.parametrize("table", ["{", "[]", json.dumps({"fileFormat": "array_record"})])
-def test_other_directories_are_passed_over(tmp_path: Path, table: str) -> None:
+def test_a_cut_off_array_record_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("array_record", reason="this platform has no array_record")
+    folder = prepared("mnist", tmp_path, arrays("mnist"), form="array_record")
+    shard = folder / "mnist-train.array_record-00001-of-00002"
+    shard.write_bytes(shard.read_bytes()[:-9])
+    with pytest.raises(DataError, match=rf"{folder.relative_to(tmp_path)} cannot be read \(.*\), move it away"):
+        datasets.prepare("mnist", tmp_path)
+
+
+def test_a_directory_in_a_format_that_is_not_read_is_no_source(tmp_path: Path) -> None:
     folder = tmp_path / "mnist" / "3.0.1"
     folder.mkdir(parents=True)
-    (folder / "dataset_info.json").write_text(table)
-    found = sources.prepared_dir("mnist", tmp_path)
-    assert found is None or table != json.dumps({"fileFormat": "array_record"})
+    (folder / "dataset_info.json").write_text(json.dumps({"fileFormat": "parquet"}))
+    assert sources.prepared_dir("mnist", tmp_path) is None
 
 
 # Out of reach
