@@ -27,6 +27,7 @@ class Bound:
     layer: Layer
     in_shape: Shape
     train: bool
+    batch: int
     params: dict[str, jax.Array]
     statistics: dict[str, Any]  # flax variables
     numbers: dict[str, jax.Array]
@@ -57,7 +58,7 @@ class LayerArrays(nn.Module):
     shape: Shape
 
     @nn.compact
-    def __call__(self, *, train: bool) -> Bound:
+    def __call__(self, *, train: bool, batch: int) -> Bound:
         layer, shape = self.layer, self.shape
         params = {name: self.param(name, p.init, p.shape) for name, p in layer.parameters(shape).items()}
         statistics = {
@@ -68,7 +69,7 @@ class LayerArrays(nn.Module):
             name: self.variable("numbers", name, jnp.float32, value).value for name, value in layer.numbers().items()
         }
         key = self.make_rng("dropout") if train and layer.random else None
-        return Bound(layer, shape, train, params, statistics, numbers, key)
+        return Bound(layer, shape, train, batch, params, statistics, numbers, key)
 
 
 class Standardised(nn.Module):
@@ -104,7 +105,9 @@ class Network(nn.Module):
         """`images`: `[batch, height, width, channels]`, uint8 0..255 or float32 0..1."""
         a, plan = self.architecture, self.plan
         parts = zip(a.names, a.layers, a.shapes, strict=True)
-        bounds = [LayerArrays(layer, shape, name=name)(train=train) for name, layer, shape in parts][: a.computed]
+        bounds = [LayerArrays(layer, shape, name=name)(train=train, batch=len(images)) for name, layer, shape in parts][
+            : a.computed
+        ]
         x, before = plan.enter(Standardised(a.input[0], name=INPUT)(images)), a.input
         for stage in plan.stages(a.layers[: a.computed], train=train):
             first = bounds[stage.start]
@@ -133,7 +136,7 @@ def initial_variables(architecture: Architecture, *, seed: int, images: Images |
     found: Variables = {"params": {}, "batch_stats": {INPUT: input_statistics(architecture, images)}}
     for index, name in enumerate(architecture.names):
         arrays = LayerArrays(architecture.layers[index], architecture.shapes[index])
-        declared = arrays.init(jax.random.fold_in(key, index), train=False)
+        declared = arrays.init(jax.random.fold_in(key, index), train=False, batch=0)
         for collection in found:
             if collection in declared:
                 found[collection][name] = declared[collection]

@@ -28,10 +28,14 @@ class Moments:
 
 
 class Bound(Protocol):
-    """One layer of a network that is being traced: its fields, the shape it takes, its parameters, its random key."""
+    """One layer of a network that is being traced: its fields, the shape it takes, its parameters, its random key.
+
+    batch: how many images go through.
+    """
 
     layer: Any
     train: bool
+    batch: int
     in_shape: tuple[int, ...]
 
     def param(self, name: str) -> jax.Array: ...

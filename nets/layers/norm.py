@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
@@ -22,8 +23,19 @@ def tracked(running: jax.Array, seen: jax.Array, momentum: float) -> jax.Array:
 
 
 def unbiased(moments: Moments) -> jax.Array:
-    """The variance that running statistics keep; a single value has none to correct."""
-    return moments.var * (moments.count / max(moments.count - 1, 1))
+    """The variance that running statistics keep."""
+    return moments.var * (moments.count / (moments.count - 1))
+
+
+def statistics_of(bound: Bound, mean: str, var: str) -> tuple[jax.Array, jax.Array] | None:
+    """The running mean and variance where they normalise, None where the batch's own do.
+
+    A channel of a single value has no moments: its mean is itself, its variance 0, and it would leave as 0. While
+    training it is normalised as it will be afterwards, and moves no statistics.
+    """
+    if bound.train and bound.batch * math.prod(bound.in_shape[1:]) > 1:
+        return None
+    return bound.statistic(mean), bound.statistic(var)
 
 
 class BatchNorm(Layer):
@@ -53,8 +65,12 @@ class BatchNorm(Layer):
         bound.update("mean", tracked(bound.statistic("mean"), moments.mean, self.momentum))
         bound.update("var", tracked(bound.statistic("var"), unbiased(moments), self.momentum))
 
+    def running(self, bound: Bound) -> tuple[jax.Array, jax.Array] | None:
+        """What normalises instead of the batch's own moments, if anything."""
+        return statistics_of(bound, "mean", "var")
+
     def apply(self, x: Activation, bound: Bound, plan: Plan) -> Activation:
-        running = None if bound.train else (bound.statistic("mean"), bound.statistic("var"))
+        running = self.running(bound)
         x, moments = plan.batch_norm(x, bound.param("scale"), bound.param("bias"), eps=self.eps, running=running)
         if moments is not None:
             self.track(bound, moments)

@@ -11,7 +11,7 @@ from pydantic import Field
 from nets.fields import Extent, Pair, Width, pair
 from nets.kernels.plan import Activation, Bound, Moments, Plan
 from nets.layers.base import Example, Layer, Misfit, Parameter, Shape, ones, register, uniform, zeros
-from nets.layers.norm import Eps, Momentum, tracked, unbiased
+from nets.layers.norm import Eps, Momentum, statistics_of, tracked, unbiased
 from nets.layers.windows import pads, too_wide
 
 
@@ -103,7 +103,7 @@ class ResidualBlock(Layer):
             bound.param(f"norm{which}_scale"),
             bound.param(f"norm{which}_bias"),
             eps=self.eps,
-            running=None if bound.train else (bound.statistic(names[0]), bound.statistic(names[1])),
+            running=statistics_of(bound, *names),
             shift=bound.param(f"conv{which}_bias"),
             skip=skip,
             relu=True,

@@ -173,7 +173,7 @@ def _normalise(plan: CpuPlan, x: Activation, bound: Bound, *, shift: Array | Non
         bound.param("scale"),
         bound.param("bias"),
         eps=bound.layer.eps,
-        running=None if bound.train else (bound.statistic("mean"), bound.statistic("var")),
+        running=bound.layer.running(bound),
         shift=shift,
         relu=relu,
     )
