@@ -24,7 +24,7 @@ import msgspec
 from backend.garbage import import_prefix
 from backend.layout import DESCRIPTION, RUN_FOLDER, TRAINING, WEIGHTS, files_of, sync_folder
 from backend.records import Claim
-from backend.schema import NewerSchema
+from backend.schema import UnknownSchema
 from backend.store import STORE_FILE, Store, utc_now
 from backend.store_file import NotAStore, copy_store, require_store
 
@@ -107,7 +107,7 @@ def import_state(archive: Path, state_dir: Path, *, progress: Report) -> Moved:
     """Make the state in `archive` that of `state_dir`, which is empty or not there yet: all of it, or nothing.
 
     Everything is unpacked and verified beside `state_dir`, which is then put in its place by a single renaming.
-    Raises ArchiveError, NewerSchema, OSError.
+    Raises ArchiveError, UnknownSchema, OSError.
     """
     _require_room(state_dir)
     new_parents = [folder for folder in state_dir.parents if not folder.exists()]
@@ -207,7 +207,7 @@ def _unpack(archive: Path, folder: Path, progress: Report) -> Moved:
     (folder / MANIFEST).unlink()
     try:
         require_store(folder / STORE_FILE)
-    except (NotAStore, NewerSchema) as error:
+    except (NotAStore, UnknownSchema) as error:
         raise ArchiveError(f"{archive.name} cannot be used: {error}; nothing was imported") from None
     runs = {name.partition("/")[0] for name in found if "/" in name}
     return Moved(len(runs), len(found), sum(member.size for member in found.values()), sha256)

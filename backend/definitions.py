@@ -12,7 +12,8 @@ from backend.infer import require_weights
 from backend.launch import recipe_of
 from backend.names import MODEL_ID_RULE, is_model_id, model_name, new_model_id
 from backend.records import Json, ModelRecord, RunRecord
-from backend.store import UnknownRecord, utc_now
+from backend.store import utc_now
+from backend.store_errors import UnknownRecord
 from nets.architecture import Architecture, parse_architecture
 from nets.errors import SpecError
 from nets.fields import shown

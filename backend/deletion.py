@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from backend.errors import ApiError, not_found
-from backend.store import Promoted, StillActive, UnknownRecord
+from backend.store_errors import Promoted, StillActive, UnknownRecord
 
 if TYPE_CHECKING:
     from backend.services import Services

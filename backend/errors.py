@@ -12,7 +12,8 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from backend.runs import Busy, NotActive, QueueFull, ShuttingDown
-from backend.store import UnknownRecord
+from backend.store_errors import UnknownRecord, UnreadableRecord
+from backend.unreadable import KIND
 from nets.errors import CheckpointError, Problem, SpecError
 
 QUEUE_SECONDS = 10  # a run takes seconds to hours: the next look is worth no more
@@ -54,6 +55,7 @@ def register(app: Flask) -> None:
         ShuttingDown, lambda error: answer(503, "The server is stopping; try again when it is back")
     )
     app.register_error_handler(UnknownRecord, lambda error: answer(404, f"{_quoted(str(error))} was deleted meanwhile"))
+    app.register_error_handler(UnreadableRecord, _unreadable)
     app.register_error_handler(CheckpointError, lambda error: answer(500, str(error)))
     app.register_error_handler(NotFound, _no_route)
     app.register_error_handler(MethodNotAllowed, _no_method)
@@ -110,6 +112,11 @@ def _no_method(error: MethodNotAllowed) -> Response:
 
 def _protocol(error: HTTPException) -> Response:
     return answer(error.code or 500, f"{error.name}: {error.description}")
+
+
+def _unreadable(error: UnreadableRecord) -> Response:
+    what = f"There is no {KIND[error.table]} {_quoted(error.identifier)} that can be read"
+    return answer(404, f"{what}: records in the store are damaged; the warnings of GET /api/health name them")
 
 
 def _store(error: sqlite3.Error) -> Response:

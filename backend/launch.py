@@ -16,7 +16,8 @@ from backend.fields import MAX_ID, Fields
 from backend.names import model_name, new_model_id
 from backend.records import Json, ModelRecord, RunRecord
 from backend.resume import Source, continued, filled_in, leaks, source_of
-from backend.store import UnknownRecord, utc_now
+from backend.store import utc_now
+from backend.store_errors import UnknownRecord
 from nets import datasets
 from nets.architecture import Architecture, parse_architecture
 from nets.check import check_fit

@@ -16,6 +16,8 @@ NEXT: dict[RunState, tuple[RunState, ...]] = {  # what a run may become
     "cancelled": (),
 }
 
+UNREADABLE = "unreadable"  # the name of an event that is no longer what was written: it has no data
+
 Json = dict[str, Any]
 
 
@@ -70,7 +72,7 @@ class ModelRecord:
     last_trained_at: str | None = None
     runs_total: int = 0
     highest_accuracy: float | None = None  # best test_accuracy of its succeeded runs
-    latest_run: Json | None = None  # {run_id, completed_at, test_accuracy, saved_model_path} of the last succeeded run
+    latest_run: Json | None = None  # {run_id, completed_at, test_accuracy, saved_model_path} of the last that succeeded
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class StoredEvent:
     """One event of a run's history. `id` counts up from 1 within the run."""
 
     id: int
-    name: str  # "state" | "metric" | "log"
+    name: str  # "state" | "metric" | "log", or UNREADABLE
     data: Json
 
 

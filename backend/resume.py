@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from backend.errors import ApiError, not_found
 from backend.fields import Fields
 from backend.records import ACTIVE, Json, RunRecord
-from backend.store import WrongState
+from backend.store_errors import WrongState
 from nets.architecture import Architecture, parse_architecture
 from nets.errors import CheckpointError, Problem, SpecError
 from nets.fields import shown

@@ -1,4 +1,4 @@
-"""A record as a row of SQLite, and back."""
+"""A record as a row of SQLite, and back; and the checksum that tells whether a row is what was written."""
 
 from __future__ import annotations
 
@@ -6,17 +6,48 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, Literal
+from zlib import crc32
+
+import msgspec
 
 from backend.records import Json, ModelRecord, RunRecord, StoredEvent
 
-JSON_COLUMNS = frozenset({"architecture", "hyperparams", "sample_predictions", "warnings", "versions"})
+Table = Literal["models", "runs", "events"]
+
+JSON_COLUMNS = frozenset({"architecture", "hyperparams", "sample_predictions", "warnings", "versions", "latest_run"})
 BOOL_COLUMNS = frozenset({"trained", "dataset_named", "queued", "resumable"})
-MODEL_COLUMNS = tuple(
-    field.name for field in fields(ModelRecord) if field.name not in {"runs_total", "highest_accuracy", "latest_run"}
-)
+REAL_COLUMNS = frozenset({"test_accuracy", "test_loss", "compile_seconds", "highest_accuracy"})
+REACHED = frozenset({"runs_total", "highest_accuracy", "latest_run"})  # by the runs of a model: told by nobody else
+MODEL_COLUMNS = tuple(field.name for field in fields(ModelRecord))
+DEFINITION_COLUMNS = tuple(name for name in MODEL_COLUMNS if name not in REACHED)
 LATEST_COLUMNS = ("run_id", "completed_at", "test_accuracy", "saved_model_path")
 RUN_COLUMNS = tuple(field.name for field in fields(RunRecord) if field.name != "metrics")
+# What a checksum is over, in this order: a change here needs a new schema that sums up every row again.
+SUMMED: Mapping[Table, tuple[str, ...]] = {
+    "models": ("sequence", *MODEL_COLUMNS),
+    "runs": ("sequence", *RUN_COLUMNS, "ended"),
+    "events": ("run_id", "id", "name", "data"),
+}
+SELECT: Mapping[Table, str] = {
+    table: f"SELECT {', '.join(columns)}, checksum FROM {table}" for table, columns in SUMMED.items()
+}
+
+
+def checksum(values: Iterable[object]) -> int:
+    """The sum over the values of a row, in the order of `SUMMED`, as SQLite gives them back."""
+    return crc32("\x1f".join(map(str, values)).encode("utf-8", "surrogateescape"))
+
+
+def intact(row: sqlite3.Row) -> bool:
+    """Whether a row, by a query of `SELECT`, is what was written."""
+    *values, told = row
+    return bool(checksum(values) == told)
+
+
+def text(raw: bytes) -> str:
+    """Text as connections give it: bytes that are not UTF-8 fail no query, and no checksum matches them."""
+    return raw.decode("utf-8", "surrogateescape")
 
 
 def dumps(value: object) -> str:
@@ -33,25 +64,19 @@ def to_columns(values: Mapping[str, Any], *, allowed: Iterable[str]) -> dict[str
     }
 
 
-def _values(row: sqlite3.Row) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for name, value in dict(row).items():
-        if name in BOOL_COLUMNS:
-            values[name] = bool(value)
-        else:
-            values[name] = json.loads(value) if name in JSON_COLUMNS and value is not None else value
-    return values
+def _value(name: str, value: Any) -> Any:
+    if name in JSON_COLUMNS and value is not None:
+        return msgspec.json.decode(value)
+    return bool(value) if name in BOOL_COLUMNS else value
 
 
 def to_model(row: sqlite3.Row) -> ModelRecord:
-    values = _values(row)
-    latest = {name: values.pop(f"latest_{name}") for name in LATEST_COLUMNS}
-    return ModelRecord(**values, latest_run=latest if latest["run_id"] else None)
+    return ModelRecord(**{name: _value(name, row[name]) for name in MODEL_COLUMNS})
 
 
 def to_run(row: sqlite3.Row, metrics: list[Json]) -> RunRecord:
-    return RunRecord(**_values(row), metrics=metrics)
+    return RunRecord(**{name: _value(name, row[name]) for name in RUN_COLUMNS}, metrics=metrics)
 
 
 def to_event(row: sqlite3.Row) -> StoredEvent:
-    return StoredEvent(id=row["id"], name=row["name"], data=json.loads(row["data"]))
+    return StoredEvent(id=row["id"], name=row["name"], data=msgspec.json.decode(row["data"]))

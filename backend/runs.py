@@ -15,7 +15,8 @@ from backend.checkpoints import Checkpoints
 from backend.job import Job, Outcome, cancelled, failed, interrupted
 from backend.limits import Limits
 from backend.records import Json, RunRecord, RunState
-from backend.store import Store, UnknownRecord, WrongState, utc_now
+from backend.store import Store, utc_now
+from backend.store_errors import UnknownRecord, UnreadableRecord, WrongState
 from backend.stream import EventLog, state_data
 from backend.trainer import Trainer
 from backend.warm import Warmer
@@ -266,7 +267,11 @@ class Runs:
             while not job.settled:
                 try:
                     self._end(job, outcome)
-                except (WrongState, UnknownRecord):  # another process has been at the row: nothing is left to record
+                except (
+                    WrongState,
+                    UnknownRecord,
+                    UnreadableRecord,
+                ):  # others have been at the row
                     logger.exception("run %s did not end as %s", job.run_id, outcome.state)
                     job.settled = True
                 except sqlite3.Error:

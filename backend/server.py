@@ -21,7 +21,7 @@ from gunicorn.glogging import Logger
 from backend.config import ConfigError, Settings
 from backend.connections import RESERVE
 from backend.damage import Damaged, require_whole
-from backend.schema import NewerSchema
+from backend.schema import UnknownSchema
 from backend.state_lock import StateInUse, own
 from backend.store import STORE_FILE, Store
 from backend.worker import Worker
@@ -70,7 +70,7 @@ def check_state_dir(state_dir: Path) -> None:
             Store(state_dir / STORE_FILE).close()
     except StateInUse as reason:
         raise ConfigError(f"--state-dir: {reason}") from None
-    except (Damaged, NewerSchema) as reason:
+    except (Damaged, UnknownSchema) as reason:
         raise ConfigError(f"--state-dir: in {state_dir}, {reason}") from None
     except (OSError, sqlite3.Error) as reason:
         why = reason.strerror if isinstance(reason, OSError) else reason
@@ -172,7 +172,7 @@ class Application(BaseApplication):
 
         try:
             app = create_app(self.settings)
-        except (OSError, sqlite3.Error, StateInUse) as reason:
+        except (OSError, sqlite3.Error, StateInUse, UnknownSchema) as reason:
             log.debug("the application does not start", exc_info=True)
             raise AppImportError(f"lamina: cannot start from {self.settings.state_dir}: {reason}") from None
         log.info("ready")

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from backend.layout import RUN_FOLDER
-from backend.schema import version_of
+from backend.schema import require_tables, version_of
 
 
 class NotAStore(Exception):
@@ -26,11 +26,12 @@ def copy_store(source: Path, target: Path) -> int:
 
 
 def require_store(path: Path) -> None:
-    """`NotAStore` unless every page can be read and every run has an id that is a plain name; `NewerSchema`."""
+    """`NotAStore` unless every page can be read and every run has an id that is a plain name; `UnknownSchema`."""
     with closing(sqlite3.connect(f"{_uri(path)}?mode=ro&immutable=1", uri=True)) as connection:
         try:
             if not version_of(connection, path.name):
                 raise NotAStore("it is empty, or not one of Lamina")
+            require_tables(connection, path.name)
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             run_ids = [row[0] for row in connection.execute("SELECT run_id FROM runs")]
         except sqlite3.DatabaseError as error:

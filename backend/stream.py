@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from backend.records import TERMINAL, Json, RunState
+from backend.records import TERMINAL, UNREADABLE, Json, RunState
 from backend.rows import dumps
 from backend.store import Store
 
@@ -39,7 +39,9 @@ def state_data(
 
 
 def encode(name: str, data: Json, event_id: int | None = None) -> bytes:
-    """One event on the wire; without an id it leaves the client's Last-Event-ID alone."""
+    """One event on the wire; without an id it leaves the client's Last-Event-ID alone. A damaged one is a comment."""
+    if name == UNREADABLE:
+        return f": event {event_id} is damaged in the store and left out\n\n".encode()
     head = "" if event_id is None else f"id: {event_id}\n"
     return f"{head}event: {name}\ndata: {dumps(data)}\n\n".encode()
 

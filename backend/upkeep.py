@@ -19,7 +19,7 @@ from backend.archive import ArchiveError, Moved, Report, export_state, import_st
 from backend.config import ConfigError
 from backend.damage import Damaged, require_whole
 from backend.garbage import KINDS, RECORDS, Found, garbage, remove
-from backend.schema import NewerSchema
+from backend.schema import UnknownSchema
 from backend.state_lock import StateInUse, own
 from backend.store import STORE_FILE, Store
 
@@ -74,7 +74,7 @@ def owned(state_dir: Path) -> Iterator[Path]:
         try:
             require_whole(here / STORE_FILE)  # an emptied store would make garbage of every run
             yield here
-        except (NewerSchema, Damaged) as reason:
+        except (UnknownSchema, Damaged) as reason:
             raise ConfigError(f"--state-dir: {reason}") from None
         except sqlite3.Error as reason:
             raise ConfigError(f"--state-dir: {STORE_FILE} cannot be used ({reason})") from None

@@ -10,7 +10,7 @@ from backend.http import json_object
 from backend.launch import launch
 from backend.resume import resume
 from backend.services import services
-from backend.store import UnknownRecord
+from backend.store_errors import UnknownRecord
 from backend.views import accepted, resumed
 
 bp = Blueprint("training", __name__)

@@ -287,9 +287,13 @@ def with_store(archive: Path, tmp_path: Path, statement: str) -> Path:
 @pytest.mark.parametrize(
     ("statement", "match"),
     [
-        (f"PRAGMA user_version = {SCHEMA_VERSION + 1}", "has schema 3, this Lamina reads up to 2: upgrade Lamina"),
+        (f"PRAGMA user_version = {SCHEMA_VERSION + 1}", "has schema 4, this Lamina reads up to 3: upgrade Lamina"),
         ("PRAGMA user_version = 0", "it is empty, or not one of Lamina"),
-        ("DROP TABLE runs", "no such table: runs"),
+        ("DROP TABLE runs", "is not as its schema 3 has it .no such table: runs.: restore it from a copy"),
+        ("PRAGMA user_version = 2", "is not as its schema 2 has it .another table: runs"),
+        ("ALTER TABLE models DROP COLUMN description", "another table: models"),
+        ("ALTER TABLE events RENAME COLUMN data TO dota", "another table: events"),
+        ("DROP INDEX runs_in_state", "no such index: runs_in_state"),
         ("UPDATE runs SET run_id = '../evil' WHERE run_id = 'r_1'", "a run whose id is no plain name"),
     ],
 )

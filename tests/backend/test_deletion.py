@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backend.store import UnknownRecord
+from backend.store_errors import UnknownRecord
 from backend.stream import PAGE
 from tests.backend.conftest import BODY, finish, parts, wait_running
 from tests.backend.samples import add_run

@@ -28,7 +28,8 @@ from backend.pulse import SHORTEST
 from backend.records import Json, RunRecord, RunState
 from backend.runs import Busy, NotActive, Runs, ShuttingDown
 from backend.state_lock import StateInUse
-from backend.store import Store, UnknownRecord
+from backend.store import Store
+from backend.store_errors import UnknownRecord
 from backend.stream import EventLog
 from backend.warm import Warmer
 from nets import datasets

@@ -13,8 +13,10 @@ import pytest
 
 from backend.records import RunState
 from backend.schema import NewerSchema
-from backend.store import StillActive, Store, UnknownRecord, WrongState
+from backend.store import Store
+from backend.store_errors import StillActive, UnknownRecord, WrongState
 from backend.stream import state_data
+from backend.tables import change, find
 from tests.backend.samples import DEADLINE, a_model, a_run, add_run
 
 
@@ -212,12 +214,11 @@ def test_ids_count_up_without_gaps_while_threads_write_and_read(store: Store) ->
 
 def test_a_reader_does_not_wait_for_the_writer(path: Path, store: Store) -> None:
     add_run(store)
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    other.execute("UPDATE runs SET epoch = 2")
-    run = store.get_run("r_1")
-    assert run is not None and run.epoch == 0
-    other.execute("COMMIT")
+    other = Store(path)
+    with other._write() as connection:
+        change(connection, "runs", find(connection, "runs", "r_1"), {"epoch": 2})
+        run = store.get_run("r_1")
+        assert run is not None and run.epoch == 0
     other.close()
     run = store.get_run("r_1")
     assert run is not None and run.epoch == 2
@@ -295,15 +296,19 @@ def test_a_store_of_version_1_opens_with_all_it_holds(path: Path) -> None:
         assert [run_id for run_id, run in runs.items() if run.resumable] == ["r_lost"]
         assert runs["r_good"].best_epoch is None and runs["r_good"].resumed_from is None
         assert [event.data for event in store.events("r_cut")] == [{"state": "queued"}]
+        assert store.unreadable.sentences() == []
+        model = store.get_model("m_1")
+        assert model is not None and model.latest_run is not None
+        assert (model.runs_total, model.latest_run["run_id"]) == (5, "r_good")
         store.close()
     connection = sqlite3.connect(path)
-    migrated = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'runs'").fetchone()
+    migrated = connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
     connection.close()
     fresh = path.with_name("fresh.sqlite3")
     Store(fresh).close()
     connection = sqlite3.connect(fresh)
-    assert connection.execute("SELECT sql FROM sqlite_master WHERE name = 'runs'").fetchone() == migrated
-    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    assert connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall() == migrated
+    assert connection.execute("PRAGMA user_version").fetchone() == (3,)
     connection.close()
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from backend.records import Json
-from backend.store import Store, UnknownRecord, WrongState
+from backend.store import Store
+from backend.store_errors import UnknownRecord, WrongState
 from backend.stream import TAIL, EventLog, encode, state_data
 from tests.backend.samples import DEADLINE, add_run, read_frame
 

@@ -1,0 +1,108 @@
+"""The connections to the store's file: one that writes, and others that read beside it."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from backend.rows import text
+from backend.schema import SCHEMA_VERSION
+
+IDLE_READERS = 8
+
+
+class Database:
+    """One SQLite file. Safe from any thread; `sqlite3.Error` reaches the caller.
+
+    Writes go through one connection under a lock and are on the disk when `_write` is left (WAL, synchronous=FULL).
+    Reads use connections of their own, so that they never wait for a writer.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._lock = threading.Lock()
+        self._readers: deque[sqlite3.Connection] = deque()
+        self._here = threading.local()
+        self._closed = False
+        self._writer = self._connect()
+        try:
+            for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+                self._writer.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            self._writer.close()
+            raise
+
+    def close(self) -> None:
+        """Close every connection; later calls raise `sqlite3.ProgrammingError`."""
+        with self._lock:
+            self._closed = True
+            while self._readers:
+                self._readers.pop().close()
+            self._writer.close()
+
+    def writable(self, *, patience: float) -> bool:
+        """Whether a write gets to the disk now: by one, of what is there already. `patience`: seconds for others."""
+        if not self._lock.acquire(timeout=patience):
+            return False
+        try:
+            self._writer.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        except sqlite3.Error:
+            return False
+        finally:
+            self._lock.release()
+        return True
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        """The connection that writes, inside a transaction."""
+        with self._lock:
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:  # a full disk makes SQLite roll back by itself
+                    self._writer.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _read(self) -> Iterator[sqlite3.Connection]:
+        """A connection for one thread, inside a transaction, so that several queries see one moment.
+
+        What is read inside, by the same thread, sees that moment as well.
+        """
+        outer: sqlite3.Connection | None = getattr(self._here, "connection", None)
+        if outer is not None:
+            yield outer
+            return
+        if self._closed:
+            raise sqlite3.ProgrammingError("the store is closed")
+        try:
+            connection = self._readers.pop()
+        except IndexError:
+            connection = self._connect()
+        self._here.connection = connection
+        try:
+            connection.execute("BEGIN")
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            self._here.connection = None
+        if self._closed or len(self._readers) >= IDLE_READERS:
+            connection.close()
+        else:
+            self._readers.append(connection)
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=10.0, isolation_level=None, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        connection.text_factory = text
+        return connection
