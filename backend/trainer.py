@@ -96,10 +96,9 @@ class Trainer:
         # Again: while the run waited in the queue, others may have taken what was free.
         self._limits.check_memory(job.architecture, job.hyperparams, dataset.info)
         job.check()
-        snapshot = self._snapshot(job)
         with (
             self._warmer.paused(job.check),
-            closing(self._fit(job, dataset, snapshot)) as events,
+            closing(self._fit(job, dataset, self._snapshot(job))) as events,
         ):
             began = time.monotonic()
             for event in events:
@@ -115,7 +114,9 @@ class Trainer:
         if snapshot is not None and snapshot.epoch > job.epoch:
             # The server stopped after the state was kept and before the epoch was told.
             yield snapshot.metrics
-        yield from fit(job.architecture, job.hyperparams, dataset, resume=snapshot)
+        events = fit(job.architecture, job.hyperparams, dataset, resume=snapshot)
+        del snapshot  # as large as the state that is made of it
+        yield from events
 
     def _snapshot(self, job: Job) -> Snapshot | None:
         """Where the run goes on; None at its beginning."""

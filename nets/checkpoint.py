@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from flax import serialization
 from nets.architecture import Architecture
 from nets.errors import CheckpointError
 from nets.network import Variables
+from nets.packed import packed
 
 Place = tuple[str, ...]
 
@@ -23,12 +24,20 @@ def save_weights(path: Path, variables: Variables) -> str:
 
     The file is complete or not there: it is written under a temporary name, flushed to the disk, then renamed.
     """
-    content: bytes = serialization.msgpack_serialize(variables)
-    write_durably(path, content)
-    return hashlib.sha256(content).hexdigest()
+    parts = list(packed(variables))
+    write_durably(path, *parts)
+    return sha256_of(parts)
 
 
-def write_durably(path: Path, *parts: bytes) -> None:
+def sha256_of(parts: Iterable[bytes | memoryview]) -> str:
+    """In hex, of all parts one after the other."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def write_durably(path: Path, *parts: bytes | memoryview) -> None:
     """Replace `path` by `parts`, one after the other, so that a crash leaves the old file or the new one, whole."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -221,8 +221,8 @@ def numbers(optimizer: Optimizer) -> dict[str, jax.Array]:
 def start(recipe: Recipe, variables: Any, inputs: Inputs) -> TrainState:
     """The state before the first step. Every optimizer of the table starts from zeros, so nothing is compiled."""
     state = jax.eval_shape(recipe.steps.initial_state, variables, inputs.optimizer)
-    zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), state)
-    on_device: TrainState = jax.device_put(
-        zeros.replace(params=variables["params"], batch_stats=variables["batch_stats"])
+    opt_state, step = jax.tree.map(
+        lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype)), (state.opt_state, state.step)
     )
-    return on_device
+    variables = jax.device_put(variables)
+    return TrainState(variables["params"], variables["batch_stats"], opt_state, step)

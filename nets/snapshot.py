@@ -13,11 +13,12 @@ import numpy as np
 from flax import serialization
 
 from nets.architecture import Architecture
-from nets.checkpoint import differences, leaves, write_durably
+from nets.checkpoint import differences, leaves, sha256_of, write_durably
 from nets.errors import CheckpointError
 from nets.events import EpochMetrics
 from nets.network import Variables
 from nets.optimizers import Optimizer
+from nets.packed import packed
 from nets.programs import numbers, shapes
 from nets.steps import TrainState
 
@@ -60,17 +61,16 @@ def save_snapshot(path: Path, snapshot: Snapshot, *, owner: str = "") -> None:
     `owner`: whose state it is; whoever loads it must say the same.
     """
     best = snapshot.best
-    body: bytes = serialization.msgpack_serialize(
-        {
-            "owner": owner,
-            "epoch": snapshot.epoch,
-            "state": serialization.to_state_dict(snapshot.state),
-            "seconds": snapshot.seconds,
-            "metrics": asdict(snapshot.metrics),
-            "best": {"epoch": best.epoch, "val_loss": best.val_loss, "variables": best.variables} if best else {},
-        }
-    )
-    write_durably(path, FORMAT + hashlib.sha256(body).hexdigest().encode() + b"\n", body)
+    tree = {
+        "owner": owner,
+        "epoch": snapshot.epoch,
+        "state": serialization.to_state_dict(snapshot.state),
+        "seconds": snapshot.seconds,
+        "metrics": asdict(snapshot.metrics),
+        "best": {"epoch": best.epoch, "val_loss": best.val_loss, "variables": best.variables} if best else {},
+    }
+    parts = list(packed(tree))
+    write_durably(path, FORMAT + sha256_of(parts).encode() + b"\n", *parts)
 
 
 def load_snapshot(path: Path, architecture: Architecture, optimizer: Optimizer, *, owner: str = "") -> Snapshot:
@@ -108,7 +108,7 @@ def _read(path: Path) -> dict[str, Any]:
     if not content.startswith((FORMAT, BEFORE)):
         raise CheckpointError(f"the training state {path.name} is damaged, or of another version of Lamina")
     start = len(FORMAT) + DIGEST + 1
-    digest, body = content[len(FORMAT) : start], content[start:]
+    digest, body = content[len(FORMAT) : start], memoryview(content)[start:]
     if digest != hashlib.sha256(body).hexdigest().encode() + b"\n":
         raise CheckpointError(f"the training state {path.name} is damaged: its SHA-256 is not the one written with it")
     restored: dict[str, Any] = serialization.msgpack_restore(body)

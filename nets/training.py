@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from functools import partial
 
 import jax
@@ -59,6 +59,7 @@ def fit(
     programs = yield from compiling(run.recipe, Progress("compiling", 0.0, 0, hyperparams.epochs))
     compile_seconds = time.perf_counter() - began
     trainer = Trainer(run, programs, resume)
+    resume = None  # as large as the state that was made of it
     yield from trainer.clock.around(trainer.epochs())
     yield from trainer.clock.around(trainer.finish(compile_seconds))
 
@@ -136,19 +137,19 @@ class Trainer:
 
     run: Run
     programs: Programs
-    resume: Snapshot | None = None
+    resume: InitVar[Snapshot | None] = None
     done: float = 0.0  # of run.work
     epoch: int = 0
     seconds: float = 0.0  # that all epochs so far took
     clock: Clock = field(default_factory=lambda: Clock(is_ready))
     best: Best | None = None  # with keep_best alone
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, resume: Snapshot | None) -> None:
         self.inputs = self.run.inputs()
         self.pace = Pace(self.run.recipe.first_chunk())
         self.state: TrainState
-        if self.resume is not None:
-            self.go_on(self.resume)
+        if resume is not None:
+            self.go_on(resume)
             return
         variables = initial_variables(self.run.architecture, seed=self.run.hyperparams.seed, images=self.run.typical)
         self.state = start(self.run.recipe, variables, self.inputs)
@@ -156,7 +157,7 @@ class Trainer:
     def go_on(self, snapshot: Snapshot) -> None:
         """Stand where the run that the snapshot is of stood."""
         # A copy, since the state is donated to the first step and the snapshot stays its owner's.
-        self.state = jax.device_put(jax.tree.map(np.array, snapshot.state))
+        self.state = jax.tree.map(lambda leaf: jax.device_put(np.array(leaf)), snapshot.state)
         self.epoch, self.seconds = snapshot.epoch, snapshot.seconds
         self.done = snapshot.epoch * self.run.epoch_work
         if self.run.hyperparams.keep_best:
@@ -200,6 +201,7 @@ class Trainer:
     def compare(self, val_loss: float) -> None:
         """Keep the network as it is now where `keep_best` asks for it. Of equally good epochs the first stays."""
         if self.run.hyperparams.keep_best and (self.best is None or val_loss < self.best.val_loss):
+            self.best = None  # its memory is for the one that follows
             self.best = Best(self.epoch, val_loss, on_host(self.variables))
 
     def snapshot(self, metrics: EpochMetrics) -> Snapshot:

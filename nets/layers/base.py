@@ -157,7 +157,11 @@ def uniform(fan_in: int) -> Init:
     def init(key: jax.Array, shape: Shape) -> jax.Array:
         def draw(bits: np.ndarray) -> np.ndarray:
             random = np.random.Generator(np.random.PCG64(np.asarray(bits).tolist()))
-            return (2 * random.random(shape, np.float32) - 1) * bound
+            values = random.random(shape, np.float32)
+            values *= 2  # in place: the array may be most of a network
+            values -= 1
+            values *= bound
+            return values
 
         bits = jax.random.key_data(key)
         if not isinstance(bits, jax.core.Tracer):  # a callback is a program: it would be compiled for every array
