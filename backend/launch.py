@@ -20,7 +20,7 @@ from backend.store import utc_now
 from backend.store_errors import UnknownRecord
 from nets import datasets
 from nets.architecture import Architecture, parse_architecture
-from nets.check import check_fit
+from nets.check import check_fit, doubts
 from nets.errors import DataError, Problem, SpecError
 from nets.estimate import check_memory, compile_seconds
 from nets.hyperparams import Hyperparams, parse_hyperparams, unused_fields
@@ -141,9 +141,10 @@ def read_order(services: Services, body: Json) -> Order:
 
     source = source_of(services, before, architecture, hyperparams) if before else None
     dataset, warnings = _dataset(services, before, hyperparams)
-    check_fit(architecture, hyperparams, datasets.info(dataset))
-    check_memory(architecture, hyperparams, datasets.info(dataset), available=services.limits.memory())
-    warnings = [*unused_fields(hyperparams_json), *warnings]
+    info = datasets.info(dataset)
+    check_fit(architecture, hyperparams, info)
+    check_memory(architecture, hyperparams, info, available=services.limits.memory())
+    warnings = [*unused_fields(hyperparams_json), *doubts(architecture, hyperparams, info), *warnings]
     if model is not None and before is None:
         warnings += retrain.remarks(model, sent, hyperparams)
     definition = architecture, architecture_json, hyperparams, hyperparams_json

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from nets.architecture import Architecture
@@ -41,6 +42,8 @@ def misfits(architecture: Architecture, hyperparams: Hyperparams, info: DatasetI
             f"got {architecture.classes}",
         )
     train, validation = split_sizes(hyperparams, info.train_size)
+    if train >= 1:
+        yield from single_values(architecture, hyperparams, train)
     if train < 1 or validation < 1:
         part = "validation" if train else "training"
         yield Problem(
@@ -48,3 +51,43 @@ def misfits(architecture: Architecture, hyperparams: Hyperparams, info: DatasetI
             f"leaves no {part} samples: {train} to train and {validation} to validate of "
             f"{train + validation} drawn; change train_split or raise max_samples",
         )
+
+
+def norms(architecture: Architecture) -> Iterator[tuple[str, int]]:
+    """Every layer that looks across the batch, as a person names it, and how many values of a channel an image has."""
+    for index, (layer, shape) in enumerate(zip(architecture.layers, architecture.shapes, strict=True)):
+        if layer.statistics(shape):
+            yield f"{layer.type} (layers[{index}])", math.prod(shape[1:])
+
+
+def single_values(architecture: Architecture, hyperparams: Hyperparams, train: int) -> Iterator[Problem]:
+    """Norms that would have nothing to normalise: where every batch holds one value of a channel, as PyTorch has it."""
+    norm = next((norm for norm, values in norms(architecture) if values == 1), None)
+    if norm is None or min(hyperparams.batch_size, train) > 1:
+        return
+    rule = f"{norm} has a single value per channel in every batch, and nothing to normalise it by"
+    if hyperparams.batch_size == 1:
+        yield Problem(("hyperparams", "batch_size"), f"must be at least 2: {rule}, got 1")
+    else:
+        detail = f"leaves one training sample: {rule}; raise max_samples or train_split"
+        yield Problem(("hyperparams", "train_split"), detail)
+
+
+def doubts(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> Iterator[str]:
+    """Sentences about what is legal and seldom meant."""
+    for index, layer in enumerate(architecture.layers):
+        for field, detail in layer.doubts():
+            yield str(Problem(("architecture", "layers", index, field), detail))
+    train, _ = split_sizes(hyperparams, info.train_size)
+    batch = hyperparams.batch_size
+    looking = dict(norms(architecture))
+    if not looking or train <= batch or train % batch != 1:
+        return
+    single = [norm for norm, values in looking.items() if values == 1]
+    norm = single[0] if single else next(iter(looking))
+    what = "has a single value per channel there, which its running statistics normalise"
+    if not single:
+        what = "has one image there, which counts as much in its running statistics as a whole batch"
+    other = next(size for size in range(batch + 1, train + 1) if train % size != 1)
+    detail = f"{train} training samples in batches of {batch} leave a last batch of one: {norm} {what}"
+    yield str(Problem(("hyperparams", "batch_size"), f"{detail}; a batch_size of {other} leaves none"))

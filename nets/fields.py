@@ -9,15 +9,27 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+import numpy as np
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
 from nets.errors import MOST_PROBLEMS, Path, Problem, SpecError
 
 Pair = tuple[int, int]
 
+SMALLEST = float(np.finfo(np.float32).smallest_normal)  # processors take less for 0
 
 BOUNDS = {"ge": "minimum", "le": "maximum", "gt": "exclusiveMinimum", "lt": "exclusiveMaximum"}
 
@@ -39,6 +51,60 @@ class Spec(BaseModel):
         """The fields as a client writes them, in JSON Schema's own words."""
         schema: dict[str, Any] = _bounded(super().model_json_schema(*arguments, **options))
         return schema
+
+    @field_validator("*")
+    @classmethod
+    def holds_in_float32(cls, value: Any, info: ValidationInfo) -> Any:
+        """What is above 0 or below a bound is so in the numbers that networks are computed with, too."""
+        numbers = [v for v in (value if isinstance(value, tuple) else (value,)) if isinstance(v, float)]
+        if numbers and info.field_name:
+            above, below = open_bounds(cls, info.field_name)
+            for number in numbers:
+                check_float32(number, above=above, below=below)
+        return value
+
+
+@cache
+def open_bounds(model: type[BaseModel], name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """What a field, or each item of it, must be greater than, and what less than."""
+    field = model.model_fields[name]
+    rules = [*field.metadata, *_metadata(field.annotation)]
+    above, below = ([getattr(rule, kind) for rule in rules if hasattr(rule, kind)] for kind in ("gt", "lt"))
+    return tuple(above), tuple(below)
+
+
+def _metadata(annotation: Any) -> Iterator[Any]:
+    """All that is annotated anywhere in a type."""
+    for part in getattr(annotation, "__metadata__", ()):
+        yield from part.metadata if hasattr(part, "metadata") else (part,)
+    for inner in get_args(annotation):
+        yield from _metadata(inner)
+
+
+def in_float32(value: float) -> float:
+    """A number as compiled programs compute with it: rounded, and 0 where float32 has no digits left for it."""
+    with np.errstate(over="ignore"):
+        rounded = float(np.float32(value))
+    return rounded if abs(rounded) >= SMALLEST else 0.0
+
+
+def check_float32(value: float, *, above: Iterable[float], below: Iterable[float]) -> None:
+    """ValueError where rounding carries a number to an open bound of it, or to 0, which means something else."""
+    rounded = in_float32(value)
+    place = f"as float32, in which networks are computed; {shown(value)} becomes {rounded:g} there"
+    for bound in above:
+        if rounded <= bound:
+            raise ValueError(f"must be greater than {bound:g} {place}; send at least {_next(bound, math.inf):.8g}")
+    for bound in below:
+        if rounded >= bound:
+            raise ValueError(f"must be less than {bound:g} {place}; send at most {_next(bound, -math.inf):.7g}")
+    if value and not rounded:
+        raise ValueError(f"must be 0 or at least 1.2e-38 {place}; send 0, or leave it out")
+
+
+def _next(bound: float, towards: float) -> float:
+    """The number of float32 next to a bound."""
+    return float(np.nextafter(np.float32(bound), np.float32(towards))) if bound else 1.2e-38
 
 
 def shown(value: object, limit: int = 60) -> str:

@@ -94,6 +94,10 @@ class Layer(Spec):
                 True,
             )
 
+    def doubts(self) -> Iterator[tuple[str, str]]:
+        """Fields whose value is legal and seldom what was meant, each with a sentence that says why."""
+        return iter(())
+
     def filled(self, shape: Shape) -> Self:
         """The same layer with the fields that follow from `shape` filled in."""
         return self

@@ -15,6 +15,14 @@ from nets.layers.base import Example, Layer, Misfit, Parameter, Shape, described
 
 Eps = Annotated[Real, Field(gt=0, le=1)]
 Momentum = Annotated[Real, Field(ge=0, le=1)]
+USUAL = 0.5  # momentum, at most: what is above is mostly that of a framework which weighs the old value
+
+
+def doubts_about(momentum: float) -> Iterator[tuple[str, str]]:
+    """A momentum that means something else in Keras."""
+    if momentum > USUAL:
+        meaning = "the weight of each new batch in the running statistics, as in PyTorch"
+        yield "momentum", f"{momentum:g} is {meaning}; Keras's momentum of {momentum:g} is {1 - momentum:.6g} here"
 
 
 def tracked(running: jax.Array, seen: jax.Array, momentum: float) -> jax.Array:
@@ -50,6 +58,9 @@ class BatchNorm(Layer):
         if self.num_features is not None and self.num_features != shape[0]:
             unit = "channel" if len(shape) == 3 else ""
             yield Misfit.declared(self, "num_features", self.num_features, shape[0], unit=unit)
+
+    def doubts(self) -> Iterator[tuple[str, str]]:
+        return doubts_about(self.momentum)
 
     def filled(self, shape: Shape) -> Self:
         return self.model_copy(update={"num_features": shape[0]})

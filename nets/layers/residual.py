@@ -11,7 +11,7 @@ from pydantic import Field
 from nets.fields import Extent, Pair, Width, pair
 from nets.kernels.plan import Activation, Bound, Moments, Plan
 from nets.layers.base import Example, Layer, Misfit, Parameter, Shape, ones, register, uniform, zeros
-from nets.layers.norm import Eps, Momentum, statistics_of, tracked, unbiased
+from nets.layers.norm import Eps, Momentum, doubts_about, statistics_of, tracked, unbiased
 from nets.layers.windows import pads, too_wide
 
 
@@ -52,6 +52,9 @@ class ResidualBlock(Layer):
             yield Misfit.declared(self, "in_channels", self.in_channels, shape[0], unit="channel")
         if wide := too_wide((shape[1], shape[2]), window=self.window):
             yield Misfit("kernel_size", wide)
+
+    def doubts(self) -> Iterator[tuple[str, str]]:
+        return doubts_about(self.momentum)
 
     def filled(self, shape: Shape) -> Self:
         return self.model_copy(update={"in_channels": shape[0]})

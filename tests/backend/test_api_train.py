@@ -388,6 +388,20 @@ def test_ignored_fields_are_said(client: FlaskClient, held: threading.Event) -> 
     assert ["momentum" in warning and "rmsprop" in warning for warning in answer.json["warnings"]] == [True]
 
 
+def test_what_is_legal_and_seldom_meant_is_said(client: FlaskClient, held: threading.Event) -> None:
+    layers = [LAYERS[0], {"type": "batchnorm1d", "momentum": 0.99}, *LAYERS[1:]]
+    body = {"architecture": {**NET, "layers": layers}, "hyperparams": {**PARAMS, "batch_size": 269}}
+    answer = client.post("/api/train", json=body)
+    assert answer.status_code == 202
+    momentum, batch = answer.json["warnings"]
+    assert momentum.startswith("architecture.layers[1].momentum: 0.99 is the weight of each new batch")
+    assert batch.startswith("hyperparams.batch_size: 270 training samples in batches of 269 leave a last batch of one")
+    body["hyperparams"]["batch_size"] = 1
+    refused = client.post("/api/train", json=body)
+    assert refused.status_code == 400
+    assert [error["pointer"] for error in refused.json["errors"]] == ["/hyperparams/batch_size"]
+
+
 def test_a_server_that_stops_takes_no_runs(app: Flask) -> None:
     parts(app).runs.shutdown()
     answer = app.test_client().post("/api/train", json=BODY)

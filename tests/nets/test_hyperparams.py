@@ -4,12 +4,17 @@ from typing import Any
 
 import jax
 import pytest
+from pydantic import ValidationError
 
-from nets.check import check_fit
+from nets.architecture import Architecture
+from nets.check import check_fit, doubts
 from nets.errors import SpecError
 from nets.estimate import check_memory, compile_seconds, memory_needed
-from nets.hyperparams import parse_hyperparams, unused_fields
+from nets.fields import Spec, open_bounds
+from nets.hyperparams import Hyperparams, parse_hyperparams, unused_fields
 from nets.kernels import plan_for
+from nets.layers import LAYERS
+from nets.optimizers import OPTIMIZERS
 from tests.nets.builders import network, stripes
 
 
@@ -95,6 +100,42 @@ def test_a_broken_rule_is_named_with_place_value_and_cure(body: Any, message: st
     assert any(message in problem for problem in problems(body)), problems(body)
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"optimizer": {"type": "adam", "betas": [0.9, 0.99999999]}}, "optimizer.betas: must be less than 1 as float32"),
+        ({"optimizer": {"type": "adam", "betas": [0.99999999, 0.9]}}, "0.99999999 becomes 1 there; send at most 0.9999999"),
+        ({"optimizer": {"type": "adamw", "eps": 1e-300}}, "optimizer.eps: must be greater than 0 as float32"),
+        ({"optimizer": {"type": "adam", "eps": 1e-40}}, "1e-40 becomes 0 there; send at least 1.2e-38"),
+        ({"optimizer": {"type": "rmsprop", "alpha": 1 - 1e-9}}, "optimizer.alpha: must be less than 1 as float32"),
+        ({"optimizer": {"type": "sgd", "momentum": 1 - 1e-9}}, "optimizer.momentum: must be less than 1 as float32"),
+        ({"optimizer": {"type": "sgd", "learning_rate": 1e-60}}, "optimizer.learning_rate: must be greater than 0 as float32"),
+        ({"optimizer": {"type": "sgd", "weight_decay": 1e-60}}, "optimizer.weight_decay: must be 0 or at least 1.2e-38"),
+        ({"optimizer": {"type": "adam", "betas": [1e-60, 0.9]}}, "optimizer.betas: must be 0 or at least 1.2e-38"),
+        ({"train_split": 1 - 1e-12}, "hyperparams.train_split: must be less than 1 as float32"),
+    ],
+)  # fmt: skip
+def test_a_number_that_rounds_to_its_bound_is_refused_with_the_rule(body: Any, message: str) -> None:
+    (problem,) = problems(body)
+    assert message in problem
+
+
+def test_numbers_next_to_their_bounds_are_taken_as_they_came() -> None:
+    adam = {"type": "adam", "lr": 1.2e-38, "betas": [0.9999999, 0.0], "eps": 1.2e-38, "weight_decay": 0}
+    assert parse_hyperparams({"optimizer": adam}).optimizer.betas == (0.9999999, 0.0)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", [Hyperparams, *OPTIMIZERS.values(), *LAYERS.values()])
+def test_every_open_bound_of_every_specification_holds_in_float32(kind: type[Spec]) -> None:
+    example = getattr(kind, "examples", None)
+    whole = kind.model_validate({**(example[0].json if example else {})}).model_dump(by_alias=True)
+    for name, field in kind.model_fields.items():
+        above, below = open_bounds(kind, name)
+        for value in [*(1e-300 for _ in above), *(bound - 1e-12 for bound in below)]:
+            with pytest.raises(ValidationError, match="as float32, in which networks are computed"):
+                kind.model_validate({**whole, field.alias or name: (value, value) if name == "betas" else value})
+
+
 def test_all_problems_are_reported_at_once() -> None:
     found = problems({"epochs": 0, "lr": 1, "optimizer": {"type": "sgd", "lr": -1, "momentum": 2}})
     places = [problem.split(":")[0] for problem in found]
@@ -124,6 +165,61 @@ def test_a_network_that_does_not_fit_its_data_set(shape: Any, outputs: int, hype
 
 def test_a_network_that_fits_its_data_set_passes() -> None:
     check_fit(network({"type": "linear", "out": 3}), parse_hyperparams({}), stripes().info)
+
+
+NORM_1D = network({"type": "linear", "out": 4}, {"type": "batchnorm1d"}, {"type": "linear", "out": 3})
+NORM_2D = network({"type": "batchnorm2d"}, {"type": "flatten"}, {"type": "linear", "out": 3})
+PIXEL = network({"type": "maxpool2d", "kernel_size": 8}, {"type": "batchnorm2d"}, {"type": "linear", "out": 3})
+RESIDUAL = network(
+    {"type": "maxpool2d", "kernel_size": 8}, {"type": "residual_block", "out_channels": 2}, {"type": "linear", "out": 3}
+)
+
+
+@pytest.mark.parametrize("a", [NORM_1D, PIXEL, RESIDUAL])
+def test_norms_that_would_see_single_values_alone_are_refused(a: Architecture) -> None:
+    layer = r"(batchnorm1d|batchnorm2d|residual_block) \(layers\[1\]\)"
+    with pytest.raises(SpecError, match=f"hyperparams.batch_size: must be at least 2: {layer} has a single value"):
+        check_fit(a, parse_hyperparams({"batch_size": 1}), stripes().info)
+    with pytest.raises(SpecError, match=f"train_split: leaves one training sample: {layer} has a single value"):
+        check_fit(a, parse_hyperparams({"batch_size": 64, "max_samples": 2, "train_split": 0.5}), stripes().info)
+    check_fit(a, parse_hyperparams({"batch_size": 2}), stripes().info)
+
+
+def test_one_image_at_a_time_has_values_enough_for_a_norm() -> None:
+    check_fit(NORM_2D, parse_hyperparams({"batch_size": 1}), stripes().info)
+    assert list(doubts(NORM_2D, parse_hyperparams({"batch_size": 1}), stripes().info)) == []
+
+
+@pytest.mark.parametrize(
+    ("a", "what"), [(NORM_1D, "has a single value per channel there"), (NORM_2D, "has one image there")]
+)
+def test_a_last_batch_of_one_is_told_of(a: Architecture, what: str) -> None:
+    def said(**fields: Any) -> list[str]:
+        return list(doubts(a, parse_hyperparams({"max_samples": 50, "train_split": 0.82, **fields}), stripes().info))
+
+    (sentence,) = said(batch_size=8)
+    assert sentence.startswith("hyperparams.batch_size: 41 training samples in batches of 8 leave a last batch of one")
+    assert what in sentence and sentence.endswith("a batch_size of 9 leaves none")
+    for size in (1, 7, 9, 41, 64):
+        assert said(batch_size=size) == [], size
+    assert (
+        list(doubts(network({"type": "linear", "out": 3}), parse_hyperparams({"batch_size": 8}), stripes().info)) == []
+    )
+
+
+@pytest.mark.parametrize("kind", ["batchnorm2d", "residual_block"])
+def test_a_momentum_of_keras_is_told_of(kind: str) -> None:
+    def said(momentum: float) -> list[str]:
+        layer = {"type": kind, "momentum": momentum, **({"out_channels": 2} if kind == "residual_block" else {})}
+        a = network({"type": "relu"}, layer, {"type": "linear", "out": 3})
+        return list(doubts(a, parse_hyperparams({}), stripes().info))
+
+    assert said(0.5) == said(0.1) == []
+    (sentence,) = said(0.99)
+    assert sentence == (
+        "architecture.layers[1].momentum: 0.99 is the weight of each new batch in the running statistics, as in "
+        "PyTorch; Keras's momentum of 0.99 is 0.01 here"
+    )
 
 
 def test_too_much_memory_is_refused_with_the_numbers() -> None:
