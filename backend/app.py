@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ from backend.config import Settings
 from backend.delivery import Delivery
 from backend.health import Writing
 from backend.infer import Predictors
+from backend.job import without_paths
 from backend.launch import DefaultDataset, warm_newest
 from backend.layout import PROGRAMS_FOLDER
 from backend.limits import Limits
@@ -28,6 +30,7 @@ from backend.store import STORE_FILE, Store
 from backend.stream import EventLog
 from backend.telemetry import Telemetry
 from backend.warm import Warmer
+from nets.kept import Untrusted
 from nets.platform import keep_compiled_programs, prepare_process
 
 logger = logging.getLogger("lamina.http")
@@ -62,8 +65,8 @@ def start_services(settings: Settings) -> Services:
     """The parts of the server, with the training thread running."""
     state_dir = settings.state_dir
     prepare_process()
-    keep_compiled_programs(state_dir / PROGRAMS_FOLDER)
     store = Store(state_dir / STORE_FILE)
+    warnings = keep_programs(state_dir / PROGRAMS_FOLDER)
     delivery, telemetry = Delivery(), Telemetry()
     try:
         log, checkpoints = EventLog(store, wake=delivery.wake, told=telemetry.hear), Checkpoints(state_dir)
@@ -92,7 +95,19 @@ def start_services(settings: Settings) -> Services:
         limits=limits,
         streams=Places(settings.max_streams),
         writing=Writing(store, state_dir),
+        warnings=warnings,
     )
+
+
+def keep_programs(folder: Path) -> list[str]:
+    """Keep compiled programs in `folder`, or say why not: a server without them is slower to begin, and no worse."""
+    try:
+        keep_compiled_programs(folder)
+    except Untrusted as reason:
+        warning = f"compiled programs are not kept, and each start compiles them again: {reason}"
+        logging.getLogger("lamina.server").warning(warning)
+        return [without_paths(warning)]  # whoever asks how the server is needs no token
+    return []
 
 
 class StrictJson(DefaultJSONProvider):

@@ -101,6 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 2 for what the user can correct on the command line."""
     top = parser()
     options = top.parse_args(arguments)
+    os.umask(os.umask(0o022) | 0o022)  # others may write to nothing that is made from here on, whatever the shell says
     if options.version:
         from importlib.metadata import version
 

@@ -172,7 +172,16 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/api/datasets"): Operation({200: obj({"datasets": listed(OBJECT)})}),
     ("GET", "/api/layers"): Operation({200: obj({"layers": listed(OBJECT)})}),
     ("GET", "/api/health"): Operation(
-        {200: obj({"status": {"enum": ["ok", "degraded"]}, "version": TEXT, "uptime_seconds": NUMBER})}
+        {
+            200: obj(
+                {
+                    "status": {"enum": ["ok", "degraded"]},
+                    "warnings": listed(TEXT),
+                    "version": TEXT,
+                    "uptime_seconds": NUMBER,
+                }
+            )
+        }
     ),
     ("GET", "/api/openapi.json"): Operation({200: OBJECT}),
 }

@@ -40,6 +40,7 @@ class Services:
     limits: Limits
     streams: Places  # for event streams
     writing: Writing
+    warnings: list[str] = field(default_factory=list)  # of the start, for health
     started: float = field(default_factory=time.monotonic)
 
     def close(self) -> None:

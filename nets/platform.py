@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from jax._src import compilation_cache
+from jax._src.compilation_cache_interface import CacheInterface
 
-from nets import memory
+from nets import kept, memory
 
 
 def devices() -> list[dict[str, Any]]:
@@ -33,12 +35,16 @@ def free_device_memory() -> int | None:
 
 def processor() -> str:
     """The CPU's name, where the system tells it."""
+    return _told_of_processor("model name") or platform.processor() or platform.machine()
+
+
+def _told_of_processor(*names: str) -> str:
+    """The first of these that Linux tells of the CPU."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        name = ""
-    return name or platform.processor() or platform.machine()
+    except OSError:
+        return ""
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(names)), "")
 
 
 def versions() -> dict[str, str]:
@@ -57,8 +63,32 @@ def prepare_process() -> None:
 
 
 def keep_compiled_programs(folder: Path) -> None:
-    """Store compiled programs under `folder`, so that a restart does not compile them again."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Keep compiled programs and kernels in `folder`, so that a restart does not compile them again.
+
+    Raises `kept.Untrusted` where that would not be safe; then nothing is kept.
+    """
+    kept.keep_in(None)
+    jax.config.update("jax_compilation_cache_dir", None)
+    compilation_cache.reset_cache()
+    # XLA takes a program for the instructions of another CPU as well, and it is killed by the first of them.
+    shelf = kept.Shelf(folder, made_for=f"{processor()} {_told_of_processor('flags', 'Features')}")
+    shelf.require()
+    kept.keep_in(shelf)
+    # JAX's own cache follows links, and takes whatever lies under the right name, whoever put it there.
+    compilation_cache.get_file_cache = lambda path: (_Programs(path), path)
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+class _Programs(CacheInterface):
+    """Where JAX keeps its programs."""
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)  # for JAX to name it in its log
+
+    def get(self, key: str) -> bytes | None:
+        return kept.get(f"{key}-cache")
+
+    def put(self, key: str, value: bytes) -> None:
+        kept.put(f"{key}-cache", value)

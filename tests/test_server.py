@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -94,6 +95,22 @@ def test_side_files_stay_in_the_state_directory(tmp_path):
         process.stderr.read()
     assert process.returncode == 0
     assert [entry.name for entry in tmp_path.iterdir()] == ["state"]
+
+
+def test_others_may_write_to_nothing_whatever_the_umask(tmp_path):
+    before = os.umask(0)
+    try:
+        with LocalServer(settings_in(tmp_path)) as server:
+            server.wait_until_healthy()
+            run_id = server.client.post("/api/train", body(epochs=1))["run_id"]
+            until(lambda: server.client.get(f"/api/runs/{run_id}")["state"] == "succeeded", what="end of the run")
+            assert server.client.get("/api/health")["warnings"] == []
+    finally:
+        os.umask(before)
+    modes = {path: path.stat().st_mode & 0o777 for path in [tmp_path / "state", *(tmp_path / "state").rglob("*")]}
+    assert {path.name for path in modes} >= {"lamina.sqlite3", "lamina.lock", "weights.msgpack", "run.json", "compiled"}
+    assert {path: mode for path, mode in modes.items() if mode & 0o022} == {}
+    assert modes[tmp_path / "state" / "compiled"] == 0o700
 
 
 def test_what_is_not_http_gets_a_json_error(server):

@@ -19,7 +19,7 @@ from nets.architecture import parse_architecture, parse_layer
 from nets.datasets import DATASETS
 from nets.errors import SpecError
 from nets.layers import LAYERS
-from tests.backend.conftest import Trained, parts
+from tests.backend.conftest import Trained, offline_app, parts
 from tests.backend.samples import DEADLINE
 from tests.nets.dataset_files import arrays
 
@@ -100,6 +100,21 @@ def test_health(trained: Trained) -> None:
     assert report["version"] and report["uptime_seconds"] > 0 and report["disk_free_bytes"] > 0
     assert report["devices"][0].keys() >= {"id", "platform", "kind"}
     assert (report["active_run"], report["queue_length"]) == (None, 0)
+
+
+def test_a_state_directory_of_everybody_is_used_without_compiled_programs(tmp_path: Path) -> None:
+    (tmp_path / "state" / "compiled").mkdir(parents=True)
+    (tmp_path / "state").chmod(0o777)
+    app = offline_app(tmp_path)
+    try:
+        (warning,) = app.test_client().get("/api/health").json["warnings"]
+    finally:
+        parts(app).close()
+    assert "compiled programs are not kept" in warning and warning.endswith(
+        "state may be written to by others (mode 0777): chmod go-w it"
+    )
+    assert str(tmp_path) not in warning
+    assert not any((tmp_path / "state" / "compiled").iterdir())
 
 
 def test_health_says_when_nothing_can_be_written(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,6 @@ from nets.kernels import CpuPlan
 from nets.kernels.cpu.activations import Image, image
 from nets.kernels.cpu.native import call, machine
 from nets.kernels.cpu.native.conv import available, fits, native_convolve, native_relu
-from nets.kernels.cpu.native.kept import PREFIX
 from nets.kernels.geometry import Geometry
 from tests.nets.kernels.common import (
     BF16,
@@ -199,7 +198,7 @@ from pathlib import Path
 hits, compiled, compile_code = [], [], machine._compile
 machine._compile = lambda text: compiled.append(text) or compile_code(text)
 monitoring.register_event_listener(lambda name, **_: hits.append(name) if name.endswith("cache_hits") else None)
-keep_compiled_programs(Path(sys.argv[1]))
+keep_compiled_programs(Path(sys.argv[1]) / "compiled")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 x, kernel = jax.numpy.ones((4, 6, 6, 16)), jax.numpy.ones((3, 3, 4, 8))
 y = jax.jit(lambda x, kernel: native_convolve(x, kernel, Geometry(), "float32"))(x, kernel)
@@ -216,7 +215,7 @@ def test_a_program_and_its_kernels_are_compiled_once_for_all_processes(tmp_path:
     total = str(36.0 * 8 * 16 * 16)
     assert run() == [total, "False", "1"]
     assert run() == [total, "True", "0"]
-    (code,) = tmp_path.glob(f"{PREFIX}*")
+    (code,) = (tmp_path / "compiled").glob(f"{machine.PREFIX}*")
     whole = code.read_bytes()
     for damaged in (whole[:-1], b"", whole.replace(b"entry", b"yrtne")):
         code.write_bytes(damaged)

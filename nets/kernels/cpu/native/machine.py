@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import re
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import llvmlite
 import llvmlite.binding as llvm
 from llvmlite import ir
 
-from nets.kernels.cpu.native.kept import kept
+from nets import kept
 
 VERSION = re.compile(r"#define XLA_FFI_API_(MAJOR|MINOR) (\d+)")
 # The layouts of XLA's structures that `call` was written after, by the version that jaxlib's own header states.
@@ -24,6 +25,8 @@ WIDE = 'nounwind "prefer-vector-width"="512" "min-legal-vector-width"="512"'
 
 # To be counted up when `_compile` or `_target` changes: code that was compiled otherwise is no longer used.
 REVISION = 1
+
+PREFIX = "lamina-kernel-"  # of the names under which code is kept
 
 # The code of an engine lives as long as the engine.
 _engines: list[Any] = []
@@ -85,7 +88,11 @@ def address_of(module: ir.Module, name: str) -> int:
         sorted(features()),
         text,
     )
-    code = kept(repr(depends_on), lambda: _compile(text))
+    kept_as = PREFIX + hashlib.sha256(repr(depends_on).encode()).hexdigest()
+    code = kept.get(kept_as)
+    if code is None:
+        code = _compile(text)
+        kept.put(kept_as, code)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target())
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
