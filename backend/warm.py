@@ -89,5 +89,6 @@ class Warmer:
                 if self._closed:
                     return
                 if self._paused:
-                    self._waiting.appendleft(lambda: recipe)
+                    if len(self._waiting) < WAITING:  # else it is the oldest, and gives way
+                        self._waiting.appendleft(lambda: recipe)
                     return

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from backend import warm
 from backend.warm import Warmer
 from nets import datasets, programs
 from nets.architecture import parse_architecture
@@ -85,6 +86,17 @@ def test_nothing_is_compiled_while_a_run_trains(warmer: Warmer) -> None:
         assert not asked.wait(0.3)
     assert asked.wait(DEADLINE)
     wait_for(wanted)
+
+
+def test_the_oldest_wish_gives_way_to_those_that_came_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also the one in hand, which goes back into the queue when a run comes."""
+    warmer, first, newer = Warmer(), recipe(23), [recipe(24 + each) for each in range(warm.WAITING)]
+    monkeypatch.setattr(warm, "compile_next", lambda _: True)
+    for wanted in newer:
+        warmer.warm(lambda wanted=wanted: wanted)
+    with warmer.paused(nothing):
+        warmer._compile(first)
+    assert [wish() for wish in warmer._waiting] == newer
 
 
 def test_a_run_that_shall_stop_waits_for_no_compiler(warmer: Warmer) -> None:
