@@ -80,7 +80,7 @@ def start_services(settings: Settings) -> Services:
         store.close()
         raise
     warmer.start()
-    delivery.start()
+    delivery.start(training=lambda: runs.active() is not None)
     return Services(
         settings=settings,
         store=store,

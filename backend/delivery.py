@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import selectors
 import socket
+import termios
 import threading
 import time
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,11 +19,12 @@ from backend.stream import KEEP_ALIVE, Follower
 
 logger = logging.getLogger("lamina.http")
 
-STALLED = 15.0  # seconds without a byte taken by a client, or acknowledged by its machine, until it counts as gone
+STALLED = 20.0  # seconds without a byte acknowledged by a client's machine, until it counts as gone
 SEND_BUFFER = 64 << 10  # what the kernel holds for a client that does not read
 REST = 49  # times the CPU time of a round: what comes meanwhile goes out together, for a fiftieth of a core
+CATCH_UP_REST = 3  # the same for history, and only while a run trains: a quarter of a core
+CATCH_UP_ROUND = 0.02  # seconds of CPU time, about: then news come first again
 LONGEST_REST = 0.5  # seconds
-BATCHES = 8  # at most that one client gets in its turn
 TICK = 1.0  # seconds between two looks for silence and stalled clients
 FLUSH = 1.0  # seconds for the last events when the server stops
 
@@ -37,7 +41,15 @@ class Outlet:
     complete: bool = False  # `pending` is the end
     reusable: bool = True
     waits: bool = False  # for room in the kernel's buffer
-    moved: float = field(default_factory=time.monotonic)  # when the client last took something
+    sent: int = 0  # bytes that the kernel took
+    taken: int = 0  # of them, by the client's machine, when that was looked at
+    spoke: float = field(default_factory=time.monotonic)  # when something was sent
+    moved: float = field(default_factory=time.monotonic)  # when the client had taken all, or something more
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is more to send at once, and room for it."""
+        return not self.waits and self.follower.behind
 
     def pump(self, now: float) -> bool:
         """Send what there is and fits. False when the stream is over. OSError when the client is gone."""
@@ -45,8 +57,10 @@ class Outlet:
             self._fetch(now)
         if self.pending:
             with suppress(BlockingIOError):
-                self.pending = self.pending[self.connection.send(self.pending) :]
-                self.moved = now
+                size = self.connection.send(self.pending)
+                self.pending = self.pending[size:]
+                self.sent += size
+                self.spoke = now
         return bool(self.pending) or not self.complete
 
     def _fetch(self, now: float) -> None:
@@ -55,10 +69,24 @@ class Outlet:
             self.complete = True
             self.pending = b"0\r\n\r\n" if self.chunked else b""
             return
-        if not frames and now - self.moved >= self.follower.keep_alive:
+        if not frames and now - self.spoke >= self.follower.keep_alive:
             frames = [KEEP_ALIVE]
         told = b"".join(frames)
         self.pending = b"%X\r\n%b\r\n" % (len(told), told) if told and self.chunked else told
+
+    def check(self, now: float) -> None:
+        """OSError for a client that has taken nothing for too long, of what there is for it.
+
+        What its machine has acknowledged decides: a slow reader leaves the kernel's buffer full for longer than that,
+        and TCP_USER_TIMEOUT would end one whose window is smaller than what the kernel would send at once.
+        """
+        held = unacknowledged(self.connection)
+        taken = self.sent - held
+        if taken > self.taken or not (held or self.pending):
+            self.moved = now
+        self.taken = taken
+        if now - self.moved > STALLED:
+            raise TimeoutError("it does not read")
 
     def listen(self) -> None:
         """Take what the client says, which is nothing while it listens. OSError when it is gone.
@@ -71,22 +99,34 @@ class Outlet:
             self.reusable = False
 
 
+def unacknowledged(connection: socket.socket) -> int:
+    """Bytes that the kernel holds for the other side; 0 where it does not say."""
+    held = array("i", [0])
+    with suppress(OSError):
+        fcntl.ioctl(connection, termios.TIOCOUTQ, held)
+    return held[0]
+
+
 class Delivery:
     """The thread that sends."""
 
     def __init__(self) -> None:
+        self._training: Callable[[], bool] = lambda: False
         self._selector = selectors.DefaultSelector()
         self._bell, self._rope = socket.socketpair()
         for end in (self._bell, self._rope):
             end.setblocking(False)
         self._selector.register(self._bell, selectors.EVENT_READ)
         self._outlets: set[Outlet] = set()
+        self._behind: dict[Outlet, None] = {}  # those with more to send at once, and room for it, in turn
         self._newcomers: deque[Outlet] = deque()
         self._rung = threading.Event()
         self._until: float | None = None  # when it stops at the latest
         self._thread = threading.Thread(target=self._work, name="delivery", daemon=True)
 
-    def start(self) -> None:
+    def start(self, *, training: Callable[[], bool] = lambda: False) -> None:
+        """`training`: whether a run trains, for which history waits."""
+        self._training = training
         self._thread.start()
 
     def wake(self) -> None:
@@ -108,9 +148,6 @@ class Delivery:
         """Send `head` and then all that `follower` tells, chunk by chunk where `chunked`; then call `ended`."""
         connection.setblocking(False)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # elsewhere the system's own time applies
-            with suppress(OSError):  # not a TCP socket
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * STALLED))
         self._newcomers.append(Outlet(connection, follower, chunked, ended, pending=head))
         self.wake()
 
@@ -128,20 +165,28 @@ class Delivery:
     # The thread
 
     def _work(self) -> None:
-        sweep_at = tick_at = 0.0
+        sweep_at = tick_at = catch_up_at = 0.0
         while self._until is None or (self._has_work() and time.monotonic() < self._until):
             due = sweep_at if self._rung.is_set() else tick_at
+            if self._behind:
+                due = min(due, catch_up_at)
             self._attend(max(0.0, due - time.monotonic()))
-            now = time.monotonic()
-            if now >= tick_at or (self._rung.is_set() and now >= sweep_at):
-                tick_at = now + TICK
+            now, began = time.monotonic(), time.thread_time()
+            tick = now >= tick_at
+            if tick or (self._rung.is_set() and now >= sweep_at):
+                tick_at = now + TICK if tick else tick_at
                 self._rung.clear()
-                began = time.thread_time()
-                self._sweep(now)
-                rest = min(REST * (time.thread_time() - began), LONGEST_REST) if self._until is None else 0.0
-                sweep_at = time.monotonic() + rest
+                self._sweep(now, tick=tick)
+                sweep_at = time.monotonic() + self._rest(began, REST)
+            elif self._behind and now >= catch_up_at:
+                self._catch_up(now)
+                catch_up_at = time.monotonic() + self._rest(began, CATCH_UP_REST if self._training() else 0)
         for outlet in [*self._outlets, *self._newcomers]:
             self._end(outlet, False)
+
+    def _rest(self, began: float, times: float) -> float:
+        """How long to leave the processor to others, after a round that began at `began` of this thread's time."""
+        return min(times * (time.thread_time() - began), LONGEST_REST) if self._until is None else 0.0
 
     def _has_work(self) -> bool:
         return bool(self._outlets or self._newcomers)
@@ -160,8 +205,8 @@ class Delivery:
                 if events & selectors.EVENT_WRITE:
                     self._pump(outlet, time.monotonic())
 
-    def _sweep(self, now: float) -> None:
-        """Give everyone what is new, and let go of those who take nothing."""
+    def _sweep(self, now: float, *, tick: bool) -> None:
+        """Give everyone what is new. `tick`: and let go of those who take nothing."""
         while self._newcomers:
             outlet = self._newcomers.popleft()
             with self._ending(outlet):
@@ -169,10 +214,20 @@ class Delivery:
                 self._outlets.add(outlet)
         for outlet in list(self._outlets):
             with self._ending(outlet):
-                if not outlet.waits:
+                if tick:
+                    outlet.check(now)
+                if not outlet.waits and outlet not in self._behind:
                     self._pump(outlet, now)
-                elif now - outlet.moved > STALLED:
-                    raise TimeoutError("it does not read")
+
+    def _catch_up(self, now: float) -> None:
+        """History for those who are behind, a page each, until the round is long enough."""
+        began = time.thread_time()
+        for outlet in list(self._behind):
+            del self._behind[outlet]
+            with self._ending(outlet):
+                self._pump(outlet, now)
+            if time.thread_time() - began >= CATCH_UP_ROUND:
+                break
 
     @contextmanager
     def _ending(self, outlet: Outlet) -> Iterator[None]:
@@ -187,23 +242,21 @@ class Delivery:
             self._end(outlet, False)
 
     def _pump(self, outlet: Outlet, now: float) -> None:
-        for _ in range(BATCHES):
-            if not outlet.pump(now):
-                self._end(outlet, outlet.reusable)
-                return
-            if outlet.pending or not outlet.follower.behind:
-                break
+        if not outlet.pump(now):
+            self._end(outlet, outlet.reusable)
+            return
         waits = bool(outlet.pending)
         if waits != outlet.waits:
             outlet.waits = waits
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if waits else 0)
             self._selector.modify(outlet.connection, events, outlet)
-        if not waits and outlet.follower.behind:
-            self.wake()
+        if outlet.behind:
+            self._behind[outlet] = None
 
     def _end(self, outlet: Outlet, reusable: bool) -> None:
         if outlet in self._outlets:
             self._outlets.remove(outlet)
+            self._behind.pop(outlet, None)
             self._selector.unregister(outlet.connection)
         try:
             outlet.ended(reusable)

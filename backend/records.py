@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
+
+import msgspec
 
 RunState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 ACTIVE: tuple[RunState, ...] = ("queued", "running")
@@ -81,7 +84,13 @@ class StoredEvent:
 
     id: int
     name: str  # "state" | "metric" | "log", or UNREADABLE
-    data: Json
+    text: str  # its data, as JSON
+
+    @cached_property
+    def data(self) -> Json:
+        """For who does not only pass it on."""
+        read: Json = msgspec.json.decode(self.text)
+        return read
 
 
 @dataclass(frozen=True)

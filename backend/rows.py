@@ -79,4 +79,4 @@ def to_run(row: sqlite3.Row, metrics: list[Json]) -> RunRecord:
 
 
 def to_event(row: sqlite3.Row) -> StoredEvent:
-    return StoredEvent(id=row["id"], name=row["name"], data=msgspec.json.decode(row["data"]))
+    return StoredEvent(id=row["id"], name=row["name"], text=row["data"])

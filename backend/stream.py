@@ -39,11 +39,16 @@ def state_data(
 
 
 def encode(name: str, data: Json, event_id: int | None = None) -> bytes:
-    """One event on the wire; without an id it leaves the client's Last-Event-ID alone. A damaged one is a comment."""
+    """One event on the wire; without an id it leaves the client's Last-Event-ID alone."""
+    return frame(name, dumps(data), event_id)
+
+
+def frame(name: str, text: str, event_id: int | None = None) -> bytes:
+    """The same of data that is JSON already. An event that is damaged in the store is a comment."""
     if name == UNREADABLE:
         return f": event {event_id} is damaged in the store and left out\n\n".encode()
     head = "" if event_id is None else f"id: {event_id}\n"
-    return f"{head}event: {name}\ndata: {dumps(data)}\n\n".encode()
+    return f"{head}event: {name}\ndata: {text}\n\n".encode()
 
 
 class EventLog:
@@ -194,7 +199,7 @@ class Follower(Iterator[bytes]):
         limit = min(PAGE, self._known - self._cursor)
         events = self._store.events(self.run_id, after=self._cursor, limit=limit)
         self._cursor = events[-1].id if events else self._known  # none: the run was deleted meanwhile
-        return [encode(event.name, event.data, event.id) for event in events]
+        return [frame(event.name, event.text, event.id) for event in events]
 
 
 @dataclass(frozen=True)

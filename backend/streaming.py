@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("lamina.http")
 
-HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", "Connection": "keep-alive"}
+# no-transform: proxies of development servers compress what may be transformed, and keep it until they have enough.
+HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no", "Connection": "keep-alive"}
 
 
 def last_event_id() -> int:
@@ -28,8 +29,8 @@ def last_event_id() -> int:
 
 def event_stream(services: Services, run_id: str, *, after: int) -> Response:
     """Events of a run after `after`, until it ends. 503 when every place for a stream is taken."""
-    if request.method == "HEAD":  # would never be iterated, and so never closed
-        return Response(mimetype="text/event-stream", headers=HEADERS)
+    if request.method == "HEAD":  # would never be iterated, and so never closed; an iterator: its length is not told
+        return Response(iter(()), mimetype="text/event-stream", headers=HEADERS)
     if not services.streams.take():
         most = services.settings.max_streams
         cure = f"poll /api/runs/{run_id}/metrics instead, or try again later"

@@ -114,7 +114,7 @@ def test_the_stream_has_the_headers_of_the_contract_once_each(
             received += opened.recv(4096)
     head = received.split(b"\r\n\r\n")[0].decode().lower().split("\r\n")
     assert head[0] == "http/1.1 200 ok"
-    for line in ("cache-control: no-cache", "x-accel-buffering: no", "connection: keep-alive"):
+    for line in ("cache-control: no-cache, no-transform", "x-accel-buffering: no", "connection: keep-alive"):
         assert head.count(line) == 1
     assert [line for line in head if line.startswith("content-type")] == [
         "content-type: text/event-stream; charset=utf-8"
@@ -128,6 +128,8 @@ def test_the_head_of_a_live_stream_returns_at_once(server: LocalServer) -> None:
         opened.request("HEAD", f"/api/runs/{run_id}/events")
         answer = opened.getresponse()
         assert answer.status == 200 and answer.headers["Content-Type"].startswith("text/event-stream")
+        assert "Content-Length" not in answer.headers, "nobody knows how long it is"
+        assert answer.headers["Cache-Control"] == "no-cache, no-transform"
         assert answer.read() == b""
         opened.request("POST", f"/api/train/{run_id}/cancel", headers=JSON)  # on the same connection
         assert opened.getresponse().status in (202, 409)

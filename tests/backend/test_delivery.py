@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,8 +29,8 @@ class Place:
         self.ends: list[bool] = []
         self.delivery.start()
 
-    def subscribe(self, *, chunked: bool = False) -> socket.socket:
-        ours, theirs = socket.socketpair()
+    def subscribe(self, *, chunked: bool = False, tcp: bool = False) -> socket.socket:
+        ours, theirs = small_window() if tcp else socket.socketpair()
         follower = self.log.follow("r_1", after=0)
         self.delivery.adopt(ours, follower, head=HEAD, chunked=chunked, ended=lambda whole: self.end(ours, whole))
         theirs.settimeout(DEADLINE)
@@ -38,6 +39,15 @@ class Place:
     def end(self, connection: socket.socket, whole: bool) -> None:
         self.ends.append(whole)
         connection.close()
+
+
+def small_window() -> tuple[socket.socket, socket.socket]:
+    """A TCP connection whose reader has room for 4 KB."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        reader = socket.socket()
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader.connect(server.getsockname())
+        return server.accept()[0], reader
 
 
 @pytest.fixture
@@ -109,6 +119,43 @@ def test_one_that_stops_reading_is_dropped_and_delays_nobody(place: Place, monke
         assert read.result(DEADLINE).count(b"\nevent: log\n") == 40
     eventually(lambda: place.ends == [False, True])
     stuck.close()
+
+
+def test_a_slow_reader_is_no_stuck_one(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 KB a second through a small window: the kernel's buffer stays full for longer than anyone may be stuck."""
+    monkeypatch.setattr(module, "STALLED", 0.5)
+    monkeypatch.setattr(module, "TICK", 0.02)
+    stuck, slow = place.subscribe(tcp=True), place.subscribe(tcp=True)
+    for number in range(20):
+        place.log.publish("r_1", "log", {"message": "x" * 20_000, "number": number})
+    began, received = time.monotonic(), b""
+    while time.monotonic() < began + 2:
+        received += slow.recv(1000)
+        time.sleep(0.05)
+    assert place.ends == [False], "of the stuck one alone"
+    place.log.transition("r_1", "cancelled")
+    assert (received + everything(slow)).count(b"\nevent: log\n") == 20
+    stuck.close()
+
+
+def test_history_is_sent_without_rest_unless_a_run_trains(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LONGEST_REST", 0.05)
+    for name in ("REST", "CATCH_UP_REST"):
+        monkeypatch.setattr(module, name, 1e9)
+    monkeypatch.setattr(module, "CATCH_UP_ROUND", 0.0)
+    monkeypatch.setattr("backend.stream.PAGE", 5)
+    for number in range(200):
+        place.log.publish("r_1", "log", {"number": number})
+    place.log.transition("r_1", "cancelled")
+
+    def seconds() -> float:
+        began = time.monotonic()
+        assert everything(place.subscribe()).count(b"\nevent: log\n") == 200
+        return time.monotonic() - began
+
+    assert seconds() < 1.5  # 40 pages; rests would be 2 s
+    monkeypatch.setattr(place.delivery, "_training", lambda: True)
+    assert seconds() > 1.8
 
 
 def test_the_end_of_the_server_ends_streams_with_what_is_there(place: Place) -> None:
