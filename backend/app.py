@@ -14,8 +14,10 @@ from flask_cors import CORS
 
 from backend import access, errors, gate, http
 from backend.api import catalog, infer, models, monitoring, runs, training
+from backend.attempts import Attempts
 from backend.checkpoints import Checkpoints
 from backend.config import Settings
+from backend.deaths import Deaths
 from backend.delivery import Delivery
 from backend.health import Writing
 from backend.infer import Predictors
@@ -36,13 +38,16 @@ from nets.platform import keep_compiled_programs, prepare_process
 logger = logging.getLogger("lamina.http")
 
 
-def create_app(settings: Settings) -> Flask:
-    """A running server behind a WSGI application: `app.extensions["lamina"].close()` ends it."""
+def create_app(settings: Settings, *, deaths: Deaths | None = None) -> Flask:
+    """A running server behind a WSGI application: `app.extensions["lamina"].close()` ends it.
+
+    `deaths`: of servers that this one replaces.
+    """
     app = Flask("lamina", static_folder=None)
     app.json = StrictJson(app)
     app.url_map.merge_slashes = False  # `//api` is an unknown path, not a redirect
     app.config["MAX_BODY_BYTES"] = settings.max_body_mb << 20
-    app.extensions["lamina"] = services = start_services(settings)
+    app.extensions["lamina"] = services = start_services(settings, deaths or Deaths(settings.state_dir))
     services.telemetry.serve(services)
     warm_newest(services)
     app.before_request(start_clock)
@@ -61,7 +66,7 @@ def create_app(settings: Settings) -> Flask:
     return app
 
 
-def start_services(settings: Settings) -> Services:
+def start_services(settings: Settings, deaths: Deaths) -> Services:
     """The parts of the server, with the training thread running."""
     state_dir = settings.state_dir
     prepare_process()
@@ -70,7 +75,8 @@ def start_services(settings: Settings) -> Services:
     delivery, telemetry = Delivery(), Telemetry()
     try:
         log, checkpoints = EventLog(store, wake=delivery.wake, told=telemetry.hear), Checkpoints(state_dir)
-        warmer = Warmer()
+        attempts = Attempts(state_dir)
+        warmer = Warmer(attempts)
         limits = Limits(settings.max_memory_gb, settings.max_compile_seconds, settings.max_queue)
         runs = Runs(store, log, checkpoints, data_dir=settings.data_dir, warmer=warmer, limits=limits)
         runs.start()
@@ -83,12 +89,14 @@ def start_services(settings: Settings) -> Services:
     delivery.start(training=lambda: runs.active() is not None)
     return Services(
         settings=settings,
+        deaths=deaths,
         store=store,
         log=log,
         delivery=delivery,
         telemetry=telemetry,
         checkpoints=checkpoints,
         runs=runs,
+        attempts=attempts,
         warmer=warmer,
         predictors=Predictors(checkpoints),
         default_dataset=DefaultDataset(settings.data_dir),

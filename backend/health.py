@@ -27,7 +27,7 @@ def health(services: Services) -> Json:
     writable = services.writing.works()
     return {
         "status": "ok" if writable else "degraded",
-        "warnings": services.warnings,
+        "warnings": [*services.warnings, *services.deaths.warnings(), *services.attempts.warnings()],
         "version": _versions()["lamina"],
         "uptime_seconds": round(time.monotonic() - services.started, 3),
         "devices": devices(),

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from backend.deaths import OUT_OF_MEMORY
 from backend.records import Json, RunRecord, RunState
 from nets.architecture import Architecture
 from nets.hyperparams import Hyperparams
@@ -88,11 +89,17 @@ def cancelled() -> Outcome:
     return Outcome("cancelled", {"resumable": True})
 
 
-def interrupted(run_id: str, *, epoch: int, epochs_total: int, begun: bool = True) -> Outcome:
-    """The end of a run that the server's own end cut off, and that may go on. `epoch`: finished ones."""
+def interrupted(run_id: str, *, epoch: int, epochs_total: int, begun: bool = True, cause: str | None = None) -> Outcome:
+    """The end of a run that the server's own end cut off, and that may go on.
+
+    `epoch`: finished ones. `cause`: of that end, where it is known.
+    """
     now = min(epoch + 1, epochs_total)
     place = f"while this run was in epoch {now} of {epochs_total}" if begun else "before this run began"
-    error = f"interrupted: the server stopped {place}. Resume it with POST /api/runs/{run_id}/resume."
+    cure = f"Resume it with POST /api/runs/{run_id}/resume."
+    if cause and cause.startswith(OUT_OF_MEMORY):
+        cure = f"Train a smaller network or smaller batches; or give the server more memory, then r{cure[1:]}"
+    error = f"interrupted: {cause or 'the server stopped'} {place}. {cure}"
     return Outcome("failed", {"error": error, "resumable": True})
 
 

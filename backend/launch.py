@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backend import retrain
+from backend.attempts import READING
 from backend.errors import ApiError, not_found
 from backend.fields import MAX_ID, Fields
 from backend.names import model_name, new_model_id
@@ -21,6 +22,7 @@ from backend.store_errors import UnknownRecord
 from nets import datasets
 from nets.architecture import Architecture, parse_architecture
 from nets.check import check_fit, doubts
+from nets.datasets import DatasetInfo
 from nets.errors import DataError, Problem, SpecError
 from nets.estimate import check_memory, compile_seconds
 from nets.hyperparams import Hyperparams, parse_hyperparams, unused_fields
@@ -172,10 +174,18 @@ def recipe_of(services: Services, model: ModelRecord) -> Recipe | None:
         check_fit(architecture, hyperparams, info)
         check_memory(architecture, hyperparams, info, available=services.limits.memory())
         if datasets.is_cached(name, services.settings.data_dir):
-            info = datasets.load(name, services.settings.data_dir).info
+            if (read := _read_ahead(services, name)) is None:
+                return None
+            info = read
     except (SpecError, DataError):
         return None
     return recipe_on(architecture, hyperparams, info)
+
+
+def _read_ahead(services: Services, name: str) -> DatasetInfo | None:
+    """Read a data set that is at hand; None where that has ended a server. Raises DataError."""
+    with services.attempts.of(READING, depends_on=name) as allowed:
+        return datasets.load(name, services.settings.data_dir).info if allowed else None
 
 
 def warm_newest(services: Services) -> None:
@@ -191,7 +201,7 @@ def warm_newest(services: Services) -> None:
             return recipe_of(services, model)
         if datasets.is_cached(PREFERRED, services.settings.data_dir):
             with suppress(DataError):  # which a run will tell its client
-                datasets.load(PREFERRED, services.settings.data_dir)
+                _read_ahead(services, PREFERRED)
         return None
 
     services.warmer.warm(recipe)

@@ -9,6 +9,7 @@ from pathlib import Path
 from backend.records import ACTIVE, Claim
 
 PROGRAMS_FOLDER = "compiled"
+ATTEMPTS_FOLDER = "attempts"
 WEIGHTS = "weights.msgpack"
 DESCRIPTION = "run.json"
 TRAINING = "training.msgpack"

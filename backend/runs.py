@@ -12,6 +12,7 @@ from typing import IO
 
 from backend import state_lock
 from backend.checkpoints import Checkpoints
+from backend.deaths import take_note
 from backend.job import Job, Outcome, cancelled, failed, interrupted
 from backend.limits import Limits
 from backend.records import Json, RunRecord, RunState
@@ -314,9 +315,10 @@ class Runs:
 
     def _recover(self) -> None:
         """Queue again what asked to wait, and end as interrupted what else a former server left unfinished."""
+        cause = take_note(self._checkpoints.root)
         for record in reversed(self._store.list_runs(state="running", metrics=False)):
             self._discard(record.run_id, resumable=True)
-            outcome = interrupted(record.run_id, epoch=record.epoch, epochs_total=record.epochs_total)
+            outcome = interrupted(record.run_id, epoch=record.epoch, epochs_total=record.epochs_total, cause=cause)
             self._log.transition(record.run_id, outcome.state, **outcome.fields)
             _say(record.run_id, outcome)
         for record in reversed(self._store.list_runs(state="queued", metrics=False)):

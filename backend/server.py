@@ -6,7 +6,6 @@ import errno
 import ipaddress
 import logging
 import os
-import signal
 import socket
 import sqlite3
 from importlib.metadata import version
@@ -14,13 +13,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from gunicorn.app.base import BaseApplication
-from gunicorn.arbiter import Arbiter
 from gunicorn.errors import AppImportError
 from gunicorn.glogging import Logger
 
 from backend.config import ConfigError, Settings
 from backend.connections import RESERVE
 from backend.damage import Damaged, require_whole
+from backend.deaths import Deaths
+from backend.master import Master
 from backend.schema import UnknownSchema
 from backend.state_lock import StateInUse, own
 from backend.store import STORE_FILE, Store
@@ -50,9 +50,9 @@ def serve(settings: Settings, *, stop_with_parent: bool = False) -> NoReturn:
     check_access(settings, listener)
     check_state_dir(settings.state_dir)
     announce(settings, listener)
-    application = Application(settings, listener)
-    master = Master(application, parent=os.getppid() if stop_with_parent else None)
-    master.run()
+    deaths = Deaths(settings.state_dir)
+    application = Application(settings, listener, deaths)
+    Master(application, deaths=deaths, parent=os.getppid() if stop_with_parent else None).run()
     raise SystemExit(0)
 
 
@@ -140,8 +140,8 @@ class LineLogger(Logger):
 class Application(BaseApplication):
     """What gunicorn serves: the Flask application, built in the worker."""
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, listener: socket.socket, deaths: Deaths) -> None:
+        self.settings, self.deaths = settings, deaths
         self.descriptor = listener.detach()
         super().__init__()
 
@@ -171,48 +171,9 @@ class Application(BaseApplication):
         from backend.app import create_app  # imports JAX: only ever in the worker
 
         try:
-            app = create_app(self.settings)
+            app = create_app(self.settings, deaths=self.deaths)
         except (OSError, sqlite3.Error, StateInUse, UnknownSchema) as reason:
             log.debug("the application does not start", exc_info=True)
             raise AppImportError(f"lamina: cannot start from {self.settings.state_dir}: {reason}") from None
         log.info("ready")
         return app
-
-
-class Master(Arbiter):
-    """gunicorn's master for exactly one worker: every request to end is graceful, none makes a second worker."""
-
-    def __init__(self, application: Application, *, parent: int | None) -> None:
-        super().__init__(application)
-        self.parent = parent
-        # `nohup lamina serve` asks to outlive its terminal.
-        self.outlives_terminal = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-
-    def handle_int(self) -> None:
-        """Ctrl-C stops as SIGTERM does; a second Ctrl-C does not wait for requests in flight."""
-        self.handle_term()
-
-    handle_quit = handle_int
-
-    def handle_hup(self) -> None:
-        """A closed terminal. gunicorn's reload would run two workers over one state directory."""
-        if not self.outlives_terminal:
-            self.handle_term()
-
-    def handle_usr2(self) -> None:
-        """gunicorn would start a second master, or change the number of workers: not here."""
-        log.warning("signal ignored: this server is one process pair")
-
-    handle_ttin = handle_ttou = handle_usr2
-
-    def manage_workers(self) -> None:
-        """Called at least once a second."""
-        if self.parent is not None and os.getppid() != self.parent:
-            log.info("the process that started this server is gone")
-            self.handle_term()
-        super().manage_workers()
-
-    def stop(self, graceful: bool = True) -> None:
-        log.info("stopping")
-        super().stop(graceful)
-        log.info("stopped")

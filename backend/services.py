@@ -8,8 +8,10 @@ from typing import cast
 
 from flask import current_app
 
+from backend.attempts import Attempts
 from backend.checkpoints import Checkpoints
 from backend.config import Settings
+from backend.deaths import Deaths
 from backend.delivery import Delivery
 from backend.health import Writing
 from backend.infer import Predictors
@@ -28,12 +30,14 @@ class Services:
     """The parts of a running server."""
 
     settings: Settings
+    deaths: Deaths
     store: Store
     log: EventLog
     delivery: Delivery
     telemetry: Telemetry
     checkpoints: Checkpoints
     runs: Runs
+    attempts: Attempts
     warmer: Warmer
     predictors: Predictors
     default_dataset: DefaultDataset

@@ -35,6 +35,7 @@ from nets.datasets import Dataset, info, is_cached, load
 from nets.errors import CheckpointError, DataError, NetsError
 from nets.events import EpochEnd, EpochMetrics, Event, Finished, Log, Progress
 from nets.platform import device_description, versions
+from nets.programs import recipe_on
 from nets.snapshot import Snapshot
 from nets.training import fit
 
@@ -104,6 +105,8 @@ class Trainer:
             for event in events:
                 job.check()
                 if isinstance(event, Finished):
+                    recipe = recipe_on(job.architecture, job.hyperparams, dataset.info)
+                    self._warmer.succeeded(recipe, dataset=job.dataset)
                     return event
                 if isinstance(event, Progress) and event.phase == "compiling":
                     self._limits.check_compiling(time.monotonic() - began)

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from backend.attempts import COMPILING, READING, Attempts
 from nets.programs import Recipe, compile_next, rehearse, smallest
 
 logger = logging.getLogger("lamina.warm")
@@ -22,9 +23,13 @@ POLL = 0.05  # seconds
 
 
 class Warmer:
-    """Compiles one program at a time while nothing trains. A run waits for the program in hand, never for a second."""
+    """Compiles one program at a time while nothing trains. A run waits for the program in hand, never for a second.
 
-    def __init__(self) -> None:
+    Each network is an attempt: one that ended a server is left to the run that wants it.
+    """
+
+    def __init__(self, attempts: Attempts) -> None:
+        self._attempts = attempts
         self._condition = threading.Condition()
         self._waiting: deque[Wish] = deque(maxlen=WAITING)
         self._paused = 0
@@ -61,17 +66,30 @@ class Warmer:
         with self._condition:
             self._closed = True
             self._condition.notify_all()
+        self._attempts.close()
 
     def _work(self) -> None:
         if sys.platform == "linux":  # elsewhere a thread has no priority of its own
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-        rehearse(smallest())  # a new server's first run finds it done
+        self._fulfil(smallest, rehearse)  # a new server's first run finds it done
         while (wish := self._next()) is not None:
-            try:
-                if (recipe := wish()) is not None:
-                    self._compile(recipe)
-            except Exception:  # the run itself will tell its client; nobody waits for this one
-                logger.exception("a definition could not be compiled ahead")
+            self._fulfil(wish, self._compile)
+
+    def _fulfil(self, wish: Wish, do: Callable[[Recipe], None]) -> None:
+        try:
+            if (recipe := wish()) is None:
+                return
+            with self._attempts.of(COMPILING, depends_on=recipe) as allowed:
+                if allowed:
+                    do(recipe)
+        except Exception:  # the run itself will tell its client; nobody waits for this one
+            logger.exception("a definition could not be compiled ahead")
+
+    def succeeded(self, recipe: Recipe, *, dataset: str) -> None:
+        """A run has trained by this recipe, and so by what the smallest one shares with it."""
+        for each in (recipe, smallest()):
+            self._attempts.succeeded(COMPILING, depends_on=each)
+        self._attempts.succeeded(READING, depends_on=dataset)
 
     def _next(self) -> Wish | None:
         with self._condition:

@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 
 from backend.app import create_app
 from backend.config import Settings
+from backend.deaths import Deaths
 from backend.launch import DefaultDataset
 from backend.services import Services
 from nets.events import Progress
@@ -45,9 +46,9 @@ def parts(app: Flask) -> Services:
     return services
 
 
-def offline_app(folder: Path, **changes: Any) -> Flask:
+def offline_app(folder: Path, *, deaths: Deaths | None = None, **changes: Any) -> Flask:
     """An application that never asks the network for a data set."""
-    app = create_app(settings(folder, **changes))
+    app = create_app(settings(folder, **changes), deaths=deaths)
     app.testing = True
 
     def available(name: str, data_dir: Path) -> tuple[bool, str]:

@@ -22,6 +22,7 @@ import backend.checkpoints
 import backend.fetch
 import backend.runs
 import backend.trainer
+from backend.attempts import Attempts
 from backend.checkpoints import Checkpoints
 from backend.limits import Limits
 from backend.pulse import SHORTEST
@@ -86,7 +87,7 @@ class Server:
         self.log = EventLog(self.store)
         self.checkpoints = Checkpoints(folder / "checkpoints")
         parts = self.store, self.log, self.checkpoints
-        self.runs = Runs(*parts, data_dir=folder / "data", warmer=Warmer(), limits=limits or Limits())
+        self.runs = Runs(*parts, data_dir=folder / "data", warmer=Warmer(Attempts(folder)), limits=limits or Limits())
         if self.store.get_model("m_1") is None:
             self.store.create_model(a_model())
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from backend import warm
+from backend.attempts import Attempts
 from backend.warm import Warmer
 from nets import datasets, programs
 from nets.architecture import parse_architecture
@@ -25,8 +26,8 @@ DEADLINE = 60.0
 
 
 @pytest.fixture
-def warmer() -> Iterator[Warmer]:
-    warmer = Warmer()
+def warmer(tmp_path: Path) -> Iterator[Warmer]:
+    warmer = Warmer(Attempts(tmp_path))
     warmer.start()
     yield warmer
     warmer.close()
@@ -88,9 +89,11 @@ def test_nothing_is_compiled_while_a_run_trains(warmer: Warmer) -> None:
     wait_for(wanted)
 
 
-def test_the_oldest_wish_gives_way_to_those_that_came_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_wish_gives_way_to_those_that_came_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also the one in hand, which goes back into the queue when a run comes."""
-    warmer, first, newer = Warmer(), recipe(23), [recipe(24 + each) for each in range(warm.WAITING)]
+    warmer, first, newer = Warmer(Attempts(tmp_path)), recipe(23), [recipe(24 + each) for each in range(warm.WAITING)]
     monkeypatch.setattr(warm, "compile_next", lambda _: True)
     for wanted in newer:
         warmer.warm(lambda wanted=wanted: wanted)
