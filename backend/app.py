@@ -54,6 +54,7 @@ def create_app(settings: Settings, *, deaths: Deaths | None = None) -> Flask:
     app.before_request(gate.check)
     app.before_request(http.read_body)  # before any other answer: one before the end of a body would be lost
     app.before_request(access.check)
+    app.before_request(http.check_query)
     app.after_request(log_request)
     app.after_request(services.telemetry.count_request)
     app.after_request(access.add_headers)

@@ -13,12 +13,14 @@ from werkzeug.exceptions import HTTPException
 
 from backend import strict_json
 from backend.errors import ApiError
+from backend.openapi import OPERATIONS
 from backend.records import Json
 from nets.errors import SpecError
 from nets.fields import did_you_mean, shown
 
 Choice = TypeVar("Choice", bound=str)
 
+CACHE_BUSTER = "_"
 PIECE = 1 << 20
 READ_SECONDS = 60.0  # of silence in a body
 DRAIN_SECONDS = 15.0
@@ -72,8 +74,9 @@ def _drain(connection: Any) -> None:
 
 
 def json_object(*, required: bool = True, unchecked: Collection[str] = ()) -> Json:
-    """The body as an object, `{}` for an empty one that is not required. `unchecked`: fields the caller checks itself.
+    """The body as an object, `{}` for one that is empty or null where none is required.
 
+    `unchecked`: fields the caller checks itself.
     Raises ApiError (400 malformed, 415) and SpecError (NaN, repeated names, ... at their places).
     """
     body: bytes = g.body
@@ -90,6 +93,8 @@ def json_object(*, required: bool = True, unchecked: Collection[str] = ()) -> Js
         raise ApiError(400, f"Malformed JSON: {error}") from None
     if problems:
         raise SpecError(problems)
+    if value is None and not required:  # what some clients make of no data
+        return {}
     if not isinstance(value, dict):
         raise ApiError(400, f"The body must be a JSON object, got {shown(value)}")
     return value
@@ -99,13 +104,23 @@ def is_json(mimetype: str) -> bool:
     return mimetype == "application/json" or (mimetype.startswith("application/") and mimetype.endswith("+json"))
 
 
-def only_query(*known: str) -> None:
-    """400 for a query parameter that the endpoint does not know, or that comes twice."""
+def check_query() -> None:
+    """400 for a query parameter that the endpoint does not know, or that comes twice, whatever the method.
+
+    `?_=` with anything is what clients send lest a cache answers; nothing here may be cached, and it says nothing.
+    """
+    rule = request.url_rule
+    if rule is None or request.method == "OPTIONS":
+        return
+    operation = OPERATIONS.get(("GET" if request.method == "HEAD" else request.method, rule.rule))
+    known = list(operation.query) if operation else []
     for name, values in request.args.lists():
+        if name == CACHE_BUSTER:
+            continue
         if name not in known:
             listed = f"it takes {', '.join(known)}" if known else "it takes none"
-            hint = did_you_mean(name, known)
-            raise ApiError(400, f"{shown(name)} is not a query parameter of this endpoint; {listed}.{hint}")
+            cure = f" Send {name} in the body." if operation and name in operation.fields else did_you_mean(name, known)
+            raise ApiError(400, f"{shown(name)} is not a query parameter of this endpoint; {listed}.{cure}")
         if len(values) > 1:
             raise ApiError(400, f"The query parameter {name} came {len(values)} times; send it once")
 

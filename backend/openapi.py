@@ -7,7 +7,7 @@ the routes.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
@@ -21,6 +21,7 @@ from backend.infer import Answer, Answers
 from backend.metrics import Metrics
 from backend.names import MODEL_ID
 from backend.records import ACTIVE, TERMINAL, Json
+from backend.streaming import LAST_EVENT_ID
 from backend.views import Accepted, Defined, Model, ModelWithRuns, Promoted, Run
 from nets.events import EpochMetrics, SamplePrediction
 from nets.hyperparams import Hyperparams
@@ -103,6 +104,11 @@ class Operation:
     errors: tuple[int, ...] = ()
     query: Mapping[str, Schema] = field(default_factory=dict)
 
+    @property
+    def fields(self) -> Collection[str]:
+        """Those of the body."""
+        return self.takes["properties"] if self.takes else ()
+
 
 SMALL: Json = {
     "architecture": {
@@ -163,7 +169,9 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ),
     ("GET", "/api/runs/<run_id>/metrics"): Operation({200: ref("Metrics"), (200, "text/csv"): TEXT}, query=SINCE),
     ("GET", "/api/runs/<run_id>/metrics.csv"): Operation({(200, "text/csv"): TEXT}, query=SINCE),
-    ("GET", "/api/runs/<run_id>/events"): Operation({(200, "text/event-stream"): TEXT, 204: {}}, query={"token": TEXT}),
+    ("GET", "/api/runs/<run_id>/events"): Operation(
+        {(200, "text/event-stream"): TEXT, 204: {}}, query={"token": TEXT, **dict.fromkeys(LAST_EVENT_ID, TEXT)}
+    ),
     ("POST", "/api/infer"): Operation(
         {200: {"anyOf": [ref("Answer"), ref("Answers")]}},
         body(run_id=optional(RUN_ID), model_id=NEW_MODEL_ID, pixels=optional(PIXELS), batch=optional(PIXELS)),
@@ -202,7 +210,8 @@ def document(app: Flask) -> Json:
         "info": {
             "title": "Lamina",
             "version": version("lamina"),
-            "description": "Neural networks as JSON lists of layers: trained, streamed, kept, asked.",
+            "description": "Neural networks as JSON lists of layers: trained, streamed, kept, asked. Every endpoint "
+            "ignores a query parameter `_`, refuses others that it does not know, and takes none twice.",
         },
         "paths": paths,
         "components": {

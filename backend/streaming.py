@@ -19,12 +19,17 @@ logger = logging.getLogger("lamina.http")
 
 # no-transform: proxies of development servers compress what may be transformed, and keep it until they have enough.
 HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no", "Connection": "keep-alive"}
+LAST_EVENT_ID = ("lastEventId", "last_event_id")  # in the query
 
 
 def last_event_id() -> int:
-    """The Last-Event-ID of a client that comes back; 0 for a new one, and for an id that is none of ours."""
-    value = request.headers.get("Last-Event-ID", "")
-    return int(value) if re.fullmatch(r"[0-9]{1,18}", value) else 0
+    """The Last-Event-ID of a client that comes back; 0 for a new one, and for an id that is none of ours.
+
+    The header, else the query, where clients put it that can set no header. A browser's own EventSource keeps the
+    query that a page began with, and sends the header when it comes back: the header is the newer one.
+    """
+    told = [request.headers.get("Last-Event-ID"), *(request.args.get(name) for name in LAST_EVENT_ID)]
+    return next((int(value) for value in told if value and re.fullmatch(r"[0-9]{1,18}", value)), 0)
 
 
 def event_stream(services: Services, run_id: str, *, after: int) -> Response:

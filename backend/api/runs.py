@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from backend.deletion import delete_run
 from backend.errors import not_found
 from backend.fields import MAX_LISTED, MAX_SINCE
-from backend.http import only_query, query_choice, query_number
+from backend.http import query_choice, query_number
 from backend.metrics import Metrics, metrics_csv, metrics_since, prefers_csv
 from backend.records import ACTIVE, TERMINAL, RunRecord
 from backend.services import services
@@ -23,7 +23,6 @@ NEWEST = 100  # runs in a list that names no limit
 @bp.get("/runs")
 def list_runs() -> ResponseReturnValue:
     """Runs, newest first; of a model, in a state."""
-    only_query("model_id", "state", "limit")
     here = services()
     state = query_choice("state", (*ACTIVE, *TERMINAL))
     limit = query_number("limit", least=1, most=MAX_LISTED) or NEWEST
@@ -74,7 +73,6 @@ def get_events(run_id: str) -> ResponseReturnValue:
 
 def _metrics(run_id: str) -> Metrics:
     """Those after the event that the query names."""
-    only_query("since")
     return metrics_since(services().store, _find(run_id), query_number("since", least=0, most=MAX_SINCE) or 0)
 
 

@@ -134,7 +134,7 @@ def test_csv_of_a_run_without_metrics_is_its_header(app: Flask, held: threading.
 def test_the_history_of_a_finished_run_is_replayed(trained: Trained) -> None:
     answer = trained.client.get(f"/api/runs/{trained.run_id}/events")
     assert answer.status_code == 200 and answer.headers["Content-Type"].startswith("text/event-stream")
-    assert answer.headers["Cache-Control"] == "no-cache" and answer.headers["X-Accel-Buffering"] == "no"
+    assert answer.headers["Cache-Control"] == "no-cache, no-transform" and answer.headers["X-Accel-Buffering"] == "no"
     told = events(answer.data)
     assert told[0][1] == "retry" and [event[0] for event in told[1:]] == list(range(1, len(told)))
     states = [data for _, name, data in told if name == "state"]
@@ -160,6 +160,20 @@ def test_a_reader_that_comes_back_gets_the_rest_and_then_204(trained: Trained) -
     for odd in ("x", "-1", "", "1.5", "9" * 40):
         told = events(trained.client.get(path, headers={"Last-Event-ID": odd}).data)
         assert len(told) == last + 1, "an id that is none of ours replays everything"
+
+
+@pytest.mark.parametrize("name", ["lastEventId", "last_event_id"])
+def test_the_last_event_id_may_come_in_the_query(trained: Trained, name: str) -> None:
+    path = f"/api/runs/{trained.run_id}/events"
+    last = events(trained.client.get(path).data)[-1][0]
+    assert last is not None
+    assert events(trained.client.get(f"{path}?{name}={last - 1}").data)[-1][0] == last
+    assert trained.client.get(f"{path}?{name}={last}").status_code == 204
+    for header, query, status in ((last, 1, 204), (1, last, 200), ("none of ours", last, 204), ("", last, 204)):
+        answer = trained.client.get(f"{path}?{name}={query}", headers={"Last-Event-ID": str(header)})
+        assert answer.status_code == status, (header, query)
+    for odd in ("", "-1", "x", "1.5", "9" * 40):
+        assert events(trained.client.get(f"{path}?{name}={odd}").data)[1][0] == 1
 
 
 def test_the_head_of_a_stream_does_not_hang(app: Flask, held: threading.Event) -> None:
