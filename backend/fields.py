@@ -17,7 +17,8 @@ Value = TypeVar("Value")
 MAX_NAME = 200
 MAX_DESCRIPTION = 10_000
 MAX_ID = 128
-MAX_LISTED = 10_000  # runs in one list
+MAX_LISTED = 10_000  # models, runs or metrics in one list
+MAX_CURSOR = 10**18 - 1  # of lists
 MAX_SINCE = 10**18 - 1  # ids of events that a query may name
 
 

@@ -142,3 +142,14 @@ def query_choice(name: str, choices: Collection[Choice]) -> Choice | None:
             400, f"{name}: must be one of {', '.join(choices)}, got {shown(value)}.{did_you_mean(value, choices)}"
         )
     return chosen
+
+
+def query_choices(name: str, choices: Collection[Choice]) -> tuple[Choice, ...]:
+    """Those of `choices` that are named, with commas between them."""
+    value = request.args.get(name)
+    named = value.split(",") if value is not None else []
+    for word in named:
+        if word not in choices:
+            rule = f"must name some of {', '.join(choices)}, with commas"
+            raise ApiError(400, f"{name}: {rule}, got {shown(word)}.{did_you_mean(word, choices)}")
+    return tuple(choice for choice in choices if choice in named)

@@ -16,13 +16,13 @@ from flask import Flask
 from pydantic import TypeAdapter
 
 from backend.catalog import layer_entries
-from backend.fields import MAX_DESCRIPTION, MAX_ID, MAX_LISTED, MAX_NAME, MAX_SINCE
+from backend.fields import MAX_CURSOR, MAX_DESCRIPTION, MAX_ID, MAX_LISTED, MAX_NAME, MAX_SINCE
 from backend.infer import Answer, Answers
 from backend.metrics import Metrics
 from backend.names import MODEL_ID
-from backend.records import ACTIVE, TERMINAL, Json
+from backend.records import ACTIVE, DETAILS, TERMINAL, Json
 from backend.streaming import LAST_EVENT_ID
-from backend.views import Accepted, Defined, Model, ModelWithRuns, Promoted, Run
+from backend.views import Accepted, Defined, ListedRun, Model, ModelWithRuns, Promoted, Run
 from nets.events import EpochMetrics, SamplePrediction
 from nets.hyperparams import Hyperparams
 from nets.optimizers import OPTIMIZERS
@@ -46,7 +46,7 @@ REASONS = {
 
 Schema = Mapping[str, Any]
 VIEWS: tuple[type[Any], ...] = (
-    *(Model, ModelWithRuns, Defined, Run, Accepted, Promoted, Metrics, Answer, Answers),
+    *(Model, ModelWithRuns, Defined, Run, ListedRun, Accepted, Promoted, Metrics, Answer, Answers),
     *(EpochMetrics, SamplePrediction),
 )
 
@@ -118,15 +118,18 @@ SMALL: Json = {
     "hyperparams": {"epochs": 1, "max_samples": 128, "dataset_type": "digits"},
     "queue": True,
 }
-SINCE = {"since": {"type": "integer", "minimum": 0, "maximum": MAX_SINCE}}
+LIMIT = {"type": "integer", "minimum": 1, "maximum": MAX_LISTED}
+SINCE = {"since": {"type": "integer", "minimum": 0, "maximum": MAX_SINCE}, "limit": LIMIT}
+PAGED = {"limit": LIMIT, "before": {"type": "integer", "minimum": 1, "maximum": MAX_CURSOR}}
+DETAIL = f"({'|'.join(DETAILS)})"
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
-    ("GET", "/api/models"): Operation({200: listed(ref("Model"))}),
+    ("GET", "/api/models"): Operation({200: listed(ref("Model"))}, query=PAGED),
     ("POST", "/api/models"): Operation(
         {200: ref("Defined"), 201: ref("Defined")},
         body(**DEFINITION, **STANDING, model_id=NEW_MODEL_ID),
         errors=(404, 409),
     ),
-    ("GET", "/api/models/<model_id>"): Operation({200: ref("ModelWithRuns")}),
+    ("GET", "/api/models/<model_id>"): Operation({200: ref("ModelWithRuns")}, query=PAGED),
     ("PATCH", "/api/models/<model_id>"): Operation(
         {200: ref("Defined")}, body(**DEFINITION, **STANDING, model_id=NEW_MODEL_ID)
     ),
@@ -155,11 +158,12 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         {202: obj({"run_id": TEXT, "status": TEXT})}, body(), needs_body=False, errors=(409,)
     ),
     ("GET", "/api/runs"): Operation(
-        {200: obj({"runs": listed(ref("Run"))})},
+        {200: obj({"runs": listed(ref("ListedRun")), "next": optional({"type": "integer"})})},
         query={
             "model_id": TEXT,
             "state": {"enum": [*ACTIVE, *TERMINAL]},
-            "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LISTED},
+            "include": {"type": "string", "pattern": f"^{DETAIL}(,{DETAIL})*$"},
+            **PAGED,
         },
     ),
     ("GET", "/api/runs/<run_id>"): Operation({200: ref("Run")}),
@@ -259,9 +263,10 @@ def schemas() -> Json:
     for view in VIEWS:
         schema = TypeAdapter(view).json_schema(mode="serialization", ref_template=ref("{model}")["$ref"])
         made |= {**schema.pop("$defs", {}), view.__name__: schema}
-    for name in ("Run", "Accepted", "Metrics"):
+    for name in ("Run", "ListedRun", "Accepted", "Metrics"):
         made[name]["properties"]["metrics"]["items"] = {"allOf": [ref("EpochMetrics"), obj({"run_id": TEXT})]}
-    made["Run"]["properties"]["sample_predictions"]["anyOf"][0]["items"] = ref("SamplePrediction")
+    for name in ("Run", "ListedRun"):
+        made[name]["properties"]["sample_predictions"]["anyOf"][0]["items"] = ref("SamplePrediction")
     return {
         "Error": obj({"error": TEXT}, errors=listed(obj({"pointer": TEXT, "detail": TEXT}))),
         "Architecture": _architecture(),

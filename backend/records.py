@@ -22,6 +22,8 @@ NEXT: dict[RunState, tuple[RunState, ...]] = {  # what a run may become
 UNREADABLE = "unreadable"  # the name of an event that is no longer what was written: it has no data
 
 Json = dict[str, Any]
+Detail = Literal["metrics", "sample_predictions", "architecture"]
+DETAILS: tuple[Detail, ...] = ("metrics", "sample_predictions", "architecture")  # of a run: what makes it long
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,13 @@ class RunRecord:
     resumable: bool = False  # ended before its work was done, and may go on
     resumed_from: str | None = None  # the finished run whose training this one continues
     best_epoch: int | None = None  # of the weights, where keep_best was asked for
-    metrics: list[Json] = field(default_factory=list)  # from the run's metric events, never stored twice
+    curve: Json | None = None  # how many metrics there are, and where the best are: see backend/curve.py
+    metrics: list[Json] = field(default_factory=list)  # some of the run's metric events, which are never stored twice
+
+    @property
+    def metrics_total(self) -> int:
+        """How many metrics there are, of which `metrics` may have some."""
+        return int(self.curve["total"]) if self.curve else 0
 
 
 @dataclass(frozen=True)

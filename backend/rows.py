@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 from typing import Any, Literal
 from zlib import crc32
 
 import msgspec
 
-from backend.records import Json, ModelRecord, RunRecord, StoredEvent
+from backend.records import DETAILS, Detail, Json, ModelRecord, RunRecord, StoredEvent
 
 Table = Literal["models", "runs", "events"]
 
-JSON_COLUMNS = frozenset({"architecture", "hyperparams", "sample_predictions", "warnings", "versions", "latest_run"})
+JSON_COLUMNS = frozenset(
+    {"architecture", "hyperparams", "sample_predictions", "warnings", "versions", "latest_run", "curve"}
+)
 BOOL_COLUMNS = frozenset({"trained", "dataset_named", "queued", "resumable"})
 REAL_COLUMNS = frozenset({"test_accuracy", "test_loss", "compile_seconds", "highest_accuracy"})
 REACHED = frozenset({"runs_total", "highest_accuracy", "latest_run"})  # by the runs of a model: told by nobody else
@@ -74,8 +76,10 @@ def to_model(row: sqlite3.Row) -> ModelRecord:
     return ModelRecord(**{name: _value(name, row[name]) for name in MODEL_COLUMNS})
 
 
-def to_run(row: sqlite3.Row, metrics: list[Json]) -> RunRecord:
-    return RunRecord(**{name: _value(name, row[name]) for name in RUN_COLUMNS}, metrics=metrics)
+def to_run(row: sqlite3.Row, metrics: list[Json], details: Collection[Detail] = DETAILS) -> RunRecord:
+    """A run; the `details` that are not named are empty."""
+    values = {name: _value(name, row[name]) for name in RUN_COLUMNS if name not in DETAILS or name in details}
+    return RunRecord(**{"architecture": {}, **values}, metrics=metrics)
 
 
 def to_event(row: sqlite3.Row) -> StoredEvent:

@@ -195,9 +195,12 @@ class Runs:
 
     def queue_position(self, run_id: str) -> int | None:
         """A waiting run's place: 1 is next. None if it does not wait."""
+        return self.queue_positions().get(run_id)
+
+    def queue_positions(self) -> dict[str, int]:
+        """Those of all runs that wait."""
         with self._condition:
-            waiting = [job.run_id for job in self._waiting()]
-        return waiting.index(run_id) + 1 if run_id in waiting else None
+            return {job.run_id: place for place, job in enumerate(self._waiting(), start=1)}
 
     def _waiting(self) -> list[Job]:
         """Who waits: the head of the queue does not, where the thread has just not taken it yet."""

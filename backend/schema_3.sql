@@ -10,6 +10,9 @@ ALTER TABLE models ADD COLUMN runs_total INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE models ADD COLUMN highest_accuracy REAL;
 ALTER TABLE models ADD COLUMN latest_run TEXT;
 
+-- How many metrics there are and where the best are (backend/curve.py), so that few of many can be shown.
+ALTER TABLE runs ADD COLUMN curve TEXT;
+
 -- Over all other columns of a row (backend/rows.py): filled in by Python, as soon as the tables have this version.
 ALTER TABLE models ADD COLUMN checksum INTEGER NOT NULL DEFAULT -1;
 ALTER TABLE runs ADD COLUMN checksum INTEGER NOT NULL DEFAULT -1;

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
-from itertools import groupby, pairwise
-from operator import itemgetter
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from backend.database import Database
+from backend.checked import Checked
+from backend.curve import extended
 from backend.records import (
     ACTIVE,
+    DETAILS,
     NEXT,
     TERMINAL,
     UNREADABLE,
     Claim,
+    Detail,
     Json,
     ModelRecord,
     RunRecord,
@@ -40,9 +41,18 @@ from backend.rows import (
     to_run,
 )
 from backend.schema import migrate
-from backend.store_errors import Promoted, StillActive, UnknownRecord, UnreadableRecord, WrongState
-from backend.tables import KEY, append, change, find, insert, next_end, renew, replace_event, state_of
-from backend.unreadable import Unreadable
+from backend.store_errors import Promoted, StillActive, UnknownRecord, WrongState
+from backend.tables import (
+    append,
+    change,
+    curve_of,
+    find,
+    insert,
+    next_end,
+    renew,
+    replace_event,
+    state_of,
+)
 
 STORE_FILE = "lamina.sqlite3"  # in the state directory
 
@@ -52,7 +62,7 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-class Store(Database):
+class Store(Checked):
     """Models, runs and events. Safe from any thread; `sqlite3.Error` reaches the caller.
 
     No row is believed whose checksum does not fit: lists leave it out, `UnreadableRecord` is raised where it is the
@@ -61,7 +71,6 @@ class Store(Database):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self.unreadable = Unreadable(path.name)
         try:
             with self._write() as connection:
                 migrate(connection, path.name)
@@ -96,10 +105,11 @@ class Store(Database):
         row = self._find("models", model_id)
         return to_model(row) if row else None
 
-    def list_models(self) -> list[ModelRecord]:
-        """All models, newest first."""
+    def each_model(self, *, before: int | None = None) -> Generator[tuple[int, ModelRecord]]:
+        """Models, newest first, one by one, each with its cursor: `before` that there are the older ones."""
         with self._read() as connection:
-            return [to_model(row) for row in self._intact(connection, "models", "ORDER BY sequence DESC")]
+            for row in self._newest(connection, "models", {}, before):
+                yield row["sequence"], to_model(row)
 
     def delete_model(self, model_id: str) -> list[str]:
         """Delete a model with its runs and their events; the ids of those runs, whose folders may go now.
@@ -107,16 +117,17 @@ class Store(Database):
         `StillActive` while one of its runs is queued or running, `UnknownRecord` if there is no such model.
         """
         with self._write() as connection:
-            rows = connection.execute(f"{SELECT['runs']} WHERE model_id = ?", (model_id,)).fetchall()
-            for row in rows:
+            run_ids = []
+            for row in connection.execute(f"{SELECT['runs']} WHERE model_id = ?", (model_id,)):
                 if row["state"] in ACTIVE and intact(row):
                     raise StillActive(row["run_id"])
+                run_ids.append(row["run_id"])
             if not connection.execute("DELETE FROM models WHERE model_id = ?", (model_id,)).rowcount:
                 raise UnknownRecord(model_id)
         self.unreadable.forget("models", model_id)
-        for row in rows:
-            self.unreadable.forget("runs", row["run_id"])
-        return [row["run_id"] for row in rows]
+        for run_id in run_ids:
+            self.unreadable.forget("runs", run_id)
+        return run_ids
 
     def delete_run(self, run_id: str) -> None:
         """Delete a run with its events; its folder may go now.
@@ -149,10 +160,10 @@ class Store(Database):
             renew(connection, record.model_id)
 
     def get_run(self, run_id: str, *, metrics: bool = True) -> RunRecord | None:
+        """A run with those of its metrics that are shown: `curve.SHOWN` at most."""
         with self._read() as connection:
             row = self._find("runs", run_id)
-            found = self._metrics(connection, "run_id = ?", (run_id,)) if row and metrics else {}
-        return to_run(row, found.get(run_id, [])) if row else None
+            return to_run(row, self._shown(connection, row) if metrics else []) if row else None
 
     def list_runs(
         self,
@@ -163,14 +174,24 @@ class Store(Database):
         metrics: bool = True,
     ) -> list[RunRecord]:
         """Runs of a model and in a state, newest first."""
-        chosen = """WHERE (:model_id IS NULL OR model_id = :model_id) AND (:state IS NULL OR state = :state)
-            ORDER BY sequence DESC LIMIT :limit"""
-        values = {"model_id": model_id, "state": state, "limit": -1 if limit is None else limit}
+        details = DETAILS if metrics else tuple(name for name in DETAILS if name != "metrics")
+        with closing(self.each_run(model_id, state, details=details)) as found:
+            return [run for _, run in islice(found, limit)]
+
+    def each_run(
+        self,
+        model_id: str | None = None,
+        state: RunState | None = None,
+        *,
+        before: int | None = None,
+        details: Collection[Detail] = DETAILS,
+    ) -> Generator[tuple[int, RunRecord]]:
+        """Runs of a model and in a state, newest first, one by one, each with its cursor and with `details` alone."""
+        wanted = {name: value for name, value in (("model_id", model_id), ("state", state)) if value is not None}
         with self._read() as connection:
-            rows = self._intact(connection, "runs", chosen, values)
-            of_them = f"run_id IN (SELECT run_id FROM runs {chosen})"
-            found = self._metrics(connection, of_them, values) if rows and metrics else {}
-        return [to_run(row, found.get(row["run_id"], [])) for row in rows]
+            for row in self._newest(connection, "runs", wanted, before):
+                metrics = self._shown(connection, row) if "metrics" in details else []
+                yield row["sequence"], to_run(row, metrics, details)
 
     def update_run(self, run_id: str, **fields: Any) -> None:
         """Change fields of a run; its state changes by `transition` alone."""
@@ -229,9 +250,12 @@ class Store(Database):
             row = find(connection, "runs", run_id)
             if state_of(row) in TERMINAL:
                 raise WrongState(run_id, state_of(row), name)
+            event_id = append(connection, run_id, name, data)
+            if name == "metric":
+                changes |= to_columns({"curve": extended(curve_of(row), event_id, data)}, allowed=RUN_COLUMNS)
             if changes:
                 change(connection, "runs", row, changes)
-            return append(connection, run_id, name, data)
+            return event_id
 
     def events(self, run_id: str, after: int = 0, limit: int | None = None) -> list[StoredEvent]:
         """Events with an id above `after`, oldest first; in the place of a damaged one, one that says so."""
@@ -289,60 +313,3 @@ class Store(Database):
             for model_id in owners:
                 with suppress(UnknownRecord):
                     renew(connection, model_id)
-
-    # What is read is what was written
-
-    @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
-        with self._noticing(), super()._write() as connection:
-            yield connection
-
-    @contextmanager
-    def _read(self) -> Iterator[sqlite3.Connection]:
-        with self._noticing(), super()._read() as connection:
-            yield connection
-
-    @contextmanager
-    def _noticing(self) -> Iterator[None]:
-        try:
-            yield
-        except UnreadableRecord as error:
-            self.unreadable.notice(error.table, error.identifier)
-            raise
-
-    def _find(self, table: Table, identifier: str) -> sqlite3.Row | None:
-        try:
-            with self._read() as connection:
-                return find(connection, table, identifier)
-        except UnknownRecord:
-            if self.unreadable.any(table):  # it may be one of those whose id is damaged
-                raise UnreadableRecord(table, identifier) from None
-            return None
-
-    def _intact(self, connection: sqlite3.Connection, table: Table, chosen: str, values: Any = ()) -> list[sqlite3.Row]:
-        """The rows of models or runs that are what was written; the others are noticed."""
-        rows = connection.execute(f"{SELECT[table]} {chosen}", values).fetchall()
-        for row in rows:
-            if not intact(row):
-                self.unreadable.notice(table, row[KEY[table]])
-        return [row for row in rows if intact(row)]
-
-    def _judged(self, rows: Iterable[sqlite3.Row]) -> list[tuple[sqlite3.Row, bool]]:
-        """Events of one run in their order, and whether each is what was written."""
-        judged = [(row, intact(row)) for row in rows]
-        bad = [row["id"] for row, good in judged if not good]
-        good_ids = [row["id"] for row, good in judged if good]
-        for before, after in pairwise(good_ids):
-            bad += range(before + 1, after)
-        if bad:
-            self.unreadable.notice_events(judged[0][0]["run_id"], bad)
-        return judged
-
-    def _metrics(self, connection: sqlite3.Connection, where: str, values: Any) -> dict[str, list[Json]]:
-        """The data of metric events by run, oldest first. All events are read: one that is damaged has any name."""
-        rows = connection.execute(f"{SELECT['events']} WHERE {where} ORDER BY run_id, id", values)
-        found: dict[str, list[Json]] = {}
-        for run_id, of_run in groupby(rows, key=itemgetter("run_id")):
-            metrics = (row["data"] for row, good in self._judged(of_run) if good and row["name"] == "metric")
-            found[run_id] = [msgspec.json.decode(data) for data in metrics]
-        return found

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from backend.curve import extended, milestones
 from backend.records import Json, RunState
 from backend.rows import (
     LATEST_COLUMNS,
@@ -35,6 +36,11 @@ def find(connection: sqlite3.Connection, table: Table, identifier: str) -> sqlit
     if not intact(row):
         raise UnreadableRecord(table, identifier)
     return row
+
+
+def sequences(connection: sqlite3.Connection, table: Table, chosen: str, values: Any) -> list[int]:
+    """The keys of rows, without reading the rows."""
+    return [row[0] for row in connection.execute(f"SELECT sequence FROM {table} {chosen}", values)]
 
 
 def insert(connection: sqlite3.Connection, table: Table, columns: Json) -> None:
@@ -83,6 +89,23 @@ def replace_event(connection: sqlite3.Connection, event: sqlite3.Row, data: Json
     connection.execute(settings, (values[3], checksum(values), values[0], values[1]))
 
 
+def curve_of(run: sqlite3.Row) -> Json | None:
+    """A run's metrics in short; None for one without any."""
+    curve: Json | None = msgspec.json.decode(run["curve"]) if run["curve"] else None
+    return curve
+
+
+def milestone_rows(connection: sqlite3.Connection, run_id: str, curve: Json) -> list[sqlite3.Row]:
+    """Those metric events of a run that stand for all of them, in their order. Looks up few, and reads no others."""
+    of_run = "WHERE run_id = :run_id AND name = 'metric'"
+    ends = [f"(SELECT id FROM events {of_run} ORDER BY id {way} LIMIT 1)" for way in ("", "DESC")]
+    first, last = connection.execute(f"SELECT {', '.join(ends)}", {"run_id": run_id}).fetchone()
+    places = dumps(milestones(curve, first, last)) if first is not None else "[]"
+    chosen = f"(SELECT id FROM events {of_run} AND id >= place.value ORDER BY id LIMIT 1)"
+    where = f"run_id = :run_id AND id IN (SELECT {chosen} FROM json_each(:places) AS place) ORDER BY id"
+    return connection.execute(f"{SELECT['events']} WHERE {where}", {"run_id": run_id, "places": places}).fetchall()
+
+
 def next_end(connection: sqlite3.Connection) -> int:
     """The number of the end of a run that comes now: above all others, whatever the clocks say."""
     return int(connection.execute("SELECT coalesce(max(ended), 0) + 1 FROM runs").fetchone()[0])
@@ -117,7 +140,17 @@ def seal(connection: sqlite3.Connection) -> None:
         for (sequence,) in connection.execute(f"SELECT sequence FROM {table}").fetchall():
             row = connection.execute(f"{SELECT[table]} WHERE sequence = ?", (sequence,)).fetchone()
             if makes_sense(table, row):
-                change(connection, table, row, sum_up(connection, row["model_id"]) if table == "models" else {})
+                found = sum_up(connection, row["model_id"]) if table == "models" else _curve(connection, row["run_id"])
+                change(connection, table, row, found)
+
+
+def _curve(connection: sqlite3.Connection, run_id: str) -> Json:
+    """What the metric events of a run come to, as a column of the run."""
+    curve = None
+    for row in connection.execute(f"{SELECT['events']} WHERE run_id = ? AND name = 'metric' ORDER BY id", (run_id,)):
+        if intact(row):
+            curve = extended(curve, row["id"], msgspec.json.decode(row["data"]))
+    return {"curve": dumps(curve) if curve else None}
 
 
 def makes_sense(table: Table, row: sqlite3.Row) -> bool:

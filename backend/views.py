@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NotRequired
+from collections.abc import Collection
+from typing import NotRequired, cast
 
 from typing_extensions import TypedDict
 
 from backend.checkpoints import Checkpoints
-from backend.records import Json, ModelRecord, RunRecord, RunState
+from backend.records import Detail, Json, ModelRecord, RunRecord, RunState
 
 
 class Model(TypedDict):
@@ -36,8 +37,8 @@ class Defined(Model):
     warnings: list[str]
 
 
-class Run(TypedDict):
-    """A run as in `GET /api/runs/<id>`; its place in the queue only while it has one."""
+class RunInBrief(TypedDict):
+    """A run without what makes it long; its place in the queue only while it has one."""
 
     run_id: str
     model_id: str
@@ -47,7 +48,7 @@ class Run(TypedDict):
     completed_at: str | None
     epochs_total: int
     epoch: int
-    metrics: list[Json]
+    metrics_total: int
     test_accuracy: float | None
     test_loss: float | None
     error: str | None
@@ -56,7 +57,6 @@ class Run(TypedDict):
     best_epoch: int | None
     saved_model_path: str | None
     weights_sha256: str | None
-    sample_predictions: list[Json] | None
     dataset_type: str
     warnings: list[str]
     device: str | None
@@ -65,14 +65,30 @@ class Run(TypedDict):
     versions: Json | None
     events_url: str
     hyperparams: Json
-    architecture: Json
     queue_position: NotRequired[int]
 
 
+class Run(RunInBrief):
+    """A run as in `GET /api/runs/<id>`. `metrics`: at most 200; of more, the first, the last and the best are there."""
+
+    metrics: list[Json]
+    sample_predictions: list[Json] | None
+    architecture: Json
+
+
+class ListedRun(RunInBrief):
+    """A run as in `GET /api/runs`: what makes it long comes where `include` names it."""
+
+    metrics: NotRequired[list[Json]]
+    sample_predictions: NotRequired[list[Json] | None]
+    architecture: NotRequired[Json]
+
+
 class ModelWithRuns(Model):
-    """A model as in `GET /api/models/<id>`."""
+    """A model as in `GET /api/models/<id>`. `next`: what to send as `before` for older runs; null after the oldest."""
 
     runs: list[Run]
+    next: int | None
 
 
 class Accepted(TypedDict):
@@ -132,9 +148,9 @@ def model_summary(model: ModelRecord, checkpoints: Checkpoints) -> Model:
     }
 
 
-def run_view(run: RunRecord, queue_position: int | None = None) -> Run:
-    """A run with its metrics."""
-    view: Run = {
+def run_in_brief(run: RunRecord, queue_position: int | None = None) -> RunInBrief:
+    """A run without what makes it long."""
+    view: RunInBrief = {
         "run_id": run.run_id,
         "model_id": run.model_id,
         "state": run.state,
@@ -143,7 +159,7 @@ def run_view(run: RunRecord, queue_position: int | None = None) -> Run:
         "completed_at": run.completed_at,
         "epochs_total": run.epochs_total,
         "epoch": run.epoch,
-        "metrics": run.metrics,
+        "metrics_total": run.metrics_total,
         "test_accuracy": run.test_accuracy,
         "test_loss": run.test_loss,
         "error": run.error,
@@ -152,7 +168,6 @@ def run_view(run: RunRecord, queue_position: int | None = None) -> Run:
         "best_epoch": run.best_epoch,
         "saved_model_path": run.saved_model_path,
         "weights_sha256": run.weights_sha256,
-        "sample_predictions": run.sample_predictions,
         "dataset_type": run.dataset,
         "warnings": run.warnings,
         "device": run.device,
@@ -161,9 +176,23 @@ def run_view(run: RunRecord, queue_position: int | None = None) -> Run:
         "versions": run.versions,
         "events_url": events_url(run.run_id),
         "hyperparams": run.hyperparams,
-        "architecture": run.architecture,
     }
     return view if queue_position is None else {**view, "queue_position": queue_position}
+
+
+def run_view(run: RunRecord, queue_position: int | None = None) -> Run:
+    """A run with its metrics."""
+    return {
+        **run_in_brief(run, queue_position),
+        "metrics": run.metrics,
+        "sample_predictions": run.sample_predictions,
+        "architecture": run.architecture,
+    }
+
+
+def listed_run(run: RunRecord, queue_position: int | None, include: Collection[Detail]) -> ListedRun:
+    """A run with those details that were asked for."""
+    return cast(ListedRun, {**run_in_brief(run, queue_position), **{name: getattr(run, name) for name in include}})
 
 
 def accepted(run: RunRecord, name: str, queue_position: int | None) -> Accepted:

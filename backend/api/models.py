@@ -9,18 +9,28 @@ from backend import definitions
 from backend.deletion import delete_model
 from backend.errors import not_found
 from backend.http import json_object
-from backend.records import ModelRecord
+from backend.pages import asked, json_answer, page
+from backend.records import DETAILS, ModelRecord
 from backend.services import services
 from backend.views import Defined, model_summary, promoted, run_view
 
 bp = Blueprint("models", __name__)
 
 
+NEWEST = 1000  # models in a list that names no limit
+NEWEST_RUNS = 100  # of a model
+
+
 @bp.get("/models")
 def list_models() -> ResponseReturnValue:
-    """Every model, newest first: a bare array."""
-    here = services()
-    return jsonify([model_summary(model, here.checkpoints) for model in here.store.list_models()])
+    """Models, newest first: a bare array. Where there are more, the header `Link` leads to older ones."""
+    here, (limit, before) = services(), asked(usual=NEWEST)
+    found = here.store.each_model(before=before)
+    listed = page(((cursor, model_summary(model, here.checkpoints)) for cursor, model in found), limit=limit)
+    response = json_answer(listed.items)
+    if listed.next is not None:
+        response.headers["Link"] = f'</api/models?limit={limit}&before={listed.next}>; rel="next"'
+    return response
 
 
 @bp.post("/models")
@@ -33,13 +43,15 @@ def define_model() -> ResponseReturnValue:
 
 @bp.get("/models/<model_id>")
 def get_model(model_id: str) -> ResponseReturnValue:
-    """A model with all its runs, newest first."""
-    here = services()
+    """A model with its runs, newest first. `next` leads to older ones."""
+    here, (limit, before) = services(), asked(usual=NEWEST_RUNS)
     model = here.store.get_model(model_id)
     if model is None:
         raise not_found("model", model_id, listing="/api/models")
-    runs = [run_view(run, here.runs.queue_position(run.run_id)) for run in here.store.list_runs(model_id=model_id)]
-    return jsonify({**model_summary(model, here.checkpoints), "runs": runs})
+    places = here.runs.queue_positions()
+    found = here.store.each_run(model_id, before=before, details=DETAILS)
+    listed = page(((cursor, run_view(run, places.get(run.run_id))) for cursor, run in found), limit=limit)
+    return json_answer({**model_summary(model, here.checkpoints), "runs": listed.items, "next": listed.next})
 
 
 @bp.patch("/models/<model_id>")

@@ -8,26 +8,29 @@ from flask.typing import ResponseReturnValue
 from backend.deletion import delete_run
 from backend.errors import not_found
 from backend.fields import MAX_LISTED, MAX_SINCE
-from backend.http import query_choice, query_number
-from backend.metrics import Metrics, metrics_csv, metrics_since, prefers_csv
-from backend.records import ACTIVE, TERMINAL, RunRecord
+from backend.http import query_choice, query_choices, query_number
+from backend.metrics import Telling, metrics_csv, metrics_json, prefers_csv, telling
+from backend.pages import asked, json_answer, page
+from backend.records import ACTIVE, DETAILS, TERMINAL, RunRecord
 from backend.services import services
 from backend.streaming import event_stream, last_event_id
-from backend.views import run_view
+from backend.views import listed_run, run_view
 
 bp = Blueprint("runs", __name__)
 
-NEWEST = 100  # runs in a list that names no limit
+NEWEST = 50  # runs in a list that names no limit
 
 
 @bp.get("/runs")
 def list_runs() -> ResponseReturnValue:
-    """Runs, newest first; of a model, in a state."""
-    here = services()
-    state = query_choice("state", (*ACTIVE, *TERMINAL))
-    limit = query_number("limit", least=1, most=MAX_LISTED) or NEWEST
-    runs = here.store.list_runs(model_id=request.args.get("model_id"), state=state, limit=limit)
-    return jsonify({"runs": [run_view(run, here.runs.queue_position(run.run_id)) for run in runs]})
+    """Runs in brief, newest first; of a model, in a state. `next` leads to older ones."""
+    here, state = services(), query_choice("state", (*ACTIVE, *TERMINAL))
+    include, (limit, before) = query_choices("include", DETAILS), asked(usual=NEWEST)
+    places = here.runs.queue_positions()
+    found = here.store.each_run(request.args.get("model_id"), state, before=before, details=include)
+    views = ((cursor, listed_run(run, places.get(run.run_id), include)) for cursor, run in found)
+    listed = page(views, limit=limit)
+    return json_answer({"runs": listed.items, "next": listed.next})
 
 
 @bp.get("/runs/<run_id>")
@@ -48,7 +51,7 @@ def delete_one(run_id: str) -> ResponseReturnValue:
 def get_metrics(run_id: str) -> ResponseReturnValue:
     """Metrics after the event that the client has last, as JSON, or as CSV where that is accepted rather."""
     found = _metrics(run_id)
-    response = metrics_csv(found) if prefers_csv() else jsonify(found)
+    response = metrics_csv(found) if prefers_csv() else metrics_json(found)
     response.vary.add("Accept")
     return response
 
@@ -71,9 +74,12 @@ def get_events(run_id: str) -> ResponseReturnValue:
     return event_stream(here, run_id, after=after)
 
 
-def _metrics(run_id: str) -> Metrics:
+def _metrics(run_id: str) -> Telling:
     """Those after the event that the query names."""
-    return metrics_since(services().store, _find(run_id), query_number("since", least=0, most=MAX_SINCE) or 0)
+    since = query_number("since", least=0, most=MAX_SINCE) or 0
+    limit = query_number("limit", least=1, most=MAX_LISTED)
+    _find(run_id)
+    return telling(services().store, run_id, since=since, limit=limit)
 
 
 def _find(run_id: str, *, metrics: bool = False) -> RunRecord:

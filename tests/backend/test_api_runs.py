@@ -59,6 +59,10 @@ def test_runs_are_listed_newest_first_and_filtered(app: Flask, held: threading.E
         ("limit=%D9%A3", "limit: must be a whole number"),
         ("limit=" + "9" * 5000, "limit: must be a whole number"),
         ("limit=1&limit=2", "limit came 2 times"),
+        ("before=0", "before: must be a whole number"),
+        ("before=r_1", "before: must be a whole number"),
+        ("include=metric", "include: must name some of metrics, sample_predictions, architecture"),
+        ("include=", "include: must name some of"),
         ("stat=queued", "Did you mean 'state'?"),
     ],
 )

@@ -55,7 +55,7 @@ def test_what_a_killed_server_leaves_is_whole(killed: Path) -> None:
     require_whole(killed)
     assert contents(killed.parent) == before
     store = Store(killed)
-    assert len(store.list_models()) == COMMITS + 1
+    assert len(list(store.each_model())) == COMMITS + 1
     store.close()
 
 

@@ -204,7 +204,7 @@ def test_a_bug_is_a_500_that_shows_only_an_id(
     def broken(*_: object, **__: object) -> Any:
         raise RuntimeError("the secret of /etc")
 
-    monkeypatch.setattr(parts(app).store, "list_models", broken)
+    monkeypatch.setattr(parts(app).store, "each_model", broken)
     with caplog.at_level(logging.ERROR, logger="lamina.http"):
         answer = app.test_client().get("/api/models")
     assert answer.status_code == 500

@@ -57,7 +57,9 @@ def test_a_run_comes_back_as_it_was_written_with_the_metrics_of_its_events(store
     found = store.get_run("r_1")
     metrics = [{"epoch": 1, "val_loss": 0.5}, {"epoch": 2, "val_loss": 0.25}]
     assert found is not None and found.started_at is not None
-    assert found == replace(run, state="running", started_at=found.started_at, epoch=2, metrics=metrics)
+    kept = {"curve": found.curve, "metrics": metrics}
+    assert found == replace(run, state="running", started_at=found.started_at, epoch=2, **kept)
+    assert found.metrics_total == 2
     assert store.list_runs() == [found]
     without = store.get_run("r_1", metrics=False)
     assert without == replace(found, metrics=[])
@@ -101,7 +103,7 @@ def test_models_and_runs_are_listed_newest_first_and_filtered(store: Store) -> N
     for number in range(4):
         add_run(store, f"r_{number}", model_id=f"m_{1 + number % 2}")
     to(store, "r_2", "cancelled")
-    assert [model.model_id for model in store.list_models()] == ["m_2", "m_1"]
+    assert [model.model_id for _, model in store.each_model()] == ["m_2", "m_1"]
     assert [run.run_id for run in store.list_runs()] == ["r_3", "r_2", "r_1", "r_0"]
     assert [run.run_id for run in store.list_runs(model_id="m_1")] == ["r_2", "r_0"]
     assert [run.run_id for run in store.list_runs(state="queued", limit=2)] == ["r_3", "r_1"]
@@ -124,7 +126,7 @@ def test_what_a_model_has_reached_comes_from_its_succeeded_runs(store: Store) ->
         "test_accuracy": 0.8,
         "saved_model_path": "c/r_1/w",
     }
-    assert store.list_models() == [model]
+    assert [found for _, found in store.each_model()] == [model]
 
 
 def test_deleting_a_model_takes_its_runs_and_events_and_no_others(store: Store) -> None:
@@ -251,10 +253,10 @@ def test_a_damaged_file_is_an_error_of_sqlite(path: Path) -> None:
 
 def test_a_closed_store_says_so(path: Path) -> None:
     store = Store(path)
-    store.list_models()
+    list(store.each_model())
     store.close()
     with pytest.raises(sqlite3.ProgrammingError):
-        store.list_models()
+        list(store.each_model())
     with pytest.raises(sqlite3.ProgrammingError):
         store.create_model(a_model())
 

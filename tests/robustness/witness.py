@@ -6,6 +6,7 @@ import json
 import random
 import threading
 import time
+from collections.abc import Iterator
 
 from backend.client import Client, ClientError
 from backend.records import Json
@@ -54,7 +55,7 @@ class Witness:
     def check(self, rng: random.Random) -> None:
         """Everything told is there, unchanged, and whatever else is there fits to it."""
         client = self.host.client
-        runs = {run["run_id"]: run for run in client.get("/api/runs?limit=10000")["runs"]}
+        runs = {run["run_id"]: run for run in all_runs(client)}
         for run_id, record in self.records.items():
             self.same(runs[run_id], record)
         for run_id, run in runs.items():
@@ -121,6 +122,16 @@ class Witness:
         assert answer["label"] == sample["prediction"]
         assert abs(max(answer["probabilities"]) - sample["confidence"]) < 0.02  # which bfloat16 may have measured
         self.same(answer, self.answers.setdefault(run["run_id"], answer))
+
+
+def all_runs(client: Client) -> Iterator[Json]:
+    """Every run with all that is kept of it."""
+    path = "/api/runs?include=metrics,sample_predictions,architecture"
+    page = client.get(path)
+    yield from page["runs"]
+    while page["next"] is not None:
+        page = client.get(f"{path}&before={page['next']}")
+        yield from page["runs"]
 
 
 class Clerk(threading.Thread):
