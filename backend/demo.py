@@ -51,7 +51,7 @@ def demo(settings: Settings, *, port_named: bool, once: bool) -> int:
         return 0
     except (DemoError, ClientError, StartError) as problem:
         Console(stderr=True, highlight=False, soft_wrap=True).print(f"lamina demo: {problem}", markup=False)
-        return 1
+        return problem.code if isinstance(problem, StartError) else 1
 
 
 def choose_port(named: int | None) -> int:

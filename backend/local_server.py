@@ -17,10 +17,15 @@ from backend.config import Settings, as_environment, as_flags
 
 START_SECONDS = 60.0
 STOP_SECONDS = 12.0
+CORRECTABLE = 2  # exit code of a server that has said in a sentence what its user can change
 
 
 class StartError(Exception):
-    """The server did not come up; the message holds the end of its log."""
+    """The server did not come up; the message holds what it said, or the end of its log. `code`: its exit code."""
+
+    def __init__(self, message: str, *, code: int = 1) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def free_port(*, first: int) -> int:
@@ -75,8 +80,11 @@ class LocalServer:
                 time.sleep(0.05)
             if self.process.poll() is not None:
                 break
-        self.stop()
+        code = self.stop()
         self.reader.join(timeout=1.0)
+        said = [line for line in self.lines if line.startswith("lamina: ")]
+        if code == CORRECTABLE and said:
+            raise StartError(said[-1].removeprefix("lamina: "), code=code)
         raise StartError("the server did not start:\n" + "\n".join(list(self.lines)[-15:]))
 
     def show_log(self) -> None:

@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import sqlite3
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
@@ -49,7 +50,6 @@ def serve(settings: Settings, *, stop_with_parent: bool = False) -> NoReturn:
     listener = listen(settings.host, settings.port)
     check_access(settings, listener)
     check_state_dir(settings.state_dir)
-    announce(settings, listener)
     deaths = Deaths(settings.state_dir)
     application = Application(settings, listener, deaths)
     Master(application, deaths=deaths, parent=os.getppid() if stop_with_parent else None).run()
@@ -123,10 +123,10 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def announce(settings: Settings, listener: socket.socket) -> None:
-    log.info("Lamina %s listens at %s", version("lamina"), url_of(listener))
+def announce(settings: Settings, url: str, *, public: bool) -> None:
+    log.info("Lamina %s listens at %s", version("lamina"), url)
     log.info("state in %s, data sets in %s", settings.state_dir, settings.data_dir)
-    if is_public(listener) and not settings.token:
+    if public and not settings.token:
         log.warning("anyone who reaches %s can train, infer and delete, as --allow-anonymous says", settings.host)
 
 
@@ -142,6 +142,7 @@ class Application(BaseApplication):
 
     def __init__(self, settings: Settings, listener: socket.socket, deaths: Deaths) -> None:
         self.settings, self.deaths = settings, deaths
+        self.announce = partial(announce, settings, url_of(listener), public=is_public(listener))
         self.descriptor = listener.detach()
         super().__init__()
 
@@ -168,12 +169,21 @@ class Application(BaseApplication):
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        from backend.app import create_app  # imports JAX: only ever in the worker
-
         try:
+            from backend.app import create_app  # imports JAX: only ever in the worker
+            from nets.errors import NoDevice
+            from nets.platform import require_device
+        except (ImportError, RuntimeError) as reason:  # as JAX says that its parts, or the processor, do not fit it
+            log.debug("the application cannot be imported", exc_info=True)
+            raise AppImportError(f"lamina: cannot start: {reason}") from None
+        try:
+            require_device()
+            self.announce()
             app = create_app(self.settings, deaths=self.deaths)
         except (OSError, sqlite3.Error, StateInUse, UnknownSchema) as reason:
             log.debug("the application does not start", exc_info=True)
             raise AppImportError(f"lamina: cannot start from {self.settings.state_dir}: {reason}") from None
+        except NoDevice as reason:
+            raise AppImportError(f"lamina: {reason}") from None
         log.info("ready")
         return app

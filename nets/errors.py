@@ -4,7 +4,8 @@ NetsError
 ├── SpecError        a request's architecture or hyperparams break a rule; lists every problem
 ├── DataError        a data set cannot be had, or its file is damaged
 ├── CheckpointError  a weight file or training state is missing, damaged, or does not fit the architecture
-└── TrainingError    a run cannot go on: its loss left the finite numbers
+├── TrainingError    a run cannot go on: its loss left the finite numbers
+└── NoDevice         there is nothing to train on
 """
 
 from __future__ import annotations
@@ -67,3 +68,7 @@ class CheckpointError(NetsError):
 
 class TrainingError(NetsError):
     """A run cannot go on; the message says in which epoch and step, and what to try."""
+
+
+class NoDevice(NetsError):
+    """JAX has no device that can be used; the message gives the reason and the cure."""

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import gc
+import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from jax._src import compilation_cache
 from jax._src.compilation_cache_interface import CacheInterface
 
 from nets import kept, memory
+from nets.errors import NoDevice
 
 
 def devices() -> list[dict[str, Any]]:
     """Every local device: id, platform (`cpu`, `gpu`, `tpu`) and kind (`NVIDIA H100 80GB HBM3`)."""
     return [{"id": d.id, "platform": d.platform, "kind": d.device_kind} for d in jax.local_devices()]
+
+
+def require_device() -> None:
+    """NoDevice unless the device that training would run on can be used; JAX itself says so at the first array."""
+    try:
+        jax.block_until_ready(jax.device_put(np.zeros(1, np.float32)))
+    except Exception as error:  # a RuntimeError, or an AssertionError without words
+        reason = str(error).partition("\n")[0].partition(" (set JAX_PLATFORMS")[0].rstrip(".") or type(error).__name__
+        if asked := os.environ.get("JAX_PLATFORMS"):
+            cure = "install what it needs, name another, or unset it"
+            raise NoDevice(f"no device: JAX_PLATFORMS={asked} cannot be used here ({reason}); {cure}") from None
+        raise NoDevice(f"no device: JAX finds none that can be used ({reason})") from None
 
 
 def device_description() -> str:

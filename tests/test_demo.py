@@ -61,3 +61,10 @@ def test_a_failed_run_fails_the_demo(settings, capfd, monkeypatch):
     monkeypatch.setitem(demo.EXAMPLE, "hyperparams", {**demo.EXAMPLE["hyperparams"], "optimizer": exploding})
     assert demo.demo(settings, port_named=False, once=True) == 1
     assert "lamina demo: the run failed: " in capfd.readouterr().err
+
+
+def test_without_a_device_the_demo_ends_at_once_with_the_sentence(settings, capfd, monkeypatch):
+    monkeypatch.setenv("JAX_PLATFORMS", "nonsense")
+    assert demo.demo(settings, port_named=False, once=True) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("lamina demo: no device: JAX_PLATFORMS=nonsense cannot be used here (")

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from backend.client import ClientError
-from backend.config import Settings
+from backend.config import Settings, as_flags
 from backend.local_server import LocalServer, StartError, free_port
 
 LAYERS = [{"type": "linear", "in": 784, "out": 16}, {"type": "relu"}, {"type": "linear", "in": 16, "out": 10}]
@@ -139,7 +139,7 @@ def test_a_stream_over_a_real_socket(server):
 def test_a_second_server_on_the_same_state_is_refused(server, tmp_path):
     settings = settings_in(tmp_path)
     state_dir = next(Path(line.split("state in ")[1].split(",")[0]) for line in server.lines if "state in " in line)
-    with pytest.raises(StartError, match=r"lamina: --state-dir: another Lamina server uses the state directory"):
+    with pytest.raises(StartError, match=r"--state-dir: another Lamina server uses the state directory"):
         LocalServer(replace(settings, state_dir=state_dir)).wait_until_healthy()
 
 
@@ -209,3 +209,15 @@ def test_the_server_ends_with_the_process_that_started_it(tmp_path):
         server = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
     until(lambda: not server.is_running(), what="end of the orphan")
+
+
+@pytest.mark.parametrize("platform", ["cuda", "nonsense"])
+def test_no_device_is_one_sentence_and_code_2(tmp_path, monkeypatch, platform):
+    monkeypatch.setenv("JAX_PLATFORMS", platform)
+    command = [sys.executable, "-m", "backend.cli", "serve", *as_flags(settings_in(tmp_path))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
+    if "listens at" in done.stderr:
+        pytest.skip("there is such a device")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert done.stderr.startswith(f"lamina: no device: JAX_PLATFORMS={platform} cannot be used here (")
+    assert done.stderr.endswith("; install what it needs, name another, or unset it\n")
