@@ -19,12 +19,18 @@ Images = npt.NDArray[np.float32]
 Dims = tuple[int, ...]
 DEEPEST = 4  # image, and three axes
 NUMBERS = {int, float}
+ROUNDING = 1e-6  # what arithmetic in float32 leaves below 0 and above 1
+GREY = 2  # from here on numbers look like grey values up to 255
 
 
 def read_image(value: object, *, shape: Dims, name: str = "pixels") -> Images:
-    """One image [1, h, w, c] from flat or nested numbers 0 to 1. `shape`: (c, h, w). Raises Unprocessable."""
+    """One image [1, h, w, c] from flat or nested numbers 0 to 1, also as a batch of one. `shape`: (c, h, w).
+
+    Raises Unprocessable.
+    """
     dims, numbers = _flatten(value, name, shape)
-    return _arrange(numbers, dims, (1, *dims), name=name, shape=shape)
+    batch_of_one = dims[0] == 1 and not _fits(dims, shape) and _fits(dims[1:], shape)
+    return _arrange(numbers, dims, dims if batch_of_one else (1, *dims), name=name, shape=shape)
 
 
 def read_batch(value: object, *, shape: Dims, name: str = "batch") -> Images:
@@ -70,29 +76,42 @@ def _arrange(numbers: list[Any], dims: Dims, counted: Dims, *, name: str, shape:
     """Numbers as [n, h, w, c], checked against (c, h, w). `counted`: dims with the number of images first."""
     channels, height, width = shape
     count, each = counted[0], counted[1:]
-    channels_first = each in ((math.prod(shape),), shape) or (channels == 1 and each == (height, width))
-    if not channels_first and each != (height, width, channels):
+    if not _fits(each, shape):
         came = " x ".join(map(str, each)) if each else "no list of images"
-        raise Unprocessable(Problem((name,), f"must be {_wanted(shape)}{' each' * (name == 'batch')}, got {came}"))
+        cure = "; send several images as batch" if name != "batch" and _fits(each[1:], shape) else ""
+        rule = f"must be {_wanted(shape)}{' each' * (name == 'batch')}"
+        raise Unprocessable(Problem((name,), f"{rule}, got {came}{cure}"))
     try:
         values = np.array(numbers, np.float64)
     except OverflowError:
         values = np.array([np.nan])
-    if not (values.min() >= 0.0 and values.max() <= 1.0):  # also where one is NaN
+    least, most = values.min(), values.max()
+    if not (least >= -ROUNDING and most <= 1 + ROUNDING):  # also where one is NaN
         raise Unprocessable(next(_bad_numbers(numbers, dims, name)))
-    if channels_first and channels > 1:
+    if least < 0 or most > 1:
+        values = values.clip(0, 1)
+    if channels > 1 and each != (height, width, channels):
         values = values.reshape(count, channels, height, width).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(values.reshape(count, height, width, channels), np.float32)
 
 
+def _fits(dims: Dims, shape: Dims) -> bool:
+    """Whether an image of `shape`, (c, h, w), may be laid out so."""
+    channels, height, width = shape
+    layouts = [(math.prod(shape),), shape, (height, width, channels), *([(height, width)] if channels == 1 else [])]
+    return dims in layouts
+
+
 def _bad_numbers(values: list[Any], dims: Dims, name: str) -> Iterator[Problem]:
-    for index, value in enumerate(chain.from_iterable(values) if isinstance(values, Rows) else values):
+    flat = list(chain.from_iterable(values)) if isinstance(values, Rows) else values
+    grey = any(type(value) in NUMBERS and GREY <= value <= 255 for value in flat)
+    for index, value in enumerate(flat):
         if isinstance(value, NotJson):
             yield Problem(_place(name, index, dims), value.detail)
         elif type(value) not in NUMBERS:
             yield Problem(_place(name, index, dims), f"must be a number from 0 to 1, got {_said(value)}")
-        elif not 0 <= value <= 1:
-            cure = "; divide grey values from 0 to 255 by 255" if 1 < value <= 255 else ""
+        elif not -ROUNDING <= value <= 1 + ROUNDING:
+            cure = "; divide grey values from 0 to 255 by 255" if grey else ""
             yield Problem(_place(name, index, dims), f"must be a number from 0 to 1, got {_said(value)}{cure}")
 
 
@@ -108,4 +127,8 @@ def _wanted(shape: Dims) -> str:
 
 
 def _said(value: object) -> str:
-    return "a number that JSON does not have" if isinstance(value, NotJson) else shown(value)
+    if isinstance(value, NotJson):
+        return "a number that JSON does not have"
+    typed_array = isinstance(value, dict) and "0" in value and all(map(str.isdecimal, value))
+    cure = "; JSON makes such an object of a typed array of JavaScript: send Array.from(array)" if typed_array else ""
+    return f"{shown(value)}{cure}"

@@ -36,7 +36,7 @@ class Hyperparams(Spec):
     batch_size: Annotated[Whole, Field(ge=1, le=65_536)] = 64
     optimizer: Optimizer = Sgd()
     loss: Annotated[str, BeforeValidator(known_loss)] = "cross_entropy"
-    seed: Annotated[Whole, Field(ge=0, le=2**32 - 1)] = Field(
+    seed: Annotated[Whole, Field(ge=0, le=2**53 - 1)] = Field(
         42, description="Covers initial weights, the samples drawn, the split, their order and dropout."
     )
     train_split: Annotated[Real, Field(gt=0, lt=1)] = Field(0.9, description="The part trained on; the rest validates.")

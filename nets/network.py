@@ -127,12 +127,17 @@ class Network(nn.Module):
         return plan.leave(x)
 
 
+def seed_key(seed: int) -> jax.Array:
+    """The key of a seed of up to 64 bits: all of them, where `jax.random.key` takes the lower 32."""
+    return jax.random.wrap_key_data(jnp.array([seed >> 32, seed % 2**32], jnp.uint32), impl="threefry2x32")
+
+
 def initial_variables(architecture: Architecture, *, seed: int, images: Images | None = None) -> Variables:
     """Fresh `params` and `batch_stats`. The same seed gives the same values on every platform.
 
     images: uint8 samples whose mean and deviation standardise all input; without them 0..1 stays as it is.
     """
-    key = jax.random.key(seed)
+    key = seed_key(seed)
     found: Variables = {"params": {}, "batch_stats": {INPUT: input_statistics(architecture, images)}}
     for index, name in enumerate(architecture.names):
         arrays = LayerArrays(architecture.layers[index], architecture.shapes[index])

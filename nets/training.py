@@ -17,7 +17,7 @@ from nets.datasets import Dataset
 from nets.errors import TrainingError
 from nets.events import EpochEnd, EpochMetrics, Event, Finished, Phase, Progress, SamplePrediction
 from nets.hyperparams import Hyperparams
-from nets.network import Variables, initial_variables, numbers_of
+from nets.network import Variables, initial_variables, numbers_of, seed_key
 from nets.platform import device_description
 from nets.programs import (
     DISPATCH_SECONDS,
@@ -86,7 +86,7 @@ class Run:
     def inputs(self) -> Inputs:
         """The numbers of the run, and the key of its dropout."""
         # Weights are drawn from the seed's own key; dropout from a key beside it.
-        key = jax.random.fold_in(jax.random.key(self.hyperparams.seed), 0x64726F70)
+        key = jax.random.fold_in(seed_key(self.hyperparams.seed), 0x64726F70)
         return Inputs(numbers_of(self.architecture), numbers(self.hyperparams.optimizer), key)
 
 

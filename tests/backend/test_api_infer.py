@@ -136,7 +136,9 @@ def test_a_run_of_another_model_is_a_400(trained: Trained) -> None:
         (BLANK[:-1], "pixels: must be 784 numbers .* flat or as 28 rows of 28, got 783"),
         ([0.0] * 785, "got 785"),
         ([[0.0] * 27] * 28, "got 28 x 27"),
-        ([[[[0.0] * 28] * 28]], "got 1 x 1 x 28 x 28"),
+        ([[[[0.0] * 28] * 28]] * 2, "got 2 x 1 x 28 x 28; send several images as batch"),
+        ([BLANK, BLANK], "got 2 x 784; send several images as batch"),
+        ([BLANK[:-1]], "got 1 x 783$"),
         ([[[[[0.0]]]]], "nested deeper"),
         ([[0.0] * 28] * 27 + [[0.0] * 27], r"pixels\[27\]: must have 28 values like the list before it, got 27"),
         ([[0.0] * 28] * 27 + [0.5], r"pixels\[27\]: must be a list like its neighbours, got 0.5"),
@@ -151,6 +153,10 @@ def test_a_run_of_another_model_is_a_400(trained: Trained) -> None:
         ([float("nan")] + [0.0] * 783, r"pixels\[0\]: must be a finite number, got NaN"),
         ([0.0] * 5 + [float("inf")] + [0.0] * 778, r"pixels\[5\]: must be a finite number, got Infinity"),
         ([-0.1] + [0.0] * 783, r"pixels\[0\]: must be a number from 0 to 1, got -0.1"),
+        ([1.0, 1.01] + [0.0] * 782, r"pixels\[1\]: must be a number from 0 to 1, got 1.01$"),
+        ([1.01, 200] + [0.0] * 782, r"pixels\[0\]: .*, got 1.01; divide grey values from 0 to 255 by 255"),
+        ({str(index): 0.5 for index in range(784)}, r"pixels: must be 784 .*; .* send Array.from\(array\)$"),
+        ([{str(index): 0.5 for index in range(28)}] * 28, r"pixels\[0\]: must be .*; .* send Array.from\(array\)$"),
         ([0.0, 255.0] + [0.0] * 782, r"pixels\[1\]: .*, got 255.0; divide grey values from 0 to 255 by 255"),
         ([0] * 783 + [10**400], r"pixels\[783\]: must be a number from 0 to 1"),
         ([[0.0] * 28] * 2 + [[0.0] * 5 + [2] + [0.0] * 22] + [[0.0] * 28] * 25, r"pixels\[2\]\[5\]: .*got 2"),
@@ -237,6 +243,25 @@ def test_only_the_recently_used_networks_are_kept(trained: Trained) -> None:
 def test_rows_of_floats_are_refused_as_any_list_is(kind: type[list[Any]], batch: list[Any], message: str) -> None:
     with pytest.raises(Unprocessable, match=message):
         read_batch(kind(batch), shape=(1, 1, 3))
+
+
+@pytest.mark.parametrize("kind", [list, Rows])
+def test_what_rounding_leaves_beyond_0_and_1_is_0_and_1(kind: type[list[Any]]) -> None:
+    rounded = read_batch(kind([[-1e-7, 1.0000001, 0.5], [0, 1, -0.0]]), shape=(1, 1, 3))
+    assert rounded.ravel().tolist() == [0, 1, 0.5, 0, 1, 0]
+    with pytest.raises(Unprocessable, match="got 1.00001$"):
+        read_batch(kind([[0.0, 1.00001, 0.5]]), shape=(1, 1, 3))
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 2), (3, 2, 4), (1, 1, 3), (1, 1, 1)])
+def test_one_image_may_come_as_a_batch_of_one(shape: tuple[int, int, int]) -> None:
+    channels, height, width = shape
+    image = np.random.default_rng(0).random((height, width, channels), np.float32)
+    by_channel = image.transpose(2, 0, 1)
+    for given in (image, by_channel, by_channel.ravel(), *([image[..., 0]] if channels == 1 else [])):
+        one = [given.tolist()]
+        for value in (one[0], one, *([Rows(one)] if given.ndim == 1 else [])):
+            np.testing.assert_allclose(read_image(value, shape=shape)[0], image, rtol=1e-6)
 
 
 def test_colours_come_by_channel_or_by_pixel() -> None:

@@ -74,6 +74,7 @@ def test_momentum_of_adam_is_ignored_and_said() -> None:
         ({"train_split": 1}, "hyperparams.train_split: must be less than 1, got 1"),
         ({"train_split": 0}, "hyperparams.train_split: must be greater than 0, got 0"),
         ({"seed": -1}, "hyperparams.seed: must be at least 0"),
+        ({"seed": 2**53}, "hyperparams.seed: must be at most 9007199254740991"),
         ({"shuffle": 1}, "hyperparams.shuffle: must be true or false, got 1"),
         ({"max_samples": 1}, "hyperparams.max_samples: must be at least 2"),
         ({"loss": "mse"}, 'hyperparams.loss: must be cross_entropy, got "mse"'),

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from nets.architecture import Architecture
 from nets.errors import SpecError
+from nets.hyperparams import parse_hyperparams
 from nets.kernels import plan_for
 from nets.layers import LAYERS
 from nets.layers.base import Example
-from nets.network import Network, initial_variables, numbers_of
+from nets.network import Network, initial_variables, numbers_of, seed_key
+from nets.sampling import draw, epoch_order
 from tests.nets.builders import network
 
 EXAMPLES = [
@@ -141,6 +143,23 @@ def test_same_seed_same_weights_other_seed_other_weights() -> None:
     one, same, other = (initial_variables(a, seed=seed)["params"]["linear_1"]["kernel"] for seed in (1, 1, 2))
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 42, 2**31 - 1, 2**31, 2**32 - 1])
+def test_seeds_of_32_bits_give_the_key_that_jax_gives(seed: int) -> None:
+    assert np.array_equal(jax.random.key_data(seed_key(seed)), jax.random.key_data(jax.random.key(seed)))
+
+
+def test_seeds_that_differ_beyond_32_bits_give_other_weights_samples_and_orders() -> None:
+    a = network({"type": "linear", "out": 3})
+    seeds = [5, 5 + 2**32, 5 + 2**33, 5 + 2**52, 2**53 - 1, 2**32 - 1]
+    weights, draws, orders = [], [], []
+    for seed in seeds:
+        h = parse_hyperparams({"seed": seed, "max_samples": None})
+        weights.append(initial_variables(a, seed=h.seed)["params"]["linear_0"]["kernel"].tobytes())
+        draws.append(draw(h, 500).train.tobytes())
+        orders.append(epoch_order(h, 500, epoch=1).tobytes())
+    assert [len(set(found)) for found in (weights, draws, orders)] == [len(seeds)] * 3
 
 
 def test_initial_weights_follow_pytorch_s_default() -> None:
