@@ -17,6 +17,7 @@ from nets.platform import devices, versions
 if TYPE_CHECKING:
     from backend.services import Services
 
+MOVED = "the state directory was moved, removed or replaced under this server: put it back, or start the server again"
 BELIEVED = 2.0  # seconds that an answer about the disk holds: it costs a write
 PATIENCE = 1.0  # seconds for a write that is under way
 
@@ -24,10 +25,15 @@ PATIENCE = 1.0  # seconds for a write that is under way
 def health(services: Services) -> Json:
     """Measured now."""
     state_dir = services.settings.state_dir
-    writable = services.writing.works()
+    writable, in_place = services.writing.works(), services.runs.owns_state()
     return {
-        "status": "ok" if writable else "degraded",
-        "warnings": [*services.warnings, *services.deaths.warnings(), *services.attempts.warnings()],
+        "status": "ok" if writable and in_place else "degraded",
+        "warnings": [
+            *([] if in_place else [MOVED]),
+            *services.warnings,
+            *services.deaths.warnings(),
+            *services.attempts.warnings(),
+        ],
         "version": _versions()["lamina"],
         "uptime_seconds": round(time.monotonic() - services.started, 3),
         "devices": devices(),

@@ -8,14 +8,13 @@ import threading
 import uuid
 from collections import deque
 from pathlib import Path
-from typing import IO
 
-from backend import state_lock
 from backend.checkpoints import Checkpoints
 from backend.deaths import take_note
 from backend.job import Job, Outcome, cancelled, failed, interrupted
 from backend.limits import Limits
 from backend.records import Json, RunRecord, RunState
+from backend.state_lock import StateLock, own
 from backend.store import Store, utc_now
 from backend.store_errors import UnknownRecord, UnreadableRecord, WrongState
 from backend.stream import EventLog, state_data
@@ -81,7 +80,7 @@ class Runs:
         self._store, self._log, self._checkpoints = store, log, checkpoints
         self._places = limits.queue
         self._trainer = Trainer(store, log, checkpoints, data_dir=data_dir, warmer=warmer, limits=limits)
-        self._state_lock: IO[str] | None = None
+        self._state_lock: StateLock | None = None
         self._condition = threading.Condition()
         self._queue: deque[Job] = deque()
         self._active: Job | None = None
@@ -93,7 +92,7 @@ class Runs:
 
         `patience`: seconds to wait for a predecessor that is just leaving; then `StateInUse`.
         """
-        self._state_lock = state_lock.own(self._checkpoints.root, patience=patience)
+        self._state_lock = own(self._checkpoints.root, patience=patience)
         with self._condition:
             self._recover()
         self._thread.start()
@@ -188,6 +187,10 @@ class Runs:
         """The run that trains. Takes no lock: health answers while the store is stuck."""
         job = self._active
         return job.run_id if job else None
+
+    def owns_state(self) -> bool:
+        """Whether the state directory is still where it was locked; without a lock of ours."""
+        return self._state_lock is not None and self._state_lock.in_place()
 
     def queue_length(self) -> int:
         """How many runs wait; without a lock, too."""

@@ -23,7 +23,7 @@ from backend.damage import Damaged, require_whole
 from backend.deaths import Deaths
 from backend.master import Master
 from backend.schema import UnknownSchema
-from backend.state_lock import StateInUse, own
+from backend.state_lock import NoDirectory, StateInUse, own
 from backend.store import STORE_FILE, Store
 from backend.worker import Worker
 
@@ -68,7 +68,7 @@ def check_state_dir(state_dir: Path) -> None:
         with own(state_dir, patience=PREDECESSOR_SECONDS):
             require_whole(state_dir / STORE_FILE)
             Store(state_dir / STORE_FILE).close()
-    except StateInUse as reason:
+    except (StateInUse, NoDirectory) as reason:
         raise ConfigError(f"--state-dir: {reason}") from None
     except (Damaged, UnknownSchema) as reason:
         raise ConfigError(f"--state-dir: in {state_dir}, {reason}") from None
@@ -180,7 +180,7 @@ class Application(BaseApplication):
             require_device()
             self.announce()
             app = create_app(self.settings, deaths=self.deaths)
-        except (OSError, sqlite3.Error, StateInUse, UnknownSchema) as reason:
+        except (OSError, sqlite3.Error, StateInUse, NoDirectory, UnknownSchema) as reason:
             log.debug("the application does not start", exc_info=True)
             raise AppImportError(f"lamina: cannot start from {self.settings.state_dir}: {reason}") from None
         except NoDevice as reason:

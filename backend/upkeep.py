@@ -20,7 +20,7 @@ from backend.config import ConfigError
 from backend.damage import Damaged, require_whole
 from backend.garbage import KINDS, RECORDS, Found, garbage, remove
 from backend.schema import UnknownSchema
-from backend.state_lock import StateInUse, own
+from backend.state_lock import NoDirectory, StateInUse, own
 from backend.store import STORE_FILE, Store
 
 
@@ -66,7 +66,7 @@ def owned(state_dir: Path) -> Iterator[Path]:
         raise ConfigError(f"--state-dir: {state_dir} holds no state of Lamina")
     try:
         lock = own(here, patience=0.0)
-    except StateInUse as reason:
+    except (StateInUse, NoDirectory) as reason:
         raise ConfigError(f"--state-dir: {reason}") from None
     except OSError as reason:
         raise ConfigError(f"--state-dir: cannot write to {state_dir} ({reason.strerror})") from None

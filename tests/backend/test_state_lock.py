@@ -1,0 +1,84 @@
+"""A state directory has one owner, whatever hands do to the lock file; what cannot be a directory is called what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from backend import state_lock
+from backend.state_lock import NAME, NoDirectory, StateInUse, own
+from tests.backend.conftest import offline_app, parts
+
+
+def remove(folder: Path) -> None:
+    (folder / NAME).unlink()
+
+
+def replace(folder: Path) -> None:
+    remove(folder)
+    (folder / NAME).touch()
+
+
+def rename(folder: Path) -> None:
+    (folder / NAME).rename(folder / "old")
+
+
+@pytest.mark.parametrize("done", [remove, replace, rename, lambda folder: None])
+def test_a_second_owner_is_refused_whatever_becomes_of_the_lock_file(
+    tmp_path: Path, done: Callable[[Path], None]
+) -> None:
+    with own(tmp_path, patience=0.0):
+        done(tmp_path)
+        with pytest.raises(StateInUse, match="another Lamina server uses the state directory"):
+            own(tmp_path, patience=0.0)
+    own(tmp_path, patience=0.0).close()
+
+
+def test_where_directories_cannot_be_locked_the_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = state_lock.fcntl.flock
+
+    def flock(descriptor: int, how: int) -> None:
+        if state_lock.os.path.isdir(f"/proc/self/fd/{descriptor}"):
+            raise OSError(state_lock.errno.EBADF, "Bad file descriptor")
+        real(descriptor, how)
+
+    monkeypatch.setattr(state_lock.fcntl, "flock", flock)
+    with own(tmp_path, patience=0.0), pytest.raises(StateInUse):
+        own(tmp_path, patience=0.0)
+
+
+def test_health_tells_of_a_directory_that_was_moved_away(tmp_path: Path) -> None:
+    app = offline_app(tmp_path)
+    folder = parts(app).settings.state_dir
+    folder.rename(tmp_path / "moved")
+    folder.mkdir()
+    answer = app.test_client().get("/api/health").json
+    assert answer["status"] == "degraded" and answer["warnings"][0].startswith("the state directory was moved")
+    folder.rmdir()
+    (tmp_path / "moved").rename(folder)
+    answer = app.test_client().get("/api/health").json
+    assert answer["status"] == "ok" and not answer["warnings"]
+    parts(app).close()
+
+
+def test_a_link_that_leads_nowhere_is_called_one(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "disk")
+    for path in (link, link / "state"):
+        with pytest.raises(NoDirectory, match="link is a link to .*disk, which is not there: make or mount that"):
+            own(path, patience=0.0)
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(NoDirectory, match="loop is a link to .*loop, which is not there"):
+        own(loop, patience=0.0)
+    (tmp_path / "disk").mkdir()
+    own(link / "state", patience=0.0).close()
+    assert (tmp_path / "disk" / "state" / NAME).is_file()
+
+
+def test_a_file_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NoDirectory, match="file is a file: choose a directory"):
+        own(tmp_path / "file", patience=0.0)
