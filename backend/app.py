@@ -75,6 +75,7 @@ def start_services(settings: Settings, deaths: Deaths) -> Services:
     warnings = keep_programs(state_dir / PROGRAMS_FOLDER)
     delivery, telemetry = Delivery(), Telemetry()
     try:
+        store.verify()
         log, checkpoints = EventLog(store, wake=delivery.wake, told=telemetry.hear), Checkpoints(state_dir)
         attempts = Attempts(state_dir)
         warmer = Warmer(attempts)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from backend.curve import SHOWN
+from backend.damage import OF_ORDER, damaged, look
 from backend.database import Database
 from backend.records import Json
 from backend.rows import SELECT, Table, intact
 from backend.store_errors import UnknownRecord, UnreadableRecord
-from backend.tables import KEY, curve_of, find, milestone_rows, sequences
+from backend.tables import KEY, curve_of, find, milestone_rows, put_events_in_order, sequences
 from backend.unreadable import Unreadable
+
+logger = logging.getLogger("lamina.store")
 
 NEWEST = 2**62  # above every cursor
 PAGE = 200  # rows that a list looks for at once
@@ -29,6 +35,44 @@ class Checked(Database):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.unreadable = Unreadable(path.name)
+
+    def verify(self) -> None:
+        """Look at every row, so that `unreadable` knows, and make the order of rows again where it is damaged.
+
+        `Damaged` where SQLite itself cannot read a page or a row.
+        """
+        try:
+            self._require_order()
+            with self._read() as connection:
+                records: tuple[Table, ...] = ("models", "runs")
+                for table in records:
+                    deque(self._intact(connection, table, ""), maxlen=0)
+                for _, of_run in groupby(connection.execute(SELECT["events"]), key=itemgetter("run_id")):
+                    self._judged(of_run)
+        except sqlite3.OperationalError:  # says nothing about the file
+            raise
+        except sqlite3.DatabaseError as error:
+            raise damaged(self._path, str(error)) from error
+
+    def _require_order(self) -> None:
+        with self._read() as connection:
+            problems = look(connection, "integrity_check")
+        for each in problems:
+            if not OF_ORDER.fullmatch(each):
+                raise damaged(self._path, each)
+        if problems:
+            self._put_in_order()
+            logger.warning("the order of rows in %s was damaged (%s) and is made again", self._path.name, problems[0])
+
+    def _put_in_order(self) -> None:
+        """Make every index again from its table, and the tree of events from the events."""
+        self._writer.execute("PRAGMA foreign_keys = OFF")  # a damaged event may name no run
+        try:
+            with self._write() as connection:
+                put_events_in_order(connection)
+                connection.execute("REINDEX")
+        finally:
+            self._writer.execute("PRAGMA foreign_keys = ON")
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
@@ -84,13 +128,13 @@ class Checked(Database):
             else:
                 self.unreadable.notice(table, row[KEY[table]])
 
-    def _judged(self, rows: Iterable[sqlite3.Row]) -> list[tuple[sqlite3.Row, bool]]:
-        """Events of one run in their order, and whether each is what was written."""
+    def _judged(self, rows: Iterable[sqlite3.Row], after: int = 0) -> list[tuple[sqlite3.Row, bool]]:
+        """Events of one run in their order, from the one behind `after`, and whether each is what was written."""
         judged = [(row, intact(row)) for row in rows]
         bad = [row["id"] for row, good in judged if not good]
         good_ids = [row["id"] for row, good in judged if good]
-        for before, after in pairwise(good_ids):
-            bad += range(before + 1, after)
+        for before, behind in pairwise([after, *good_ids]):
+            bad += range(before + 1, behind)
         if bad:
             self.unreadable.notice_events(judged[0][0]["run_id"], bad)
         return judged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import struct
 from collections.abc import Iterator
@@ -12,6 +13,14 @@ from urllib.parse import quote
 MAGIC = 0x377F0682  # of a write-ahead log; the last bit tells the byte order of what is summed
 HEADER, FRAME = 32, 24  # bytes: at the beginning of the log, and before every page in it
 WORDS = 1 << 32
+
+# What SQLite finds in single rows: their checksums say which, and only those are left out.
+OF_ROWS = re.compile(r"(NULL|[A-Z]+) value in .*|CHECK constraint failed in .*")
+# What it finds in the order of rows, which can be made again from the rows.
+OF_ORDER = re.compile(
+    r"row \d+ missing from index .*|wrong # of entries in index .*|non-unique entry in index .*"
+    r"|row not in PRIMARY KEY order for events"
+)
 
 
 class Damaged(Exception):
@@ -34,19 +43,30 @@ def require_whole(path: Path) -> None:
         cure = f'keep what stands before that place: sqlite3 {path.name} "PRAGMA wal_checkpoint(TRUNCATE)"'
         raise Damaged(log, "what was committed stands behind a place that cannot be read", cure=cure)
     if (reason := _unreadable(path)) is not None:
-        raise Damaged(path, reason, cure=f'save what is left: sqlite3 {path.name} ".recover"')
+        raise damaged(path, reason)
 
 
 def _unreadable(path: Path) -> str | None:
     """What SQLite has against a file that it only reads."""
     with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
         try:
-            found: str = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            found = look(connection, "quick_check")
         except sqlite3.OperationalError:  # says nothing about the file: it may be locked, or the disk full
             raise
         except sqlite3.DatabaseError as error:
             return str(error)
-    return None if found == "ok" else " ".join(found.split())
+    return next((each for each in found if not OF_ORDER.fullmatch(each)), None)
+
+
+def look(connection: sqlite3.Connection, check: str) -> list[str]:
+    """What SQLite's `quick_check` or `integrity_check` has against an open store, but for single rows."""
+    found = [" ".join(row[0].split()) for row in connection.execute(f"PRAGMA {check}")]
+    return [each for each in found if each != "ok" and not OF_ROWS.fullmatch(each)]
+
+
+def damaged(path: Path, reason: str) -> Damaged:
+    """The refusal of a store whose pages cannot be read."""
+    return Damaged(path, reason, cure=f'save what is left: sqlite3 {path.name} ".recover"')
 
 
 def _require_new(path: Path, log: Path) -> None:

@@ -33,6 +33,7 @@ def health(services: Services) -> Json:
             *services.warnings,
             *services.deaths.warnings(),
             *services.attempts.warnings(),
+            *services.store.unreadable.sentences(),
         ],
         "version": _versions()["lamina"],
         "uptime_seconds": round(time.monotonic() - services.started, 3),

@@ -18,7 +18,7 @@ from backend.names import model_name, new_model_id
 from backend.records import Json, ModelRecord, RunRecord
 from backend.resume import Source, continued, filled_in, leaks, source_of
 from backend.store import utc_now
-from backend.store_errors import UnknownRecord
+from backend.store_errors import UnknownRecord, UnreadableRecord
 from nets import datasets
 from nets.architecture import Architecture, parse_architecture
 from nets.check import check_fit, doubts
@@ -196,7 +196,9 @@ def warm_newest(services: Services) -> None:
     newest = services.store.list_runs(limit=1, metrics=False)  # now: later it might be a run that has just begun
 
     def recipe() -> Recipe | None:
-        model = services.store.get_model(newest[0].model_id) if newest else None
+        model = None
+        with suppress(UnreadableRecord):
+            model = services.store.get_model(newest[0].model_id) if newest else None
         if model and model.architecture:
             return recipe_of(services, model)
         if datasets.is_cached(PREFERRED, services.settings.data_dir):

@@ -31,6 +31,7 @@ class Metrics(TypedDict):
     metrics: list[Json]
     last_event_id: int
     next: int | None
+    warnings: list[str]
 
 
 @dataclass
@@ -105,7 +106,10 @@ def _as_json(found: Telling) -> Iterator[bytes]:
         if metrics:
             yield comma + msgspec.json.encode(metrics)[1:-1]
             comma = b","
-    rest = msgspec.json.encode({"last_event_id": found.told, "next": found.told if found.more else None})
+    warnings = found.store.unreadable.of_run(found.run_id)
+    rest = msgspec.json.encode(
+        {"last_event_id": found.told, "next": found.told if found.more else None, "warnings": warnings}
+    )
     yield b"]," + rest[1:] + b"\n"
 
 

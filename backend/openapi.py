@@ -158,7 +158,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         {202: obj({"run_id": TEXT, "status": TEXT})}, body(), needs_body=False, errors=(409,)
     ),
     ("GET", "/api/runs"): Operation(
-        {200: obj({"runs": listed(ref("ListedRun")), "next": optional({"type": "integer"})})},
+        {200: obj({"runs": listed(ref("ListedRun")), "next": optional({"type": "integer"}), "warnings": listed(TEXT)})},
         query={
             "model_id": TEXT,
             "state": {"enum": [*ACTIVE, *TERMINAL]},

@@ -180,7 +180,7 @@ class Application(BaseApplication):
             require_device()
             self.announce()
             app = create_app(self.settings, deaths=self.deaths)
-        except (OSError, sqlite3.Error, StateInUse, NoDirectory, UnknownSchema) as reason:
+        except (OSError, sqlite3.Error, StateInUse, NoDirectory, UnknownSchema, Damaged) as reason:
             log.debug("the application does not start", exc_info=True)
             raise AppImportError(f"lamina: cannot start from {self.settings.state_dir}: {reason}") from None
         except NoDevice as reason:

@@ -262,7 +262,10 @@ class Store(Checked):
         with self._read() as connection:
             chosen = f"{SELECT['events']} WHERE run_id = ? AND id > ? ORDER BY id LIMIT ?"
             rows = connection.execute(chosen, (run_id, after, -1 if limit is None else limit)).fetchall()
-        return [to_event(row) if good else StoredEvent(row["id"], UNREADABLE, "{}") for row, good in self._judged(rows)]
+        return [
+            to_event(row) if good else StoredEvent(row["id"], UNREADABLE, "{}")
+            for row, good in self._judged(rows, after)
+        ]
 
     def tail(self, run_id: str) -> tuple[RunState, int]:
         """A run's state and the id of its newest event, from one moment; `UnknownRecord` if there is no such run."""

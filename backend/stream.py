@@ -46,7 +46,7 @@ def encode(name: str, data: Json, event_id: int | None = None) -> bytes:
 def frame(name: str, text: str, event_id: int | None = None) -> bytes:
     """The same of data that is JSON already. An event that is damaged in the store is a comment."""
     if name == UNREADABLE:
-        return f": event {event_id} is damaged in the store and left out\n\n".encode()
+        return f"id: {event_id}\n: event {event_id} is damaged in the store and left out\n\n".encode()
     head = "" if event_id is None else f"id: {event_id}\n"
     return f"{head}event: {name}\ndata: {text}\n\n".encode()
 

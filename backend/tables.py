@@ -106,6 +106,15 @@ def milestone_rows(connection: sqlite3.Connection, run_id: str, curve: Json) -> 
     return connection.execute(f"{SELECT['events']} WHERE {where}", {"run_id": run_id, "places": places}).fetchall()
 
 
+def put_events_in_order(connection: sqlite3.Connection) -> None:
+    """Write all events again: what looks for one passes over others where a key is not what it was."""
+    (made,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'events'").fetchone()
+    connection.execute("ALTER TABLE events RENAME TO events_before")
+    connection.execute(made)
+    connection.execute("INSERT OR IGNORE INTO events SELECT * FROM events_before")
+    connection.execute("DROP TABLE events_before")
+
+
 def next_end(connection: sqlite3.Connection) -> int:
     """The number of the end of a run that comes now: above all others, whatever the clocks say."""
     return int(connection.execute("SELECT coalesce(max(ended), 0) + 1 FROM runs").fetchone()[0])

@@ -89,6 +89,7 @@ class ModelWithRuns(Model):
 
     runs: list[Run]
     next: int | None
+    warnings: list[str]
 
 
 class Accepted(TypedDict):

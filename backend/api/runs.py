@@ -30,14 +30,16 @@ def list_runs() -> ResponseReturnValue:
     found = here.store.each_run(request.args.get("model_id"), state, before=before, details=include)
     views = ((cursor, listed_run(run, places.get(run.run_id), include)) for cursor, run in found)
     listed = page(views, limit=limit)
-    return json_answer({"runs": listed.items, "next": listed.next})
+    warnings = here.store.unreadable.sentences("runs")
+    return json_answer({"runs": listed.items, "next": listed.next, "warnings": warnings})
 
 
 @bp.get("/runs/<run_id>")
 def get_run(run_id: str) -> ResponseReturnValue:
     """A run with its metrics."""
-    run = _find(run_id, metrics=True)
-    return jsonify(run_view(run, services().runs.queue_position(run_id)))
+    here, run = services(), _find(run_id, metrics=True)
+    view = run_view(run, here.runs.queue_position(run_id))
+    return jsonify({**view, "warnings": [*run.warnings, *here.store.unreadable.of_run(run_id)]})
 
 
 @bp.delete("/runs/<run_id>")
