@@ -50,6 +50,11 @@ def word(*choices: str) -> Callable[[str], str]:
     return read
 
 
+def address(text: str) -> str:
+    """A reader of a host name or an address, which may stand in brackets as in a URL."""
+    return word()(text[1:-1] if text.startswith("[") and text.endswith("]") else text)
+
+
 def switch(text: str) -> bool:
     """A reader of yes or no."""
     if text.lower() not in ("yes", "no", "true", "false", "1", "0"):
@@ -98,7 +103,12 @@ def setting(
 class Settings:
     """How one server runs. Every field is also a flag and an environment variable: flag > environment > default."""
 
-    host: str = setting("127.0.0.1", "address to listen on", read=word(), metavar="ADDRESS")
+    host: str = setting(
+        "127.0.0.1",
+        "address to listen on; a name, such as localhost, is all of its addresses",
+        read=address,
+        metavar="ADDRESS",
+    )
     port: int = setting(8080, "port to listen on; 0 takes a free one", read=whole_number(0, 65535), metavar="PORT")
     token: str = setting(
         "",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import ipaddress
 import logging
 import os
 import socket
@@ -21,6 +19,7 @@ from backend.config import ConfigError, Settings
 from backend.connections import RESERVE
 from backend.damage import Damaged, require_whole
 from backend.deaths import Deaths
+from backend.listening import close, is_public, listen, urls
 from backend.master import Master
 from backend.schema import UnknownSchema
 from backend.state_lock import NoDirectory, StateInUse, own
@@ -47,11 +46,11 @@ def serve(settings: Settings, *, stop_with_parent: bool = False) -> NoReturn:
     `stop_with_parent`: also stop when the process that started this one is gone.
     """
     configure_logging(settings.log_level)
-    listener = listen(settings.host, settings.port)
-    check_access(settings, listener)
+    listeners = listen(settings.host, settings.port)
+    check_access(settings, listeners)
     check_state_dir(settings.state_dir)
     deaths = Deaths(settings.state_dir)
-    application = Application(settings, listener, deaths)
+    application = Application(settings, listeners, deaths)
     Master(application, deaths=deaths, parent=os.getppid() if stop_with_parent else None).run()
     raise SystemExit(0)
 
@@ -77,54 +76,18 @@ def check_state_dir(state_dir: Path) -> None:
         raise ConfigError(f"--state-dir: cannot write to {state_dir} ({why})") from None
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A bound socket; gunicorn listens on it. Raises ConfigError when the address cannot be had."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except (socket.gaierror, UnicodeError):
-        raise ConfigError(f"--host: {host!r} is not an address of this machine") from None
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(1024)
-    except OSError as reason:
-        listener.close()
-        if isinstance(reason, PermissionError):
-            raise ConfigError(f"--port: {port} may only be used by the system; take one from 1024") from None
-        if reason.errno == errno.EADDRINUSE:
-            raise ConfigError(
-                f"--port: {port} is in use on {host}; stop what listens there or choose another"
-            ) from None
-        raise ConfigError(f"--host: cannot listen on {host} ({reason.strerror})") from None
-    return listener
-
-
-def is_public(listener: socket.socket) -> bool:
-    """Whether others than this machine reach a bound socket."""
-    return not ipaddress.ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
-
-
-def check_access(settings: Settings, listener: socket.socket) -> None:
+def check_access(settings: Settings, listeners: list[socket.socket]) -> None:
     """Raises ConfigError where the network could train and delete without being asked for a token."""
-    if is_public(listener) and not settings.token and not settings.allow_anonymous:
-        listener.close()
+    if is_public(listeners) and not settings.token and not settings.allow_anonymous:
+        close(listeners)
         raise ConfigError(
             f"--host: {settings.host} is reached by others, and no token is set: set LAMINA_TOKEN to a secret, "
             "listen on 127.0.0.1, or say --allow-anonymous if anyone there may train and delete"
         )
 
 
-def url_of(listener: socket.socket) -> str:
-    """http://host:port of a bound socket."""
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def announce(settings: Settings, url: str, *, public: bool) -> None:
-    log.info("Lamina %s listens at %s", version("lamina"), url)
+def announce(settings: Settings, at: str, *, public: bool) -> None:
+    log.info("Lamina %s listens at %s", version("lamina"), at)
     log.info("state in %s, data sets in %s", settings.state_dir, settings.data_dir)
     if public and not settings.token:
         log.warning("anyone who reaches %s can train, infer and delete, as --allow-anonymous says", settings.host)
@@ -140,16 +103,16 @@ class LineLogger(Logger):
 class Application(BaseApplication):
     """What gunicorn serves: the Flask application, built in the worker."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, deaths: Deaths) -> None:
+    def __init__(self, settings: Settings, listeners: list[socket.socket], deaths: Deaths) -> None:
         self.settings, self.deaths = settings, deaths
-        self.announce = partial(announce, settings, url_of(listener), public=is_public(listener))
-        self.descriptor = listener.detach()
+        self.announce = partial(announce, settings, urls(listeners), public=is_public(listeners))
+        self.descriptors = [each.detach() for each in listeners]
         super().__init__()
 
     def load_config(self) -> None:
         quiet = "debug" if self.settings.log_level == "debug" else "warning"
         options: dict[str, Any] = {
-            "bind": f"fd://{self.descriptor}",
+            "bind": [f"fd://{each}" for each in self.descriptors],
             "workers": 1,
             "worker_class": Worker,
             "threads": self.settings.threads + RESERVE,

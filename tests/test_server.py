@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from backend.client import ClientError
+from backend.client import Client, ClientError
 from backend.config import Settings, as_flags
 from backend.local_server import LocalServer, StartError, free_port
 
@@ -221,3 +221,15 @@ def test_no_device_is_one_sentence_and_code_2(tmp_path, monkeypatch, platform):
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
     assert done.stderr.startswith(f"lamina: no device: JAX_PLATFORMS={platform} cannot be used here (")
     assert done.stderr.endswith("; install what it needs, name another, or unset it\n")
+
+
+def test_localhost_answers_on_every_loopback_address(tmp_path):
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no ::1")
+    with LocalServer(replace(settings_in(tmp_path), host="localhost")) as server:
+        server.wait_until_healthy()
+        port = server.client.url.rpartition(":")[2]
+        for host in ("127.0.0.1", "[::1]", "localhost"):
+            assert Client(f"http://{host}:{port}").get("/api/health")["status"] == "ok"
