@@ -22,8 +22,7 @@ def delete_model(services: Services, model_id: str) -> list[str]:
     except UnknownRecord:
         raise not_found("model", model_id, listing="/api/models") from None
     except StillActive as error:
-        cure = f"wait for it or cancel it with POST /api/train/{error.run_id}/cancel"
-        raise ApiError(409, f"Run {error.run_id} of model {model_id} is still active; {cure}") from None
+        raise _active(services, error.run_id, f"Run {error.run_id} of model {model_id}") from None
     _remove_files(services, run_ids)
     return run_ids
 
@@ -35,8 +34,7 @@ def delete_run(services: Services, run_id: str) -> None:
     except UnknownRecord:
         raise not_found("run", run_id, listing="/api/runs") from None
     except StillActive:
-        cure = f"wait for its end or cancel it with POST /api/train/{run_id}/cancel"
-        raise ApiError(409, f"Run {run_id} is still active; {cure}") from None
+        raise _active(services, run_id, f"Run {run_id}") from None
     except Promoted as error:
         cure = (
             "promote another run of it, empty it by POST /api/models with "
@@ -44,6 +42,13 @@ def delete_run(services: Services, run_id: str) -> None:
         )
         raise ApiError(409, f"Run {run_id} is what model {error.model_id} was promoted from; {cure}") from None
     _remove_files(services, [run_id])
+
+
+def _active(services: Services, run_id: str, who: str) -> ApiError:
+    if services.runs.cancelling() == run_id:
+        return ApiError(409, f"{who} is still active and cancelling; send this again when it has ended")
+    cure = f"wait for its end or cancel it with POST /api/train/{run_id}/cancel"
+    return ApiError(409, f"{who} is still active; {cure}")
 
 
 def _remove_files(services: Services, run_ids: Sequence[str]) -> None:

@@ -82,6 +82,9 @@ def _refused(error: ApiError) -> Response:
 
 
 def _busy(error: Busy) -> Response:
+    if error.cancelling:
+        rule = f"Run {error.active_run_id} is active and cancelling, and only one run trains at a time"
+        return answer(409, f'{rule}: send this again when it has ended, or send "queue": true to wait in line')
     return answer(
         409,
         f"Run {error.active_run_id} is active, and only one run trains at a time: wait for it, cancel it with "

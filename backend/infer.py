@@ -235,6 +235,8 @@ def _same_network(trained: Json, stored: Json | None) -> bool:
 def require_weights(services: Services, run: RunRecord) -> None:
     """409 unless the run succeeded and its weights are on the disk."""
     if run.state != "succeeded":
-        raise ApiError(409, f"Run {run.run_id} is {run.state}; only a succeeded run has weights to use")
+        raise ApiError(
+            409, f"Run {run.run_id} is {services.runs.in_words(run)}; only a succeeded run has weights to use"
+        )
     if not services.checkpoints.weights(run.run_id).is_file():
         raise ApiError(409, f"The weights of run {run.run_id} are gone from the disk; train the model again")

@@ -37,6 +37,7 @@ class Job:
     begun: bool  # before: this is not its first start
     warnings: list[str] = field(default_factory=list)
     epoch: int = 0  # finished ones
+    place: int | None = None  # in the queue, as it was told last
     reason: Literal["cancelled", "interrupted"] | None = None  # why it shall stop
     settled: bool = False  # its terminal state is recorded
 
@@ -58,6 +59,10 @@ class Job:
 
     def stopped(self) -> bool:
         return self.reason is not None
+
+    def standing(self) -> Json:
+        """What its progress says beside how far it is."""
+        return {"cancelling": True} if self.reason == "cancelled" else {}
 
     def check(self) -> None:
         """Raise `Halted` if the run shall stop."""

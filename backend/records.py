@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -99,6 +100,14 @@ class StoredEvent:
         """For who does not only pass it on."""
         read: Json = msgspec.json.decode(self.text)
         return read
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How runs stand that have not ended. `places`: in the queue, 1 is next. `cancelling`: the one told to end."""
+
+    places: Mapping[str, int]
+    cancelling: str | None = None
 
 
 @dataclass(frozen=True)

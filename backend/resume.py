@@ -39,7 +39,7 @@ def resume(services: Services, run_id: str, body: Json) -> tuple[RunRecord, str,
     queue = fields.flag("queue") or False
     fields.done()
     run = _require(services, run_id)
-    _require_resumable(run)
+    _require_resumable(services, run)
     architecture, hyperparams = _definition(run)
     reached = 0
     if run.epoch or services.checkpoints.training(run_id).is_file():
@@ -63,7 +63,8 @@ def continued(services: Services, run_id: str) -> RunRecord:
             cure = "wait for its end"
         elif run.resumable:
             cure = f"resume it with POST /api/runs/{run_id}/resume"
-        raise ApiError(409, f"Run {run_id} is {run.state}; only a succeeded run can be continued as a new one: {cure}")
+        state = services.runs.in_words(run)
+        raise ApiError(409, f"Run {run_id} is {state}; only a succeeded run can be continued as a new one: {cure}")
     return run
 
 
@@ -120,12 +121,12 @@ def _require(services: Services, run_id: str) -> RunRecord:
     return run
 
 
-def _require_resumable(run: RunRecord) -> None:
+def _require_resumable(services: Services, run: RunRecord) -> None:
     """ApiError 409 with reason and cure, unless the run ended as cancelled or interrupted."""
     if run.resumable:
         return
     if run.state in ACTIVE:
-        reason = f"is {run.state} already; follow it at /api/runs/{run.run_id}/events"
+        reason = f"is {services.runs.in_words(run)} already; follow it at /api/runs/{run.run_id}/events"
     elif run.state == "succeeded":
         reason = f'has succeeded; to train it further send POST /api/train with "resume_from": "{run.run_id}"'
     else:

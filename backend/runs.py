@@ -13,7 +13,7 @@ from backend.checkpoints import Checkpoints
 from backend.deaths import take_note
 from backend.job import Job, Outcome, cancelled, failed, interrupted
 from backend.limits import Limits
-from backend.records import Json, RunRecord, RunState
+from backend.records import Json, RunRecord, RunState, Standing
 from backend.state_lock import StateLock, own
 from backend.store import Store, utc_now
 from backend.store_errors import UnknownRecord, UnreadableRecord, WrongState
@@ -33,11 +33,11 @@ RETRY = 1.0  # seconds until the end of a run is recorded again, when the store 
 
 
 class Busy(Exception):
-    """A run is active or waiting, and the request did not ask to queue."""
+    """A run is active or waiting, and the request did not ask to queue. `cancelling`: it is to end soon."""
 
-    def __init__(self, active_run_id: str) -> None:
+    def __init__(self, active_run_id: str, *, cancelling: bool = False) -> None:
         super().__init__(f"run {active_run_id} is active")
-        self.active_run_id = active_run_id
+        self.active_run_id, self.cancelling = active_run_id, cancelling
 
 
 class QueueFull(Exception):
@@ -165,7 +165,7 @@ class Runs:
             if self._stopping:
                 raise ShuttingDown("the server is stopping")
             if not queue and (in_the_way := self.busy()):
-                raise Busy(in_the_way)
+                raise Busy(in_the_way, cancelling=self.cancelling() == in_the_way)
             if len(self._waiting()) >= self._places:
                 raise QueueFull(self._places)
 
@@ -174,6 +174,7 @@ class Runs:
         return len(self._waiting()) + 1 if self.busy() else None
 
     def _enqueue(self, job: Job) -> None:
+        job.place = self._next_place()
         self._queue.append(job)
         self._condition.notify_all()
         logger.info("run %s queued", job.run_id)
@@ -198,12 +199,22 @@ class Runs:
 
     def queue_position(self, run_id: str) -> int | None:
         """A waiting run's place: 1 is next. None if it does not wait."""
-        return self.queue_positions().get(run_id)
+        return self.standing().places.get(run_id)
 
-    def queue_positions(self) -> dict[str, int]:
-        """Those of all runs that wait."""
+    def standing(self) -> Standing:
+        """Of all runs at once. Asked before their records are read, it never says of an ended run that it waits."""
         with self._condition:
-            return {job.run_id: place for place, job in enumerate(self._waiting(), start=1)}
+            places = {job.run_id: place for place, job in enumerate(self._waiting(), start=1)}
+            return Standing(places, self.cancelling())
+
+    def cancelling(self) -> str | None:
+        """The run that was cancelled and has not ended yet; without a lock, too."""
+        job = self._active
+        return job.run_id if job and job.reason == "cancelled" and not job.settled else None
+
+    def in_words(self, run: RunRecord) -> str:
+        """A run's state, for a sentence."""
+        return f"{run.state} and cancelling" if run.run_id == self.cancelling() else run.state
 
     def _waiting(self) -> list[Job]:
         """Who waits: the head of the queue does not, where the thread has just not taken it yet."""
@@ -224,6 +235,7 @@ class Runs:
                 raise NotActive(run_id, self._store.tail(run_id)[0])
             self._end(job, cancelled())
             self._queue.remove(job)
+            self._tell_places()
 
     def shutdown(self, timeout: float = 8.0) -> None:
         """Stop: the active run ends as interrupted, runs that asked to queue wait for the next start.
@@ -264,6 +276,7 @@ class Runs:
             if self._stopping:
                 return None
             self._active = self._queue.popleft()
+            self._tell_places()
             return self._active
 
     def _settle(self, job: Job, outcome: Outcome) -> None:
@@ -289,6 +302,17 @@ class Runs:
             self._active = None
 
     # The start and the end of runs, under the lock
+
+    def _tell_places(self) -> None:
+        """To every run that has moved up in the queue."""
+        places: dict[str, int] = {}
+        for place, job in enumerate(self._waiting(), start=1):
+            if job.place != place:
+                places[job.run_id] = job.place = place
+        try:
+            self._log.move(places)
+        except sqlite3.Error:  # the queue goes on, and records tell the places
+            logger.exception("new places in the queue cannot be told")
 
     def _end(self, job: Job, outcome: Outcome) -> None:
         if job.reason == "cancelled":  # promised to a client before the run ended by itself

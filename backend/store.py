@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
@@ -41,7 +41,7 @@ from backend.rows import (
     to_run,
 )
 from backend.schema import migrate
-from backend.store_errors import Promoted, StillActive, UnknownRecord, WrongState
+from backend.store_errors import Promoted, StillActive, UnknownRecord, UnreadableRecord, WrongState
 from backend.tables import (
     append,
     change,
@@ -256,6 +256,16 @@ class Store(Checked):
             if changes:
                 change(connection, "runs", row, changes)
             return event_id
+
+    def append_to_each(self, name: str, data: Mapping[str, Json]) -> dict[str, int]:
+        """Add an event to each run of `data` that has not ended and can be read, in one transaction; their ids."""
+        ids = {}
+        with self._write() as connection:
+            for run_id, each in data.items():
+                with suppress(UnknownRecord, UnreadableRecord):
+                    if state_of(find(connection, "runs", run_id)) not in TERMINAL:
+                        ids[run_id] = append(connection, run_id, name, each)
+        return ids
 
     def events(self, run_id: str, after: int = 0, limit: int | None = None) -> list[StoredEvent]:
         """Events with an id above `after`, oldest first; in the place of a damaged one, one that says so."""

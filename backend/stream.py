@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,6 +108,14 @@ class EventLog:
             if channel := self._channel(run_id):
                 channel.push(event_id, encode("state", data, event_id), last=False)
         return event_id
+
+    def move(self, places: Mapping[str, int]) -> None:
+        """Tell runs in the queue their new places, durably."""
+        data = {run_id: state_data(run_id, "queued", queue_position=place) for run_id, place in places.items()}
+        with self._publishing:
+            for run_id, event_id in (self._store.append_to_each("state", data) if data else {}).items():
+                if channel := self._channel(run_id):
+                    channel.push(event_id, encode("state", data[run_id], event_id), last=False)
 
     def progress(self, run_id: str, data: Json) -> None:
         """Show `data` to those who follow now; a later one replaces it, nobody gets it after the run's end."""

@@ -62,7 +62,7 @@ class Trainer:
         """Carry a run out. Whatever goes wrong in it becomes its outcome: the thread lives on."""
         try:
             self._begin(job)
-            with Pulse(lambda report: self._log.progress(job.run_id, report)) as pulse:
+            with Pulse(lambda report: self._log.progress(job.run_id, {**report, **job.standing()})) as pulse:
                 return self._save(job, self._train(job, pulse))
         except (Halted, Stopped):
             return interrupted(

@@ -8,7 +8,7 @@ from typing import NotRequired, cast
 from typing_extensions import TypedDict
 
 from backend.checkpoints import Checkpoints
-from backend.records import Detail, Json, ModelRecord, RunRecord, RunState
+from backend.records import ACTIVE, Detail, Json, ModelRecord, RunRecord, RunState, Standing
 
 
 class Model(TypedDict):
@@ -38,7 +38,10 @@ class Defined(Model):
 
 
 class RunInBrief(TypedDict):
-    """A run without what makes it long; its place in the queue only while it has one."""
+    """A run without what makes it long; its place in the queue only while it has one.
+
+    `cancelling`: it was cancelled, and has not ended yet.
+    """
 
     run_id: str
     model_id: str
@@ -65,6 +68,7 @@ class RunInBrief(TypedDict):
     versions: Json | None
     events_url: str
     hyperparams: Json
+    cancelling: bool
     queue_position: NotRequired[int]
 
 
@@ -149,7 +153,7 @@ def model_summary(model: ModelRecord, checkpoints: Checkpoints) -> Model:
     }
 
 
-def run_in_brief(run: RunRecord, queue_position: int | None = None) -> RunInBrief:
+def run_in_brief(run: RunRecord, standing: Standing) -> RunInBrief:
     """A run without what makes it long."""
     view: RunInBrief = {
         "run_id": run.run_id,
@@ -177,23 +181,25 @@ def run_in_brief(run: RunRecord, queue_position: int | None = None) -> RunInBrie
         "versions": run.versions,
         "events_url": events_url(run.run_id),
         "hyperparams": run.hyperparams,
+        "cancelling": run.state in ACTIVE and standing.cancelling == run.run_id,
     }
-    return view if queue_position is None else {**view, "queue_position": queue_position}
+    place = standing.places.get(run.run_id) if run.state == "queued" else None
+    return view if place is None else {**view, "queue_position": place}
 
 
-def run_view(run: RunRecord, queue_position: int | None = None) -> Run:
+def run_view(run: RunRecord, standing: Standing) -> Run:
     """A run with its metrics."""
     return {
-        **run_in_brief(run, queue_position),
+        **run_in_brief(run, standing),
         "metrics": run.metrics,
         "sample_predictions": run.sample_predictions,
         "architecture": run.architecture,
     }
 
 
-def listed_run(run: RunRecord, queue_position: int | None, include: Collection[Detail]) -> ListedRun:
+def listed_run(run: RunRecord, standing: Standing, include: Collection[Detail]) -> ListedRun:
     """A run with those details that were asked for."""
-    return cast(ListedRun, {**run_in_brief(run, queue_position), **{name: getattr(run, name) for name in include}})
+    return cast(ListedRun, {**run_in_brief(run, standing), **{name: getattr(run, name) for name in include}})
 
 
 def accepted(run: RunRecord, name: str, queue_position: int | None) -> Accepted:

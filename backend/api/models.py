@@ -45,13 +45,13 @@ def define_model() -> ResponseReturnValue:
 def get_model(model_id: str) -> ResponseReturnValue:
     """A model with its runs, newest first. `next` leads to older ones."""
     here, (limit, before) = services(), asked(usual=NEWEST_RUNS)
-    places = here.runs.queue_positions()
+    standing = here.runs.standing()
     with here.store.moment():
         model = here.store.get_model(model_id)
         if model is None:
             raise not_found("model", model_id, listing="/api/models")
         found = here.store.each_run(model_id, before=before, details=DETAILS)
-        listed = page(((cursor, run_view(run, places.get(run.run_id))) for cursor, run in found), limit=limit)
+        listed = page(((cursor, run_view(run, standing)) for cursor, run in found), limit=limit)
     warnings = here.store.unreadable.sentences("runs", "events")
     summary = model_summary(model, here.checkpoints)
     return json_answer({**summary, "runs": listed.items, "next": listed.next, "warnings": warnings})

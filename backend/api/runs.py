@@ -26,9 +26,9 @@ def list_runs() -> ResponseReturnValue:
     """Runs in brief, newest first; of a model, in a state. `next` leads to older ones."""
     here, state = services(), query_choice("state", (*ACTIVE, *TERMINAL))
     include, (limit, before) = query_choices("include", DETAILS), asked(usual=NEWEST)
-    places = here.runs.queue_positions()
+    standing = here.runs.standing()
     found = here.store.each_run(request.args.get("model_id"), state, before=before, details=include)
-    views = ((cursor, listed_run(run, places.get(run.run_id), include)) for cursor, run in found)
+    views = ((cursor, listed_run(run, standing, include)) for cursor, run in found)
     listed = page(views, limit=limit)
     warnings = here.store.unreadable.sentences("runs")
     return json_answer({"runs": listed.items, "next": listed.next, "warnings": warnings})
@@ -37,8 +37,10 @@ def list_runs() -> ResponseReturnValue:
 @bp.get("/runs/<run_id>")
 def get_run(run_id: str) -> ResponseReturnValue:
     """A run with its metrics."""
-    here, run = services(), _find(run_id, metrics=True)
-    view = run_view(run, here.runs.queue_position(run_id))
+    here = services()
+    standing = here.runs.standing()
+    run = _find(run_id, metrics=True)
+    view = run_view(run, standing)
     return jsonify({**view, "warnings": [*run.warnings, *here.store.unreadable.of_run(run_id)]})
 
 

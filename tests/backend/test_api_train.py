@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from flask.testing import FlaskClient
 
 from backend.example import EXAMPLE
 from backend.launch import DefaultDataset
+from nets.events import Progress
 from tests.backend.conftest import BODY, LAYERS, NET, PARAMS, Trained, finish, offline_app, parts, wait_running
+from tests.backend.samples import DEADLINE, read_frame
 
 
 def test_the_answer_has_what_the_frontend_reads(trained: Trained) -> None:
@@ -235,6 +238,57 @@ def test_a_full_queue_is_a_503_that_leaves_nothing_behind(tmp_path: Path, held: 
     assert parts(again).runs.queue_length() >= 1
     assert again.test_client().get(f"/api/runs/{third}").json["state"] in ("queued", "running")
     parts(again).close()
+
+
+@pytest.fixture
+def deep(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Training in a step that does not end, whatever is asked, until the event is set."""
+    end = threading.Event()
+
+    def fit(*_: object, **__: object) -> Iterator[Progress]:
+        for _ in range(3):
+            yield Progress("training", 0.1, 1, 2)
+            end.wait(DEADLINE)
+
+    monkeypatch.setattr("backend.trainer.fit", fit)
+    yield end
+    end.set()
+
+
+def test_between_its_cancel_and_its_end_a_run_reads_cancelling(client: FlaskClient, deep: threading.Event) -> None:
+    started = client.post("/api/train", json=BODY).json
+    run_id, model_id = started["run_id"], started["model_id"]
+    wait_running(client, run_id)
+    waiting = client.post("/api/train", json={**BODY, "queue": True}).json["run_id"]
+
+    def views() -> list[dict[str, Any]]:
+        listed = next(run for run in client.get("/api/runs").json["runs"] if run["run_id"] == run_id)
+        return [client.get(f"/api/runs/{run_id}").json, listed, client.get(f"/api/models/{model_id}").json["runs"][0]]
+
+    assert [(run["state"], run["cancelling"]) for run in views()] == [("running", False)] * 3
+    for _ in range(2):
+        assert client.post(f"/api/train/{run_id}/cancel").json == {"run_id": run_id, "status": "cancelling"}
+        assert [(run["state"], run["cancelling"]) for run in views()] == [("running", True)] * 3
+    assert client.get(f"/api/runs/{waiting}").json["cancelling"] is False
+    for method, path, body in (
+        ("POST", "/api/train", BODY),
+        ("DELETE", f"/api/runs/{run_id}", None),
+        ("DELETE", f"/api/models/{model_id}", None),
+        ("POST", f"/api/runs/{run_id}/resume", {}),
+        ("POST", "/api/train", {"resume_from": run_id}),
+        ("POST", "/api/infer", {"run_id": run_id, "pixels": [0] * 784}),
+        ("POST", f"/api/models/{model_id}/save", {"run_id": run_id}),
+    ):
+        answer = client.open(path, method=method, json=body)
+        assert answer.status_code == 409 and " and cancelling" in answer.json["error"], (path, answer.json)
+        assert "cancel it" not in answer.json["error"], "that has been done"
+    stream = parts(client.application).log.follow(run_id, after=99)
+    while (frame := read_frame(next(stream)))[1] != "progress":
+        pass
+    assert frame[2]["cancelling"] is True
+    deep.set()
+    assert finish(client, run_id)["state"] == "cancelled"
+    assert [(run["state"], run["cancelling"]) for run in views()] == [("cancelled", False)] * 3
 
 
 def test_a_finished_run_cannot_be_cancelled(trained: Trained) -> None:

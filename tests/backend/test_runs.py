@@ -141,6 +141,41 @@ def server(tmp_path: Path, fit: Puppet) -> Iterator[Server]:
     server.close()
 
 
+def told_places(server: Server, run_id: str) -> list[int | None]:
+    """The places in the queue that the events of a run tell, one for each time that it was said to be queued."""
+    five = {"run_id", "state", "error", "test_accuracy", "sample_predictions"}
+    states = [data for name, data in server.history(run_id) if name == "state"]
+    assert all(data.keys() - {"queue_position"} == five for data in states)
+    return [data.get("queue_position") for data in states if data["state"] == "queued"]
+
+
+def test_who_moves_up_in_the_queue_is_told(server: Server, fit: Puppet) -> None:
+    first, second, third, fourth = (server.submit(queue=True) for _ in range(4))
+    follower = server.log.follow(fourth, after=1)
+    next(follower)
+    server.runs.cancel(second)
+    assert read_frame(next(follower))[1:] == ("state", server.history(fourth)[1][1])
+    assert [told_places(server, run_id) for run_id in (third, fourth)] == [[2, 1], [3, 2]]
+    fit.play(None)  # the first one fails
+    server.wait(first, "failed")
+    server.wait(third, "running")
+    assert [told_places(server, run_id) for run_id in (third, fourth)] == [[2, 1], [3, 2, 1]]
+    server.runs.cancel(fourth)
+    assert server.history(fourth)[-1][1]["state"] == "cancelled"
+    assert [told_places(server, run_id) for run_id in (first, second)] == [[None], [1]]
+
+
+def test_a_queue_that_cannot_tell_places_goes_on(server: Server, fit: Puppet, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> dict[str, int]:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    first, second, third = (server.submit(queue=True) for _ in range(3))
+    server.wait(first, "running")
+    monkeypatch.setattr(server.store, "append_to_each", full)
+    server.runs.cancel(second)
+    assert server.record(second).state == "cancelled" and server.runs.queue_position(third) == 1
+
+
 def test_a_run_from_the_queue_to_its_weights(
     server: Server, fit: Puppet, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
