@@ -52,9 +52,9 @@ def create_app(settings: Settings, *, deaths: Deaths | None = None) -> Flask:
     warm_newest(services)
     app.before_request(start_clock)
     app.before_request(gate.check)
-    app.before_request(http.read_body)  # before any other answer: one before the end of a body would be lost
     app.before_request(access.check)
     app.before_request(http.check_query)
+    app.before_request(http.read_body)  # whoever may not ask is answered before
     app.after_request(log_request)
     app.after_request(services.telemetry.count_request)
     app.after_request(access.add_headers)

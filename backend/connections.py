@@ -1,8 +1,9 @@
-"""gunicorn's threaded worker with patience for slow clients: only whole heads of requests get a thread."""
+"""gunicorn's threaded worker with patience for slow clients: only whole heads and whole bodies get a thread."""
 
 from __future__ import annotations
 
 import errno
+import re
 import resource
 import selectors
 import socket
@@ -12,19 +13,29 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from gunicorn import http
+from gunicorn.http.body import Body, ChunkedReader, LengthReader
+from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import ThreadWorker
+
+from backend.bodies import GRACE_SECONDS, HURRIED_PACE, LATE, LEAST_PACE, NO_ROOM, PIECE, Incoming, Room
+from backend.handover import Parked
 
 HEAD_SECONDS = 10.0  # for the head of a request to arrive
 LARGEST_HEAD = 128 << 10  # gunicorn's parser refuses far smaller ones, with a reason
-PARTING_SECONDS = 2.0  # for a client to take the end of an answer and close its side
-PARTING_BYTES = 32 << 20
+PARTING_SECONDS = 2.0  # of silence, for a client to take the end of an answer and close its side
+LONGEST_PARTING = 15.0  # seconds, for one that is still sending a body that nobody reads
+PARTING_BYTES = 512 << 20
 SEND_SECONDS = 15  # without a byte taken by a client until its answer is given up
 WAIT_SECONDS = 3.0  # for a place, in a burst of requests, until a request is refused
+ROOM_SECONDS = 10.0  # for the memory of a large body, which others have to send first
+ROOM = 4  # times the largest body: the memory for all large ones that are being sent, read and answered
+SWEEP_SECONDS = 0.25  # between two looks for those whose time is over
 RESERVE = 16  # threads beyond the places: for what is always served, and for refusing the rest
 ALWAYS_SERVED = frozenset({b"/api/health", b"/metrics"})  # they tell how busy the server is
 SPARE_FILES = 256
 END_OF_HEAD = b"\r\n\r\n"
+BODY_FOLLOWS = re.compile(rb"\r\n(?:transfer-encoding[ \t]*:|content-length[ \t]*:(?![ \t]*0+[ \t]*\r))", re.IGNORECASE)
+PARKED = object()  # the outcome of a request whose body is still to come
 
 
 def allow_open_files(wanted: int) -> None:
@@ -39,20 +50,63 @@ def allow_open_files(wanted: int) -> None:
 
 def always_served(head: bytes) -> bool:
     """Whether a request gets a thread even where all places are taken."""
-    words = head.partition(b"\r\n")[0].split(b" ")
-    return len(words) > 1 and words[1].partition(b"?")[0] in ALWAYS_SERVED
+    method, _, line = head.partition(b"\r\n")[0].partition(b" ")
+    path = line.partition(b" ")[0].partition(b"?")[0].rstrip(b"/")
+    return method in (b"GET", b"HEAD") and path in ALWAYS_SERVED and not BODY_FOLLOWS.search(head)
+
+
+class Requests(RequestParser):
+    """The requests of a connection. Their bodies are not gunicorn's, whose readers wait for them, but `incoming`."""
+
+    def __init__(self, cfg: Any, connection: socket.socket, client: Any, *, limit: int, room: Room) -> None:
+        super().__init__(cfg, connection, client)
+        self.connection, self.limit, self.room = connection, limit, room
+        self.parked: Any = None  # a request that was read before, and whose body has come
+
+    def __next__(self) -> Any:
+        if self.parked is not None:
+            request, self.parked = self.parked, None
+            return request
+        request = super().__next__()
+        reader, request.body = request.body.reader, Body(LengthReader(self.unreader, 0))
+        length = None if isinstance(reader, ChunkedReader) else reader.length
+        expected, request._expected_100_continue = request._expected_100_continue, False
+        request.incoming = Incoming(self.connection, length, self.limit, self.room, expected)
+        request.incoming.feed(self.unreader.take_buffered())
+        return request
+
+    @property
+    def incoming(self) -> Incoming | None:
+        """The body of the newest request."""
+        return getattr(self.mesg, "incoming", None)
+
+    def release(self) -> None:
+        """That request is answered. What lies behind its body is the next one."""
+        if self.incoming:
+            self.unreader.unread(self.incoming.release())
+
+    def finish_body(self, deadline: Any = None, max_bytes: Any = None) -> bool:
+        """Nothing of a body is left to gunicorn, which would wait for it."""
+        return True
 
 
 class PatientWorker(ThreadWorker):
-    """Heads arrive and connections end in the main loop, so that a slow client holds no thread and never the loop.
+    """Heads and bodies arrive and connections end in the main loop: a slow client holds no thread and never the loop.
 
-    A request with a whole head takes a place, of which there are as many as `--threads`, until its answer is sent.
+    A request with a whole head takes a place, of which there are as many as `--threads`, until its answer is sent. What
+    its head says may be refused at once. If its body is not there yet, it gives up the place and takes one again later.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.limit = self.app.settings.max_body_mb << 20
+        self.room = Room(ROOM * self.limit)
         self.heads: dict[Any, tuple[bytearray, float]] = {}  # connections whose next request is arriving, by age
-        self.parting: dict[Any, tuple[int, float]] = {}  # connections that end: bytes dropped, and when it is over
+        self.bodies: dict[Any, Incoming] = {}  # those whose body is arriving
+        self.cramped: dict[Any, float] = {}  # those of them whose body waits for room, and until when
+        self.parting: dict[Any, tuple[int, float, float]] = {}  # those that end: bytes dropped, since when, last heard
+        self.dropped = bytearray(PIECE)  # where those bytes go
+        self.sweep_at = 0.0
         self.placed: set[Any] = set()  # connections whose request has a place
         self.waiting: dict[Any, float] = {}  # those whose request waits for one, and until when
         self.crowded: set[Any] = set()  # those whose request is to be refused
@@ -60,7 +114,7 @@ class PatientWorker(ThreadWorker):
     @property
     def idle(self) -> int:
         """How many connections have no request that is served."""
-        return len(self.keepalived_conns) + len(self.heads)
+        return len(self.keepalived_conns) + len(self.heads) + len(self.bodies)
 
     def init_process(self) -> None:
         allow_open_files(self.worker_connections + SPARE_FILES)
@@ -72,7 +126,7 @@ class PatientWorker(ThreadWorker):
         conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", SEND_SECONDS, 0))
         conn.sock.setblocking(False)
         if conn.parser is None:
-            conn.parser = http.get_parser(self.cfg, conn.sock, conn.client)
+            conn.parser = Requests(self.cfg, conn.sock, conn.client, limit=self.limit, room=self.room)
             conn.initialized = True
         buffered = bytearray(conn.parser.unreader.take_buffered())
         self.heads[conn] = buffered, time.monotonic() + HEAD_SECONDS
@@ -96,16 +150,16 @@ class PatientWorker(ThreadWorker):
         elif data == b"" or END_OF_HEAD in buffered or len(buffered) >= LARGEST_HEAD:
             del self.heads[conn]
             self.poller.unregister(conn.sock)
-            conn.parser.unreader.unread(bytes(buffered))
-            self.admit(conn, bytes(buffered))
+            conn.parser.unreader.unread(head := bytes(buffered))
+            if always_served(head):
+                super().enqueue_req(conn)
+            else:
+                self.admit(conn)
 
-    def admit(self, conn: Any, head: bytes) -> None:
+    def admit(self, conn: Any) -> None:
         """A thread for a request, or its turn to wait for a place."""
-        if always_served(head):
-            super().enqueue_req(conn)
-        else:
-            self.waiting[conn] = time.monotonic() + WAIT_SECONDS
-            self.fill_places()
+        self.waiting[conn] = time.monotonic() + WAIT_SECONDS
+        self.fill_places()
 
     def fill_places(self) -> None:
         while self.waiting and len(self.placed) < self.cfg.threads - RESERVE:
@@ -123,14 +177,76 @@ class PatientWorker(ThreadWorker):
                 self.crowded.add(conn)
                 super().enqueue_req(conn)
 
+    def await_body(self, conn: Any) -> None:
+        """A request may be answered once its body is there."""
+        conn.sock.setblocking(False)
+        incoming = self.bodies[conn] = conn.parser.incoming
+        if incoming.wanted:
+            self.cramped[conn] = time.monotonic() + ROOM_SECONDS
+            self.make_room()
+        else:
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.receive_body, conn))
+            self.receive_body(conn)
+
+    def make_room(self) -> None:
+        """Memory for those who wait for it, in turn."""
+        while self.cramped:
+            conn = next(iter(self.cramped))
+            incoming = self.bodies[conn]
+            if not incoming.claim(incoming.wanted):
+                return
+            del self.cramped[conn]
+            incoming.since = time.monotonic()
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.receive_body, conn))
+            self.receive_body(conn)
+
+    def receive_body(self, conn: Any, _: object = None) -> None:
+        """Take what has arrived of a body; a thread gets its request once it is whole, or cannot be."""
+        incoming = self.bodies[conn]
+        incoming.receive()
+        if incoming.settled:
+            self.resume(conn)
+        elif incoming.wanted:  # its chunks have become many
+            self.poller.unregister(conn.sock)
+            self.cramped[conn] = time.monotonic() + ROOM_SECONDS
+            self.make_room()
+
+    def resume(self, conn: Any) -> None:
+        """Go on with a request that was parked."""
+        del self.bodies[conn]
+        if self.cramped.pop(conn, None) is None:
+            self.poller.unregister(conn.sock)
+        conn.parser.parked = conn.parser.mesg
+        self.admit(conn)
+
+    def refuse_slow(self) -> None:
+        """Bodies that are late, and those for which there is no room."""
+        now, pace = time.monotonic(), HURRIED_PACE if self.cramped else LEAST_PACE
+        for conn, incoming in list(self.bodies.items()):
+            if conn in self.cramped:
+                incoming.failure = NO_ROOM if self.cramped[conn] <= now else None
+            elif incoming.due(pace if incoming.held else LEAST_PACE) <= now:
+                incoming.failure = LATE
+            if incoming.failure:
+                self.resume(conn)
+
+    def release(self, conn: Any) -> None:
+        """The body of a request is no longer needed."""
+        if conn.parser is not None:
+            conn.parser.release()
+            self.make_room()
+
     def drop(self, conn: Any) -> None:
         """Close a connection without waiting for anything."""
         self.heads.pop(conn, None)
+        self.bodies.pop(conn, None)
         self.parting.pop(conn, None)
         with suppress(OSError, KeyError, ValueError):
             self.poller.unregister(conn.sock)
         self.nr_conns -= 1
         conn.close()
+        self.cramped.pop(conn, None)
+        self.release(conn)
 
     def accept(self, listener: Any) -> None:
         """Where connections or files run out, the one that has been incomplete or idle for longest makes room."""
@@ -142,13 +258,22 @@ class PatientWorker(ThreadWorker):
                 raise
             full = True
         if full or self.nr_conns >= self.worker_connections:
-            for conn in [*list(self.heads)[:1], *list(self.parting)[:1], *list(self.keepalived_conns)[:1]]:
-                with suppress(ValueError):
-                    self.keepalived_conns.remove(conn)
-                return self.drop(conn)
+            self.drop_oldest()
+
+    def drop_oldest(self) -> None:
+        """Of bodies, each counts as old as one that came at the least pace and is as far behind."""
+        idle = {conn: since for conn, (_, since, _) in self.parting.items()}
+        idle |= {conn: until - HEAD_SECONDS for conn, (_, until) in self.heads.items()}
+        idle |= {conn: incoming.due(LEAST_PACE) - GRACE_SECONDS for conn, incoming in self.bodies.items()}
+        idle |= {conn: conn.timeout - self.cfg.keepalive for conn in self.keepalived_conns}
+        if idle:
+            conn = min(idle, key=lambda conn: idle[conn])
+            with suppress(ValueError):
+                self.keepalived_conns.remove(conn)
+            self.drop(conn)
 
     def finish_request(self, conn: Any, fs: Any) -> None:
-        """The request of a connection is answered: its place is free."""
+        """The request of a connection is answered, or waits for its body: its place is free."""
         self.crowded.discard(conn)
         if conn in self.placed:
             self.placed.remove(conn)
@@ -156,11 +281,15 @@ class PatientWorker(ThreadWorker):
         self.go_on(conn, fs)
 
     def go_on(self, conn: Any, fs: Any) -> None:
-        """Wait for the next request, or end the connection."""
-        if fs.cancelled() or fs.exception() or not fs.result():
-            self.part(conn)
-        else:
+        """Wait for the body, or the next request, or end the connection."""
+        result = None if fs.cancelled() or fs.exception() else fs.result()
+        if result is PARKED:
+            return self.await_body(conn)
+        self.release(conn)
+        if result:
             super().finish_request(conn, fs)
+        else:
+            self.part(conn)
 
     def part(self, conn: Any) -> None:
         """Close as RFC 9112 9.6 asks: a reset, which unread input would cause, could overtake the answer."""
@@ -170,19 +299,19 @@ class PatientWorker(ThreadWorker):
             self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.swallow, conn))
         except (OSError, KeyError, ValueError):
             return self.drop(conn)
-        self.parting[conn] = 0, time.monotonic() + PARTING_SECONDS
+        self.parting[conn] = 0, (now := time.monotonic()), now
 
     def swallow(self, conn: Any, _: object = None) -> None:
         """Drop what still comes on a connection that ends."""
-        dropped, until = self.parting[conn]
+        dropped, since, _heard = self.parting[conn]
         try:
-            data = conn.sock.recv(1 << 16)
+            size = conn.sock.recv_into(self.dropped)
         except BlockingIOError:
             return
         except OSError:
-            data = b""
-        self.parting[conn] = dropped + len(data), until
-        if not data or dropped > PARTING_BYTES:
+            size = 0
+        self.parting[conn] = dropped + size, since, time.monotonic()
+        if not size or dropped > PARTING_BYTES:
             self.drop(conn)
 
     def murder_pending(self) -> None:
@@ -190,11 +319,23 @@ class PatientWorker(ThreadWorker):
         super().murder_pending()
         self.refuse_late()
         now = time.monotonic()
-        for waiting in (self.heads, self.parting):
-            for conn, (_, until) in list(waiting.items()):
-                if until > now:
-                    break  # they are in the order of their times
+        if now < self.sweep_at:
+            return
+        self.sweep_at = now + SWEEP_SECONDS
+        self.refuse_slow()
+        for conn, (_, until) in list(self.heads.items()):
+            if until <= now:
                 self.drop(conn)
+        for conn, (_, since, heard) in list(self.parting.items()):
+            if now > min(heard + PARTING_SECONDS, since + LONGEST_PARTING):
+                self.drop(conn)
+
+    def handle(self, conn: Any) -> Any:
+        """Serve a request, on a thread."""
+        try:
+            return super().handle(conn)
+        except Parked:
+            return PARKED
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         try:

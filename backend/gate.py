@@ -18,6 +18,5 @@ def check() -> None:
         raise ApiError(
             503,
             f"All {settings.threads} places for requests are taken (--threads); try again in {RETRY_SECONDS} s",
-            # Its body is not read: nothing else can come on this connection.
-            headers={"Retry-After": str(RETRY_SECONDS), "Connection": "close"},
+            headers={"Retry-After": str(RETRY_SECONDS)},
         )

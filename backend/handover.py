@@ -12,6 +12,12 @@ if TYPE_CHECKING:
 HANDED_OVER = "lamina.streams"
 # Whether as many requests are served already as the settings allow.
 CROWDED = "lamina.crowded"
+# The body of the request: an Incoming.
+INCOMING = "lamina.incoming"
+
+
+class Parked(BaseException):
+    """A request that may be answered, once its body is there. No Exception: no handler of errors is meant."""
 
 
 class Stream(Exception):

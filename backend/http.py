@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
-import time
 from collections.abc import Collection
-from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from flask import current_app, g, request
-from werkzeug.exceptions import HTTPException
 
 from backend import strict_json
+from backend.bodies import Failure, Incoming, Room, too_large, unzipped
 from backend.errors import ApiError
+from backend.handover import INCOMING, Parked
 from backend.openapi import OPERATIONS
 from backend.records import Json
 from nets.errors import SpecError
@@ -21,56 +21,72 @@ from nets.fields import did_you_mean, shown
 Choice = TypeVar("Choice", bound=str)
 
 CACHE_BUSTER = "_"
-PIECE = 1 << 20
-READ_SECONDS = 60.0  # of silence in a body
-DRAIN_SECONDS = 15.0
-DRAIN_SILENCE = 2.0
-DRAIN_PIECES = 512
+TAKE_BODIES = frozenset({"POST", "PUT", "PATCH"})
+GZIP = frozenset({"gzip", "x-gzip"})
 
 
 def read_body() -> None:
-    """Take the request's body in whole, as `g.body`, before anything answers. 413 beyond the limit, 408 when stuck."""
-    if not request.content_length and "Transfer-Encoding" not in request.headers:
-        g.body = b""
-        return
-    limit: int = current_app.config["MAX_BODY_BYTES"]
-    connection: Any = request.environ.get("gunicorn.socket")
-    if connection is not None:
-        connection.settimeout(READ_SECONDS)
-    try:
-        g.body = b"" if (request.content_length or 0) > limit else _read(limit + 1)
-        too_large = (request.content_length or 0) > limit or len(g.body) > limit
-        if too_large:
-            _drain(connection)
-            raise ApiError(413, f"The body is larger than the limit of {limit >> 20} MB (see --max-body-mb)")
-    finally:
-        if connection is not None:
-            connection.settimeout(None)
+    """Take the request's body in whole, as `g.body`. What its head says is refused before any of it is read.
 
-
-def _read(size: int) -> bytes:
-    try:
-        return request.stream.read(size)
-    except TimeoutError:
-        raise ApiError(408, f"The body stopped arriving for {READ_SECONDS:.0f} s; send it again") from None
-    except HTTPException:
-        raise
-    except Exception as error:  # the server's parser: broken chunks, a client that left
-        raise ApiError(400, f"The body could not be read: {type(error).__name__}") from None
-
-
-def _drain(connection: Any) -> None:
-    """Swallow what is still coming, within bounds.
-
-    A socket that is closed with unread input is reset, and the reset overtakes the answer.
+    Raises ApiError, or Parked where more of it is to come.
     """
-    if connection is not None:
-        connection.settimeout(DRAIN_SILENCE)
-    deadline = time.monotonic() + DRAIN_SECONDS
-    with suppress(ApiError, HTTPException):
-        for _ in range(DRAIN_PIECES):
-            if not _read(PIECE) or time.monotonic() > deadline:
-                return
+    g.body = b""
+    incoming: Incoming = request.environ.get(INCOMING) or _all_of_it()
+    if incoming.absent:
+        return
+    _check_head(incoming)
+    while incoming.receive():
+        pass
+    if not incoming.settled:
+        raise Parked
+    if incoming.failure:
+        raise _refusal(incoming.failure)
+    if incoming.data:
+        _check_type()
+        body = unzipped(incoming) if _coding() in GZIP else incoming.take()
+        if isinstance(body, Failure):
+            raise _refusal(body)
+        g.body = body
+
+
+def _all_of_it() -> Incoming:
+    """Where another server has the connection, e.g. in a test."""
+    limit: int = current_app.config["MAX_BODY_BYTES"]
+    incoming = Incoming(None, request.content_length or 0, limit, Room(math.inf))
+    incoming.feed(request.stream.read(limit + 1))
+    return incoming
+
+
+def _check_head(incoming: Incoming) -> None:
+    if request.routing_exception is not None:
+        raise request.routing_exception
+    if request.method not in TAKE_BODIES:
+        raise ApiError(400, f"{request.method} takes no body here; send the request without one")
+    if incoming.length is None and request.headers["Transfer-Encoding"].strip().lower() != "chunked":
+        raise ApiError(
+            415, "The Transfer-Encoding of a body must be chunked, or none; compress by Content-Encoding: gzip"
+        )
+    if incoming.length is not None:
+        _check_type()
+        if incoming.length > incoming.limit:
+            raise _refusal(too_large(incoming.limit))
+
+
+def _check_type() -> None:
+    if not is_json(request.mimetype):
+        came = ascii(request.mimetype[:80]) if request.mimetype else "none"
+        raise ApiError(415, f"The Content-Type of a body must be application/json, got {came}")
+    if _coding() not in (*GZIP, "identity"):
+        rule = "The Content-Encoding of a body must be gzip, or none"
+        raise ApiError(415, f"{rule}, got {ascii(_coding()[:80])}", headers={"Accept-Encoding": "gzip"})
+
+
+def _coding() -> str:
+    return request.headers.get("Content-Encoding", "").strip().lower() or "identity"
+
+
+def _refusal(failure: Failure) -> ApiError:
+    return ApiError(failure.status, failure.sentence, headers={"Retry-After": "1"} if failure.status == 503 else None)
 
 
 def json_object(*, required: bool = True, unchecked: Collection[str] = ()) -> Json:
@@ -84,9 +100,6 @@ def json_object(*, required: bool = True, unchecked: Collection[str] = ()) -> Js
         if required:
             raise ApiError(400, "The body is empty; send a JSON object")
         return {}
-    if not is_json(request.mimetype):
-        came = ascii(request.mimetype[:80]) if request.mimetype else "none"
-        raise ApiError(415, f"The Content-Type of a body must be application/json, got {came}")
     try:
         value, problems = strict_json.loads(body, unchecked)
     except strict_json.Malformed as error:

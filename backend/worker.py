@@ -17,7 +17,7 @@ from typing import Any
 from gunicorn.http import errors
 
 from backend.connections import PatientWorker
-from backend.handover import CROWDED, HANDED_OVER, Stream
+from backend.handover import CROWDED, HANDED_OVER, INCOMING, Stream
 
 log = logging.getLogger("lamina.server")
 
@@ -54,14 +54,16 @@ class Worker(PatientWorker):
     def answer(self, environ: dict[str, Any], start_response: Any) -> Any:
         """The application's answer; a stream leaves gunicorn, which has one thread for each, by an exception."""
         response = start_response.__self__
+        incoming = response.req.incoming
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            if ("Connection", "close") in headers:  # gunicorn would ignore it, and read the rest of the body first
+            if not incoming.whole:  # what is left of it cannot be told from a next request
                 response.force_close()
             return start_response(status, headers, exc_info)
 
         environ[HANDED_OVER] = []
         environ[CROWDED] = self.here.crowded
+        environ[INCOMING] = incoming
         body = self.application(environ, start)
         if environ[HANDED_OVER]:
             (follower,) = environ[HANDED_OVER]

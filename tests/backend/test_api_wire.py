@@ -149,12 +149,17 @@ def test_progress_is_shown_while_training_and_a_cancel_ends_it(server: LocalServ
 
 
 @pytest.mark.parametrize("size", [9, 100])
-@pytest.mark.parametrize("path", ["/api/train", "/api/infer", "/api/nowhere"])
-def test_a_client_can_read_that_its_body_is_too_large(server: LocalServer, path: str, size: int) -> None:
+@pytest.mark.parametrize(
+    ("path", "status", "reason"),
+    [("/api/train", 413, "limit of 8 MB"), ("/api/infer", 413, "limit of 8 MB"), ("/api/nowhere", 404, "no endpoint")],
+)
+def test_a_client_can_read_why_its_body_is_not_read(
+    server: LocalServer, path: str, status: int, reason: str, size: int
+) -> None:
     with connection(server) as opened:
         opened.request("POST", path, body=b" " * (size << 20), headers=JSON)
         answer = opened.getresponse()
-        assert answer.status == 413 and "limit of 8 MB" in answered(answer)["error"]
+        assert answer.status == status and reason in answered(answer)["error"]
         opened.request("GET", "/api/health")
         assert opened.getresponse().status == 200
 
