@@ -130,7 +130,7 @@ class Incoming:
     held: int = 0  # of the room
 
     def __post_init__(self) -> None:
-        self._chunks = Chunks()
+        self._chunks = Chunks() if self.length is None else None
         self.whole = self.length == 0
 
     @property
@@ -171,11 +171,17 @@ class Incoming:
         """When it is late, if nothing more comes."""
         return self.since + GRACE_SECONDS + len(self.data) / pace
 
+    @property
+    def piece(self) -> int:
+        """Bytes to wait for and to read at one time: none of what lies behind the body, if that can be known."""
+        return PIECE if self.length is None else min(PIECE, self.length - len(self.data))
+
     def feed(self, data: bytes) -> None:
         """Take what has been read, in order."""
         if self.settled:
             self.rest += data
-        elif self.length is not None:
+        elif self._chunks is None:
+            assert self.length is not None
             missing = self.length - len(self.data)
             self.data += data[:missing]
             self.rest = data[missing:]
@@ -195,12 +201,11 @@ class Incoming:
         """Take a piece of what has arrived, without waiting. Whether there was any."""
         if self.settled or self.wanted or self.connection is None:
             return False
-        most = PIECE if self.length is None else min(PIECE, self.length - len(self.data))
         try:
             if self.expected:
                 self.expected = False
                 self.connection.send(CONTINUE)
-            data = self.connection.recv(most, socket.MSG_DONTWAIT)
+            data = self.connection.recv(self.piece, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
         except OSError:

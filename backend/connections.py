@@ -48,6 +48,12 @@ def allow_open_files(wanted: int) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+def wake_after(connection: socket.socket, size: int) -> None:
+    """Let the main loop sleep until so many bytes have come: it costs more than they do."""
+    with suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
+
+
 def always_served(head: bytes) -> bool:
     """Whether a request gets a thread even where all places are taken."""
     method, _, line = head.partition(b"\r\n")[0].partition(b" ")
@@ -61,6 +67,7 @@ class Requests(RequestParser):
     def __init__(self, cfg: Any, connection: socket.socket, client: Any, *, limit: int, room: Room) -> None:
         super().__init__(cfg, connection, client)
         self.connection, self.limit, self.room = connection, limit, room
+        self.empty = Body(LengthReader(self.unreader, 0))
         self.parked: Any = None  # a request that was read before, and whose body has come
 
     def __next__(self) -> Any:
@@ -68,11 +75,12 @@ class Requests(RequestParser):
             request, self.parked = self.parked, None
             return request
         request = super().__next__()
-        reader, request.body = request.body.reader, Body(LengthReader(self.unreader, 0))
+        reader, request.body = request.body.reader, self.empty
         length = None if isinstance(reader, ChunkedReader) else reader.length
         expected, request._expected_100_continue = request._expected_100_continue, False
         request.incoming = Incoming(self.connection, length, self.limit, self.room, expected)
-        request.incoming.feed(self.unreader.take_buffered())
+        if buffered := self.unreader.take_buffered():
+            request.incoming.feed(buffered)
         return request
 
     @property
@@ -82,8 +90,8 @@ class Requests(RequestParser):
 
     def release(self) -> None:
         """That request is answered. What lies behind its body is the next one."""
-        if self.incoming:
-            self.unreader.unread(self.incoming.release())
+        if self.incoming and (rest := self.incoming.release()):
+            self.unreader.unread(rest)
 
     def finish_body(self, deadline: Any = None, max_bytes: Any = None) -> bool:
         """Nothing of a body is left to gunicorn, which would wait for it."""
@@ -210,12 +218,15 @@ class PatientWorker(ThreadWorker):
             self.poller.unregister(conn.sock)
             self.cramped[conn] = time.monotonic() + ROOM_SECONDS
             self.make_room()
+        elif incoming.held and incoming.length is not None:
+            wake_after(conn.sock, incoming.piece)
 
     def resume(self, conn: Any) -> None:
         """Go on with a request that was parked."""
         del self.bodies[conn]
         if self.cramped.pop(conn, None) is None:
             self.poller.unregister(conn.sock)
+        wake_after(conn.sock, 1)
         conn.parser.parked = conn.parser.mesg
         self.admit(conn)
 
@@ -225,9 +236,9 @@ class PatientWorker(ThreadWorker):
         for conn, incoming in list(self.bodies.items()):
             if conn in self.cramped:
                 incoming.failure = NO_ROOM if self.cramped[conn] <= now else None
-            elif incoming.due(pace if incoming.held else LEAST_PACE) <= now:
+            elif incoming.due(pace if incoming.held else LEAST_PACE) <= now and not incoming.receive():
                 incoming.failure = LATE
-            if incoming.failure:
+            if incoming.settled:
                 self.resume(conn)
 
     def release(self, conn: Any) -> None:

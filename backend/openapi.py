@@ -33,7 +33,7 @@ REASONS = {
     401: "The token is missing or wrong",
     403: "The Host or Origin header is not one that is answered",
     404: "Unknown",
-    408: "The body stopped arriving",
+    408: "The body arrived too slowly",
     409: "The state of the run or model does not allow it",
     413: "The body is too large",
     414: "The path and its query are too long",
