@@ -17,7 +17,7 @@ from gunicorn.http.body import Body, ChunkedReader, LengthReader
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import ThreadWorker
 
-from backend.bodies import GRACE_SECONDS, HURRIED_PACE, LATE, LEAST_PACE, NO_ROOM, PIECE, Incoming, Room
+from backend.bodies import GRACE_SECONDS, HURRIED_PACE, LATE, LEAST_PACE, NO_ROOM, PIECE, Failure, Incoming, Room
 from backend.handover import Parked
 
 HEAD_SECONDS = 10.0  # for the head of a request to arrive
@@ -221,9 +221,10 @@ class PatientWorker(ThreadWorker):
         elif incoming.held and incoming.length is not None:
             wake_after(conn.sock, incoming.piece)
 
-    def resume(self, conn: Any) -> None:
-        """Go on with a request that was parked."""
-        del self.bodies[conn]
+    def resume(self, conn: Any, failure: Failure | None = None) -> None:
+        """Go on with a request that was parked, as its body is there or will not be."""
+        incoming = self.bodies.pop(conn)
+        incoming.failure = incoming.failure or failure
         if self.cramped.pop(conn, None) is None:
             self.poller.unregister(conn.sock)
         wake_after(conn.sock, 1)
@@ -235,11 +236,13 @@ class PatientWorker(ThreadWorker):
         now, pace = time.monotonic(), HURRIED_PACE if self.cramped else LEAST_PACE
         for conn, incoming in list(self.bodies.items()):
             if conn in self.cramped:
-                incoming.failure = NO_ROOM if self.cramped[conn] <= now else None
-            elif incoming.due(pace if incoming.held else LEAST_PACE) <= now and not incoming.receive():
-                incoming.failure = LATE
-            if incoming.settled:
-                self.resume(conn)
+                if self.cramped[conn] <= now:
+                    self.resume(conn, NO_ROOM)
+            elif incoming.due(pace if incoming.held else LEAST_PACE) <= now:
+                came = len(incoming.data)
+                self.receive_body(conn)  # there may be some that was not worth waking up for
+                if conn in self.bodies and len(incoming.data) == came:
+                    self.resume(conn, LATE)
 
     def release(self, conn: Any) -> None:
         """The body of a request is no longer needed."""
