@@ -26,7 +26,7 @@ from backend.unreadable import Unreadable
 logger = logging.getLogger("lamina.store")
 
 NEWEST = 2**62  # above every cursor
-PAGE = 200  # rows that a list looks for at once
+PAGE = 60  # rows that a list looks for at once: every one is on a page of its own
 
 
 class Checked(Database):
@@ -106,7 +106,8 @@ class Checked(Database):
     ) -> Iterator[sqlite3.Row]:
         """The rows of models or runs with the `wanted` values from a cursor on, newest first."""
         cursor: int | None = NEWEST if before is None else before
-        where = " AND ".join(["sequence < :before", *(f"{name} = :{name}" for name in wanted)])
+        first, *others = [f"{name} = :{name}" for name in wanted] or ["TRUE"]  # the index is that of the first
+        where = " AND ".join(["sequence < :before", first, *(f"+{each}" for each in others)])
         chosen = f"WHERE {where} ORDER BY sequence DESC LIMIT {PAGE}"
         while cursor is not None:
             found = sequences(connection, table, chosen, {**wanted, "before": cursor})

@@ -12,7 +12,7 @@ import msgspec
 from flask import Response, request
 from typing_extensions import TypedDict
 
-from backend.records import Json, RunState
+from backend.records import Json, RunState, StoredEvent
 from backend.store import Store
 from nets.events import EpochMetrics
 
@@ -56,15 +56,15 @@ class Telling:
         """Whether it is but one piece."""
         return self.last - self.since <= PIECE
 
-    def pieces(self) -> Iterator[list[Json]]:
+    def pieces(self) -> Iterator[list[StoredEvent]]:
         """The metrics, some at a time."""
         left = self.limit
         while self.told < self.last and not self.more:
             events = self.store.events(self.run_id, after=self.told, limit=min(PIECE, self.last - self.told))
-            metrics = [{"id": event.id, **event.data} for event in events if event.name == "metric"]
+            metrics = [event for event in events if event.name == "metric"]
             if left is not None and len(metrics) > left:
                 metrics, self.more = metrics[:left], True
-                self.told = metrics[-1]["id"] if metrics else self.told
+                self.told = metrics[-1].id if metrics else self.told
             else:
                 self.told = events[-1].id if events else self.last  # none: the run was deleted meanwhile
                 left = None if left is None else left - len(metrics)
@@ -104,7 +104,8 @@ def _as_json(found: Telling) -> Iterator[bytes]:
     comma = b""
     for metrics in found.pieces():
         if metrics:
-            yield comma + msgspec.json.encode(metrics)[1:-1]
+            # As it is stored: read and written again, a long list takes twice as long.
+            yield comma + ",".join(f'{{"id":{event.id},{event.text[1:]}' for event in metrics).encode()
             comma = b","
     warnings = found.store.unreadable.of_run(found.run_id)
     rest = msgspec.json.encode(
@@ -115,10 +116,10 @@ def _as_json(found: Telling) -> Iterator[bytes]:
 
 def _as_csv(found: Telling) -> Iterator[bytes]:
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\r\n")
-    writer.writeheader()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
     for metrics in itertools.chain([[]], found.pieces()):
-        writer.writerows(metrics)
+        writer.writerows([event.id, *(event.data.get(name) for name in COLUMNS[1:])] for event in metrics)
         if piece := text.getvalue():  # an empty one would end a response in chunks
             yield piece.encode()
         text.seek(0)

@@ -107,7 +107,7 @@ class Store(Checked):
 
     def each_model(self, *, before: int | None = None) -> Generator[tuple[int, ModelRecord]]:
         """Models, newest first, one by one, each with its cursor: `before` that there are the older ones."""
-        with self._read() as connection:
+        with self._read() as connection, suppress(GeneratorExit):  # the connection serves others, too
             for row in self._newest(connection, "models", {}, before):
                 yield row["sequence"], to_model(row)
 
@@ -187,8 +187,9 @@ class Store(Checked):
         details: Collection[Detail] = DETAILS,
     ) -> Generator[tuple[int, RunRecord]]:
         """Runs of a model and in a state, newest first, one by one, each with its cursor and with `details` alone."""
-        wanted = {name: value for name, value in (("model_id", model_id), ("state", state)) if value is not None}
-        with self._read() as connection:
+        both = ("model_id", model_id), ("state", state)  # the runs of a model are fewer than those in a state
+        wanted = {name: value for name, value in both if value is not None}
+        with self._read() as connection, suppress(GeneratorExit):
             for row in self._newest(connection, "runs", wanted, before):
                 metrics = self._shown(connection, row) if "metrics" in details else []
                 yield row["sequence"], to_run(row, metrics, details)
