@@ -76,6 +76,7 @@ def start_services(settings: Settings, deaths: Deaths) -> Services:
     delivery, telemetry = Delivery(), Telemetry()
     try:
         store.verify()
+        store.keep_reserve()
         log, checkpoints = EventLog(store, wake=delivery.wake, told=telemetry.hear), Checkpoints(state_dir)
         attempts = Attempts(state_dir)
         warmer = Warmer(attempts)

@@ -5,14 +5,32 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
+from backend.reserve import Reserve
 from backend.rows import text
 from backend.schema import SCHEMA_VERSION
 
 IDLE_READERS = 8
+NO_ROOM = (
+    *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_TRUNCATE),
+    *(sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMMAP),
+)
+PRAGMAS = (
+    *("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"),
+    # A deletion writes no more than it must: the disk may be full.
+    *("secure_delete = OFF", "cache_spill = OFF"),
+)
+T = TypeVar("T")
+
+
+def out_of_room(error: Exception) -> bool:
+    """Whether SQLite could not write for want of room: a full disk, a quota, a limit on the size of files."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code in NO_ROOM if code is not None else "disk is full" in str(error)
 
 
 class Database:
@@ -29,13 +47,14 @@ class Database:
         self._readers: deque[sqlite3.Connection] = deque()
         self._here = threading.local()
         self._closed = False
-        self._writer = self._connect()
+        self._reserve = Reserve(path.parent)
         try:
-            for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-                self._writer.execute(f"PRAGMA {pragma}")
-        except BaseException:
-            self._writer.close()
-            raise
+            self._writer = self._opened()
+        except sqlite3.OperationalError as error:
+            if not out_of_room(error) or not self._reserve.give_back():
+                raise
+            self._writer = self._opened()
+            self._reserve.take_again()
 
     def close(self) -> None:
         """Close every connection; later calls raise `sqlite3.ProgrammingError`."""
@@ -56,6 +75,31 @@ class Database:
         finally:
             self._lock.release()
         return True
+
+    def keep_reserve(self) -> None:
+        """Keep room for deletions. Only where a server runs: nobody else deletes."""
+        self._reserve.keep()
+
+    def _by_all_means(self, delete: Callable[[], T]) -> T:
+        """Carry out a deletion, on a full disk in the room that was kept for it."""
+        try:
+            return delete()
+        except sqlite3.OperationalError as error:
+            if not out_of_room(error):
+                raise
+        given_back = self._reserve.give_back()
+        try:
+            self._shorten_log()
+            return delete()
+        finally:
+            self._shorten_log()
+            if given_back:
+                self._reserve.take_again()
+
+    def _shorten_log(self) -> None:
+        """Bring what the log holds into the file, and give its room back, as far as that can be done now."""
+        with self._lock, suppress(sqlite3.OperationalError):
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
@@ -100,6 +144,17 @@ class Database:
             connection.close()
         else:
             self._readers.append(connection)
+
+    def _opened(self) -> sqlite3.Connection:
+        """The connection that writes. Its files beside the store take some room."""
+        connection = self._connect()
+        try:
+            for pragma in PRAGMAS:
+                connection.execute(f"PRAGMA {pragma}").fetchall()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=10.0, isolation_level=None, check_same_thread=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from uuid import uuid4
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
+from backend.database import out_of_room
 from backend.runs import Busy, NotActive, QueueFull, ShuttingDown
 from backend.store_errors import UnknownRecord, UnreadableRecord
 from backend.unreadable import KIND
@@ -18,6 +20,8 @@ from nets.errors import CheckpointError, Problem, SpecError
 
 QUEUE_SECONDS = 10  # a run takes seconds to hours: the next look is worth no more
 logger = logging.getLogger("lamina.http")
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 class ApiError(Exception):
@@ -61,6 +65,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(MethodNotAllowed, _no_method)
     app.register_error_handler(HTTPException, _protocol)
     app.register_error_handler(sqlite3.Error, _store)
+    app.register_error_handler(OSError, _files)
     app.register_error_handler(Exception, _internal)
 
 
@@ -123,7 +128,19 @@ def _unreadable(error: UnreadableRecord) -> Response:
 
 
 def _store(error: sqlite3.Error) -> Response:
+    if out_of_room(error) or getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY:
+        return _no_room(str(error))
     return answer(500, f"The store failed ({error}); the server log has the details under {_logged(error)}")
+
+
+def _files(error: OSError) -> Response:
+    return _no_room(error.strerror or "") if error.errno in NO_ROOM else _internal(error)
+
+
+def _no_room(reason: str) -> Response:
+    logger.warning("%s %r: the state directory cannot be written (%s)", request.method, request.path, reason)
+    cure = "make room with DELETE /api/runs/<id> or DELETE /api/models/<id>, which work on a full disk, and try again"
+    return answer(507, f"The state directory cannot be written ({reason}), so nothing was changed: {cure}")
 
 
 def _internal(error: Exception) -> Response:

@@ -68,6 +68,8 @@ class Writing:
         try:
             if time.monotonic() - self._asked >= BELIEVED:
                 self._answer = self._store.writable(patience=PATIENCE) and _takes_a_file(self._folder)
+                if self._answer:
+                    self._store.keep_reserve()
                 self._asked = time.monotonic()
             return self._answer
         finally:

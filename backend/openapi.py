@@ -27,7 +27,7 @@ from nets.events import EpochMetrics, SamplePrediction
 from nets.hyperparams import Hyperparams
 from nets.optimizers import OPTIMIZERS
 
-EVERYWHERE = (400, 401, 403, 408, 413, 414, 431, 500, 503)
+EVERYWHERE = (400, 401, 403, 408, 413, 414, 431, 500, 503, 507)
 REASONS = {
     400: "Malformed or invalid; every problem has its place",
     401: "The token is missing or wrong",
@@ -42,6 +42,7 @@ REASONS = {
     431: "The headers are too large",
     500: "The server failed; its log has the details",
     503: "Too much is asked at one time, or the server is stopping",
+    507: "The state directory takes no more: the disk is full or read-only",
 }
 
 Schema = Mapping[str, Any]

@@ -114,8 +114,12 @@ class Store(Checked):
     def delete_model(self, model_id: str) -> list[str]:
         """Delete a model with its runs and their events; the ids of those runs, whose folders may go now.
 
-        `StillActive` while one of its runs is queued or running, `UnknownRecord` if there is no such model.
+        `StillActive` while one of its runs is queued or running, `UnknownRecord` if there is no such model. Works on a
+        full disk.
         """
+        return self._by_all_means(lambda: self._delete_model(model_id))
+
+    def _delete_model(self, model_id: str) -> list[str]:
         with self._write() as connection:
             run_ids = []
             for row in connection.execute(f"{SELECT['runs']} WHERE model_id = ?", (model_id,)):
@@ -133,8 +137,11 @@ class Store(Checked):
         """Delete a run with its events; its folder may go now.
 
         `StillActive` while it is queued or running, `Promoted` while a model has its weights, `UnknownRecord` if there
-        is no such run. A damaged one goes whatever it says.
+        is no such run. A damaged one goes whatever it says. Works on a full disk.
         """
+        self._by_all_means(lambda: self._delete_run(run_id))
+
+    def _delete_run(self, run_id: str) -> None:
         with self._write() as connection:
             row = connection.execute(f"{SELECT['runs']} WHERE run_id = ?", (run_id,)).fetchone()
             if row is None:

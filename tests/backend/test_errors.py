@@ -212,13 +212,14 @@ def test_a_bug_is_a_500_that_shows_only_an_id(
     assert found and found[1] in caplog.text and "the secret" in caplog.text
 
 
-def test_a_failing_store_is_a_500_with_the_reason(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_a_507_with_the_reason_and_the_cure(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> Any:
         raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr(parts(app).store, "create_model", full)
     answer = app.test_client().post("/api/train", json=BODY)
-    assert answer.status_code == 500 and "database or disk is full" in answer.json["error"]
+    assert answer.status_code == 507
+    assert "cannot be written (database or disk is full), so nothing was changed: make room" in answer.json["error"]
 
 
 def test_local_pages_may_ask_and_others_may_not(client: FlaskClient) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,23 +13,13 @@ import pytest
 
 from backend.records import Json
 from tests.backend.samples import MLP, eventually
+from tests.robustness.disks import Filler, mount, unmount
 from tests.robustness.hosts import CNN, DEADLINE, Host, body, outcome
 from tests.robustness.witness import Witness
 
 STORE = "lamina.sqlite3"
 PAGE = 4096
 LONG = body(MLP, epochs=100_000)
-
-
-def mount(*arguments: str | Path) -> None:
-    try:
-        subprocess.run(["mount", *map(str, arguments)], check=True, capture_output=True, text=True)
-    except (OSError, subprocess.CalledProcessError) as reason:
-        pytest.skip(f"no file system can be mounted here: {getattr(reason, 'stderr', '') or reason}")
-
-
-def unmount(folder: Path) -> None:
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -97,26 +86,6 @@ def test_a_start_on_a_damaged_store_is_refused_and_after_repair_all_is_there(hos
     assert sum(model["name"].startswith("late") for model in host.client.get("/api/models")) == 4
 
 
-class Filler:
-    """A file that takes what is left of a disk."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def fill(self) -> None:
-        """To the last byte: blocks first, then what is smaller."""
-        with self.path.open("ab", buffering=0) as file:
-            for size in (1 << 16, 1 << 12, 1):
-                try:
-                    while file.write(b"\0" * size) == size:
-                        pass
-                except OSError:
-                    continue
-
-    def free(self) -> None:
-        self.path.unlink()
-
-
 @pytest.fixture
 def small_disk(host: Host) -> Iterator[Filler]:
     host.state_dir.mkdir()
@@ -154,9 +123,9 @@ def test_a_full_disk_gives_clear_errors_and_costs_nothing(host: Host, small_disk
     small_disk.fill()
     eventually(lambda: not host.healthy()["store_writable"], what="degraded health", within=DEADLINE)
     refusals = until_refused(host)
-    assert refusals and all(status == 500 for status, _ in refusals)
-    assert all("The store failed (database or disk is full)" in sentence for _, sentence in refusals), refusals
-    eventually(lambda: host.refused("/api/train", body(MLP))[0] in (409, 500), what="refusal", within=DEADLINE)
+    assert refusals and all(status == 507 for status, _ in refusals)
+    assert all("cannot be written (database or disk is full)" in sentence for _, sentence in refusals), refusals
+    eventually(lambda: host.refused("/api/train", body(MLP))[0] in (409, 507), what="refusal", within=DEADLINE)
     pixels = [0.5] * 784
     answer = host.client.post("/api/infer", {"run_id": first["run_id"], "pixels": pixels})
     assert host.healthy()["status"] == "degraded" and host.run(first["run_id"]) == first
