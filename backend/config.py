@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,6 +98,10 @@ def setting(
     factory = default if callable(default) else lambda: read(str(default))
     metadata = {"help": help, "read": read, "metavar": metavar, "shown": shown or str(default), "hidden": hidden}
     return field(default_factory=factory, metadata=metadata, repr=not hidden)
+
+
+# This program again, as a child process: by its file, since a name may be somebody else's where the child looks for it.
+COMMAND = (sys.executable, "-P", str(Path(__file__).absolute().parent.parent / "lamina.py"))
 
 
 @dataclass(frozen=True, kw_only=True)

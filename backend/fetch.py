@@ -9,7 +9,6 @@ import selectors
 import signal
 import stat
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -18,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from backend.config import COMMAND
 from nets.errors import DataError
 
 logger = logging.getLogger("lamina.fetch")
@@ -88,7 +88,7 @@ def die_with_parent() -> None:
 
 def command(name: str, data_dir: Path) -> list[str]:
     """What the child runs. It prints JSON lines: `fraction` and `message`, at last `done` or `error`."""
-    return [sys.executable, "-m", "backend.cli", "datasets", "prepare", name, "--data-dir", str(data_dir), "--json"]
+    return [*COMMAND, "datasets", "prepare", name, "--data-dir", str(data_dir), "--json"]
 
 
 def _start(name: str, data_dir: Path, *, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -98,7 +98,6 @@ def _start(name: str, data_dir: Path, *, stderr: IO[bytes]) -> subprocess.Popen[
         stdout=subprocess.PIPE,
         stderr=stderr,
         bufsize=0,
-        cwd=Path(__file__).resolve().parent.parent,  # -m looks here first: a user's own `backend` must not be found
         start_new_session=True,  # a group of its own, so that grandchildren are killed as well
     )
 

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from backend.client import Client, ClientError
-from backend.config import Settings, as_environment, as_flags
+from backend.config import COMMAND, Settings, as_environment, as_flags
 
 START_SECONDS = 60.0
 STOP_SECONDS = 12.0
@@ -45,7 +45,7 @@ class LocalServer:
     """`lamina serve` on 127.0.0.1 in a session of its own: Ctrl-C reaches it only through stop()."""
 
     def __init__(self, settings: Settings) -> None:
-        command = [sys.executable, "-m", "backend.cli", "serve", *as_flags(settings), "--stop-with-parent"]
+        command = [*COMMAND, "serve", *as_flags(settings), "--stop-with-parent"]
         self.client = Client(f"http://127.0.0.1:{settings.port}", token=settings.token)
         self.lines: deque[str] = deque(maxlen=200)
         self.echo = False

@@ -6,12 +6,25 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from backend.config import ConfigError, Settings, as_environment, as_flags, default_data_dir, rows, settings_from
+from backend.config import (
+    COMMAND,
+    ConfigError,
+    Settings,
+    as_environment,
+    as_flags,
+    default_data_dir,
+    rows,
+    settings_from,
+)
+from backend.fetch import fetch
+from backend.local_server import LocalServer, free_port
 from nets import datasets
 
+HOUSE = Path(__file__).parent.parent
 HEAVY = ("jax", "flask", "gunicorn", "numpy", "rich", "sklearn", "pydantic", "nets", "tensorflow_datasets")
 
 
@@ -172,3 +185,28 @@ def test_datasets_prepare_of_an_unknown_name_ends_with_the_reason(tmp_path):
     answer = lamina("datasets", "prepare", "digit", "--json", LAMINA_DATA_DIR=str(tmp_path))
     assert answer.returncode == 1
     assert 'did you mean "digits"' in json.loads(answer.stdout.splitlines()[-1])["error"]
+
+
+@pytest.fixture
+def foreign(tmp_path, monkeypatch):
+    """A folder of a user with packages of the same names, which comes first wherever Python looks."""
+    for name in ("backend", "nets"):
+        (tmp_path / name).mkdir()
+        for file in ("__init__.py", "cli.py"):
+            (tmp_path / name / file).write_text("raise SystemExit('somebody else')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return tmp_path
+
+
+def test_packages_of_a_user_do_not_shadow_ours(foreign):
+    commands = [[*COMMAND, "--version"], [sys.executable, HOUSE / "lamina.py", "datasets"]]
+    for command in commands:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, ""), command
+
+
+def test_nor_do_they_in_the_servers_and_fetches_that_we_start(foreign):
+    with LocalServer(Settings(port=free_port(first=0), state_dir=foreign / "s", data_dir=foreign / "d")) as server:
+        server.wait_until_healthy()
+    fetch("digits", foreign / "d", progress=lambda *_: None, stopped=lambda: False)

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import tomllib
+from importlib import import_module
 from importlib.metadata import entry_points, version
 from pathlib import Path
 
@@ -48,8 +49,9 @@ def test_the_lock_satisfies_pyproject():
 
 
 def test_the_command_is_installed():
-    (command,) = [entry for entry in entry_points(group="console_scripts") if entry.name == "lamina"]
-    assert command.value == PROJECT["project"]["scripts"]["lamina"]
+    assert [entry for entry in entry_points(group="console_scripts") if entry.name == "lamina"]
+    module, _, function = PROJECT["project"]["scripts"]["lamina"].partition(":")
+    assert module in PROJECT["tool"]["setuptools"]["py-modules"] and callable(getattr(import_module(module), function))
     assert version("lamina") == PROJECT["project"]["version"]
 
 
