@@ -63,7 +63,7 @@ def create_app(settings: Settings, *, deaths: Deaths | None = None) -> Flask:
     app.register_blueprint(monitoring.bp)
     errors.register(app)
     origins = [access.LOCAL_ORIGINS, *settings.cors_origins]
-    CORS(app, resources=r"/api/.*", origins=origins, expose_headers=["Location"])
+    CORS(app, resources=r"/api/.*", origins=origins, expose_headers=["Location", "Link"])
     return app
 
 

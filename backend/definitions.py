@@ -12,6 +12,7 @@ from backend.infer import require_weights
 from backend.launch import recipe_of
 from backend.names import MODEL_ID_RULE, is_model_id, model_name, new_model_id
 from backend.records import Json, ModelRecord, RunRecord
+from backend.retrain import merged_in
 from backend.store import utc_now
 from backend.store_errors import UnknownRecord
 from nets.architecture import Architecture, parse_architecture
@@ -36,11 +37,11 @@ def define(services: Services, body: Json) -> tuple[ModelRecord, bool]:
 
 
 def change(services: Services, model_id: str, body: Json) -> ModelRecord:
-    """Change the fields that came of a model that exists; ApiError 404 where there is none."""
-    fields = Fields(body, DEFINE_FIELDS)
+    """Change the fields that came, down to single hyperparameters, of a model that exists; ApiError 404."""
+    model = services.store.get_model(model_id)
+    fields = Fields(merged_in(model, body) if model else body, DEFINE_FIELDS)
     _require_same(fields, model_id)
     changes = _changes(services, fields, model_id)
-    model = services.store.get_model(model_id)
     if model is None:
         raise not_found("model", model_id, listing="/api/models")
     if not changes:

@@ -148,7 +148,7 @@ def read_order(services: Services, body: Json) -> Order:
     check_memory(architecture, hyperparams, info, available=services.limits.memory())
     warnings = [*unused_fields(hyperparams_json), *doubts(architecture, hyperparams, info), *warnings]
     if model is not None and before is None:
-        warnings += retrain.remarks(model, sent, hyperparams)
+        warnings += retrain.remarks(model, sent, hyperparams, update=update)
     definition = architecture, architecture_json, hyperparams, hyperparams_json
     return Order(model, name, description, queue, update, *definition, dataset, warnings, source)
 

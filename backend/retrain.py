@@ -5,35 +5,42 @@ from __future__ import annotations
 from backend.records import Json, ModelRecord
 from nets.hyperparams import ALIASES, Hyperparams, merged, parse_hyperparams
 
-CURE = 'send "update_model": true to store what this run uses'
-
 
 def filled_in(model: ModelRecord, body: Json) -> Json:
     """The body of a request with `model_id`: the hyperparameters that it leaves out are those of the model.
 
     SpecError where the stored ones are no longer valid.
     """
-    sent = body.get("hyperparams")
-    if sent is None:
+    if body.get("hyperparams") is None:
         return {**body, "hyperparams": model.hyperparams}
+    return merged_in(model, body)
+
+
+def merged_in(model: ModelRecord, body: Json) -> Json:
+    """The body with the stored hyperparameters beside those that it names. SpecError as `filled_in`."""
+    sent = body.get("hyperparams")
     if not isinstance(sent, dict) or model.hyperparams is None:
         return body
     return {**body, "hyperparams": merged(parse_hyperparams(model.hyperparams), sent)}
 
 
-def remarks(model: ModelRecord, sent: Json, hyperparams: Hyperparams) -> list[str]:
-    """What a client should know that sent only part of a definition. `sent`: the body as it came."""
+def remarks(model: ModelRecord, sent: Json, hyperparams: Hyperparams, *, update: bool) -> list[str]:
+    """What a client should know that sent part of a definition, or another. `sent`: the body as it came."""
     said = []
     stored, came = model.hyperparams or {}, sent.get("hyperparams") or {}
-    kept = [name for name in stored if ALIASES.get(name, name) not in {ALIASES.get(name, name) for name in came}]
+    replaced = {ALIASES.get(name, name) for name in came}
+    kept = [name for name in stored if ALIASES.get(name, name) not in replaced]
     if came and kept:
         said.append(f"hyperparams: {', '.join(came)} as sent; {', '.join(kept)} as stored with model {model.model_id}")
-    before = parse_hyperparams(stored).optimizer.type if came else hyperparams.optimizer.type
-    if hyperparams.optimizer.type != before:
+    before = parse_hyperparams(stored) if came else hyperparams
+    if hyperparams.optimizer.type != before.optimizer.type:
         now = hyperparams.optimizer.type
-        said.append(
-            f"hyperparams.optimizer: {now} instead of the stored {before}; what was not sent is {now}'s default"
-        )
+        why = f"{now} instead of the stored {before.optimizer.type}"
+        said.append(f"hyperparams.optimizer: {why}; what was not sent is {now}'s default")
+    other = hyperparams != before or sent.get("architecture") not in (None, model.architecture)
+    if other and not update and model.architecture is not None:
+        cure = 'send "update_model": true to have it keep what this run uses'
+        said.append(f"model {model.model_id} keeps its own definition; {cure}")
     return said
 
 

@@ -59,7 +59,7 @@ def get_model(model_id: str) -> ResponseReturnValue:
 
 @bp.patch("/models/<model_id>")
 def change_model(model_id: str) -> ResponseReturnValue:
-    """Change the fields that come, such as the name, of a model that exists."""
+    """Change the fields that come, down to single hyperparameters, of a model that exists."""
     return jsonify(_defined(definitions.change(services(), model_id, json_object())))
 
 

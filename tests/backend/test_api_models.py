@@ -107,6 +107,11 @@ def test_a_mistyped_id_renames_nothing_and_creates_nothing(client: FlaskClient) 
     }
     assert (model["architecture"], model["hyperparams"]) == (NET, PARAMS)
     assert without_warnings(client.patch("/api/models/mine", json={}).json) == without_warnings(renamed.json)
+    merged = client.patch("/api/models/mine", json={"hyperparams": {"epochs": 9, "optimizer": {"lr": 0.5}}}).json
+    assert (merged["hyperparams"]["epochs"], merged["hyperparams"]["batch_size"]) == (9, PARAMS["batch_size"])
+    assert merged["hyperparams"]["optimizer"]["type"] == "adam" and merged["hyperparams"]["optimizer"]["lr"] == 0.5
+    client.patch("/api/models/mine", json={"hyperparams": None})
+    client.patch("/api/models/mine", json={"hyperparams": PARAMS})
     emptied = client.patch("/api/models/mine", json={"architecture": None, "description": "x"}).json
     assert (emptied["architecture"], emptied["hyperparams"], emptied["description"]) == (None, PARAMS, "x")
 

@@ -17,6 +17,7 @@ from flask.testing import FlaskClient
 from backend.example import EXAMPLE
 from backend.launch import DefaultDataset
 from nets.events import Progress
+from nets.hyperparams import parse_hyperparams
 from tests.backend.conftest import BODY, LAYERS, NET, PARAMS, Trained, finish, offline_app, parts, wait_running
 from tests.backend.samples import DEADLINE, read_frame
 
@@ -358,6 +359,8 @@ def test_a_retrained_model_keeps_what_is_not_sent_and_its_definition(
     assert said in " ".join(answer["warnings"]) and bool(answer["warnings"]) == bool(sent)
     model = client.get("/api/models/mine").json
     assert (model["architecture"], model["hyperparams"]) == (NET, defined)
+    keeps = any("keeps its own definition" in warning and "update_model" in warning for warning in answer["warnings"])
+    assert keeps == (run["hyperparams"] != parse_hyperparams(defined).to_json())
 
 
 def test_a_retrained_architecture_leaves_the_stored_one(client: FlaskClient, held: threading.Event) -> None:
