@@ -9,8 +9,12 @@ from typing import TypeVar
 from backend.names import MODEL_ID_RULE, is_model_id
 from backend.records import Json
 from backend.strict_json import printable
+from nets.architecture import Frame
 from nets.errors import MOST_PROBLEMS, Problem, SpecError
-from nets.fields import did_you_mean, shown
+from nets.fields import did_you_mean, shown, wire_names
+from nets.hyperparams import Hyperparams
+from nets.optimizers import OPTIMIZERS
+from nets.words import meant
 
 Value = TypeVar("Value")
 
@@ -20,6 +24,18 @@ MAX_ID = 128
 MAX_LISTED = 10_000  # models, runs or metrics in one list
 MAX_CURSOR = 10**18 - 1  # of lists
 MAX_SINCE = 10**18 - 1  # ids of events that a query may name
+INSIDE: dict[str, Collection[str]] = {
+    "hyperparams": wire_names(Hyperparams),
+    "hyperparams.optimizer": [name for kind in OPTIMIZERS.values() for name in wire_names(kind) if name != "type"],
+    "architecture": wire_names(Frame),
+}
+
+
+def elsewhere(name: str, known: Collection[str]) -> str:
+    """Where else in a request a field belongs, as a sentence after a blank; nothing for one that is only misspelt."""
+    homes = (home for home, fields in INSIDE.items() if home.partition(".")[0] in known and meant(name, fields))
+    home = None if meant(name, known) else next(homes, None)
+    return f" It belongs in {home}." if home else ""
 
 
 class Fields:
@@ -29,7 +45,7 @@ class Fields:
         self.body = body
         self.problems: list[Problem] = []
         for name in islice((name for name in body if name not in known), MOST_PROBLEMS):
-            hint = did_you_mean(name, known)
+            hint = elsewhere(name, known) or did_you_mean(name, known)
             self.add(printable(name[:80]), f"is not a field of this request.{hint} Its fields: {', '.join(known)}")
 
     def add(self, name: str, detail: str) -> None:

@@ -11,9 +11,10 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from nets.errors import Path, Problem, SpecError
-from nets.fields import Spec, Width, did_you_mean, parse, shown, whole
+from nets.fields import Spec, Width, as_an_object, did_you_mean, instead_of_type, parse, shown, whole
 from nets.layers import LAYERS, Layer, Shape
 from nets.layers.base import Parameter, described, ones, zeros
+from nets.words import closest, meant, plain
 
 MAX_LAYERS = 2048
 MAX_SIDE = 4096
@@ -159,14 +160,24 @@ def parse_architecture(value: object, path: Path = ("architecture",), *, most_la
 def parse_layer(value: object, path: Path) -> Layer:
     """One layer on its own, before it is known what it is given."""
     if not isinstance(value, dict):
-        raise SpecError([Problem(path, f'must be an object such as {{"type": "relu"}}, got {shown(value)}')])
+        rule = f'must be an object such as {{"type": "relu"}}, got {shown(value)}{as_an_object(value, LAYERS)}'
+        raise SpecError([Problem(path, rule)])
     kind = value.get("type")
     if not isinstance(kind, str) or kind not in LAYERS:
-        rule = f"is required; one of {', '.join(LAYERS)}" if "type" not in value else ""
+        rule = f"is required; one of {', '.join(LAYERS)}{instead_of_type(value)}" if "type" not in value else ""
         unknown = f"must be one of {', '.join(LAYERS)}, got {shown(kind)}.{did_you_mean(kind, LAYERS)}"
         raise SpecError([Problem((*path, "type"), rule or unknown)])
     cls = LAYERS[kind]
-    return parse(cls, value, path, owner=kind, aliases=cls.aliases)
+    return parse(cls, value, path, owner=kind, aliases=cls.aliases, elsewhere=beside_a_layer)
+
+
+def beside_a_layer(name: str, value: object) -> str:
+    """What to do with a field that other libraries have in layers."""
+    if plain(name) in ("activation", "activationfn", "activationfunction", "nonlinearity"):
+        kind = next(iter(closest(value, LAYERS)), "relu")
+        return f' An activation is a layer of its own: put {{"type": "{kind}"}} after this one.'
+    home = "architecture" if meant(name, Frame.model_fields) else ""
+    return f" It belongs in {home}." if home else ""
 
 
 def input_shape(frame: Frame, path: Path) -> Shape:

@@ -6,10 +6,10 @@ integer-valued float is an integer, NaN and infinity are no numbers.
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from nets.errors import MOST_PROBLEMS, Path, Problem, SpecError
+from nets.words import closest, meant
 
 Pair = tuple[int, int]
 
@@ -119,9 +120,20 @@ def shown(value: object, limit: int = 60) -> str:
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """` Did you mean 'x'?` for a near miss, else nothing."""
-    near = difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.6) if isinstance(word, str) else []
-    return f" Did you mean '{near[0]}'?" if near else ""
+    """` Did you mean 'x'?` for a near miss, or for what others call x, else nothing."""
+    near = " or ".join(f"'{name}'" for name in closest(word, known))
+    return f" Did you mean {near}?" if near else ""
+
+
+def as_an_object(word: object, types: Iterable[str]) -> str:
+    """`; write {"type": "x"}` for the mere name of a type."""
+    return "".join(f'; write {{"type": "{name}"}}' for name in closest(word, types)[:1])
+
+
+def instead_of_type(value: Iterable[str]) -> str:
+    """`; rename 'x' to type` where an object has no type, but a field that looks like one."""
+    named = next((name for name in value if meant(name, ["type"])), None)
+    return f"; rename {shown(named)} to type" if named else ""
 
 
 def whole(value: object) -> int:
@@ -192,7 +204,10 @@ Extent = Annotated[  # kernels, strides, dilations
 ]
 
 
-def detail_of(error: Mapping[str, Any], owner: str, known: Iterable[str]) -> str:
+Elsewhere = Callable[[str, Any], str]  # (field, value) -> where else it belongs, as a sentence after a blank, or ""
+
+
+def detail_of(error: Mapping[str, Any], owner: str, known: Collection[str], elsewhere: Elsewhere) -> str:
     """One pydantic error as: rule, what came, cure."""
     kind, context, value = error["type"], error.get("ctx", {}), error.get("input")
     bounds = {
@@ -208,10 +223,12 @@ def detail_of(error: Mapping[str, Any], owner: str, known: Iterable[str]) -> str
         return f"is required by {owner}"
     if kind == "extra_forbidden":
         fields = ", ".join(known)
-        name = error["loc"][-1]
-        return f"is not a field of {owner}.{did_you_mean(name, known)} Its fields: {fields}"
+        name = str(error["loc"][-1])
+        cure = "" if meant(name, known) else elsewhere(name, value)
+        return f"is not a field of {owner}.{cure or did_you_mean(name, known)} Its fields: {fields}"
     if kind == "literal_error":
-        return f"must be {context['expected']}, got {shown(value)}"
+        hint = did_you_mean(value, re.findall("'([^']+)'", context["expected"]))
+        return f"must be {context['expected']}, got {shown(value)}{'.' * bool(hint)}{hint}"
     if kind in ("list_type", "dict_type"):
         return f"must be {'a list' if kind == 'list_type' else 'an object'}, got {shown(value)}"
     if kind == "value_error":
@@ -228,11 +245,17 @@ def wire_names(model: type[BaseModel]) -> list[str]:
 
 
 def parse(
-    model: type[Model], value: object, path: Path, *, owner: str, aliases: Mapping[str, str] | None = None
+    model: type[Model],
+    value: object,
+    path: Path,
+    *,
+    owner: str,
+    aliases: Mapping[str, str] | None = None,
+    elsewhere: Elsewhere = lambda name, value: "",
 ) -> Model:
     """A checked `model` from a JSON object; SpecError with every problem, named as the client named them.
 
-    aliases: other names that older clients use, to the field's own name.
+    aliases: other names that older clients use, to the field's own name. elsewhere: asked about unknown fields.
     """
     if not isinstance(value, dict):
         raise SpecError([Problem(path, f"must be an object, got {shown(value)}")])
@@ -243,7 +266,7 @@ def parse(
         known = wire_names(model)
         for error in failure.errors(include_url=False)[:MOST_PROBLEMS]:
             place = tuple(said.get(part, part) if i == 0 else part for i, part in enumerate(error["loc"][:1]))
-            problems.append(Problem(path + place, detail_of(error, owner, known)))
+            problems.append(Problem(path + place, detail_of(error, owner, known, elsewhere)))
         raise SpecError(problems) from None
     if problems:
         raise SpecError(problems)

@@ -12,6 +12,7 @@ from nets.errors import Path, Problem, SpecError
 from nets.fields import Boolean, Real, Spec, Whole, did_you_mean, parse, shown
 from nets.losses import LOSSES
 from nets.optimizers import OPTIMIZERS, Optimizer, Sgd, parse_optimizer
+from nets.words import meant
 
 Precision = Literal["float32", "bfloat16"]
 ALIASES = {"dataset": "dataset_type"}
@@ -68,7 +69,7 @@ def parse_hyperparams(value: object, path: Path = ("hyperparams",)) -> Hyperpara
         except SpecError as error:
             problems += error.problems
     try:
-        parsed = parse(Hyperparams, fields, path, owner="hyperparams", aliases=ALIASES)
+        parsed = parse(Hyperparams, fields, path, owner="hyperparams", aliases=ALIASES, elsewhere=in_the_optimizer)
     except SpecError as error:
         raise SpecError([*error.problems, *problems]) from None
     if problems:
@@ -91,6 +92,14 @@ def merged(kept: Hyperparams, sent: Mapping[str, Any]) -> dict[str, Any]:
         result["optimizer"] = {**{name: value for name, value in own.items() if name not in replaced}, **optimizer}
         result["optimizer"]["type"] = own["type"]
     return result
+
+
+def in_the_optimizer(name: str, value: object) -> str:
+    """Where a field of an optimizer belongs that came beside it."""
+    for kind, optimizer in OPTIMIZERS.items():
+        if found := meant(name, optimizer.model_fields.keys() - {"type"}):
+            return f' It belongs in optimizer: {{"type": "{kind}", "{found[0]}": {shown(value)}}}.'
+    return ""
 
 
 def unused_fields(value: object) -> list[str]:

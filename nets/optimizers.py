@@ -13,7 +13,7 @@ import optax
 from pydantic import BeforeValidator, Field
 
 from nets.errors import Path, Problem, SpecError
-from nets.fields import Boolean, Real, Spec, did_you_mean, parse, shown
+from nets.fields import Boolean, Real, Spec, as_an_object, did_you_mean, instead_of_type, parse, shown
 
 LearningRate = Annotated[Real, Field(gt=0, le=1000)]
 Decay = Annotated[Real, Field(ge=0, lt=1)]
@@ -169,12 +169,19 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {cls.model_fields["type"].default: cls 
 def parse_optimizer(value: object, path: Path) -> Optimizer:
     """A checked optimizer; SpecError with every problem in it."""
     if not isinstance(value, dict):
-        raise SpecError([Problem(path, f'must be an object such as {{"type": "sgd", "lr": 0.1}}, got {shown(value)}')])
+        rule = f'must be an object such as {{"type": "sgd", "lr": 0.1}}, got {shown(value)}'
+        raise SpecError([Problem(path, f"{rule}{as_an_object(value, OPTIMIZERS)}")])
     kind = value.get("type")
     if not isinstance(kind, str) or kind not in OPTIMIZERS:
         known = ", ".join(OPTIMIZERS)
         rule = f"must be one of {known}, got {shown(kind)}.{did_you_mean(kind, OPTIMIZERS)}"
-        raise SpecError([Problem((*path, "type"), rule if "type" in value else f"is required; one of {known}")])
+        raise SpecError(
+            [
+                Problem(
+                    (*path, "type"), rule if "type" in value else f"is required; one of {known}{instead_of_type(value)}"
+                )
+            ]
+        )
     cls = OPTIMIZERS[kind]
     own = {name: item for name, item in value.items() if name not in cls.ignored}
     unused = {name: value[name] for name in cls.ignored if name in value}

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-from nets.fields import Pair, pair, shown, size, size_schema
+from nets.fields import Pair, did_you_mean, pair, shown, size, size_schema
 from nets.layers.base import Shape
 
 SMALL = 15  # pixels: no window up to this size is refused, so that deep networks may pool down to one pixel
@@ -15,7 +15,8 @@ SMALL = 15  # pixels: no window up to this size is refused, so that deep network
 def padding(value: object) -> int | Pair | str:
     if isinstance(value, str):
         if value not in ("same", "valid"):
-            raise ValueError(f"must be 'same', 'valid', a whole number or a pair of them, got {shown(value)}")
+            rule = f"must be 'same', 'valid', a whole number or a pair of them, got {shown(value)}"
+            raise ValueError(f"{rule}.{did_you_mean(value, ('same', 'valid'))}")
         return value
     try:
         return size(value, least=0)

@@ -1,0 +1,113 @@
+"""Words of other libraries for what has another name here, so that who uses them is told the right ones."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+
+# By our own name: Keras's, PyTorch's, Flax's, scikit-learn's and older ones, in lower case, letters and digits alone.
+WORDS: Mapping[str, str] = {
+    # layers
+    "linear": "dense densegeneral fc fullyconnected fullconnection affine innerproduct lazylinear",
+    "conv2d": "conv convolution convolution2d convolutional cnn lazyconv2d separableconv2d depthwiseconv2d",
+    "maxpool2d": "maxpool maxpooling maxpooling2d pool pool2d pooling pooling2d max avgpool avgpool2d averagepooling2d",
+    "flatten": "flat reshape view ravel permute",
+    "relu": "rectifier rectifiedlinear activation relu6 leakyrelu prelu elu selu gelu silu swish mish",
+    "sigmoid": "logistic logit hardsigmoid",
+    "tanh": "hyperbolictangent hardtanh",
+    "softmax": "logsoftmax softmax2d output",
+    "dropout": "drop dropout1d dropout2d spatialdropout2d alphadropout",
+    "batchnorm2d": "batchnorm bn batchnormalization batchnormalisation norm normalization layernorm groupnorm",
+    "batchnorm1d": "batchnorm bn batchnormalization batchnormalisation norm normalization layernorm",
+    "residual_block": "residual resblock resnet resnetblock basicblock skip skipconnection",
+    # fields of layers
+    "type": "name classname kind layer layertype class cls op optimizer",
+    "in": "infeatures inputsize inputdim inputfeatures inputs input indim nin insize inchannels fanin",
+    "out": "outfeatures outputsize outputdim outputfeatures outputs output outdim nout outsize outchannels size units "
+    "numunits nunits neurons nodes hidden hiddensize hiddenunits features width dim filters fanout",
+    "in_channels": "in inputchannels infeatures channelsin nin inputs input inputdim infilters",
+    "out_channels": "out outputchannels outfeatures channelsout nout outputs output units features channels filter "
+    "filters nfilters numfilters nbfilter kernels numkernels outfilters depth",
+    "kernel_size": "kernel kernels kernelshape ksize filtersize windowsize window windowshape poolsize size k",
+    "stride": "strides step steps subsampling",
+    "padding": "pad pads paddingmode bordermode",
+    "dilation": "dilations dilationrate kerneldilation rate",
+    "groups": "group featuregroupcount ngroups",
+    "bias": "usebias hasbias withbias",
+    "p": "rate dropoutrate droprate dropprob dropoutprob probability prob dropout",
+    "num_features": "features channels numchannels size in inchannels infeatures units",
+    "eps": "epsilon fuzz",
+    # hyperparameters
+    "epochs": "epoch nepochs nbepoch nbepochs numepochs maxepochs iterations maxiter numtrainepochs trainepochs",
+    "batch_size": "batch batches bs nbatch minibatch minibatchsize batchlength perdevicetrainbatchsize",
+    "optimizer": "optimiser opt optim solver algorithm",
+    "loss": "lossfunction lossfn lossfunc criterion objective cost",
+    "seed": "randomseed randomstate rng rngseed manualseed",
+    "train_split": "split validationsplit valsplit testsplit trainratio trainfraction trainsize trainpart",
+    "shuffle": "shuffled reshuffle",
+    "max_samples": "samples nsamples numsamples maxsize limit subset samplesize trainsamples",
+    "dataset_type": "dataset data datasetname datasettype dataname",
+    "keep_best": "savebest savebestonly restorebest restorebestweights earlystopping checkpointbest",
+    "precision": "dtype mixedprecision amp computedtype",
+    # optimizers and their fields
+    "sgd": "gradientdescent gd stochasticgradientdescent momentum nesterov",
+    "adam": "adamax nadam amsgrad radam",
+    "rmsprop": "rms adagrad adadelta",
+    "lr": "learningrate baselr stepsize eta lrate initiallr initlr learningrateinit alpha",
+    "momentum": "mom momentumdecay",
+    "weight_decay": "decay wd l2 l2regularization weightdecayrate",
+    "betas": "beta beta1 beta2 b1 b2",
+    "alpha": "rho decayrate smoothing",
+    # values
+    "cross_entropy": "crossentropyloss categoricalcrossentropy sparsecategoricalcrossentropy softmaxcrossentropy ce "
+    "nll nllloss logloss negativeloglikelihood bce binarycrossentropy",
+    "float32": "fp32 f32 single full",
+    "bfloat16": "bf16 fp16 f16 float16 half mixed mixedbfloat16 mixedfloat16",
+    "fashion_mnist": "fashion fmnist",
+    "kmnist": "kuzushiji kuzushijimnist",
+    "emnist": "emnistletters letters",
+    "cifar10": "cifar",
+    "digits": "sklearn sklearndigits loaddigits opticaldigits",
+    "same": "half samepadding",
+    "valid": "none nopadding validpadding",
+    # top-level fields
+    "architecture": "arch network net model structure topology graph",
+    "hyperparams": "hyperparameters hparams params parameters config settings training",
+    "layers": "layer modules blocks nodes",
+    "name": "title modelname label",
+    "description": "desc notes comment text",
+    "model_id": "id model",
+    "run_id": "id run",
+    "pixels": "pixel image img input inputs x data features instance values",
+    "batch": "images inputs instances pixelsbatch data samples xs",
+    "queue": "wait enqueue queued",
+    "resume_from": "resume continuefrom checkpoint from basedon parentrun",
+    "input_channels": "channels inchannels nchannels",
+    "input_height": "height rows",
+    "input_width": "width cols columns",
+    "input_size": "inputdim nin inputs inputfeatures",
+}
+LISTED = {name: frozenset(words.split()) for name, words in WORDS.items()}
+LONGEST = 100  # characters of a word that are looked at
+
+
+def plain(word: str) -> str:
+    """Without case, dots before it, and what is no letter or digit: `nn.MaxPool2d`, `max_pool_2d` and `MaxPool2D`."""
+    kept = "".join(filter(str.isalnum, word[:LONGEST].rpartition(".")[2])).lower()
+    return kept.removesuffix("layer") or kept
+
+
+def meant(word: str, known: Iterable[str]) -> list[str]:
+    """Which of `known` a word stands for: the same but for its spelling, or another library's for it."""
+    listed, wanted = list(known), plain(word)
+    same = [name for name in listed if plain(name) == wanted]
+    return same[:1] or [name for name in listed if wanted in LISTED.get(name, ())]
+
+
+def closest(word: object, known: Iterable[str]) -> list[str]:
+    """Which of `known` a word stands for, else the one that is spelled nearly so, else none."""
+    if not isinstance(word, str):
+        return []
+    names = {plain(name): name for name in known}
+    near = difflib.get_close_matches(plain(word), names, n=1, cutoff=0.6)
+    return meant(word, names.values()) or [names[name] for name in near]
