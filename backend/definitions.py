@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from backend.errors import ApiError, not_found
 from backend.fields import Fields
-from backend.infer import require_weights
+from backend.infer import load_network
 from backend.launch import recipe_of
 from backend.names import MODEL_ID_RULE, is_model_id, model_name, new_model_id
 from backend.records import Json, ModelRecord, RunRecord
@@ -100,17 +100,13 @@ def promote(services: Services, body: Json, model_id: str | None = None) -> tupl
         raise not_found("run", run_id, listing="/api/runs")
     if wanted not in (None, run.model_id):
         raise ApiError(409, f"Run {run_id} is a run of model {run.model_id}, not of {wanted}")
-    require_weights(services, run)
-    services.predictors.load(run)  # what cannot be asked is not promoted
+    load_network(services, run)  # what cannot be asked is not promoted
     changes: dict[str, Any] = {"trained": True, "saved_model_path": run.saved_model_path, "saved_run_id": run_id}
     changes |= {key: value for key, value in (("name", name), ("description", description)) if value is not None}
-    try:
-        model = services.store.get_model(run.model_id)
-        if model is None:
-            raise UnknownRecord(run.model_id)
-        return services.store.update_model(run.model_id, **changes, **_trained_definition(model, run)), run
-    except UnknownRecord:
-        raise not_found("model", run.model_id, listing="/api/models") from None
+    model = services.store.get_model(run.model_id)
+    if model is None:
+        raise UnknownRecord(run.model_id)
+    return services.store.update_model(run.model_id, **changes, **_trained_definition(model, run)), run
 
 
 def _require_same(fields: Fields, model_id: str) -> None:

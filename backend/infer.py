@@ -19,10 +19,11 @@ from backend.errors import ApiError, not_found
 from backend.fields import Fields
 from backend.pixels import read_batch, read_image
 from backend.records import Json, RunRecord
+from backend.store_errors import UnknownRecord
 from nets import datasets
 from nets.architecture import parse_architecture
 from nets.checkpoint import load_weights
-from nets.errors import SpecError
+from nets.errors import CheckpointError, SpecError
 from nets.inference import Predictor
 
 if TYPE_CHECKING:
@@ -199,8 +200,7 @@ def _find(services: Services, run_id: str | None, model_id: str | None) -> Loade
         run = services.store.get_run(run_id, metrics=False)
         if run is None:
             raise not_found("run", run_id, listing="/api/runs")
-        require_weights(services, run)
-        loaded = services.predictors.load(run)
+        loaded = load_network(services, run)
     if model_id is not None and loaded.model_id != model_id:
         raise ApiError(400, f"Run {run_id} belongs to model {loaded.model_id}, not to {model_id}; send one of the two")
     return loaded
@@ -216,7 +216,9 @@ def _run_of_model(services: Services, model_id: str) -> str:
     if model.latest_run is None:
         raise ApiError(409, f"Model {model_id} has no succeeded run to ask; train it with POST /api/train first")
     run = services.store.get_run(model.latest_run["run_id"], metrics=False)
-    if run is None or not _same_network(run.architecture, model.architecture):
+    if run is None:
+        raise UnknownRecord(model.latest_run["run_id"])
+    if not _same_network(run.architecture, model.architecture):
         cure = "train it with POST /api/train, or name the run to ask with run_id"
         raise ApiError(409, f"The definition of model {model_id} is not what its latest run was trained by; {cure}")
     return run.run_id
@@ -230,6 +232,20 @@ def _same_network(trained: Json, stored: Json | None) -> bool:
         return stored is not None and parse_architecture(trained) == parse_architecture(stored)
     except SpecError:  # written by another version of Lamina, which knew other rules
         return False
+
+
+def load_network(services: Services, run: RunRecord) -> Loaded:
+    """The network of a run. ApiError 409 without weights, CheckpointError where they are damaged, and `UnknownRecord`
+    where the run is deleted meanwhile: its record is taken before its files.
+    """
+    try:
+        require_weights(services, run)
+        return services.predictors.load(run)
+    except (ApiError, CheckpointError):
+        if services.store.get_run(run.run_id, metrics=False) is None:
+            raise UnknownRecord(run.run_id) from None
+        require_weights(services, run)
+        raise
 
 
 def require_weights(services: Services, run: RunRecord) -> None:

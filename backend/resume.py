@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from backend.errors import ApiError, not_found
 from backend.fields import Fields
 from backend.records import ACTIVE, Json, RunRecord
-from backend.store_errors import WrongState
+from backend.store_errors import UnknownRecord, WrongState
 from nets.architecture import Architecture, parse_architecture
 from nets.errors import CheckpointError, Problem, SpecError
 from nets.fields import shown
@@ -146,4 +146,6 @@ def _snapshot(services: Services, run: RunRecord, architecture: Architecture, hy
     try:
         return services.checkpoints.snapshot(run.run_id, architecture, hyperparams.optimizer, epoch=run.epoch)
     except CheckpointError as error:
+        if services.store.get_run(run.run_id, metrics=False) is None:
+            raise UnknownRecord(run.run_id) from None
         raise ApiError(409, f"Run {run.run_id} cannot go on: {error}; {AGAIN}") from None

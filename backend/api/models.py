@@ -54,6 +54,8 @@ def get_model(model_id: str) -> ResponseReturnValue:
         listed = page(((cursor, run_view(run, standing)) for cursor, run in found), limit=limit)
     warnings = here.store.unreadable.sentences("runs", "events")
     summary = model_summary(model, here.checkpoints)
+    if summary["saved_run_id"] and not summary["saved_model_exists"] and here.store.get_model(model_id) is None:
+        raise not_found("model", model_id, listing="/api/models")  # its files are going with it just now
     return json_answer({**summary, "runs": listed.items, "next": listed.next, "warnings": warnings})
 
 

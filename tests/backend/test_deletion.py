@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from backend.records import RunRecord
+from backend.services import Services
 from backend.store_errors import UnknownRecord
-from backend.stream import PAGE
+from backend.stream import PAGE, state_data
+from nets.checkpoint import load_weights
 from tests.backend.conftest import BODY, finish, parts, wait_running
-from tests.backend.samples import add_run
+from tests.backend.samples import a_model, add_run
 
 
 def test_a_run_is_deleted_with_its_files(app: Flask, tmp_path: Path) -> None:
@@ -86,3 +91,82 @@ def test_a_run_deleted_while_it_is_promoted_is_not_promoted(app: Flask) -> None:
     with pytest.raises(UnknownRecord):
         store.update_model("m_1", trained=True, saved_run_id="r_gone")
     assert not store.get_model("m_1").trained
+
+
+def copied(services: Services, run: RunRecord, number: int) -> tuple[str, str]:
+    """A succeeded run like another, with its weights, as a promoted one of a model of its own: (model, run)."""
+    model_id, run_id = f"m_{number}", f"r_copy_{number}"
+    folder = services.checkpoints.root
+    shutil.copytree(folder / run.run_id, folder / run_id)
+    services.store.create_model(a_model(model_id, architecture=run.architecture, hyperparams=run.hyperparams))
+    fresh = replace(run, run_id=run_id, model_id=model_id, state="queued", saved_model_path=None, metrics=[])
+    services.store.create_run(fresh, state_data(run_id, "queued"))
+    services.store.transition(run_id, "running", data=state_data(run_id, "running"))
+    path = f"{folder.name}/{run_id}/weights.msgpack"
+    services.store.transition(run_id, "succeeded", data=state_data(run_id, "succeeded"), saved_model_path=path)
+    if number % 2:
+        services.store.update_model(model_id, trained=True, saved_run_id=run_id, saved_model_path=path)
+    return model_id, run_id
+
+
+def test_who_asks_or_promotes_beside_a_deletion_gets_an_answer_or_a_404(app: Flask) -> None:
+    client, here = app.test_client(), parts(app)
+    run = here.store.get_run(finish(client, client.post("/api/train", json=BODY).json["run_id"])["run_id"])
+    wrong: list[object] = []
+
+    def hammer(number: int, model_id: str, run_id: str, begun: threading.Event) -> None:
+        asker, pixels = app.test_client(), [0] * 784
+        gone = 0
+        while gone < 5:  # every kind of question once more after the first 404
+            for answer in (
+                asker.post(
+                    "/api/infer",
+                    json={("run_id", "model_id")[number % 2]: (run_id, model_id)[number % 2], "pixels": pixels},
+                ),
+                asker.post(f"/api/models/{model_id}/save", json={"run_id": run_id}),
+                asker.get(f"/api/runs/{run_id}/metrics"),
+                asker.get(f"/api/models/{model_id}"),
+                asker.post("/api/train", json={"resume_from": run_id, "hyperparams": {"epochs": 1}}),
+            ):
+                gone += answer.status_code == 404
+                if answer.status_code not in (200, 404) and not (answer.status_code == 400 and "epochs" in answer.text):
+                    wrong.append((answer.status_code, answer.text))
+                elif answer.status_code == 200 and answer.json.get("runs_total", 1) != len(
+                    answer.json.get("runs", [1])
+                ):
+                    wrong.append(answer.json)
+            begun.set()
+
+    for number in range(10):
+        model_id, run_id = copied(here, run, number)
+        started = [threading.Event() for _ in range(3)]
+        threads = [threading.Thread(target=hammer, args=(number, model_id, run_id, each)) for each in started]
+        for thread in threads:
+            thread.start()
+        for each in started:
+            assert each.wait(20)
+        assert client.delete(f"/api/models/{model_id}").status_code == 200
+        for thread in threads:
+            thread.join(20)
+    assert not wrong, wrong[:3]
+
+
+@pytest.mark.parametrize("path", ["/api/infer", "/api/models/m_1/save", "/api/models/save"])
+def test_a_deletion_in_the_middle_of_reading_weights_is_a_404(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    client = app.test_client()
+    add_run(parts(app).store, "r_1")
+    weights = parts(app).checkpoints.weights("r_1")
+    weights.parent.mkdir()
+    weights.write_bytes(b"some")
+    for state in ("running", "succeeded"):
+        parts(app).store.transition("r_1", state, data=state_data("r_1", state))
+
+    def deleted_first(*args: object, **kwargs: object) -> object:
+        assert app.test_client().delete("/api/models/m_1").status_code == 200
+        return load_weights(*args, **kwargs)
+
+    monkeypatch.setattr("backend.infer.load_weights", deleted_first)
+    answer = client.post(path, json={"run_id": "r_1", **({"pixels": [0] * 784} if "infer" in path else {})})
+    assert (answer.status_code, answer.json) == (404, {"error": "'r_1' was deleted meanwhile"})
