@@ -72,7 +72,7 @@ def tour(console: Console, server: LocalServer, settings: Settings) -> None:
     say_data_set(console, client, started)
     final = watch(console, client, started)
     run = client.get(f"/api/runs/{started['run_id']}")
-    note(console, f"on {run['device']} in {run['precision']}, compiled in {run['compile_seconds']:.1f} s")
+    note(console, f"on {run['device']}; {run['precision']}, compiled in {run['compile_seconds']:.1f} s")
     promoted = client.post(f"/api/models/{started['model_id']}/save", {"run_id": started["run_id"]})
     if not promoted["trained"]:
         raise DemoError("the promoted model is not marked as trained")

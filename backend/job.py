@@ -10,6 +10,7 @@ from backend.deaths import OUT_OF_MEMORY
 from backend.records import Json, RunRecord, RunState
 from nets.architecture import Architecture
 from nets.hyperparams import Hyperparams
+from nets.platform import device_description, versions
 
 # Absolute paths. Not what follows a scheme or a word, and not the paths of this server's own interface.
 PLACES = re.compile(r"(?<![\w/.:~-])/(?!api/)(?:[^\s/'\"`:,;()]+/)+[^\s/'\"`:,;()]*")
@@ -38,6 +39,7 @@ class Job:
     warnings: list[str] = field(default_factory=list)
     epoch: int = 0  # finished ones
     place: int | None = None  # in the queue, as it was told last
+    unlike: list[str] = field(default_factory=list)  # how what it goes on with differs from what it began with
     reason: Literal["cancelled", "interrupted"] | None = None  # why it shall stop
     settled: bool = False  # its terminal state is recorded
 
@@ -55,6 +57,7 @@ class Job:
             begun=record.started_at is not None,
             warnings=list(record.warnings),
             epoch=record.epoch,
+            unlike=unlike(record),
         )
 
     def stopped(self) -> bool:
@@ -68,6 +71,16 @@ class Job:
         """Raise `Halted` if the run shall stop."""
         if self.reason is not None:
             raise Halted(self.reason)
+
+
+def unlike(record: RunRecord) -> list[str]:
+    """Warnings where what a run has trained on so far is not what it would go on with here."""
+    now = {"device": device_description(), **versions()}
+    before = {"device": record.device, **(record.versions or {})}
+    changed = [name for name, value in now.items() if before.get(name) not in (None, value)]
+    told = ", ".join(f"{name} was {before[name]} and is {now[name]}" for name in changed)
+    effect = "its weights may differ in their last digits from those of a run that was never interrupted"
+    return [f"run {record.run_id} goes on under other conditions, so {effect}: {told}"] if changed else []
 
 
 @dataclass(frozen=True)

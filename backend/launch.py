@@ -14,6 +14,7 @@ from backend import retrain
 from backend.attempts import READING
 from backend.errors import ApiError, not_found
 from backend.fields import MAX_ID, Fields
+from backend.job import unlike
 from backend.names import model_name, new_model_id
 from backend.records import Json, ModelRecord, RunRecord
 from backend.resume import Source, continued, filled_in, leaks, source_of
@@ -156,7 +157,7 @@ def read_order(services: Services, body: Json) -> Order:
 def _dataset(services: Services, before: RunRecord | None, hyperparams: Hyperparams) -> tuple[str, list[str]]:
     """What to train on, and warnings about it. `before`: the run that this one goes on from."""
     if before is not None:
-        return hyperparams.dataset_type or before.dataset, leaks(before, hyperparams)
+        return hyperparams.dataset_type or before.dataset, [*leaks(before, hyperparams), *unlike(before)]
     if hyperparams.dataset_type:
         return hyperparams.dataset_type, []
     dataset, warning = services.default_dataset.choose()

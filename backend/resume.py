@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from backend.errors import ApiError, not_found
 from backend.fields import Fields
+from backend.job import unlike
 from backend.records import ACTIVE, Json, RunRecord
 from backend.store_errors import UnknownRecord, WrongState
 from nets.architecture import Architecture, parse_architecture
@@ -51,7 +52,7 @@ def resume(services: Services, run_id: str, body: Json) -> tuple[RunRecord, str,
     model = services.store.get_model(run.model_id)
     waits = queue and services.runs.busy() != run_id
     place = services.runs.queue_position(run_id) if waits else None
-    return replace(run, epoch=reached), model.name if model else "", place
+    return replace(run, epoch=reached, warnings=[*run.warnings, *unlike(run)]), model.name if model else "", place
 
 
 def continued(services: Services, run_id: str) -> RunRecord:

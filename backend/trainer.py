@@ -85,6 +85,9 @@ class Trainer:
         logger.info("run %s running", job.run_id)
         if job.begun:
             self._tell(job, Log("info", f"resumed after epoch {job.epoch} of {job.hyperparams.epochs}"))
+            for warning in job.unlike:
+                job.warnings.append(warning)
+                self._tell(job, Log("warning", warning), warnings=job.warnings)
             return
         if job.resumed_from:
             self._tell(job, Log("info", f"goes on from run {job.resumed_from} after epoch {job.epoch}"))

@@ -17,6 +17,17 @@ from jax._src.compilation_cache_interface import CacheInterface
 from nets import kept, memory
 from nets.errors import NoDevice
 
+# By the flags of /proc/cpuinfo, the most able first.
+VECTOR_UNITS = {
+    "amx_bf16": "AMX",
+    "avx512_bf16": "AVX-512 BF16",
+    "avx512f": "AVX-512",
+    "avx2": "AVX2",
+    "avx": "AVX",
+    "sve": "SVE",
+    "asimd": "NEON",
+}
+
 
 def devices() -> list[dict[str, Any]]:
     """Every local device: id, platform (`cpu`, `gpu`, `tpu`) and kind (`NVIDIA H100 80GB HBM3`)."""
@@ -36,10 +47,23 @@ def require_device() -> None:
 
 
 def device_description() -> str:
-    """The device that training runs on, in words."""
+    """The device that training runs on, in words: all of it that decides how sums are rounded."""
     device = jax.local_devices()[0]
-    kind = processor() if device.platform == "cpu" else device.device_kind
-    return f"{device.platform}: {kind}"
+    if device.platform != "cpu":
+        return f"{device.platform}: {device.device_kind}"
+    count = cores()
+    return ", ".join(filter(None, (f"cpu: {processor()}", vector_unit(), f"{count} core{'s' * (count != 1)}")))
+
+
+def cores() -> int:
+    """How many this process may use. XLA cuts sums by their number."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def vector_unit() -> str:
+    """The most able one of the CPU, where Linux tells it."""
+    flags = set(_told_of_processor("flags", "Features").split())
+    return next((words for flag, words in VECTOR_UNITS.items() if flag in flags), "")
 
 
 def free_device_memory() -> int | None:
@@ -85,8 +109,9 @@ def keep_compiled_programs(folder: Path) -> None:
     kept.keep_in(None)
     jax.config.update("jax_compilation_cache_dir", None)
     compilation_cache.reset_cache()
-    # XLA takes a program for the instructions of another CPU as well, and it is killed by the first of them.
-    shelf = kept.Shelf(folder, made_for=f"{processor()} {_told_of_processor('flags', 'Features')}")
+    # XLA takes a program for the instructions of another CPU as well, and it is killed by the first of them. One for
+    # another number of cores cuts sums otherwise: what a run gives would depend on who ran before it.
+    shelf = kept.Shelf(folder, made_for=f"{processor()} x {cores()} {_told_of_processor('flags', 'Features')}")
     shelf.require()
     kept.keep_in(shelf)
     # JAX's own cache follows links, and takes whatever lies under the right name, whoever put it there.

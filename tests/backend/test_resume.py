@@ -184,6 +184,27 @@ def test_a_cancelled_run_goes_on_and_may_be_cancelled_again(host: Host, monkeypa
     assert states == [*["queued", "running", "interrupted"] * 2, "queued", "running", "succeeded"]
 
 
+def test_going_on_under_other_conditions_is_told(host: Host) -> None:
+    """On fewer cores, say, or with another version of JAX: the last digits of its weights are others."""
+    run_id = host.dies(EventLog, "publish", on=1, after=True, body=body())
+    here = host.client.get(f"/api/runs/{run_id}").json["device"]
+    elsewhere = here.rpartition(", ")[0] + ", 96 cores"
+    host.services.store.update_run(run_id, device=elsewhere)
+    accepted = host.resume(run_id)
+    *before, warning = accepted["warnings"]
+    assert f"device was {elsewhere} and is {here}" in warning and "may differ in their last digits" in warning
+    record = finish(host.client, run_id)
+    assert record["state"] == "succeeded" and record["device"] == here and record["warnings"] == [*before, warning]
+    assert warning in [event[2]["message"] for event in host.events(run_id) if event[1] == "log"]
+
+    versions = {**record["versions"], "jax": "0.0.1"}
+    host.services.store.update_run(run_id, versions=versions)
+    more = host.client.post("/api/train", json={"resume_from": run_id, "hyperparams": {"epochs": 5}})
+    warning = more.json["warnings"][-1]
+    assert f"jax was 0.0.1 and is {record['versions']['jax']}" in warning and "device" not in warning
+    assert finish(host.client, more.json["run_id"])["state"] == "succeeded"
+
+
 def test_what_cannot_be_resumed_says_why_and_what_to_do(host: Host) -> None:
     assert host.client.post("/api/runs/r_0/resume").status_code == 404
     succeeded = host.train(body(epochs=1))

@@ -226,6 +226,38 @@ def test_a_program_and_its_kernels_are_compiled_once_for_all_processes(tmp_path:
     assert run() == [total, "True", "1"]
 
 
+ON_SO_MANY_CORES = """
+import hashlib, os, sys
+
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[1])])
+import jax
+import numpy as np
+from nets.kernels.cpu.native import call
+from nets.kernels.cpu.native.conv import native_convolve
+from nets.kernels.geometry import Geometry
+
+call.processors = lambda: int(sys.argv[2])  # also of more cores than there are: what kernels decide by their number
+draw = np.random.default_rng(0).random
+x, kernel, g = (draw(shape, np.float32) for shape in ((3, 9, 8, 16), (3, 3, 3, 24), (24, 7, 6, 16)))
+
+@jax.jit
+def everything(x, kernel, g):
+    y, pull = jax.vjp(lambda x, kernel: native_convolve(x, kernel, Geometry(), "float32"), x, kernel)
+    return y, *pull(g)
+
+print(hashlib.sha256(b"".join(np.asarray(array).tobytes() for array in everything(x, kernel, g))).hexdigest())
+"""
+
+
+@float32_alone
+def test_results_do_not_depend_on_the_number_of_cores() -> None:
+    def run(cores: int, told: int) -> str:
+        command = [sys.executable, "-W", "error", "-c", ON_SO_MANY_CORES, str(cores), str(told)]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+
+    assert run(1, 1) == run(2, 16)
+
+
 @float32_alone
 @pytest.mark.parametrize("count", [1, 7])
 def test_any_number_of_threads_gives_the_same(count: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,7 @@ def processors() -> int:
 
 
 def fewest_parts() -> int:
-    """Enough for threads to end at about the same time."""
+    """Enough for threads to end at about the same time; for work whose result does not depend on how it is cut."""
     return 4 * processors()
 
 

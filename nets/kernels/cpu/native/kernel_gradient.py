@@ -17,13 +17,15 @@ from jax import Array
 from llvmlite import ir
 
 from nets.kernels.cpu.native import machine
-from nets.kernels.cpu.native.call import Kernel, compiled, fewest_parts, kernel_code
+from nets.kernels.cpu.native.call import Kernel, compiled, kernel_code
 from nets.kernels.cpu.native.code import FLOAT, HALF, LANES, Code, Value, long, vector, zeros
 from nets.kernels.cpu.native.forward import multiply_add
 from nets.kernels.cpu.native.strips import ELEMENTS, MOST_BYTES, Image, Range, Shape, Strip, fill, inside
 
 BLOCK = 16  # channels and outputs of a part, about
 MOST_ADDED = 32  # parts, one by one
+# However many processors there are: where sums are cut decides how they are rounded. As fast on two as fewer parts.
+FEWEST_PARTS = 16
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def _cut(shape: Shape) -> _Cut:
     fitting = (n for n in slices if n <= 2 * LANES or _bytes(shape, blocks, n, height) <= MOST_BYTES)
     slice = next(fitting)
     parts = shape.lanes // slice * -(-shape.channels // blocks[0]) * -(-shape.outputs // blocks[1])
-    each = -(-height // min(height, max(1, fewest_parts() // parts)))
+    each = -(-height // min(height, max(1, FEWEST_PARTS // parts)))
     rows = max((n for n in range(1, each + 1) if _bytes(shape, blocks, slice, n) <= MOST_BYTES), default=1)
     rows = -(-each // -(-each // rows))
     return _Cut(tile, *_strips(shape, blocks, slice), rows, -(-height // each))
