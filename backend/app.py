@@ -10,9 +10,8 @@ from urllib.parse import quote
 
 from flask import Flask, Response, g, request
 from flask.json.provider import DefaultJSONProvider
-from flask_cors import CORS
 
-from backend import access, errors, gate, http
+from backend import access, cors, errors, gate, http, paths
 from backend.api import catalog, infer, models, monitoring, runs, training
 from backend.attempts import Attempts
 from backend.checkpoints import Checkpoints
@@ -26,6 +25,7 @@ from backend.launch import DefaultDataset, warm_newest
 from backend.layout import PROGRAMS_FOLDER
 from backend.limits import Limits
 from backend.places import Places
+from backend.refusals import known, without_secrets
 from backend.runs import Runs
 from backend.services import Services
 from backend.store import STORE_FILE, Store
@@ -45,7 +45,8 @@ def create_app(settings: Settings, *, deaths: Deaths | None = None) -> Flask:
     """
     app = Flask("lamina", static_folder=None)
     app.json = StrictJson(app)
-    app.url_map.merge_slashes = False  # `//api` is an unknown path, not a redirect
+    app.url_map.merge_slashes = False  # an empty part may be an id that is missing
+    app.wsgi_app = paths.Tidy(app.wsgi_app)  # type: ignore[method-assign]
     app.config["MAX_BODY_BYTES"] = settings.max_body_mb << 20
     app.extensions["lamina"] = services = start_services(settings, deaths or Deaths(settings.state_dir))
     services.telemetry.serve(services)
@@ -53,17 +54,18 @@ def create_app(settings: Settings, *, deaths: Deaths | None = None) -> Flask:
     app.before_request(start_clock)
     app.before_request(gate.check)
     app.before_request(access.check)
+    app.before_request(cors.answer_preflight)
     app.before_request(http.check_query)
     app.before_request(http.read_body)  # whoever may not ask is answered before
     app.after_request(log_request)
     app.after_request(services.telemetry.count_request)
     app.after_request(access.add_headers)
+    app.after_request(cors.name_methods)
     for module in (models, training, runs, infer, catalog):
         app.register_blueprint(module.bp, url_prefix="/api")
     app.register_blueprint(monitoring.bp)
     errors.register(app)
-    origins = [access.LOCAL_ORIGINS, *settings.cors_origins]
-    CORS(app, resources=r"/api/.*", origins=origins, expose_headers=["Location", "Link"])
+    cors.register(app, settings)
     return app
 
 
@@ -139,11 +141,11 @@ def log_request(response: Response) -> Response:
     run_id = g.get("run_id") or (request.view_args or {}).get("run_id")
     logger.info(
         "%s %s %d %.1f ms%s%s",
-        request.method,
-        quote(request.path),  # no line breaks or control characters of a client in the log
+        known(request.method, "(other)"),
+        quote(without_secrets(request.path)),  # no line breaks or control characters of a client in the log
         response.status_code,
         1000 * (time.monotonic() - g.started),
-        f" run={quote(run_id)}" if run_id else "",
+        f" run={quote(without_secrets(run_id))}" if run_id else "",
         " opened" if response.is_streamed else "",
     )
     return response

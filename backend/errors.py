@@ -13,6 +13,7 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from backend.database import out_of_room
+from backend.refusals import known, without_secrets
 from backend.runs import Busy, NotActive, QueueFull, ShuttingDown
 from backend.store_errors import UnknownRecord, UnreadableRecord
 from backend.unreadable import KIND
@@ -107,6 +108,8 @@ def _not_active(error: NotActive) -> Response:
 
 
 def _no_route(error: NotFound) -> Response:
+    if "//" in request.path:
+        return answer(404, f"There is no endpoint {_quoted(request.path)}: nothing stands between two of its slashes")
     return answer(
         404, f"There is no endpoint {_quoted(request.path)}; GET /api/health, /api/models, /api/runs are where to start"
     )
@@ -114,7 +117,7 @@ def _no_route(error: NotFound) -> Response:
 
 def _no_method(error: MethodNotAllowed) -> Response:
     allowed = ", ".join(sorted(set(error.valid_methods or ()) | {"OPTIONS"}))
-    message = f"{_quoted(request.path)} does not take {_quoted(request.method)}; it takes {allowed}"
+    message = f"{_quoted(request.path)} does not take {known(request.method, 'this method')}; it takes {allowed}"
     return answer(405, message, headers={"Allow": allowed})
 
 
@@ -150,11 +153,14 @@ def _internal(error: Exception) -> Response:
 def _logged(error: Exception) -> str:
     """Write the traceback to the log under a fresh id, for a client that may see only the id."""
     identifier = f"e_{uuid4().hex[:12]}"
-    logger.error("%s: %s %r failed", identifier, request.method, request.path, exc_info=error)
+    logger.error(
+        "%s: %s %s failed", identifier, known(request.method, "(other)"), _quoted(request.path), exc_info=error
+    )
     return identifier
 
 
 def _quoted(text: str, limit: int = 80) -> str:
     """Client text inside a sentence: bounded, and printable on one line."""
+    text = without_secrets(text)
     shown = text if len(text) <= limit else text[:limit] + "..."
     return ascii(shown)

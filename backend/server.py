@@ -36,6 +36,8 @@ GRACEFUL_SECONDS = 9
 # How long a worker outlives a master that was killed, and some.
 PREDECESSOR_SECONDS = 2.0
 SPARE_CONNECTIONS = 512
+# Longer than the 60 s of common balancers: who closes first must not be the one that the next request is sent to.
+KEEP_ALIVE_SECONDS = 75
 # A worker whose main loop is silent for so long hangs. The loop serves no requests, so long ones do not count.
 HANG_SECONDS = 300
 
@@ -99,6 +101,10 @@ class LineLogger(Logger):
     error_fmt = LOG_FORMAT
     datefmt = TIME_FORMAT
 
+    def debug(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        """Errors by their kind: the words of some are what a client sent, with its token."""
+        super().debug(msg, *(type(arg).__name__ if isinstance(arg, Exception) else arg for arg in args), **kwargs)
+
 
 class Application(BaseApplication):
     """What gunicorn serves: the Flask application, built in the worker."""
@@ -118,12 +124,16 @@ class Application(BaseApplication):
             "threads": self.settings.threads + RESERVE,
             # Neither event streams nor idle connections that are kept alive take a thread.
             "worker_connections": self.settings.max_streams + 2 * self.settings.threads + SPARE_CONNECTIONS,
-            "keepalive": 30,
+            "keepalive": KEEP_ALIVE_SECONDS,
             "timeout": HANG_SECONDS,
             "graceful_timeout": GRACEFUL_SECONDS,
             "preload_app": False,
+            # No header moves the root or the scheme: whoever asks from this machine counts as a proxy for gunicorn.
+            "forwarded_allow_ips": "",
+            "forwarder_headers": "",
             "control_socket_disable": True,
             "accesslog": None,  # the application writes one line per request itself
+            "pre_request": lambda worker, request: None,  # gunicorn's logs the path, with whatever is in it
             "errorlog": "-",
             "loglevel": quiet,
             "logger_class": LineLogger,

@@ -13,12 +13,12 @@ from prometheus_client.registry import Collector
 
 from backend.health import health
 from backend.records import TERMINAL, Json
+from backend.refusals import known
 
 if TYPE_CHECKING:
     from backend.services import Services
 
 UNKNOWN = "(none)"  # the route of a path that has none, and the method of one that HTTP does not know
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 
 
@@ -60,7 +60,7 @@ class Telemetry:
 
     def count_request(self, response: Response) -> Response:
         route = request.url_rule.rule if request.url_rule else UNKNOWN
-        method = request.method if request.method in METHODS else UNKNOWN
+        method = known(request.method, UNKNOWN)
         self._requests.labels(route, method, str(response.status_code)).inc()
         self._seconds.labels(route).observe(time.monotonic() - g.started)
         return response

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
@@ -14,10 +13,9 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from gunicorn.http import errors
-
 from backend.connections import PatientWorker
 from backend.handover import CROWDED, HANDED_OVER, INCOMING, Stream
+from backend.refusals import refuse
 
 log = logging.getLogger("lamina.server")
 
@@ -26,13 +24,6 @@ SWITCH_SECONDS = 0.0005
 
 # How long requests in flight may take once runs and event streams have ended.
 LAST_REQUESTS_SECONDS = 2.0
-
-REFUSALS = {
-    errors.LimitRequestLine: "414 URI Too Long",
-    errors.LimitRequestHeaders: "431 Request Header Fields Too Large",
-    errors.UnsupportedTransferCoding: "501 Not Implemented",
-}
-
 
 GIVEN_AWAY = object()  # a connection that is the delivery's now
 
@@ -150,23 +141,5 @@ class Worker(PatientWorker):
         os._exit(0)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
-        """What gunicorn refuses before the application sees it is JSON, too."""
-        ours = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName)
-        if isinstance(exc, errors.ParseException) and not isinstance(exc, ours):
-            status = REFUSALS.get(type(exc), "400 Bad Request")
-            sentence = f"The request is not valid HTTP: {exc}"
-            log.warning("refused a request from %s: %s", (addr or ["a local socket"])[0], exc)
-        else:
-            status, sentence = "500 Internal Server Error", "Internal error; the server's log has the details."
-            log.error("a request failed outside the application", exc_info=exc)
-        body = json.dumps({"error": sentence}).encode()
-        head = [
-            f"HTTP/1.1 {status}",
-            "Connection: close",
-            "Content-Type: application/json",
-            f"Content-Length: {len(body)}",
-        ]
-        try:
-            client.sendall("\r\n".join([*head, "", ""]).encode() + body)
-        except OSError as gone:
-            log.debug("the client of a refused request is gone: %s", gone)
+        """What gunicorn refuses before the application sees it."""
+        refuse(client, addr, exc)

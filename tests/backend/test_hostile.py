@@ -181,6 +181,57 @@ def test_a_body_full_of_problems_is_answered_quickly_and_briefly(client: FlaskCl
     assert len(answer.text) < 60_000 and time.process_time() - began < 5
 
 
+HEADERS = [
+    *("Accept", "Accept-Charset", "Accept-Encoding", "Accept-Language", "Authorization", "Cache-Control", "Cookie"),
+    *("Connection", "Content-Encoding", "Content-Language", "Content-Length", "Content-MD5", "Content-Range"),
+    *("Content-Type", "Date", "DNT", "Expect", "Forwarded", "From", "Host", "If-Match", "If-Modified-Since"),
+    *("If-None-Match", "If-Range", "If-Unmodified-Since", "Last-Event-ID", "Max-Forwards", "Origin", "Pragma"),
+    *("Range", "Referer", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "User-Agent", "Via", "X-Forwarded-For"),
+    *("X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Proto", "X-HTTP-Method-Override"),
+    *("Access-Control-Request-Headers", "Access-Control-Request-Method", "Access-Control-Request-Private-Network"),
+]
+HEADER_VALUES = [
+    *("", " ", ",", ";", "=", '"', "'", "\\", "*", "null", "-1", "1e999", "9" * 5000, "\x80\xff", "\t", "%ff%00"),
+    *("http://[::1", "http://[", "http://]", "//", "http://a:b", "http://\u2100", "::1]", "[v1.x]:80", "a:99999999"),
+    *("bytes=0-", "bytes=9-1", "bytes=x", "W/", 'W/"', "Bearer", "Bearer \xff", "Basic !!!", "Basic /w==", "Digest a"),
+    *("text/html;q=x", "text/html;q=1e400", "*/*;q=-nan", "a/b;q=0.5;c", "a" * 3000 + "/b", "a/b; c*=utf-8''%ff"),
+    *(
+        "a/b; c*=nope'x'y",
+        "a/b; c*0=x; c*1=y",
+        "Thu, 99 Foo 99999 99:99:99",
+        "gzip;q=x",
+        "de-\xff",
+        "\ud83d".encode("utf-8", "surrogatepass").decode("latin-1"),
+    ),
+    *('application/openmetrics-text; version="1"', "text/plain; version=x", "multipart/form-data", "text/event-stream"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HEADERS)
+def test_any_value_of_any_header(trained: Trained, name: str) -> None:
+    """No library that reads a header when somebody asks for it breaks an answer."""
+    key = name.upper().replace("-", "_")
+    asked = [
+        *(("GET", f"/api/runs/{trained.run_id}/metrics"), ("GET", "/metrics"), ("OPTIONS", "/api/train")),
+        *(("POST", "/api/train/r_none/cancel"), ("POST", "/api/infer"), ("GET", f"/api/runs/{trained.run_id}/events")),
+    ]
+    for value in HEADER_VALUES:
+        for method, path in asked:
+            environ = {"HTTP_ORIGIN": "http://localhost", "HTTP_ACCESS_CONTROL_REQUEST_METHOD": "POST"}
+            environ["HTTP_AUTHORIZATION"] = "Bearer x"
+            environ[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"] = value
+            answer = trained.client.open(path, method=method, environ_overrides=environ)
+            assert answer.status_code < 500, (name, value, method, path, answer.text)
+            answer.close()
+
+
+def test_an_origin_that_is_none_may_change_nothing(client: FlaskClient) -> None:
+    for origin in ("http://[::1", "http://[", "http://]:80", "http://\u2100", "", "http://localhost\\.evil.example"):
+        answer = client.post("/api/train/x/cancel", environ_overrides={"HTTP_ORIGIN": origin})
+        assert answer.status_code == 403 and "LAMINA_CORS_ORIGINS" in answer.get_json()["error"], origin
+
+
 def test_the_largest_body_of_layers_is_refused_quickly(client: FlaskClient) -> None:
     """A megabyte of layers is not looked at one by one."""
     body = {"architecture": {"layers": [{"type": "relu"}] * 60_000}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
@@ -79,3 +80,22 @@ def test_metrics_need_the_token(tmp_path: Path) -> None:
     assert app.test_client().get("/metrics").status_code == 401
     assert Scrape(app.test_client(), Authorization="Bearer a-secret").of("lamina_active_runs") == [0]
     parts(app).close()
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        'application/openmetrics-text; version="1.0.0"',
+        "application/openmetrics-text; version=latest",
+        "application/openmetrics-text; version=",
+        "text/plain; version=x.y, */*",
+        "application/openmetrics-text; version=1.0.0; escaping=nothing",
+        "*/*",
+        ";;;,,,=",
+    ],
+)
+def test_any_accept_header_gets_metrics(client: FlaskClient, accept: str) -> None:
+    answer = client.get("/metrics", headers={"Accept": accept})
+    assert answer.status_code == 200 and b"lamina_active_runs 0.0" in answer.data
+    if "1.0.0;" not in accept and "version=;" not in accept and not accept.endswith("version="):
+        assert answer.content_type.startswith("text/plain; version=0.0.4")
