@@ -16,8 +16,10 @@ from nets.platform import versions
 
 logger = logging.getLogger("lamina.attempts")
 
+CAREFUL_SECONDS = 3600.0  # after which a start no longer takes an end in an attempt for that of the server before it
 BELIEVED_SECONDS = 30 * 86_400.0  # after which what has ended a server may be tried once more
 COMPILING, READING = "compiling a network ahead", "reading a data set ahead"
+CAREFUL = "nothing is read or compiled ahead before a run succeeds: the last server ended in that"
 LONGEST = 1000  # characters of a mark
 
 
@@ -30,18 +32,21 @@ class Attempts:
         self._begun: set[Path] = set()
         self._closed = False
         self._fatal = {path: text for path in sorted(self._folder.glob("*")) if (text := _left(path))}
-        for text in self._fatal.values():
+        # What ended the last server may be no matter of this one attempt: memory may be short for any.
+        self._careful = any(time.time() - path.stat().st_mtime < CAREFUL_SECONDS for path in self._fatal)
+        for text in self.warnings():
             logger.warning("%s", text)
 
     def warnings(self) -> list[str]:
         """What is left out, and why."""
-        return list(self._fatal.values())
+        return [*self._fatal.values(), *([CAREFUL] if self._careful else [])]
 
     @contextmanager
     def of(self, what: str, *, depends_on: object = "") -> Iterator[bool]:
         """Whether to do `what`, which is marked as begun until the block is left.
 
-        False where a server ended in the middle of it, where the disk takes no mark, and once this server closes.
+        False where a server ended in the middle of it, where the last one did so in another attempt and no run has
+        succeeded since, where the disk takes no mark, and once this server closes.
         `depends_on`: tells apart, by its repr, what has the same words.
         """
         path = self._folder / _name(what, depends_on)
@@ -55,6 +60,7 @@ class Attempts:
     def succeeded(self, what: str, *, depends_on: object = "") -> None:
         """Somebody has had it done, and it went well: it may be done of our own accord again."""
         path = self._folder / _name(what, depends_on)
+        self._careful = False
         if self._fatal.pop(path, None):
             self._take_off(path)
 
@@ -68,7 +74,7 @@ class Attempts:
 
     def _begin(self, path: Path, what: str) -> bool:
         with self._lock:
-            if self._closed or path in self._fatal:
+            if self._closed or self._careful or path in self._fatal:
                 return False
             try:
                 self._folder.mkdir(exist_ok=True)
