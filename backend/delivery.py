@@ -6,10 +6,10 @@ import fcntl
 import logging
 import selectors
 import socket
+import sys
 import termios
 import threading
 import time
-from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +26,7 @@ CATCH_UP_REST = 3  # the same for history, and only while a run trains: a quarte
 CATCH_UP_ROUND = 0.02  # seconds of CPU time, about: then news come first again
 LONGEST_REST = 0.5  # seconds
 TICK = 1.0  # seconds between two looks for silence and stalled clients
+NOTHING = b"\0" * 4  # an int, for the kernel to fill in
 FLUSH = 1.0  # seconds for the last events when the server stops
 
 
@@ -101,10 +102,10 @@ class Outlet:
 
 def unacknowledged(connection: socket.socket) -> int:
     """Bytes that the kernel holds for the other side; 0 where it does not say."""
-    held = array("i", [0])
-    with suppress(OSError):
-        fcntl.ioctl(connection, termios.TIOCOUTQ, held)
-    return held[0]
+    try:
+        return int.from_bytes(fcntl.ioctl(connection, termios.TIOCOUTQ, NOTHING), sys.byteorder)
+    except OSError:
+        return 0
 
 
 class Delivery:
