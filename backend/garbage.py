@@ -14,7 +14,7 @@ from typing import Literal
 
 from backend.layout import DESCRIPTION, PROGRAMS_FOLDER, RUN_FOLDER, TRAINING, WEIGHTS, files_of
 from backend.records import ACTIVE, Claim
-from backend.store import Store
+from backend.store import STORE_FILE, Store
 
 Kind = Literal[
     "unrecorded_run",
@@ -59,15 +59,17 @@ class Found:
 
 
 def garbage(state_dir: Path, store: Store) -> list[Found]:
-    """All of it, in the order of `KINDS`."""
+    """All of it, in the order of `KINDS`. Where the record of a run is damaged, a folder without one may be its."""
     claims = store.claims()
     found = [
         *_folders(state_dir, claims),
         *_unfinished(state_dir, None),
         *(Found("unfinished_import", path, _size(path)) for path in unfinished_imports(state_dir)),
-        *_programs(state_dir / PROGRAMS_FOLDER),
+        *_programs(state_dir / PROGRAMS_FOLDER, now=min(time.time(), (state_dir / STORE_FILE).stat().st_mtime)),
         *_lost(state_dir, claims),
     ]
+    if store.unreadable.any("runs"):
+        found = [each for each in found if each.kind != "unrecorded_run"]
     order = list(KINDS)
     return sorted(found, key=lambda each: (order.index(each.kind), each.path))
 
@@ -122,11 +124,14 @@ def _unfinished(folder: Path, run_id: str | None) -> Iterator[Found]:
             yield Found("unfinished_file", path, _size(path), run_id)
 
 
-def _programs(folder: Path) -> Iterator[Found]:
-    """Compiled programs that nobody has read for long. On a disk that keeps no times of reading: made long ago."""
+def _programs(folder: Path, *, now: float) -> Iterator[Found]:
+    """Compiled programs that nobody has read for long. On a disk that keeps no times of reading: made long ago.
+
+    `now`: by the clock of those who used them, which the store was last written by; it may have been set since.
+    """
     if not folder.is_dir():
         return
-    oldest = time.time() - OLD_PROGRAM_SECONDS
+    oldest = now - OLD_PROGRAM_SECONDS
     for path in folder.iterdir():
         status = path.lstat()
         if path.is_file() and max(status.st_atime, status.st_mtime) < oldest:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -138,6 +140,30 @@ def test_no_link_is_followed(state: Path, store: Store) -> None:
     remove(garbage(state, store), store)
     assert outside.read_bytes() == b"x" * 10 and (state / "r_link").is_symlink()
     assert not (state / "r_orphan").exists()
+
+
+def test_programs_that_were_used_while_the_clock_was_wrong_are_not_old(state: Path, store: Store) -> None:
+    """It was a year behind, and is right again."""
+    ended(store, "r_1", "succeeded")
+    put(state / "r_1" / "weights.msgpack")
+    then = time.time() - 365 * 86_400
+    os.utime(put(state / "compiled" / "jit_used-cache"), (then, then))
+    os.utime(put(state / "compiled" / "jit_old-cache"), (then - 31 * 86_400,) * 2)
+    put(state / "compiled" / "jit_before-cache")
+    os.utime(state / STORE_FILE, (then, then))
+    assert kinds(state, store) == {"state/compiled/jit_old-cache": "old_program"}
+
+
+def test_the_folder_of_a_run_whose_record_is_damaged_is_no_garbage(state: Path, store: Store) -> None:
+    put(state / ended(store, "r_1", "succeeded") / "weights.msgpack")
+    put(state / "r_orphan" / "weights.msgpack")
+    assert kinds(state, store) == {"state/r_orphan": "unrecorded_run"}
+    with closing(sqlite3.connect(state / STORE_FILE)) as connection:
+        connection.execute("UPDATE runs SET run_id = 'r_2', epoch = 9")
+        connection.commit()
+    assert kinds(state, store) == {}
+    assert remove(garbage(state, store), store) == [] and (state / "r_1" / "weights.msgpack").exists()
+    assert "the record of run r_2 in lamina.sqlite3 is damaged and left out" in store.unreadable.sentences()[0]
 
 
 def test_every_kind_says_what_it_is_and_becomes() -> None:

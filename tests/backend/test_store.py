@@ -129,6 +129,41 @@ def test_what_a_model_has_reached_comes_from_its_succeeded_runs(store: Store) ->
     assert [found for _, found in store.each_model()] == [model]
 
 
+def test_the_run_that_ended_last_is_the_latest_whatever_the_clock_says(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for year, run_id in ((2031, "r_1"), (2029, "r_2"), (2030, "r_3")):  # set back, and part of the way on again
+        monkeypatch.setattr("backend.store.utc_now", lambda year=year: f"{year}-01-01T00:00:00.000000+00:00")
+        add_run(store, run_id)
+        to(store, run_id, "running", "succeeded", test_accuracy=0.5 + (run_id == "r_2") / 4)
+
+    def reached() -> tuple[object, object, object]:
+        model = store.get_model("m_1")
+        assert model is not None and model.latest_run is not None
+        return model.latest_run["run_id"], model.highest_accuracy, model.last_trained_at
+
+    assert reached() == ("r_3", 0.75, "2030-01-01T00:00:00.000000+00:00")
+    assert [run.run_id for run in store.list_runs()] == ["r_3", "r_2", "r_1"]
+    store.delete_run("r_3")
+    assert reached()[:2] == ("r_2", 0.75)
+    store.delete_run("r_2")
+    assert reached()[:2] == ("r_1", 0.5)
+
+
+def test_of_runs_that_ended_in_another_order_than_they_began_the_last_is_the_latest(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for run_id in ("r_1", "r_2"):
+        add_run(store, run_id)
+    to(store, "r_1", "running", "failed", resumable=True)
+    to(store, "r_2", "running", "succeeded")
+    monkeypatch.setattr("backend.store.utc_now", lambda: "2001-01-01T00:00:00.000000+00:00")
+    store.resume("r_1", data={}, queued=False)
+    to(store, "r_1", "running", "succeeded")
+    model = store.get_model("m_1")
+    assert model is not None and model.latest_run is not None and model.latest_run["run_id"] == "r_1"
+
+
 def test_deleting_a_model_takes_its_runs_and_events_and_no_others(store: Store) -> None:
     store.create_model(a_model("m_2"))
     add_run(store, "r_1")
@@ -312,6 +347,26 @@ def test_a_store_of_version_1_opens_with_all_it_holds(path: Path) -> None:
     assert connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall() == migrated
     assert connection.execute("PRAGMA user_version").fetchone() == (3,)
     connection.close()
+
+
+def test_the_order_of_ends_in_an_older_store_is_that_of_its_events(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    a_store_of_version_1(path)
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE runs SET state = 'succeeded', completed_at = '2031' WHERE run_id = 'r_lost'")
+    connection.execute("UPDATE runs SET state = 'succeeded', completed_at = '2029' WHERE run_id = 'r_cut'")
+    connection.execute("UPDATE runs SET completed_at = '2030' WHERE run_id = 'r_good'")
+    connection.execute("INSERT INTO events VALUES ('r_cut', 2, 'state', '{}')")  # the last of all
+    connection.execute("UPDATE runs SET architecture = '{' WHERE run_id = 'r_bad'")
+    connection.commit()
+    connection.close()
+    store = Store(path)
+    model = store.get_model("m_1")
+    assert model is not None and model.latest_run is not None
+    assert (model.latest_run["run_id"], model.runs_total) == ("r_cut", 5)
+    assert sorted(run.run_id for run in store.list_runs()) == ["r_cut", "r_good", "r_lost", "r_waits"]
+    assert "the record of run r_bad in lamina.sqlite3 is damaged" in store.unreadable.sentences()[0]
+    store.close()
 
 
 def test_a_resumed_run_waits_again_and_its_history_goes_on(store: Store) -> None:
