@@ -12,7 +12,7 @@ import shutil
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
@@ -21,6 +21,7 @@ from uuid import uuid4
 
 import msgspec
 
+from backend.damage import Damaged
 from backend.garbage import import_prefix
 from backend.layout import DESCRIPTION, RUN_FOLDER, TRAINING, WEIGHTS, files_of, sync_folder
 from backend.records import Claim
@@ -67,7 +68,7 @@ class Manifest:
 class Moved:
     """What was exported or imported. `sha256`: of the manifest, so of all content.
 
-    `damaged`: runs whose weights are not those that their record tells of.
+    `damaged`: runs whose weights are not those that their record tells of. `left_out`: sentences about damaged records.
     """
 
     runs: int
@@ -75,6 +76,7 @@ class Moved:
     size: int
     sha256: str
     damaged: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
 
 def export_state(state_dir: Path, archive: Path, *, progress: Report) -> Moved:
@@ -87,12 +89,12 @@ def export_state(state_dir: Path, archive: Path, *, progress: Report) -> Moved:
     part = archive.with_name(f".{archive.name}.part")
     copy = archive.with_name(f".{archive.name}.part.sqlite3")
     copy.unlink(missing_ok=True)
-    with closing(Store(state_dir / STORE_FILE)) as store:
-        claims = store.claims()
+    left_out, claims = _looked_at(state_dir / STORE_FILE)
     try:
         schema = copy_store(state_dir / STORE_FILE, copy)
         with part.open("wb") as file:
             moved = _write(file, {STORE_FILE: copy, **dict(_files(state_dir, claims))}, schema, claims, progress)
+            moved = replace(moved, left_out=left_out)
             file.flush()
             os.fsync(file.fileno())
         part.rename(archive)
@@ -127,6 +129,13 @@ def import_state(archive: Path, state_dir: Path, *, progress: Report) -> Moved:
         raise
     sync_folder(state_dir.parent)
     return moved
+
+
+def _looked_at(path: Path) -> tuple[list[str], dict[str, Claim]]:
+    """A store's damaged records as sentences, and what the others say about files."""
+    with closing(Store(path)) as store:
+        store.verify()
+        return store.unreadable.sentences(), store.claims()
 
 
 def _files(state_dir: Path, claims: Mapping[str, Claim]) -> Iterator[tuple[str, Path]]:
@@ -207,10 +216,12 @@ def _unpack(archive: Path, folder: Path, progress: Report) -> Moved:
     (folder / MANIFEST).unlink()
     try:
         require_store(folder / STORE_FILE)
-    except (NotAStore, UnknownSchema) as error:
+        left_out, _ = _looked_at(folder / STORE_FILE)
+    except (NotAStore, UnknownSchema, Damaged) as error:
         raise ArchiveError(f"{archive.name} cannot be used: {error}; nothing was imported") from None
     runs = {name.partition("/")[0] for name in found if "/" in name}
-    return Moved(len(runs), len(found), sum(member.size for member in found.values()), sha256)
+    size = sum(member.size for member in found.values())
+    return Moved(len(runs), len(found), size, sha256, left_out=left_out)
 
 
 def _extract(archive: Path, folder: Path, told: Callable[[int], None]) -> dict[str, Member]:

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from backend.damage import OF_ORDER, look
 from backend.layout import RUN_FOLDER
 from backend.schema import require_tables, version_of
 
@@ -32,12 +33,12 @@ def require_store(path: Path) -> None:
             if not version_of(connection, path.name):
                 raise NotAStore("it is empty, or not one of Lamina")
             require_tables(connection, path.name)
-            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            found = [each for each in look(connection, "quick_check") if not OF_ORDER.fullmatch(each)]
             run_ids = [row[0] for row in connection.execute("SELECT run_id FROM runs")]
         except sqlite3.DatabaseError as error:
             raise NotAStore(str(error)) from None
-    if found != "ok":
-        raise NotAStore(" ".join(found.split()))
+    if found:
+        raise NotAStore(found[0])
     if not all(isinstance(run_id, str) and RUN_FOLDER.fullmatch(run_id) for run_id in run_ids):
         raise NotAStore("it has a run whose id is no plain name")
 

@@ -27,8 +27,10 @@ from backend.store import STORE_FILE, Store
 def collect(state_dir: Path, *, yes: bool, as_json: bool) -> int:
     """Lists what nobody needs any more, and removes it where `yes`. Returns the exit code: 1 if something stayed."""
     with owned(state_dir) as here, closing(Store(here / STORE_FILE)) as store:
+        store.verify()
         found = garbage(here, store)
         failed = remove(found, store) if yes else []
+        _tell(store.unreadable.sentences())
     if as_json:
         _print_json(here, found, failed, removed=yes)
     else:
@@ -46,6 +48,7 @@ def export(state_dir: Path, archive: Path) -> int:
     for run_id in moved.damaged:
         text = f"the weights of run {run_id} are not those that its record tells of; they were exported as they are"
         print(f"lamina: {text}", file=sys.stderr)
+    _tell(moved.left_out)
     return 0
 
 
@@ -55,6 +58,7 @@ def import_(state_dir: Path, archive: Path) -> int:
     with complaining() as console, bar(console, f"reading {archive.name}") as progress:
         moved = import_state(archive, here, progress=progress)
     _say_moved(f"{here} holds", moved)
+    _tell(moved.left_out)
     return 0
 
 
@@ -106,6 +110,11 @@ def bar(console: Console, text: str) -> Iterator[Report]:
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(text, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _tell(sentences: list[str]) -> None:
+    for sentence in sentences:
+        print(f"lamina: {sentence}", file=sys.stderr)
 
 
 def _say_moved(what: str, moved: Moved) -> None:

@@ -301,6 +301,17 @@ def test_a_store_that_cannot_be_used_is_refused(archive: Path, tmp_path: Path, s
     refused(with_store(archive, tmp_path, statement), tmp_path / "new", match)
 
 
+def test_damaged_records_are_left_out_by_name_on_both_sides(archive: Path, tmp_path: Path) -> None:
+    damaged = with_store(archive, tmp_path, "UPDATE runs SET state = 'failed', epoch = 7 WHERE run_id = 'r_1'")
+    moved = import_state(damaged, tmp_path / "new", progress=silent)
+    assert [sentence[:60] for sentence in moved.left_out] == [
+        "the record of run r_1 in lamina.sqlite3 is damaged and left "
+    ]
+    again = export_state(tmp_path / "new", tmp_path / "again.tar", progress=silent)
+    assert again.left_out == moved.left_out and again.runs == 2
+    assert not export_state(tmp_path / "state", tmp_path / "whole.tar", progress=silent).left_out
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"not a tar", b"\0" * 10_240, b"\x1f\x8b" + b"x" * 600, b"PK\3\4" + b"x" * 600]
 )
