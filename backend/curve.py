@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from backend.records import Json
 
-SHOWN = (
-    200  # metrics of a run in its record: all of them, or the first, the last, the best and others at even distances
-)
+# Metrics of a run in its record: all of them, or the first, the last, the best and others at even distances.
+SHOWN = 200
 BEST = {"val_loss": min, "val_accuracy": max}
 
 
