@@ -78,7 +78,7 @@ def filled_in(run: RunRecord, body: Json) -> Json:
         filled["architecture"] = run.architecture
     sent = body.get("hyperparams")
     if sent is None or isinstance(sent, dict):
-        filled["hyperparams"] = merged(_definition(run)[1], sent or {})
+        filled["hyperparams"] = merged(run.hyperparams, sent or {})
     return filled
 
 

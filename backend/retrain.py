@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from backend.records import Json, ModelRecord
+from nets.errors import SpecError
 from nets.hyperparams import ALIASES, Hyperparams, merged, parse_hyperparams
 
 
 def filled_in(model: ModelRecord, body: Json) -> Json:
-    """The body of a request with `model_id`: the hyperparameters that it leaves out are those of the model.
-
-    SpecError where the stored ones are no longer valid.
-    """
+    """The body of a request with `model_id`: the hyperparameters that it leaves out are those of the model."""
     if body.get("hyperparams") is None:
         return {**body, "hyperparams": model.hyperparams}
     return merged_in(model, body)
 
 
 def merged_in(model: ModelRecord, body: Json) -> Json:
-    """The body with the stored hyperparameters beside those that it names. SpecError as `filled_in`."""
+    """The body with the stored hyperparameters beside those that it names."""
     sent = body.get("hyperparams")
     if not isinstance(sent, dict) or model.hyperparams is None:
         return body
-    return {**body, "hyperparams": merged(parse_hyperparams(model.hyperparams), sent)}
+    return {**body, "hyperparams": merged(model.hyperparams, sent)}
 
 
 def remarks(model: ModelRecord, sent: Json, hyperparams: Hyperparams, *, update: bool) -> list[str]:
@@ -32,8 +30,8 @@ def remarks(model: ModelRecord, sent: Json, hyperparams: Hyperparams, *, update:
     kept = [name for name in stored if ALIASES.get(name, name) not in replaced]
     if came and kept:
         said.append(f"hyperparams: {', '.join(came)} as sent; {', '.join(kept)} as stored with model {model.model_id}")
-    before = parse_hyperparams(stored) if came else hyperparams
-    if hyperparams.optimizer.type != before.optimizer.type:
+    before = _parsed(stored) if came else hyperparams
+    if before and hyperparams.optimizer.type != before.optimizer.type:
         now = hyperparams.optimizer.type
         why = f"{now} instead of the stored {before.optimizer.type}"
         said.append(f"hyperparams.optimizer: {why}; what was not sent is {now}'s default")
@@ -42,6 +40,14 @@ def remarks(model: ModelRecord, sent: Json, hyperparams: Hyperparams, *, update:
         cure = 'send "update_model": true to have it keep what this run uses'
         said.append(f"model {model.model_id} keeps its own definition; {cure}")
     return said
+
+
+def _parsed(stored: Json) -> Hyperparams | None:
+    """None for a definition of another version of Lamina, which knew other rules: what is sent may mend it."""
+    try:
+        return parse_hyperparams(stored)
+    except SpecError:
+        return None
 
 
 def changes(model: ModelRecord, *, architecture: Json, hyperparams: Json | None, update: bool) -> Json:

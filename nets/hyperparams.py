@@ -77,21 +77,22 @@ def parse_hyperparams(value: object, path: Path = ("hyperparams",)) -> Hyperpara
     return parsed.model_copy(update={"optimizer": optimizer})
 
 
-def merged(kept: Hyperparams, sent: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON of `kept` with what `sent` names, by whatever name, instead; unchecked.
+def merged(kept: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
+    """Hyperparameters as JSON with what `sent` names, by whatever name, instead; unchecked.
 
     An optimizer of the type that is kept, or of none, keeps the numbers that it leaves out; another type is taken as
     it came, since its numbers mean something else.
     """
-    base = kept.to_json()
-    replaced = {ALIASES.get(name, name) for name in sent}
-    result = {**{name: value for name, value in base.items() if name not in replaced}, **sent}
-    own, optimizer = base["optimizer"], sent.get("optimizer")
-    if isinstance(optimizer, dict) and optimizer.get("type", own["type"]) == own["type"]:
-        replaced = {kept.optimizer.aliases.get(name, name) for name in optimizer}
-        result["optimizer"] = {**{name: value for name, value in own.items() if name not in replaced}, **optimizer}
-        result["optimizer"]["type"] = own["type"]
+    result = _replaced(kept, sent, ALIASES)
+    own, optimizer = kept.get("optimizer", Sgd().model_dump(mode="json")), sent.get("optimizer")
+    if isinstance(own, dict) and isinstance(optimizer, dict) and optimizer.get("type", own["type"]) == own["type"]:
+        result["optimizer"] = _replaced(own, optimizer, Optimizer.aliases)
     return result
+
+
+def _replaced(kept: Mapping[str, Any], sent: Mapping[str, Any], aliases: Mapping[str, str]) -> dict[str, Any]:
+    names = {aliases.get(name, name) for name in sent}
+    return {**{name: value for name, value in kept.items() if aliases.get(name, name) not in names}, **sent}
 
 
 def in_the_optimizer(name: str, value: object) -> str:

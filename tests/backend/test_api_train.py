@@ -376,7 +376,19 @@ def test_a_retrained_architecture_leaves_the_stored_one(client: FlaskClient, hel
     client.post("/api/train", json={**body, "hyperparams": {"epochs": 4}, "update_model": True})
     model = client.get("/api/models/mine").json
     assert model["architecture"] == other
-    assert (model["hyperparams"]["epochs"], model["hyperparams"]["optimizer"]) == (4, ADAM)
+    assert model["hyperparams"] == {**STORED, "epochs": 4}
+
+
+def test_a_definition_that_is_no_longer_valid_is_mended_by_what_is_sent(
+    app: Flask, client: FlaskClient, held: threading.Event
+) -> None:
+    """Rules may become stricter from one version to the next."""
+    client.post("/api/models", json={"model_id": "mine", "architecture": NET, "hyperparams": STORED})
+    parts(app).store.update_model("mine", hyperparams={**STORED, "epochs": 0})
+    assert client.post("/api/train", json={"model_id": "mine", "hyperparams": {"seed": 1}}).status_code == 400
+    answer = client.post("/api/train", json={"model_id": "mine", "hyperparams": {"epochs": 3}})
+    assert answer.status_code == 202 and answer.json["hyperparams"]["optimizer"] == ADAM
+    assert client.patch("/api/models/mine", json={"hyperparams": {"epochs": 3}}).json["hyperparams"]["epochs"] == 3
 
 
 def test_the_first_run_of_a_model_without_a_definition_gives_it_one(client: FlaskClient, held: threading.Event) -> None:
