@@ -32,10 +32,10 @@ from backend.stream import EventLog
 from backend.warm import Warmer
 from nets.check import check_fit
 from nets.datasets import Dataset, info, is_cached, load
-from nets.errors import CheckpointError, DataError, NetsError
+from nets.errors import CheckpointError, CompilersBusy, DataError, NetsError
 from nets.events import EpochEnd, EpochMetrics, Event, Finished, Log, Progress
 from nets.platform import device_description, versions
-from nets.programs import recipe_on
+from nets.programs import UNDER_WAY, recipe_on
 from nets.snapshot import Snapshot
 from nets.training import fit
 
@@ -65,13 +65,15 @@ class Trainer:
             with Pulse(lambda report: self._log.progress(job.run_id, {**report, **job.standing()})) as pulse:
                 return self._save(job, self._train(job, pulse))
         except (Halted, Stopped):
+            _tell_of_compilers(job)
             return interrupted(
                 job.run_id, epoch=job.epoch, epochs_total=job.hyperparams.epochs
             )  # or cancelled, says Runs
         except (Unwritable, sqlite3.OperationalError) as error:  # the folder's disk, or the store's
             logger.exception("run %s cannot write", job.run_id)
             return unwritable(job.run_id, str(error))
-        except LimitReached as error:
+        except (LimitReached, CompilersBusy) as error:
+            _tell_of_compilers(job)
             return held_back(job.run_id, str(error))
         except NetsError as error:
             return failed(str(error))
@@ -101,10 +103,10 @@ class Trainer:
         self._limits.check_memory(job.architecture, job.hyperparams, dataset.info)
         job.check()
         with (
-            self._warmer.paused(job.check),
+            self._warmer.paused(),
             closing(self._fit(job, dataset, self._snapshot(job))) as events,
         ):
-            began = time.monotonic()
+            began: float | None = None  # compiling
             for event in events:
                 job.check()
                 if isinstance(event, Finished):
@@ -112,6 +114,7 @@ class Trainer:
                     self._warmer.succeeded(recipe, dataset=job.dataset)
                     return event
                 if isinstance(event, Progress) and event.phase == "compiling":
+                    began = began or time.monotonic()
                     self._limits.check_compiling(time.monotonic() - began)
                 self._hear(job, event, pulse)
         raise RuntimeError("fit ended without a result")
@@ -192,6 +195,12 @@ class Trainer:
             path, sha256 = self._checkpoints.write(job.run_id, description, finished.variables)
         saved = {"saved_model_path": path, "weights_sha256": sha256, "sample_predictions": samples}
         return Outcome("succeeded", {**results, **saved})
+
+
+def _tell_of_compilers(job: Job) -> None:
+    """XLA cannot be stopped: what it has begun to compile goes on beside the next run, at a low priority."""
+    if UNDER_WAY:
+        logger.info("run %s has ended; %d programs are still being compiled", job.run_id, len(UNDER_WAY))
 
 
 @contextmanager

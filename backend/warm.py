@@ -19,12 +19,13 @@ Wish = Callable[[], Recipe | None]
 
 WAITING = 8  # definitions to compile; an older one gives way
 NICE = 10  # of the thread that traces and compiles
-POLL = 0.05  # seconds
 
 
 class Warmer:
-    """Compiles one program at a time while nothing trains. A run waits for the program in hand, never for a second.
+    """Compiles one program at a time, and begins none while a run trains.
 
+    A run waits for none: the program in hand is compiled beside it, at a low priority, and if it is one of the run's
+    own, `nets.programs` has the run take it from there.
     Each network is an attempt: one that ended a server is left to the run that wants it.
     """
 
@@ -34,7 +35,6 @@ class Warmer:
         self._waiting: deque[Wish] = deque(maxlen=WAITING)
         self._paused = 0
         self._closed = False
-        self._compiling = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="warmer", daemon=True)
 
     def start(self) -> None:
@@ -47,14 +47,11 @@ class Warmer:
             self._condition.notify_all()
 
     @contextmanager
-    def paused(self, check: Callable[[], None]) -> Iterator[None]:
-        """While a run trains: the cores are its own. `check` raises where the run shall stop waiting."""
+    def paused(self) -> Iterator[None]:
+        """While a run trains: the cores are its own."""
         with self._condition:
             self._paused += 1
         try:
-            while not self._compiling.acquire(timeout=POLL):
-                check()
-            self._compiling.release()
             yield
         finally:
             with self._condition:
@@ -99,10 +96,9 @@ class Warmer:
     def _compile(self, recipe: Recipe) -> None:
         """All programs of a recipe; put back where a run comes in between."""
         while True:
-            with self._compiling:
-                if not compile_next(recipe):
-                    rehearse(recipe)
-                    return
+            if not compile_next(recipe):
+                rehearse(recipe)
+                return
             with self._condition:
                 if self._closed:
                     return

@@ -4,6 +4,7 @@ NetsError
 ├── SpecError        a request's architecture or hyperparams break a rule; lists every problem
 ├── DataError        a data set cannot be had, or its file is damaged
 ├── CheckpointError  a weight file or training state is missing, damaged, or does not fit the architecture
+├── CompilersBusy    too many programs are being compiled
 ├── TrainingError    a run cannot go on: its loss left the finite numbers
 └── NoDevice         there is nothing to train on
 """
@@ -64,6 +65,10 @@ class DataError(NetsError):
 
 class CheckpointError(NetsError):
     """A weight file or training state is missing, damaged, or does not fit the architecture."""
+
+
+class CompilersBusy(NetsError):
+    """As many programs are being compiled as may be at one time; the message says how many."""
 
 
 class TrainingError(NetsError):

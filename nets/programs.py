@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from _thread import get_native_id
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -14,6 +17,7 @@ import numpy as np
 
 from nets.architecture import Architecture, parse_architecture
 from nets.datasets import DatasetInfo
+from nets.errors import CompilersBusy
 from nets.hyperparams import Hyperparams, parse_hyperparams
 from nets.kernels import plan_for
 from nets.losses import loss_on
@@ -28,7 +32,10 @@ Report = TypeVar("Report")
 DISPATCH_SECONDS = 0.1  # long enough to hide Python, short enough to cancel and to show progress
 MAX_CHUNK, MAX_ROWS = 1024, 65_536
 LARGE_EVALUATION = 256  # images evaluated at a time where the plan does not ask for fewer
-COMPILERS = 2  # programs compiled at a time: the compiler itself uses little more than one core
+COMPILERS = 2  # programs of a run compiled at a time: the compiler itself uses little more than one core
+# Programs compiled at a time in all. Those of runs that were given up cannot be stopped, and each takes memory and CPU.
+MOST_UNDER_WAY = 16
+LEAST_PRIORITY = 19  # of threads that compile what nobody waits for
 ASKED_AGAIN = 0.1  # seconds between two reports of a compilation, which is when it can be given up
 KEPT = 48  # compiled programs at a time, two or three for each network
 
@@ -103,27 +110,51 @@ class Programs:
     evaluate: Program
 
 
-CACHE: OrderedDict[tuple[str, Recipe], Program] = OrderedDict()
-COMPILER = ThreadPoolExecutor(COMPILERS, thread_name_prefix="compiler")
+Key = tuple[str, Recipe]
+
+CACHE: OrderedDict[Key, Program] = OrderedDict()
+UNDER_WAY: dict[Key, Future[Program]] = {}  # compilations that have begun
 
 
 def compiling(recipe: Recipe, report: Report) -> Generator[Report, None, Programs]:
     """The programs of a recipe; yields `report` again and again while one that is not in the cache is compiled.
 
-    They are compiled side by side. Closing the generator leaves them to be compiled for the cache.
+    They are compiled side by side, on threads of their own. Closing the generator waits for none of them: what has not
+    begun is dropped; what has begun cannot be stopped, goes on at a low priority, and is there for who asks again.
+    Raises CompilersBusy.
     """
-    found: dict[str, Program | Future[Program]] = {}
-    for name, key, compile_part in parts(recipe):
-        program = CACHE.get((name, key))
-        found[name] = COMPILER.submit(compile_kept, (name, key), compile_part) if program is None else program
-    waiting = [future for future in found.values() if isinstance(future, Future)]
-    while waiting:
-        yield report
-        waiting = list(wait(waiting, ASKED_AGAIN).not_done)
-    done = {name: future.result() if isinstance(future, Future) else future for name, future in found.items()}
+    known = CACHE.keys() | UNDER_WAY.keys()
+    if len(UNDER_WAY) >= MOST_UNDER_WAY and not all((name, key) in known for name, key, _ in parts(recipe)):
+        raise CompilersBusy(f"{len(UNDER_WAY)} programs of networks are being compiled; wait until some are done")
+    threads: list[int] = []
+    compiler = ThreadPoolExecutor(COMPILERS, "compiler", initializer=lambda: threads.append(get_native_id()))
+    waiting: list[Future[Program]] = []
+    try:
+        found = {name: begun((name, key), compile_part, compiler) for name, key, compile_part in parts(recipe)}
+        waiting = [future for future in found.values() if isinstance(future, Future)]
+        while waiting:
+            yield report
+            waiting = list(wait(waiting, ASKED_AGAIN).not_done)
+        done = {name: future.result() if isinstance(future, Future) else future for name, future in found.items()}
+    finally:
+        if waiting:
+            give_way(threads)
+        compiler.shutdown(wait=False, cancel_futures=True)
     for name, key, _ in parts(recipe):
         keep((name, key), done[name])
     return Programs(done["train"], done.get("tail", done["train"]), done["evaluate"])
+
+
+def give_way(threads: Sequence[int]) -> None:
+    """Leave the processors to all other threads. Those of the compiler's own pool do as before."""
+    if sys.platform == "linux":  # elsewhere a thread has no priority of its own
+        for thread in threads:
+            os.setpriority(os.PRIO_PROCESS, thread, LEAST_PRIORITY)
+
+
+def begun(key: Key, compile_part: Callable[[], Program], compiler: Executor) -> Program | Future[Program]:
+    """A program from the cache; or its compilation, where it is under way or begins now."""
+    return CACHE.get(key) or UNDER_WAY.get(key) or compiler.submit(compile_kept, key, compile_part)
 
 
 def compile_next(recipe: Recipe) -> bool:
@@ -147,10 +178,20 @@ def smallest() -> Recipe:
     return recipe(network, parse_hyperparams({}), train=1, samples=1)
 
 
-def compile_kept(key: tuple[str, Recipe], compile_part: Callable[[], Program]) -> Program:
-    program = compile_part()
-    keep(key, program)
-    return program
+def compile_kept(key: Key, compile_part: Callable[[], Program]) -> Program:
+    """Compile a program for the cache; where another thread is at it, wait for that one's."""
+    mine: Future[Program] = Future()
+    under_way = UNDER_WAY.setdefault(key, mine)
+    if under_way is mine:
+        try:
+            program = compile_part()
+            keep(key, program)
+            mine.set_result(program)
+        except BaseException as error:
+            mine.set_exception(error)
+        finally:
+            del UNDER_WAY[key]
+    return under_way.result()
 
 
 def parts(recipe: Recipe) -> Iterator[tuple[str, Recipe, Callable[[], Program]]]:
@@ -163,7 +204,7 @@ def parts(recipe: Recipe) -> Iterator[tuple[str, Recipe, Callable[[], Program]]]
         yield "tail", recipe, lambda: compile_training(recipe, 1, recipe.tail)
 
 
-def keep(key: tuple[str, Recipe], program: Program) -> None:
+def keep(key: Key, program: Program) -> None:
     """Put a program where the most recently used ones are."""
     CACHE[key] = program
     CACHE.move_to_end(key)

@@ -35,7 +35,7 @@ from backend.stream import EventLog
 from backend.warm import Warmer
 from nets import datasets
 from nets.architecture import parse_architecture
-from nets.errors import DataError, TrainingError
+from nets.errors import CompilersBusy, DataError, TrainingError
 from nets.events import EpochMetrics, Finished, Log, Progress, SamplePrediction
 from nets.hyperparams import parse_hyperparams
 from tests.backend.samples import ARCHITECTURE, DEADLINE, a_model, add_run, eventually, read_frame
@@ -563,6 +563,23 @@ def test_what_takes_too_long_to_compile_fails_with_the_cure(tmp_path: Path, fit:
     server.close()
     assert run.error is not None and run.resumable
     assert "longer than the 1 s that are allowed" in run.error and "--max-compile-seconds" in run.error
+
+
+def test_the_limit_counts_from_the_beginning_of_compilation(tmp_path: Path, fit: Puppet) -> None:
+    server = Server(tmp_path, Limits(compile_seconds=1)).start()
+    run_id = server.submit()
+    fit.play(Progress("loading", 0.0, 0, 3))
+    assert fit.started.wait(DEADLINE)
+    time.sleep(1.1)
+    fit.play(Progress("compiling", 0.0, 0, 3), FINISHED)
+    server.wait(run_id, "succeeded")
+    server.close()
+
+
+def test_too_many_compilations_hold_a_run_back(server: Server, fit: Puppet) -> None:
+    fit.play(CompilersBusy("16 programs of networks are being compiled; wait until some are done"))
+    run = server.wait(server.submit(), "failed")
+    assert run.resumable and run.error is not None and run.error.startswith("16 programs of networks are being comp")
 
 
 def test_a_run_that_no_longer_fits_keeps_what_it_has_reached(

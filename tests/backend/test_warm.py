@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -51,10 +51,6 @@ def wait_for(wanted: Recipe) -> None:
         time.sleep(0.01)
 
 
-def nothing() -> None:
-    return None
-
-
 def test_a_wish_is_compiled_and_kept(warmer: Warmer) -> None:
     wanted = recipe(17)
     assert not compiled(wanted)
@@ -68,7 +64,7 @@ def test_a_wish_for_nothing_or_a_broken_one_stops_nobody(warmer: Warmer, caplog:
         raise RuntimeError("no such thing")
 
     wanted = recipe(18)
-    warmer.warm(nothing)
+    warmer.warm(lambda: None)
     warmer.warm(broken)
     warmer.warm(lambda: wanted)
     wait_for(wanted)
@@ -82,7 +78,7 @@ def test_nothing_is_compiled_while_a_run_trains(warmer: Warmer) -> None:
         asked.set()
         return wanted
 
-    with warmer.paused(nothing):
+    with warmer.paused():
         warmer.warm(wish)
         assert not asked.wait(0.3)
     assert asked.wait(DEADLINE)
@@ -97,23 +93,42 @@ def test_the_oldest_wish_gives_way_to_those_that_came_meanwhile(
     monkeypatch.setattr(warm, "compile_next", lambda _: True)
     for wanted in newer:
         warmer.warm(lambda wanted=wanted: wanted)
-    with warmer.paused(nothing):
+    with warmer.paused():
         warmer._compile(first)
     assert [wish() for wish in warmer._waiting] == newer
 
 
-def test_a_run_that_shall_stop_waits_for_no_compiler(warmer: Warmer) -> None:
-    class Stop(Exception):
-        pass
+def test_a_run_waits_for_no_program_but_its_own(warmer: Warmer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And takes that one from the thread that compiles it already."""
+    theirs, ours, go_on = recipe(20), recipe(21), threading.Event()
+    begun: list[Recipe] = []
 
-    def check() -> None:
-        raise Stop
+    def stuck(recipe: Recipe, chunk: int, batch: int) -> programs.Program:
+        begun.append(recipe)
+        assert recipe is ours or go_on.wait(DEADLINE)
+        return compile_training(recipe, chunk, batch)
 
-    with warmer._compiling, pytest.raises(Stop), warmer.paused(check):
-        pass
-    wanted = recipe(20)  # and it goes on afterwards
-    warmer.warm(lambda: wanted)
-    wait_for(wanted)
+    compile_training = programs.compile_training
+    monkeypatch.setattr(programs, "compile_training", stuck)
+    warmer.warm(lambda: theirs)
+    eventually(lambda: begun)
+    with warmer.paused():
+        assert finished(programs.compiling(ours, None)) is not None
+        joined = programs.compiling(theirs, None)
+        next(joined)
+        go_on.set()
+        assert finished(joined) is not None
+    assert begun == [theirs, ours]
+
+
+def finished(generator: Generator[None, None, programs.Programs]) -> programs.Programs:
+    """What a generator returns."""
+    while True:
+        try:
+            next(generator)
+        except StopIteration as end:
+            result: programs.Programs = end.value
+            return result
 
 
 def test_a_new_server_reads_the_data_that_most_begin_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

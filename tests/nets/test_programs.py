@@ -1,18 +1,25 @@
-"""Compiled programs are bounded, and freed when they give way."""
+"""Compiled programs are bounded, and freed when they give way; who gives one up holds up nobody."""
 
 from __future__ import annotations
 
 import gc
+import os
+import sys
+import threading
+import time
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
 
 import jax
 import pytest
 
 from nets import programs
+from nets.errors import CompilersBusy
 from nets.hyperparams import parse_hyperparams
-from nets.programs import compile_next, recipe, rehearse
+from nets.programs import Programs, Recipe, compile_next, compiling, recipe, rehearse
 from tests.nets.builders import network
 
+DEADLINE = 60.0
 KEPT = 4
 SMALL_ONES = 10  # programs of JAX's own: keys, conversions
 
@@ -37,3 +44,122 @@ def test_programs_that_give_way_are_freed(monkeypatch: pytest.MonkeyPatch) -> No
         assert len(programs.CACHE) <= KEPT
         assert executables() <= before + KEPT + SMALL_ONES
     assert len(programs.CACHE) == KEPT
+
+
+class Compiler:
+    """In place of XLA: compiles nothing before it is told to. `begun`: the widths of networks, and its threads."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[str, int, int]] = []
+        self.stuck: set[int] = set()
+        self.go_on = threading.Event()
+
+    def compile(self, what: str, recipe: Recipe) -> Callable[..., object]:
+        width = recipe.architecture.layers[0].out_features
+        self.begun.append((what, width, threading.get_native_id()))
+        assert width not in self.stuck or self.go_on.wait(DEADLINE)
+        return lambda: (what, width)
+
+    def of(self, width: int) -> list[str]:
+        return sorted(what for what, its, _ in self.begun if its == width)
+
+
+@pytest.fixture
+def compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Compiler]:
+    compiler = Compiler()
+    monkeypatch.setattr(programs, "CACHE", OrderedDict())
+    monkeypatch.setattr(programs, "UNDER_WAY", {})
+    monkeypatch.setattr(programs, "compile_training", lambda r, chunk, batch: compiler.compile(f"train {batch}", r))
+    monkeypatch.setattr(programs, "compile_evaluation", lambda r: compiler.compile("evaluate", r))
+    yield compiler
+    compiler.go_on.set()
+    until(lambda: not programs.UNDER_WAY)
+
+
+def of_width(width: int) -> Recipe:
+    """With three programs: 8 samples at a time, the last 5, and evaluation."""
+    architecture = network({"type": "linear", "out": width}, {"type": "batchnorm1d"}, {"type": "linear", "out": 3})
+    return recipe(architecture, parse_hyperparams({"batch_size": 8}), train=21, samples=32)
+
+
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def compiled(wanted: Recipe) -> tuple[Programs, int]:
+    """The programs, and how often somebody was told that they are being compiled."""
+    generator, told = compiling(wanted, None), 0
+    while True:
+        try:
+            next(generator)
+        except StopIteration as end:
+            return end.value, told
+        told += 1
+
+
+def give_up(compiler: Compiler, width: int) -> None:
+    compiler.stuck.add(width)
+    run = compiling(of_width(width), None)
+    next(run)
+    until(lambda: len(compiler.of(width)) == programs.COMPILERS)
+    run.close()
+
+
+def test_compilations_that_were_given_up_hold_up_nobody(compiler: Compiler) -> None:
+    for width in (3, 4, 5):
+        give_up(compiler, width)
+    for width in (6, 7):
+        made, told = compiled(of_width(width))
+        assert [each() for each in (made.train, made.tail, made.evaluate)] == [
+            ("train 8", width),
+            ("train 5", width),
+            ("evaluate", width),
+        ]
+        assert told <= 2
+    assert [compiler.of(width) for width in (3, 4, 5)] == [["evaluate", "train 8"]] * 3, "the third was dropped"
+    compiler.go_on.set()
+    until(lambda: not programs.UNDER_WAY)
+    compiled(of_width(3))
+    assert compiler.of(3) == ["evaluate", "train 5", "train 8"], "what had begun was not compiled a second time"
+
+
+def test_who_asks_again_waits_for_the_compilation_that_was_given_up(compiler: Compiler) -> None:
+    give_up(compiler, 3)
+    again = compiling(of_width(3), None)
+    next(again)
+    compiler.go_on.set()
+    list(again)
+    assert compiler.of(3) == ["evaluate", "train 5", "train 8"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread has no priority of its own")
+def test_what_nobody_waits_for_leaves_the_processors_to_others(compiler: Compiler) -> None:
+    give_up(compiler, 3)
+    assert {os.getpriority(os.PRIO_PROCESS, thread) for *_, thread in compiler.begun} == {19}
+    compiled(of_width(4))
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < 19
+
+
+def test_programs_that_are_compiled_at_a_time_are_bounded(compiler: Compiler) -> None:
+    for width in range(3, 3 + programs.MOST_UNDER_WAY // programs.COMPILERS):
+        give_up(compiler, width)
+    with pytest.raises(CompilersBusy, match=r"^16 programs of networks are being compiled; wait until some are done$"):
+        next(compiling(of_width(20), None))
+    compiler.go_on.set()
+    until(lambda: not programs.UNDER_WAY)
+    compiled(of_width(20))
+
+
+def test_a_compilation_that_fails_can_be_tried_again(compiler: Compiler, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(recipe: Recipe) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as failing:
+        failing.setattr(programs, "compile_evaluation", fail)
+        with pytest.raises(MemoryError):
+            compiled(of_width(3))
+    assert not programs.UNDER_WAY
+    compiled(of_width(3))
