@@ -19,10 +19,11 @@ from backend.config import ConfigError, Settings
 from backend.connections import RESERVE
 from backend.damage import Damaged, require_whole
 from backend.deaths import Deaths
+from backend.directory import NoDirectory, require_directory
 from backend.listening import close, is_public, listen, urls
 from backend.master import Master
 from backend.schema import UnknownSchema
-from backend.state_lock import NoDirectory, StateInUse, own
+from backend.state_lock import StateInUse, own
 from backend.store import STORE_FILE, Store
 from backend.worker import Worker
 
@@ -51,6 +52,7 @@ def serve(settings: Settings, *, stop_with_parent: bool = False) -> NoReturn:
     listeners = listen(settings.host, settings.port)
     check_access(settings, listeners)
     check_state_dir(settings.state_dir)
+    check_data_dir(settings.data_dir)
     deaths = Deaths(settings.state_dir)
     application = Application(settings, listeners, deaths)
     Master(application, deaths=deaths, parent=os.getppid() if stop_with_parent else None).run()
@@ -76,6 +78,14 @@ def check_state_dir(state_dir: Path) -> None:
     except (OSError, sqlite3.Error) as reason:
         why = reason.strerror if isinstance(reason, OSError) else reason
         raise ConfigError(f"--state-dir: cannot write to {state_dir} ({why})") from None
+
+
+def check_data_dir(data_dir: Path) -> None:
+    """It may be missing; what stands in its place would be found out by the first run. Raises ConfigError."""
+    try:
+        require_directory(data_dir)
+    except NoDirectory as reason:
+        raise ConfigError(f"--data-dir: {reason}") from None
 
 
 def check_access(settings: Settings, listeners: list[socket.socket]) -> None:

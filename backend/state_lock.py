@@ -11,16 +11,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from backend.directory import require_directory
+
 NAME = "lamina.lock"
 NO_LOCKS = {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOTSUP}  # of a file system that locks no directories
 
 
 class StateInUse(Exception):
     """Another server owns the state directory."""
-
-
-class NoDirectory(Exception):
-    """What is to be the state directory cannot be one: a sentence with the cure."""
 
 
 class StateLock:
@@ -70,7 +68,7 @@ def own(state_dir: Path, *, patience: float) -> StateLock:
 
     `patience`: seconds to wait for a predecessor that is just leaving; then `StateInUse`. Raises NoDirectory, OSError.
     """
-    _require_directory(state_dir)
+    require_directory(state_dir)
     state_dir.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + patience
     while True:
@@ -82,15 +80,3 @@ def own(state_dir: Path, *, patience: float) -> StateLock:
                     f"another Lamina server uses the state directory {state_dir}: stop it, or choose another one"
                 ) from None
             time.sleep(0.05)
-
-
-def _require_directory(path: Path) -> None:
-    """A link that leads nowhere is often a disk that is not mounted: nothing is made in its stead."""
-    for place in [*reversed(path.parents), path]:
-        if place.is_symlink() and not place.exists():
-            target = os.readlink(place)
-            raise NoDirectory(
-                f"{place} is a link to {target}, which is not there: make or mount that, or remove the link"
-            )
-    if path.exists() and not path.is_dir():
-        raise NoDirectory(f"{path} is a file: choose a directory, or a new name")

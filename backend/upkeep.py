@@ -18,9 +18,10 @@ from rich.table import Table
 from backend.archive import ArchiveError, Moved, Report, export_state, import_state
 from backend.config import ConfigError
 from backend.damage import Damaged, require_whole
+from backend.directory import NoDirectory, require_directory
 from backend.garbage import KINDS, RECORDS, Found, garbage, remove
 from backend.schema import UnknownSchema
-from backend.state_lock import NoDirectory, StateInUse, own
+from backend.state_lock import StateInUse, own
 from backend.store import STORE_FILE, Store
 
 
@@ -54,7 +55,7 @@ def export(state_dir: Path, archive: Path) -> int:
 
 def import_(state_dir: Path, archive: Path) -> int:
     """Puts the state of a tar where there is none yet, with a progress bar. Returns the exit code."""
-    here = state_dir.resolve()
+    here = _directory(state_dir)
     with complaining() as console, bar(console, f"reading {archive.name}") as progress:
         moved = import_state(archive, here, progress=progress)
     _say_moved(f"{here} holds", moved)
@@ -65,12 +66,12 @@ def import_(state_dir: Path, archive: Path) -> int:
 @contextmanager
 def owned(state_dir: Path) -> Iterator[Path]:
     """The state directory, to ourselves. ConfigError where there is no state, or a server runs on it."""
-    here = state_dir.resolve()
+    here = _directory(state_dir)
     if not (here / STORE_FILE).is_file():
         raise ConfigError(f"--state-dir: {state_dir} holds no state of Lamina")
     try:
         lock = own(here, patience=0.0)
-    except (StateInUse, NoDirectory) as reason:
+    except StateInUse as reason:
         raise ConfigError(f"--state-dir: {reason}") from None
     except OSError as reason:
         raise ConfigError(f"--state-dir: cannot write to {state_dir} ({reason.strerror})") from None
@@ -82,6 +83,15 @@ def owned(state_dir: Path) -> Iterator[Path]:
             raise ConfigError(f"--state-dir: {reason}") from None
         except sqlite3.Error as reason:
             raise ConfigError(f"--state-dir: {STORE_FILE} cannot be used ({reason})") from None
+
+
+def _directory(state_dir: Path) -> Path:
+    """Where a link leads. ConfigError where that is nowhere."""
+    try:
+        require_directory(state_dir)
+    except NoDirectory as reason:
+        raise ConfigError(f"--state-dir: {reason}") from None
+    return state_dir.resolve()
 
 
 @contextmanager

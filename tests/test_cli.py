@@ -210,3 +210,20 @@ def test_nor_do_they_in_the_servers_and_fetches_that_we_start(foreign):
     with LocalServer(Settings(port=free_port(first=0), state_dir=foreign / "s", data_dir=foreign / "d")) as server:
         server.wait_until_healthy()
     fetch("digits", foreign / "d", progress=lambda *_: None, stopped=lambda: False)
+
+
+@pytest.mark.parametrize(
+    ("command", "flag"),
+    [
+        (("serve", "--port", "0"), "--state-dir"),
+        (("serve", "--port", "0"), "--data-dir"),
+        (("gc",), "--state-dir"),
+        (("import-state", "x.tar"), "--state-dir"),
+    ],
+)
+def test_a_link_that_leads_nowhere_is_one_sentence_and_code_2(tmp_path, command, flag):
+    (tmp_path / "link").symlink_to(tmp_path / "unmounted")
+    other = ["--state-dir", tmp_path / "state"] if flag == "--data-dir" else []
+    done = lamina(*command, *other, flag, tmp_path / "link")
+    what = f"lamina: {flag}: {tmp_path}/link is a link to {tmp_path}/unmounted, which is not there: make or mount that, or remove the link\n"
+    assert (done.returncode, done.stderr) == (2, what)
