@@ -29,8 +29,7 @@ def read_image(value: object, *, shape: Dims, name: str = "pixels") -> Images:
     Raises Unprocessable.
     """
     dims, numbers = _flatten(value, name, shape)
-    batch_of_one = dims[0] == 1 and not _fits(dims, shape) and _fits(dims[1:], shape)
-    return _arrange(numbers, dims, dims if batch_of_one else (1, *dims), name=name, shape=shape)
+    return _arrange(numbers, dims, (1, *dims), name=name, shape=shape)
 
 
 def read_batch(value: object, *, shape: Dims, name: str = "batch") -> Images:
@@ -76,7 +75,10 @@ def _arrange(numbers: list[Any], dims: Dims, counted: Dims, *, name: str, shape:
     """Numbers as [n, h, w, c], checked against (c, h, w). `counted`: dims with the number of images first."""
     channels, height, width = shape
     count, each = counted[0], counted[1:]
+    if each[:1] == (1,) and not _fits(each, shape):
+        each = each[1:]
     if not _fits(each, shape):
+        each = counted[1:]
         came = " x ".join(map(str, each)) if each else "no list of images"
         cure = "; send several images as batch" if name != "batch" and _fits(each[1:], shape) else ""
         rule = f"must be {_wanted(shape)}{' each' * (name == 'batch')}"

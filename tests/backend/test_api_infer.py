@@ -262,6 +262,8 @@ def test_one_image_may_come_as_a_batch_of_one(shape: tuple[int, int, int]) -> No
         one = [given.tolist()]
         for value in (one[0], one, *([Rows(one)] if given.ndim == 1 else [])):
             np.testing.assert_allclose(read_image(value, shape=shape)[0], image, rtol=1e-6)
+            if np.ndim(value) < 4 and not isinstance(value, Rows):
+                np.testing.assert_allclose(read_batch([value] * 2, shape=shape)[1], image, rtol=1e-6)
 
 
 def test_colours_come_by_channel_or_by_pixel() -> None:
