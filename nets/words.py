@@ -17,8 +17,8 @@ WORDS: Mapping[str, str] = {
     "tanh": "hyperbolictangent hardtanh",
     "softmax": "logsoftmax softmax2d output",
     "dropout": "drop dropout1d dropout2d spatialdropout2d alphadropout",
-    "batchnorm2d": "batchnorm bn batchnormalization batchnormalisation norm normalization layernorm groupnorm",
-    "batchnorm1d": "batchnorm bn batchnormalization batchnormalisation norm normalization layernorm",
+    "batchnorm2d": "batchnorm bn bn2d batchnormalization batchnormalisation norm normalization layernorm groupnorm",
+    "batchnorm1d": "batchnorm bn bn1d batchnormalization batchnormalisation norm normalization layernorm",
     "residual_block": "residual resblock resnet resnetblock basicblock skip skipconnection",
     # fields of layers
     "type": "name classname kind layer layertype class cls op optimizer",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nets.errors import DataError
+from nets.words import closest
 
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.integer]
@@ -73,6 +73,6 @@ def info(name: str) -> DatasetInfo:
     """The registered description of `name`. DataError, with the nearest name, if there is none."""
     if name in DATASETS:
         return DATASETS[name]
-    near = difflib.get_close_matches(str(name).lower().replace("-", "_"), DATASETS, n=1)
+    near = closest(name, DATASETS)
     hint = f'did you mean "{near[0]}"? ' if near else ""
     raise DataError(f'there is no data set "{name}": {hint}Choose one of {", ".join(DATASETS)}')
