@@ -192,14 +192,15 @@ def _read_ahead(services: Services, name: str) -> DatasetInfo | None:
 def warm_newest(services: Services) -> None:
     """Make the definition that was trained last ready to be trained again, as it was before a restart.
 
-    Where nothing was trained yet, the data set that most begin with is read, if it is at hand.
+    Not that of a run which never came to the end of an epoch: it may be what ended the last server. Where nothing was
+    trained yet, the data set that most begin with is read, if it is at hand.
     """
     newest = services.store.list_runs(limit=1, metrics=False)  # now: later it might be a run that has just begun
 
     def recipe() -> Recipe | None:
         model = None
         with suppress(UnreadableRecord):
-            model = services.store.get_model(newest[0].model_id) if newest else None
+            model = services.store.get_model(newest[0].model_id) if newest and newest[0].epoch else None
         if model and model.architecture:
             return recipe_of(services, model)
         if datasets.is_cached(PREFERRED, services.settings.data_dir):

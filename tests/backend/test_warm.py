@@ -11,6 +11,7 @@ import pytest
 
 from backend import warm
 from backend.attempts import Attempts
+from backend.launch import warm_newest
 from backend.warm import Warmer
 from nets import datasets, programs
 from nets.architecture import parse_architecture
@@ -18,7 +19,7 @@ from nets.datasets import cache
 from nets.hyperparams import parse_hyperparams
 from nets.programs import Recipe, recipe_on
 from tests.backend.conftest import BODY, NET, finish, offline_app, parts
-from tests.backend.samples import eventually
+from tests.backend.samples import ARCHITECTURE, add_run, eventually
 from tests.nets.builders import network, stripes
 from tests.nets.dataset_files import arrays
 
@@ -141,6 +142,29 @@ def test_a_new_server_reads_the_data_that_most_begin_with(tmp_path: Path, monkey
         assert read == [("mnist", tmp_path / "data")]
     finally:
         parts(app).close()
+
+
+def test_a_run_that_never_came_to_the_end_of_an_epoch_is_not_compiled_by_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be what killed the server before."""
+    app = offline_app(tmp_path)
+    for epoch in (1, 0):
+        add_run(parts(app).store, f"r_{epoch}", epoch=epoch, model_id=f"m_{epoch}")
+        parts(app).store.update_model(f"m_{epoch}", architecture=ARCHITECTURE)
+    for run_id in ("r_0", "r_1"):
+        asked: list[str] = []
+        monkeypatch.setattr(
+            "backend.launch.recipe_of", lambda services, model, asked=asked: asked.append(model.model_id)
+        )
+        done = threading.Event()
+        warm_newest(parts(app))
+        parts(app).warmer.warm(done.set)
+        assert done.wait(DEADLINE)
+        assert asked == (["m_1"] if run_id == "r_1" else [])
+        parts(app).store.transition(run_id, "cancelled", data={})
+        parts(app).store.delete_run(run_id)
+    parts(app).close()
 
 
 def test_a_server_over_earlier_runs_compiles_the_newest_one(tmp_path: Path) -> None:
