@@ -9,6 +9,8 @@ from nets.architecture import Architecture
 from nets.datasets import DatasetInfo
 from nets.errors import Problem, SpecError
 from nets.hyperparams import Hyperparams
+from nets.pace import LONGEST_STEP, image_seconds
+from nets.programs import recipe_on
 from nets.sampling import split_sizes
 
 
@@ -43,6 +45,8 @@ def misfits(architecture: Architecture, hyperparams: Hyperparams, info: DatasetI
         )
     train, validation = split_sizes(hyperparams, info.train_size)
     if train >= 1:
+        yield from too_long(architecture, hyperparams, info)
+    if train >= 1:
         yield from single_values(architecture, hyperparams, train)
     if train < 1 or validation < 1:
         part = "validation" if train else "training"
@@ -50,6 +54,25 @@ def misfits(architecture: Architecture, hyperparams: Hyperparams, info: DatasetI
             ("hyperparams", "train_split"),
             f"leaves no {part} samples: {train} to train and {validation} to validate of "
             f"{train + validation} drawn; change train_split or raise max_samples",
+        )
+
+
+def too_long(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> Iterator[Problem]:
+    """A dispatch that nobody could stop for seconds: a cancel would be answered, and the run go on."""
+    recipe = recipe_on(architecture, hyperparams, info)
+    each = image_seconds(recipe.steps.network)
+    if each * recipe.part <= LONGEST_STEP:
+        return
+    most = int(LONGEST_STEP / each)
+    unstoppable = f"and nothing could stop it before its end; {LONGEST_STEP:g} s are allowed"
+    if most < 1:
+        problem = f"one image takes about {each:.1f} s forward and back, {unstoppable}. Use fewer or smaller layers"
+        yield Problem(("architecture", "layers"), problem)
+    else:
+        yield Problem(
+            ("hyperparams", "batch_size"),
+            f"must be at most {most} for this network, got {hyperparams.batch_size}: a step of {recipe.part} images "
+            f"takes about {each * recipe.part:.1f} s, batch normalisation needs them all at once, {unstoppable}",
         )
 
 

@@ -9,17 +9,22 @@ from nets.architecture import Architecture
 from nets.datasets import DatasetInfo
 from nets.errors import Problem, SpecError
 from nets.hyperparams import Hyperparams
-from nets.programs import recipe_on
+from nets.programs import Recipe, recipe_on
 from nets.sampling import split_sizes
 
 FLOAT = 4
-# Values held per activation while a step goes forward and back: itself, and what its gradient is made from and into.
-COPIES = 2
 SHARE = 0.9  # of what is free; the rest is for everybody else
-# Bytes and seconds of two cores that compiling takes: any network, each layer, each convolution. Measured with 2 to 256
-# layers; a convolution's backward pass is written out for its shape.
-PROGRAMS, A_LAYER, A_CONVOLUTION = 64 << 20, 1 << 20, 24 << 20
-LAYER_SECONDS, CONVOLUTION_SECONDS = 0.05, 1.5
+# Bytes that compiling takes: any network, each layer, each convolution of another shape and each further one of a known
+# shape, each norm, each draw of random numbers. A convolution whose kernels are machine code of ours takes a third.
+# Measured with 2 to 256 layers.
+PROGRAMS, A_LAYER, A_CONVOLUTION, A_COPY, A_NORM, A_DRAW = 110 << 20, 1 << 20, 24 << 20, 3 << 20, 4 << 20, 5 << 20
+DENSE_DRAWS = 150 << 20  # any number of them in a network without images, for which XLA's newer generator is used
+NATIVE = 3
+LAYER_SECONDS, CONVOLUTION_SECONDS = 0.05, 1.5  # of two cores
+# What copies of weights that come and go leave between them, which nothing else quite fills.
+HOLES = 1.12
+# Of what a convolution keeps and works with in a step, evaluation needs so much.
+FORWARD = 0.65
 
 
 @dataclass(frozen=True)
@@ -39,11 +44,13 @@ class Memory:
 def memory_needed(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> Memory:
     """An estimate that leans to the high side."""
     train, validation = split_sizes(hyperparams, info.train_size)
+    sample, recipe = math.prod(info.shape) + FLOAT, recipe_on(architecture, hyperparams, info)
     return Memory(
-        weights=_weights(architecture, hyperparams),
-        activations=_activations(architecture, hyperparams, info),
-        samples=(train + validation + info.test_size) * (math.prod(info.shape) + FLOAT),
-        programs=PROGRAMS + A_LAYER * len(architecture.layers) + A_CONVOLUTION * _convolutions(architecture),
+        weights=_weights(architecture, hyperparams, gathered=recipe.part < recipe.batch),
+        activations=_activations(recipe),
+        # As they are read, as those that are drawn are put together, and on the device.
+        samples=(2 * (train + validation + info.test_size) + info.train_size + info.test_size) * sample,
+        programs=_programs(recipe),
     )
 
 
@@ -57,25 +64,51 @@ def _convolutions(architecture: Architecture) -> int:
     return sum(len(p.shape) == 4 for layer in params for p in layer.values())
 
 
-def _weights(architecture: Architecture, hyperparams: Hyperparams) -> int:
+def _programs(recipe: Recipe) -> int:
+    architecture = recipe.architecture
+    layers = list(zip(architecture.layers, architecture.shapes, strict=True))
+    known = [(kernel, at, shape) for layer, shape in layers for kernel, at in layer.convolutions(shape)]
+    convolution = A_CONVOLUTION // (NATIVE if recipe.steps.network.plan.native_for(recipe.part) else 1)
+    norms = sum(len(layer.statistics(shape)) // 2 for layer, shape in layers)
+    draws = sum(layer.random for layer in architecture.layers)
+    of_convolutions = len(set(known)) * convolution + (len(known) - len(set(known))) * A_COPY
+    of_draws = A_DRAW * draws + (DENSE_DRAWS if draws and not known else 0)
+    return PROGRAMS + A_LAYER * len(layers) + of_convolutions + A_NORM * norms + of_draws
+
+
+def _weights(architecture: Architecture, hyperparams: Hyperparams, *, gathered: bool) -> int:
+    """gathered: whether gradients of parts of a batch are added up."""
+    arrays = [math.prod(p.shape) for layer in architecture.arrays()["params"].values() for p in layer.values()]
     state, best = 1 + hyperparams.optimizer.slots, int(hyperparams.keep_best)
-    # A step holds gradients and a temporary; the end of an epoch a copy of the state, the bytes of its file, and once
-    # more those of the array that is being put into them.
-    return architecture.parameters * FLOAT * max(state + 2 + best, 2 * (state + best) + state + 1)
+    # The first step: what the weights were drawn into, their gradients, and updates or operands made of weights.
+    begins = state + best + 3 + gathered
+    # Going on from a file: its bytes, the arrays in it, and the largest of these once more on its way.
+    resumes = 2 * (state + best) + max(arrays) / sum(arrays)
+    return int(HOLES * FLOAT * architecture.parameters * max(begins, resumes))
 
 
-def _activations(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> int:
-    kept, widest, patches = math.prod(architecture.input), 0, 0
+def _activations(recipe: Recipe) -> int:
+    """Of the images that go through at a time."""
+    return max(
+        _of_images(recipe, recipe.part, training=True), _of_images(recipe, recipe.evaluation_batch, training=False)
+    )
+
+
+def _of_images(recipe: Recipe, images: int, *, training: bool) -> int:
+    """Their values and what convolutions take beside them; of evaluation the widest layer alone."""
+    architecture, plan = recipe.architecture, recipe.steps.network.plan
+    values, widest, kept, working = math.prod(architecture.input), 0, 0, 0
     for layer, shape in zip(architecture.layers, architecture.shapes, strict=True):
-        output, held = layer.output_shape(shape), layer.held(shape)
-        kept += held
+        held = layer.held(shape)
+        values += held
         widest = max(widest, math.prod(layer.padded_shape(shape)) + held)
-        # A convolution unrolls its windows: one column of kernel size per output pixel.
-        kernels = [p.shape for p in layer.parameters(shape).values() if len(p.shape) == 4]
-        patches = max([patches, *(math.prod(kernel[:3]) * math.prod(output[1:]) for kernel in kernels)])
-    recipe = recipe_on(architecture, hyperparams, info)
-    training = recipe.steps.part(recipe.batch) * (COPIES * kept + widest + patches)
-    return FLOAT * max(training, recipe.evaluation_batch * (COPIES * widest + patches))
+        for kernel, at in layer.convolutions(shape):
+            found = plan.footprint(kernel, at, (shape[1], shape[2]), images)
+            kept += found.kept
+            working = max(working, found.working + (0 if training else found.kept))
+    if not training:
+        return FLOAT * images * widest + int(FORWARD * working)
+    return FLOAT * images * (values + widest) + kept + working
 
 
 def check_memory(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo, *, available: int) -> None:

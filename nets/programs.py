@@ -23,13 +23,13 @@ from nets.kernels import plan_for
 from nets.losses import loss_on
 from nets.network import Network, initial_variables, numbers_of
 from nets.optimizers import Optimizer, Sgd
+from nets.pace import BACKWARD, DISPATCH_SECONDS, image_seconds, images_at_most
 from nets.sampling import split_sizes
-from nets.steps import Data, Inputs, Steps, TrainState
+from nets.steps import Data, Inputs, Steps, TrainState, nothing_of
 
 Program = Callable[..., Any]
 Report = TypeVar("Report")
 
-DISPATCH_SECONDS = 0.1  # long enough to hide Python, short enough to cancel and to show progress
 MAX_CHUNK, MAX_ROWS = 1024, 65_536
 LARGE_EVALUATION = 256  # images evaluated at a time where the plan does not ask for fewer
 COMPILERS = 2  # programs of a run compiled at a time: the compiler itself uses little more than one core
@@ -66,12 +66,28 @@ class Recipe:
     @property
     def evaluation_batch(self) -> int:
         """Images evaluated at a time."""
-        return self.steps.network.plan.evaluation_batch or LARGE_EVALUATION
+        network = self.steps.network
+        return min(network.plan.evaluation_batch or LARGE_EVALUATION, images_at_most(network, forward=True))
 
     def first_chunk(self) -> int:
         """How many steps to dispatch before any has been timed."""
-        flops = 3 * self.architecture.flops * self.batch
-        return max(1, int(DISPATCH_SECONDS * self.steps.network.plan.flops_per_second / flops))
+        step = image_seconds(self.steps.network) * (self.part if self.cut else self.batch)
+        return max(1, int(DISPATCH_SECONDS / step))
+
+    def first_evaluation(self) -> int:
+        """How many batches to evaluate before any has been timed."""
+        seconds = image_seconds(self.steps.network) / BACKWARD * self.evaluation_batch
+        return max(1, min(1024 // self.evaluation_batch, int(DISPATCH_SECONDS / seconds)))
+
+    @property
+    def part(self) -> int:
+        """How many images go forward and back at a time."""
+        return self.steps.part(self.batch)
+
+    @property
+    def cut(self) -> bool:
+        """Whether a step is several dispatches: one for some parts of its batch each, and one for the update."""
+        return self.steps.cut(self.batch)
 
 
 def longest_chunk(batch: int) -> int:
@@ -103,11 +119,15 @@ def recipe(architecture: Architecture, hyperparams: Hyperparams, *, train: int, 
 
 @dataclass(frozen=True)
 class Programs:
-    """The executables of a recipe. `tail`: for the last batch where it differs, else the same as `train`."""
+    """The executables of a recipe. `tail`: for the last batch where it differs, else the same as `train`.
+
+    update: where a step is cut, the end of it; `train` then gathers the gradients of its parts.
+    """
 
     train: Program
     tail: Program
     evaluate: Program
+    update: Program | None = None
 
 
 Key = tuple[str, Recipe]
@@ -142,7 +162,7 @@ def compiling(recipe: Recipe, report: Report) -> Generator[Report, None, Program
         compiler.shutdown(wait=False, cancel_futures=True)
     for name, key, _ in parts(recipe):
         keep((name, key), done[name])
-    return Programs(done["train"], done.get("tail", done["train"]), done["evaluate"])
+    return Programs(done["train"], done.get("tail", done["train"]), done["evaluate"], done.get("update"))
 
 
 def give_way(threads: Sequence[int]) -> None:
@@ -196,7 +216,11 @@ def compile_kept(key: Key, compile_part: Callable[[], Program]) -> Program:
 
 def parts(recipe: Recipe) -> Iterator[tuple[str, Recipe, Callable[[], Program]]]:
     """Each program: its name, what of the recipe it depends on, and how it is compiled."""
-    yield "train", recipe, lambda: compile_training(recipe, recipe.chunk, recipe.batch)
+    if recipe.cut:
+        yield "train", recipe, lambda: compile_gathering(recipe)
+        yield "update", recipe, lambda: compile_update(recipe)
+    else:
+        yield "train", recipe, lambda: compile_training(recipe, recipe.chunk, recipe.batch)
     # Evaluation knows no optimizer and no batches of training: one program for all of them.
     evaluated = replace(recipe, optimizer=Sgd().structure(), batch=1, tail=0)
     yield "evaluate", evaluated, lambda: compile_evaluation(recipe)
@@ -212,13 +236,36 @@ def keep(key: Key, program: Program) -> None:
         CACHE.popitem(last=False)
 
 
+def arguments(recipe: Recipe) -> tuple[TrainState, Inputs]:
+    """The state of a run as shapes, and numbers in place of its own."""
+    inputs = Inputs(numbers_of(recipe.architecture), numbers(recipe.optimizer), jax.random.key(0))
+    return jax.eval_shape(recipe.steps.initial_state, shapes(recipe.architecture), inputs.optimizer), inputs
+
+
 def compile_training(recipe: Recipe, chunk: int, batch: int) -> Program:
     """`Steps.train_chunk` for chunks of `chunk` batches; the state is donated."""
-    steps = recipe.steps
-    inputs = Inputs(numbers_of(recipe.architecture), numbers(recipe.optimizer), jax.random.key(0))
-    state = jax.eval_shape(steps.initial_state, shapes(recipe.architecture), inputs.optimizer)
+    steps, (state, inputs) = recipe.steps, arguments(recipe)
     function = jax.jit(steps.train_chunk, donate_argnums=0, compiler_options=steps.network.compiler_options)
     program: Program = function.lower(state, data(recipe), rows(chunk, batch), np.int32(0), inputs).compile()
+    return program
+
+
+def compile_gathering(recipe: Recipe) -> Program:
+    """`Steps.gather` for the parts of a batch; what was gathered is donated."""
+    steps, (state, inputs) = recipe.steps, arguments(recipe)
+    gathered, zero = jax.eval_shape(nothing_of, state.params), np.int32(0)
+    function = jax.jit(steps.gather, donate_argnums=0, compiler_options=steps.network.compiler_options)
+    parts = rows(-(-recipe.batch // recipe.part), recipe.part)
+    program: Program = function.lower(gathered, state, data(recipe), parts, (zero, zero), zero, inputs).compile()
+    return program
+
+
+def compile_update(recipe: Recipe) -> Program:
+    """`Steps.step_by`; what was gathered and the state are donated."""
+    steps, (state, inputs) = recipe.steps, arguments(recipe)
+    gathered = jax.eval_shape(nothing_of, state.params)
+    function = jax.jit(steps.step_by, donate_argnums=(0, 1), compiler_options=steps.network.compiler_options)
+    program: Program = function.lower(gathered, state, np.int32(0), inputs).compile()
     return program
 
 

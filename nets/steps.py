@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int, UInt8
 from nets.losses import Loss
 from nets.network import Network
 from nets.optimizers import Numbers, Optimizer
+from nets.pace import images_at_most
 
 Tree = Any
 
@@ -62,6 +63,19 @@ class Passed(NamedTuple):
     batch_stats: Tree
 
 
+class Gathered(NamedTuple):
+    """What the parts of a batch gave so far: the gradient of their shares of the mean loss, and these shares."""
+
+    gradients: Tree
+    loss: Float[Array, ""]
+    correct: Int[Array, ""]
+
+
+def nothing_of(params: Tree) -> Gathered:
+    """Before the first part of a batch."""
+    return Gathered(jax.tree.map(jnp.zeros_like, params), jnp.float32(0), jnp.int32(0))
+
+
 def no_totals(chunk: int) -> Totals:
     return Totals(jnp.zeros(chunk, jnp.float32), jnp.int32(0), jnp.int32(0))
 
@@ -87,14 +101,23 @@ class Steps:
         self, state: TrainState, data: Data, rows: Int[Array, " batch"], inputs: Inputs
     ) -> tuple[TrainState, Passed]:
         """One optimizer step on the mean loss of a batch; rows of -1 do not count."""
-        samples = (rows >= 0).sum(dtype=jnp.int32)
+        parts, samples = self.parts(rows), (rows >= 0).sum(dtype=jnp.int32)
+        if len(parts) > 1:
+            gathered = self.gather(nothing_of(state.params), state, data, parts, (0, len(parts)), samples, inputs)
+            # Only networks whose statistics do not move are cut into parts.
+            passed = Passed(gathered.loss, gathered.correct, state.batch_stats)
+            return self.updated(state, gathered.gradients, state.batch_stats, inputs), passed
         key = jax.random.fold_in(inputs.key, state.step)
-        gradients, passed = self.accumulated(state, data, self.parts(rows), samples, key, inputs.layers)
+        gradients, passed = self.gradient(state, data, parts[0], samples, key, inputs.layers)
+        return self.updated(state, gradients, passed.batch_stats, inputs), passed
+
+    def updated(self, state: TrainState, gradients: Tree, batch_stats: Tree, inputs: Inputs) -> TrainState:
+        """The state after a step of the optimizer."""
         updates, opt_state = self.optimizer.transform(inputs.optimizer).update(gradients, state.opt_state, state.params)
         if self.optimizer.divides:
             updates = self.network.plan.set_apart(updates, self.network.architecture.layers)
         params = optax.apply_updates(state.params, updates)
-        return TrainState(params, passed.batch_stats, opt_state, state.step + 1), passed
+        return TrainState(params, batch_stats, opt_state, state.step + 1)
 
     def parts(self, rows: Int[Array, " batch"]) -> Int[Array, "parts part"]:
         """A batch cut into the parts that the plan computes at a time; exact unless a norm looks across the batch."""
@@ -107,42 +130,62 @@ class Steps:
 
     def part(self, batch: int) -> int:
         """How many images of a batch go forward and back at a time."""
-        most = self.network.plan.micro_batch(self.network.architecture.layers)
-        if most is None or batch < 2 * most or self.network.architecture.normalises:
+        most, long = self.network.plan.micro_batch(self.network.architecture.layers), images_at_most(self.network)
+        if self.network.architecture.normalises:
+            return batch
+        if long < min(batch, most or batch):
+            return long
+        if most is None or batch < 2 * most:
             return batch
         return -(-batch // -(-batch // most))
 
-    def accumulated(
+    def cut(self, batch: int) -> bool:
+        """Whether a step is too long for one dispatch: its parts are dispatches of their own, and so is the update."""
+        return self.part(batch) < batch and images_at_most(self.network) < batch
+
+    def gather(
         self,
+        gathered: Gathered,
         state: TrainState,
         data: Data,
         parts: Int[Array, "parts part"],
+        counted: tuple[int | Array, int | Array],
         samples: Int[Array, ""],
-        key: Array,
-        layers: Tree,
+        inputs: Inputs,
+    ) -> Gathered:
+        """What was gathered and the first of `parts`, one after the other.
+
+        counted: the number of the first one within the batch, and how many of them count.
+        """
+        (first, count), key = counted, jax.random.fold_in(inputs.key, state.step)
+
+        def add(i: Array, gathered: Gathered) -> Gathered:
+            part_key = jax.random.fold_in(key, first + i)
+            more, part = self.gradient(state, data, parts[i], samples, part_key, inputs.layers)
+            gradients = jax.tree.map(jnp.add, gathered.gradients, more)
+            return Gathered(gradients, gathered.loss + part.loss, gathered.correct + part.correct)
+
+        return lax.fori_loop(0, count, add, gathered)
+
+    def step_by(
+        self, gathered: Gathered, state: TrainState, samples: Int[Array, ""], inputs: Inputs
+    ) -> tuple[Gathered, TrainState, Totals]:
+        """The step of a batch whose parts were gathered, and nothing gathered for the next one."""
+        state = self.updated(state, gathered.gradients, state.batch_stats, inputs)
+        totals = Totals((gathered.loss * samples)[None], gathered.correct, samples)
+        return nothing_of(state.params), state, totals
+
+    def gradient(
+        self, state: TrainState, data: Data, rows: Int[Array, " part"], samples: Array, key: Array, layers: Tree
     ) -> tuple[Tree, Passed]:
-        """The gradient of the mean loss over all parts, and what came of the way forward."""
+        """The gradient of a part's share of the mean loss over `samples`, and what came of the way forward."""
 
-        def gradient(rows: Int[Array, " part"], key: Array) -> tuple[Tree, Passed]:
-            def loss(params: Tree) -> tuple[Array, Passed]:
-                passed = self.forward(params, state.batch_stats, data, rows, samples, key, layers)
-                return passed.loss, passed
+        def loss(params: Tree) -> tuple[Array, Passed]:
+            passed = self.forward(params, state.batch_stats, data, rows, samples, key, layers)
+            return passed.loss, passed
 
-            gradients, passed = jax.grad(loss, has_aux=True)(state.params)
-            return gradients, passed
-
-        if len(parts) == 1:
-            return gradient(parts[0], key)
-
-        def add(i: Array, carry: tuple[Tree, Passed]) -> tuple[Tree, Passed]:
-            gradients, passed = carry
-            more, part = gradient(parts[i], jax.random.fold_in(key, i))
-            passed = passed._replace(loss=passed.loss + part.loss, correct=passed.correct + part.correct)
-            return jax.tree.map(jnp.add, gradients, more), passed
-
-        # Only networks whose statistics do not move are cut into parts.
-        nothing = Passed(jnp.float32(0), jnp.int32(0), state.batch_stats)
-        return lax.fori_loop(0, len(parts), add, (jax.tree.map(jnp.zeros_like, state.params), nothing))
+        gradients, passed = jax.grad(loss, has_aux=True)(state.params)
+        return gradients, passed
 
     def forward(
         self,

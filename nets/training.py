@@ -11,6 +11,7 @@ from functools import partial
 import jax
 import numpy as np
 
+from nets import memory
 from nets.architecture import Architecture
 from nets.clock import Clock
 from nets.datasets import Dataset
@@ -18,9 +19,9 @@ from nets.errors import TrainingError
 from nets.events import EpochEnd, EpochMetrics, Event, Finished, Phase, Progress, SamplePrediction
 from nets.hyperparams import Hyperparams
 from nets.network import Variables, initial_variables, numbers_of, seed_key
+from nets.pace import DISPATCH_SECONDS
 from nets.platform import device_description
 from nets.programs import (
-    DISPATCH_SECONDS,
     Program,
     Programs,
     Recipe,
@@ -32,10 +33,11 @@ from nets.programs import (
 )
 from nets.sampling import Indices, Split, batches, draw, epoch_order
 from nets.snapshot import Best, Snapshot
-from nets.steps import Data, Inputs, Totals, TrainState, Tree
+from nets.steps import Data, Gathered, Inputs, Totals, TrainState, Tree
 
 EVALUATION_COST = 1 / 3  # of a training step: no backward pass
 SAMPLES_SHOWN = 8
+FLOAT, MANY = 4, 16 << 20  # bytes of a number, and of weights from which on their copies are worth giving back
 STANDARDISED_BY = 10_000  # training samples, at most, that say what mean and deviation are
 ADVICE = "try a smaller learning rate (hyperparams.optimizer.lr), a batchnorm layer, or fewer layers"
 
@@ -76,7 +78,7 @@ class Run:
         self.recipe: Recipe = recipe_on(architecture, hyperparams, dataset.info)
         drawn = np.concatenate([split.train, split.validation])
         self.data = Data(
-            jax.device_put(np.concatenate([dataset.train_images[drawn], dataset.test_images])),
+            jax.device_put(joined(dataset.train_images, drawn, dataset.test_images)),
             jax.device_put(np.concatenate([dataset.train_labels[drawn], dataset.test_labels]).astype(np.int32)),
         )
         self.typical = dataset.train_images[split.train[:STANDARDISED_BY]]
@@ -148,6 +150,7 @@ class Trainer:
         self.inputs = self.run.inputs()
         self.pace = Pace(self.run.recipe.first_chunk())
         self.state: TrainState
+        self.tidy()
         if resume is not None:
             self.go_on(resume)
             return
@@ -167,14 +170,21 @@ class Trainer:
         """Train every epoch that is left and validate after each."""
         while self.epoch < self.run.hyperparams.epochs:
             self.epoch += 1
+            self.tidy()
             began = self.clock.now()
             trained = yield from self.train_epoch(self.rows())
             training = self.clock.now() - began
             validated, _ = yield from self.evaluate(self.variables, self.run.validation, "validation")
             metrics = self.metrics(trained, validated, training, self.clock.now() - began)
+            self.tidy()
             self.compare(metrics.val_loss)
             yield EpochEnd(self.epoch, partial(self.snapshot, metrics))
             yield metrics
+
+    def tidy(self) -> None:
+        """Give back what is free where weights are many: copies of them leave holes that others do not quite fill."""
+        if FLOAT * self.run.architecture.parameters >= MANY:
+            memory.release()
 
     def metrics(self, trained: Sums, validated: Sums, training: float, seconds: float) -> EpochMetrics:
         """What came of the epoch, which took `seconds`. `training`: those of its training alone."""
@@ -215,6 +225,8 @@ class Trainer:
 
     def train_epoch(self, rows: Indices) -> Generator[Event, None, Sums]:
         """One pass over `rows`. A chunk's totals are read while the next one runs."""
+        if self.programs.update is not None:
+            return (yield from self.train_epoch_in_parts(rows, self.programs.update))
         began = last = self.clock.now()
         sums, waiting = Sums(), None
         place = f"epoch {self.epoch}"
@@ -235,6 +247,29 @@ class Trainer:
         self.done += sums.samples
         return sums
 
+    def train_epoch_in_parts(self, rows: Indices, update: Program) -> Generator[Event, None, Sums]:
+        """The same where a step would be too long for one dispatch: nothing runs on that nobody can stop."""
+        began, r = self.clock.now(), self.run.recipe
+        sums, gathered = Sums(), nothing_gathered(self.state.params)
+        for batch in batches(rows, r.batch):
+            samples, parts = np.int32((batch >= 0).sum()), batches(batch, r.part)
+            first = 0
+            for chunk, count in chunked(parts, len(parts), self.pace):
+                last, counted = self.clock.now(), (np.int32(first), np.int32(count))
+                gathered = self.programs.train(
+                    gathered, self.state, self.run.data, chunk, counted, samples, self.inputs
+                )
+                jax.block_until_ready(gathered.loss)
+                first, now = first + count, self.clock.now()
+                self.pace.timed(count, now - last)
+                further = sums.samples + min(first * r.part, int(samples))
+                yield self.progress("training", further / (now - began), further)
+            gathered, self.state, totals = update(gathered, self.state, samples, self.inputs)
+            sums.add(totals, 1, f"epoch {self.epoch}")
+        yield self.progress("training", sums.samples / (self.clock.now() - began), sums.samples)
+        self.done += sums.samples
+        return sums
+
     def chunks(self, rows: Indices) -> Iterator[tuple[Program, np.ndarray, int]]:
         """The dispatches of an epoch: program, batches, and how many of them count."""
         r = self.run.recipe
@@ -250,7 +285,7 @@ class Trainer:
         """Loss and accuracy over `rows`, and the logits of the first of them."""
         sums, first, began = Sums(), None, self.clock.now()
         batch = self.run.recipe.evaluation_batch
-        last, pace = began, Pace(first=max(1, 1024 // batch))
+        last, pace = began, Pace(self.run.recipe.first_evaluation())
         for chunk, count in chunked(batches(rows, batch), longest_chunk(batch), pace):
             totals, logits = self.programs.evaluate(
                 variables, self.run.data, chunk, np.int32(count), self.inputs.layers
@@ -271,6 +306,7 @@ class Trainer:
 
     def finish(self, compile_seconds: float) -> Iterator[Event]:
         """Measure once on the test split, and hand over the weights."""
+        self.tidy()
         variables = jax.device_put(self.best.variables) if self.best else self.variables
         tested, logits = yield from self.evaluate(variables, self.run.test, "test")
         yield Finished(
@@ -282,6 +318,20 @@ class Trainer:
             device=device_description(),
             best_epoch=self.best.epoch if self.best else None,
         )
+
+
+def joined(images: np.ndarray, rows: Indices, more: np.ndarray) -> np.ndarray:
+    """The `rows` of some images and all of others, without a copy of either on the way."""
+    found = np.empty((len(rows) + len(more), *images.shape[1:]), images.dtype)
+    np.take(images, rows, axis=0, out=found[: len(rows)], mode="clip")  # the other modes copy; all rows exist
+    found[len(rows) :] = more
+    return found
+
+
+def nothing_gathered(params: Tree) -> Gathered:
+    """`steps.nothing_of` without a program of its own."""
+    zeros = jax.tree.map(lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype)), params)
+    return Gathered(zeros, jax.device_put(np.float32(0)), jax.device_put(np.int32(0)))
 
 
 def is_ready(tree: Tree) -> bool:

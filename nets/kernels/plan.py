@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import jax
+
+if TYPE_CHECKING:
+    from nets.kernels.geometry import Geometry
 
 Activation = Any
 Pair = tuple[int, int]
@@ -25,6 +28,16 @@ class Moments:
     mean: jax.Array
     var: jax.Array
     count: int
+
+
+class Footprint(NamedTuple):
+    """Bytes of one operation in a training step, beside its result.
+
+    kept: from the way forward to the way back. working: while it is computed, forward or back.
+    """
+
+    kept: int
+    working: int
 
 
 class Bound(Protocol):
@@ -155,6 +168,14 @@ class Plan(Protocol):
         shift: a bias that the convolution before left out; it cancels in the batch's own normalisation and only
         moves the mean.
         """
+        ...
+
+    def native_for(self, batch: int) -> bool:
+        """Whether convolutions of so many images may be computed by machine code of ours."""
+        ...
+
+    def footprint(self, kernel: tuple[int, ...], at: Geometry, size: Pair, batch: int) -> Footprint:
+        """What a convolution with a kernel of this shape takes, for images of `size`."""
         ...
 
     def stages(self, layers: Sequence[Any], *, train: bool) -> tuple[Stage, ...]:

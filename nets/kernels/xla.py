@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +15,7 @@ from jax import Array, lax
 from jax.typing import DTypeLike
 
 from nets.kernels.geometry import Geometry
-from nets.kernels.plan import Moments, Padding, Pair, Stage
+from nets.kernels.plan import Footprint, Moments, Padding, Pair, Stage
 from nets.kernels.pooling import max_pool
 from nets.kernels.reference import as_float32, keep_mask, normalised, scaled_images
 
@@ -146,6 +147,13 @@ class XlaPlan:
         y, moments = normalised(x, scale, bias, axis=x.ndim - 1, eps=eps, running=running, shift=shift)
         y = y if skip is None else y + skip
         return (jax.nn.relu(y) if relu else y), moments
+
+    def native_for(self, batch: int) -> bool:
+        return False
+
+    def footprint(self, kernel: tuple[int, ...], at: Geometry, size: Pair, batch: int) -> Footprint:
+        patches = math.prod(kernel[:3]) * math.prod(at.places(size, kernel[:2])) * batch * 4
+        return Footprint(0, patches)
 
     def stages(self, layers: Sequence[Any], *, train: bool) -> tuple[Stage, ...]:
         return tuple(Stage(i, i + 1) for i in range(len(layers)))

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nets.fields import Spec
+from nets.kernels.geometry import Geometry
 from nets.kernels.plan import Activation, Bound, Plan
 
 Shape = tuple[int, ...]  # (features,) or (channels, height, width); the batch is not part of it
@@ -112,6 +113,10 @@ class Layer(Spec):
     def held(self, shape: Shape) -> int:
         """How many values of one image a training step holds for the way back, for the memory estimate."""
         return math.prod(self.output_shape(shape))
+
+    def convolutions(self, shape: Shape) -> Iterator[tuple[Shape, Geometry]]:
+        """The kernels that go over images of this height and width, and how, for the memory estimate."""
+        return iter(())
 
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
         """Trained arrays by name."""

@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import Field
 
 from nets.fields import Boolean, Extent, Pair, Width, pair
+from nets.kernels.geometry import Geometry
 from nets.kernels.plan import Activation, Bound, Plan
 from nets.layers.base import Example, Layer, Misfit, Parameter, Shape, described, register, uniform
 from nets.layers.windows import PaddingField, outputs, padded, pads, too_wide
@@ -96,6 +97,10 @@ class Conv2d(Layer):
         image = (shape[1], shape[2])
         high, wide = outputs(image, self.pads(shape), window=self.window, stride=self.strides, dilation=self.dilations)
         return (self.out_channels, high, wide)
+
+    def convolutions(self, shape: Shape) -> Iterator[tuple[Shape, Geometry]]:
+        at = Geometry(self.strides, self.pads(shape), self.dilations, self.groups)
+        yield self.parameters(shape)["kernel"].shape, at
 
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
         per_group = shape[0] // self.groups

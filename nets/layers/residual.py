@@ -9,6 +9,7 @@ from typing import Literal, Self
 from pydantic import Field
 
 from nets.fields import Extent, Pair, Width, pair
+from nets.kernels.geometry import Geometry
 from nets.kernels.plan import Activation, Bound, Moments, Plan
 from nets.layers.base import Example, Layer, Misfit, Parameter, Shape, ones, register, uniform, zeros
 from nets.layers.norm import Eps, Momentum, doubts_about, statistics_of, tracked, unbiased
@@ -64,6 +65,12 @@ class ResidualBlock(Layer):
 
     def held(self, shape: Shape) -> int:
         return 4 * math.prod(self.output_shape(shape))  # what each convolution and each norm gives
+
+    def convolutions(self, shape: Shape) -> Iterator[tuple[Shape, Geometry]]:
+        around = pads("same", (shape[1], shape[2]), window=self.window, stride=(1, 1))
+        for parameter in self.parameters(shape).values():
+            if len(parameter.shape) == 4:
+                yield parameter.shape, Geometry() if parameter.shape[:2] == (1, 1) else Geometry(padding=around)
 
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
         found: dict[str, Parameter] = {}

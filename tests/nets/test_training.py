@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import OrderedDict
 from dataclasses import replace
 from typing import Any
 
@@ -14,13 +15,15 @@ import optax
 import pytest
 
 from nets.architecture import Architecture
+from nets.check import check_fit
 from nets.clock import Clock
 from nets.datasets import Dataset
-from nets.errors import TrainingError
+from nets.errors import SpecError, TrainingError
 from nets.events import EpochMetrics, Finished, Progress
 from nets.hyperparams import Hyperparams, parse_hyperparams
 from nets.kernels import plan_for
 from nets.network import Network, initial_variables, input_statistics
+from nets.pace import BACKWARD, LONGEST_PART, LONGEST_STEP, image_seconds
 from nets.programs import CACHE, numbers, recipe
 from nets.sampling import batches, draw, epoch_order, split_sizes
 from nets.steps import Data, Inputs
@@ -334,3 +337,50 @@ def test_colour_images_train() -> None:
 def test_networks_at_the_edge_train(layers: list[dict[str, Any]]) -> None:
     metrics, finished = trained(network(*layers, {"type": "linear", "out": 3}), hyper(epochs=1))
     assert len(metrics) == 1 and np.isfinite(finished.test_loss)
+
+
+def test_a_step_too_long_for_one_dispatch_is_several_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, h = stripes(1200), hyper(batch_size=500, max_samples=None)
+    dropping = network(*TINY_CNN[:-2], {"type": "dropout", "p": 0.3}, *TINY_CNN[-2:])
+    whole = trained(dropping, h, data)
+    monkeypatch.setattr("nets.steps.images_at_most", lambda network: 128)  # more than a part of 64, less than a batch
+    monkeypatch.setattr("nets.programs.CACHE", OrderedDict())
+    training = [e for e in fit(dropping, h, data) if isinstance(e, Progress) and e.phase == "training"]
+    cut = trained(dropping, h, data)
+    assert untimed(whole[0]) == untimed(cut[0]) and same(whole[1].variables, cut[1].variables)
+    assert len(training) > 2 * len(whole[0]), "a run can be stopped within a batch"
+
+
+def test_no_dispatch_of_a_heavy_network_is_estimated_to_take_long() -> None:
+    heavy = network(
+        *[{"type": "conv2d", "out_channels": 256, "kernel_size": 3, "padding": "same"}] * 3,
+        {"type": "linear", "out": 10},
+        shape=(1, 28, 28),
+    )
+    for batch in (64, 65_536):
+        r = recipe(heavy, hyper(batch_size=batch, max_samples=None), train=54_000, samples=70_000)
+        each = image_seconds(r.steps.network)
+        assert r.cut and r.part < 64 and r.part * each < LONGEST_PART
+        assert r.evaluation_batch * r.first_evaluation() * each / BACKWARD < LONGEST_PART
+
+
+def test_a_long_step_that_cannot_be_cut_is_refused_with_the_numbers() -> None:
+    info = replace(stripes().info, shape=(28, 28, 1), train_size=60_000)
+    conv = {"type": "conv2d", "out_channels": 256, "kernel_size": 3, "padding": "same"}
+    normed = network(conv, conv, {"type": "batchnorm2d"}, {"type": "linear", "out": 3}, shape=(1, 28, 28))
+    h = hyper(batch_size=65_536, max_samples=None)
+    with pytest.raises(
+        SpecError,
+        match=r"batch_size: must be at most \d+ for this network, got 65536: a step of 48000 images takes about \d+",
+    ):
+        check_fit(normed, h, info)
+    most = int(LONGEST_STEP / image_seconds(recipe(normed, h, train=48_000, samples=70_000).steps.network))
+    check_fit(normed, hyper(batch_size=most, max_samples=None), info)
+    wide = network(
+        {**conv, "out_channels": 4000},
+        {**conv, "out_channels": 4000, "kernel_size": 9},
+        {"type": "linear", "out": 3},
+        shape=(1, 28, 28),
+    )
+    with pytest.raises(SpecError, match=r"layers: one image takes about \d+\.\d s forward and back"):
+        check_fit(wide, hyper(batch_size=1), info)

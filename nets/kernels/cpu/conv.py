@@ -9,13 +9,13 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from nets.kernels.cpu import bands, blocks, toom_cook
+from nets.kernels.cpu import bands, blocks, by_rows, toom_cook
 from nets.kernels.cpu.activations import framed
+from nets.kernels.cpu.depthwise import depthwise
 from nets.kernels.cpu.gemm import barrier, dot, pinned, stored
 from nets.kernels.cpu.patches import gather_patches, sum_patches
 from nets.kernels.geometry import Geometry
 from nets.kernels.plan import Pair
-from nets.kernels.taps import seen
 
 Saved = tuple[Array, Array]
 
@@ -28,15 +28,18 @@ def convolve(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike, *, kept: b
     kh, kw, depth, _ = kernel.shape
     if (kh, kw) == (1, 1) and at.groups == 1:
         return pointwise(x, kernel, at, dtype)
-    if at.groups > 1 and depth == 1:
+    size = x.shape[1], x.shape[2]
+    if depth == 1 and at.groups == kernel.shape[3] > 1:
         return depthwise(x, kernel, at)
     if dtype == jnp.bfloat16 and bands.fits(kernel.shape, at):
         return bands.by_bands(x, kernel, at, dtype, kept)
-    if dtype == jnp.float32 and toom_cook.fits(kernel.shape, at, x.shape[1:3]):
+    if dtype == jnp.float32 and toom_cook.fits(kernel.shape, at, size):
         return toom_cook.toom_cook(x, kernel, at)
-    if dtype == jnp.float32 and blocks.fits(kernel.shape, at, x.shape[1:3], x.shape[3]):
+    if dtype == jnp.float32 and blocks.fits(kernel.shape, at, size, x.shape[3]):
         return blocks.by_blocks(x, kernel, at, dtype)
-    return by_patches(x, kernel, at, dtype, x.shape[1:3])
+    if by_rows.fits(kernel.shape, at, size, x.shape[3], dtype):
+        return by_rows.by_rows(x, kernel, at, dtype, size)
+    return by_patches(x, kernel, at, dtype, size)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
@@ -106,16 +109,3 @@ def _mix_backward(dtype: DTypeLike, saved: Saved, g: Array) -> tuple[Array, Arra
 
 
 _mix_channels.defvjp(_mix_forward, _mix_backward)
-
-
-def depthwise(x: Array, kernel: Array, at: Geometry) -> Array:
-    """One input channel per group: a weighted sum of shifted images; there is no product of matrices in it."""
-    kh, kw, _, outputs = kernel.shape
-    channels, height, width, batch = x.shape
-    out_h, out_w = at.places((height, width), (kh, kw))
-    x = barrier(framed(x, *at.padding))
-    weights = kernel.reshape(kh * kw, channels, outputs // channels, 1, 1, 1)
-    total = jnp.zeros((), x.dtype)
-    for weight, tap in zip(weights, seen(x, (kh, kw), at), strict=True):
-        total = total + weight * tap[:, None]
-    return total.reshape(outputs, out_h, out_w, batch)

@@ -29,6 +29,7 @@ from nets.kernels.cpu.activations import (
 from nets.kernels.cpu.activations import phases as phases_of
 from nets.kernels.cpu.conv import convolve, pointwise
 from nets.kernels.cpu.corners import per_channel
+from nets.kernels.cpu.footprint import footprint
 from nets.kernels.cpu.gemm import (
     OLD_EMITTERS,
     OPTIONS,
@@ -43,7 +44,7 @@ from nets.kernels.cpu.norm import Recipe, batch_norm
 from nets.kernels.cpu.pool import max_pool
 from nets.kernels.cpu.relu import biased_relu
 from nets.kernels.geometry import Geometry
-from nets.kernels.plan import Moments, Padding, Pair, Stage
+from nets.kernels.plan import Footprint, Moments, Padding, Pair, Stage
 from nets.kernels.reference import keep_mask, normalised
 
 SMALL_BATCH = 64  # images of more fall out of the caches: 1.15 to 1.4 times as fast in parts
@@ -85,7 +86,8 @@ class CpuPlan:
         """Whether convolutions of so many images may be computed by kernels of `native`."""
         return self.native and native.fills(batch, self.unit)
 
-    def _fewest_channels(self, batch: int) -> winograd.Limits:
+    def fewest_channels(self, batch: int) -> winograd.Limits:
+        """From which Winograd's transforms pay."""
         if self.native_for(batch):
             return winograd.FEWEST_CHANNELS_BESIDE_NATIVE[self.precision, self.unit]
         return winograd.FEWEST_CHANNELS["float32" if self.precision == "float32" else self.unit]
@@ -128,7 +130,7 @@ class CpuPlan:
         if strided.fits(kernel.shape, at):
             return self._strided(x, kernel, at, kept)
         _, *size, batch = shape_of(x)
-        if winograd.fits(kernel.shape, at, size, self._fewest_channels(batch)):
+        if winograd.fits(kernel.shape, at, size, self.fewest_channels(batch)):
             if winograd.keeps_phases(size, at):
                 return Phases(winograd.winograd(phases_of(x), kernel, self.dtype, at.padding[0][0]))
             return Image(winograd.winograd_image(image(x), kernel, at, self.dtype))
@@ -149,12 +151,12 @@ class CpuPlan:
         _, *size, batch = shape_of(x)
         if not self.native_for(batch) or not native.fits(at):
             return False
-        return not winograd.fits(kernel.shape, at, size, self._fewest_channels(batch))
+        return not winograd.fits(kernel.shape, at, size, self.fewest_channels(batch))
 
     def _strided(self, x: Activation, kernel: Array, at: Geometry, kept: bool) -> Activation:
         (_, *size, batch), window = shape_of(x), kernel.shape[:2]
         dense, of_dense = strided.dense_kernel(kernel, at), strided.dense_size(size, window, at)
-        if winograd.fits(dense.shape, Geometry(), of_dense, self._fewest_channels(batch)):
+        if winograd.fits(dense.shape, Geometry(), of_dense, self.fewest_channels(batch)):
             phases, blocks = strided.dense_phases(image(x), window, at), strided.blocks(window, at)
             y = winograd.winograd(phases, dense, self.dtype, 0, blocks)
             height, width = at.places(size, window)
@@ -240,6 +242,9 @@ class CpuPlan:
         mean = mean if shift is None else mean + shift
         _, height, width, batch = shape_of(x)
         return Phases(y) if isinstance(y, tuple) else Image(y), Moments(mean, var, height * width * batch)
+
+    def footprint(self, kernel: tuple[int, ...], at: Geometry, size: Pair, batch: int) -> Footprint:
+        return footprint(self, kernel, at, size, batch)
 
     def stages(self, layers: Sequence[Any], *, train: bool) -> tuple[Stage, ...]:
         return stages.cut(self, layers)

@@ -17,6 +17,7 @@ from nets.kernels import xla
 from nets.kernels.cpu import blocks
 from nets.kernels.cpu.bands import by_bands
 from nets.kernels.cpu.blocks import by_blocks
+from nets.kernels.cpu.by_rows import by_rows
 from nets.kernels.cpu.conv import convolve
 from nets.kernels.cpu.corners import corners
 from nets.kernels.cpu.phase_conv import phase_convolve
@@ -65,6 +66,15 @@ def test_grouped_and_depthwise_convolutions_equal_xlas(
     case: tuple[tuple[int, ...], tuple[int, ...], Geometry],
 ) -> None:
     check_convolution(*case)
+
+
+@few
+@given(geometries(groups=st.integers(1, 3)))
+def test_any_convolution_row_by_row_equals_xlas(case: tuple[tuple[int, ...], tuple[int, ...], Geometry]) -> None:
+    x_shape, kernel_shape, at = case
+    x, kernel, size = random(*x_shape), random(*kernel_shape), (x_shape[1], x_shape[2])
+    found = value_and_gradients(lambda x, kernel: by_rows(x, kernel, at, F32, size), x, kernel)
+    assert_near(found, value_and_gradients(lambda x, kernel: lax_conv(x, kernel, at), x, kernel))
 
 
 @pytest.mark.parametrize("at", [Geometry(), Geometry(stride=(2, 3), padding=((1, 0), (2, 1)))])

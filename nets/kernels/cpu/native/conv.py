@@ -18,9 +18,9 @@ from nets.kernels.cpu.gemm import Unit, barrier, product_unit
 from nets.kernels.cpu.native import machine
 from nets.kernels.cpu.native.code import LANES
 from nets.kernels.cpu.native.forward import Epilogue, convolve
-from nets.kernels.cpu.native.kernel_gradient import kernel_gradient
+from nets.kernels.cpu.native.kernel_gradient import kernel_gradient, values_of_parts
 from nets.kernels.cpu.native.strips import Dtype, Shape
-from nets.kernels.geometry import Geometry
+from nets.kernels.geometry import Geometry, Sizes
 from nets.kernels.plan import Pair
 
 # The most lanes for an image at which these kernels are ahead of products of matrices, which leave none empty. Measured
@@ -47,6 +47,13 @@ def fits(at: Geometry) -> bool:
 def fills(batch: int, unit: Unit) -> bool:
     """Whether the vectors of a batch are full, or nearly."""
     return batch > 0 and -(-batch // LANES) * LANES <= MOST_LANES[unit] * batch
+
+
+def sums_of_kernel(kernel: tuple[int, ...], at: Geometry, size: Sizes, batch: int, item: int) -> int:
+    """How many values the parts of the gradient of a kernel are, before they are summed."""
+    kh, kw, channels, outputs = kernel
+    dtype: Dtype = "float32" if item == 4 else "bfloat16"
+    return values_of_parts(Shape(channels, (size[0], size[1]), batch, outputs, (kh, kw), at, dtype))
 
 
 def native_convolve(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:

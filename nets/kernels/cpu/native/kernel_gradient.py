@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import product
+from math import prod
 
 import jax
 import jax.numpy as jnp
@@ -58,6 +59,12 @@ def kernel_gradient(x: Array, g: Array, shape: Shape) -> Array:
     # One by one, unless they are very many: XLA's sum over the first axis takes ten times as long for two parts.
     total = reduce(jnp.add, list(parts)) if sums <= MOST_ADDED else parts.sum(axis=0)
     return total[:, :, : shape.channels, : shape.outputs]
+
+
+def values_of_parts(shape: Shape) -> int:
+    """How many there are of the sums that XLA adds up."""
+    cut = _cut(shape)
+    return shape.lanes // cut.image.slice * cut.groups * shape.taps * prod(_padded(shape, cut))
 
 
 def _kernel(shape: Shape, cut: _Cut) -> Kernel:

@@ -1,0 +1,102 @@
+"""Any convolution one row of results at a time: where patches of a whole image would be too much to make or to keep."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import DTypeLike
+
+from nets.kernels.cpu.activations import framed
+from nets.kernels.cpu.gemm import barrier, dot, pinned
+from nets.kernels.cpu.patches import gather_patches, sum_patches
+from nets.kernels.geometry import Geometry, Sizes
+from nets.kernels.plan import Pair
+
+Saved = tuple[Array, Array]
+LARGE = 32 << 20  # bytes of patches, which leave the caches long before
+
+
+def fits(kernel_shape: tuple[int, ...], at: Geometry, size: Pair, batch: int, dtype: DTypeLike) -> bool:
+    """Whether the patches of all rows are that large."""
+    kh, kw, depth, _ = kernel_shape
+    values = kh * kw * depth * at.groups * math.prod(at.places(size, (kh, kw))) * batch
+    return values * jnp.dtype(dtype).itemsize > LARGE
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def by_rows(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike, size: Pair) -> Array:
+    """`[in, H, W, B] * [kh, kw, in / groups, out] -> [out, H', W', B]`; patches are made again for the gradient."""
+    return _forward(x, kernel, at, dtype, size)[0]
+
+
+def _forward(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike, size: Pair) -> tuple[Array, Saved]:
+    outputs, batch = kernel.shape[3], x.shape[3]
+    rows, columns = at.places(size, kernel.shape[:2])
+    at = at.tight(size, kernel.shape[:2])
+    x = x.astype(dtype)
+    padded, matrices = barrier(framed(x, *at.padding)), _matrices(kernel, at.groups).astype(dtype)
+    matrices = pinned(matrices.swapaxes(1, 2))
+
+    def step(row: Array, y: Array) -> Array:
+        patches = _patches(padded, row, kernel.shape[:2], at)
+        return lax.dynamic_update_slice(y, _product(matrices, patches, 1, 0).reshape(outputs, 1, -1), (0, row, 0))
+
+    y = lax.fori_loop(0, rows, step, jnp.zeros((outputs, rows, columns * batch)))
+    return y.reshape(outputs, rows, columns, batch), (x, kernel)
+
+
+def _backward(at: Geometry, dtype: DTypeLike, size: Pair, saved: Saved, g: Array) -> tuple[Array, Array]:
+    x, kernel = saved
+    window, (kh, kw, depth, outputs) = kernel.shape[:2], kernel.shape
+    at = at.tight(size, window)
+    padded, matrices = barrier(framed(x, *at.padding)), pinned(_matrices(kernel, at.groups).astype(dtype))
+    g = barrier(g.astype(dtype)).reshape(outputs, g.shape[1], -1)
+    band, across = (padded.shape[0], _reach(window, at), *padded.shape[2:]), _of_a_row(at)
+
+    def step(row: Array, gradients: Saved) -> Saved:
+        dx, dw = gradients
+        patches = _patches(padded, row, window, at)
+        of_row = barrier(lax.dynamic_slice_in_dim(g, row, 1, 1)).reshape(at.groups, outputs // at.groups, -1)
+        of_pixels = sum_patches(barrier(_product(matrices, of_row, 1, 0)), window, across, band)
+        start = (0, row * at.stride[0], 0, 0)
+        dx = lax.dynamic_update_slice(dx, lax.dynamic_slice(dx, start, band) + of_pixels, start)
+        return dx, dw + _product(patches, of_row, 1, 1)
+
+    nothing = jnp.zeros(padded.shape), jnp.zeros(matrices.shape)
+    dx, dw = lax.fori_loop(0, g.shape[1], step, nothing)
+    (top, bottom), (left, right) = at.padding
+    dw = dw.reshape(at.groups, kh, kw, depth, -1).transpose(1, 2, 3, 0, 4).reshape(kernel.shape)
+    return framed(dx, (-top, -bottom), (-left, -right)), dw
+
+
+by_rows.defvjp(_forward, _backward)
+
+
+def _matrices(kernel: Array, groups: int) -> Array:
+    """`[groups, kh * kw * depth, out / groups]`."""
+    return kernel.reshape(-1, groups, kernel.shape[3] // groups).transpose(1, 0, 2)
+
+
+def _product(a: Array, b: Array, axis_a: int, axis_b: int) -> Array:
+    """Group by group; of a single one as a product of matrices, not of a batch of them."""
+    return dot(a[0], b[0], axis_a, axis_b)[None] if a.shape[0] == 1 else dot(a, b, axis_a, axis_b)
+
+
+def _reach(window: Sizes, at: Geometry) -> int:
+    """How many rows of pixels the results of one row see."""
+    return at.dilation[0] * (window[0] - 1) + 1
+
+
+def _of_a_row(at: Geometry) -> Geometry:
+    """What the window does on the rows that it sees at a time, which have their padding around them."""
+    return Geometry((1, at.stride[1]), dilation=at.dilation, groups=at.groups)
+
+
+def _patches(padded: Array, row: Array, window: Sizes, at: Geometry) -> Array:
+    """`[groups, kh * kw * depth, W' * B]`: what the results of one row see."""
+    band = lax.dynamic_slice_in_dim(padded, row * at.stride[0], _reach(window, at), 1)
+    return gather_patches(band, window, _of_a_row(at))

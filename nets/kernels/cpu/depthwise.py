@@ -1,0 +1,62 @@
+"""Convolutions of every channel by itself: weighted sums of shifted images; there is no product of matrices in them.
+
+Left to automatic differentiation, every shifted image would be kept for the gradient: 196 of them for 14 x 14.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from nets.kernels.cpu.activations import framed
+from nets.kernels.cpu.corners import channel_sums, per_channel
+from nets.kernels.cpu.gemm import barrier
+from nets.kernels.geometry import Geometry
+from nets.kernels.taps import seen
+
+Saved = tuple[Array, Array]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def depthwise(x: Array, kernel: Array, at: Geometry) -> Array:
+    """`[channels, H, W, B] * [kh, kw, 1, channels] -> [channels, H', W', B]`."""
+    return _forward(x, kernel, at)[0]
+
+
+def _forward(x: Array, kernel: Array, at: Geometry) -> tuple[Array, Saved]:
+    x = barrier(framed(x, *at.padding))
+    total = jnp.zeros((), x.dtype)
+    for weight, tap in zip(_weights(kernel), seen(x, kernel.shape[:2], at), strict=True):
+        total = total + per_channel(weight) * tap
+    return total, (x, kernel)
+
+
+def _backward(at: Geometry, saved: Saved, g: Array) -> tuple[Array, Array]:
+    """Tap by tap: what each saw, for its weight, and what it hands back to the pixels that it saw."""
+    x, kernel = saved
+    (kh, kw), (sh, sw), weights, g = kernel.shape[:2], at.stride, _weights(kernel), barrier(g)
+    reach = x.shape[0], (g.shape[1] - 1) * sh + 1, (g.shape[2] - 1) * sw + 1, x.shape[3]
+    spread = (0, 0, 0), (0, 0, sh - 1), (0, 0, sw - 1), (0, 0, 0)
+
+    def step(tap: Array, gradients: Saved) -> Saved:
+        dx, dw = gradients
+        start = 0, tap // kw * at.dilation[0], tap % kw * at.dilation[1], 0
+        of_weights = channel_sums((g * lax.dynamic_slice(x, start, reach)[:, ::sh, ::sw],))
+        given = lax.pad(g * per_channel(weights[tap]), jnp.zeros((), g.dtype), spread)
+        dx = lax.dynamic_update_slice(dx, lax.dynamic_slice(dx, start, reach) + given, start)
+        return dx, dw.at[tap].set(of_weights)
+
+    dx, dw = lax.fori_loop(0, kh * kw, step, (jnp.zeros_like(x), jnp.zeros_like(weights)))
+    (top, bottom), (left, right) = at.padding
+    return framed(dx, (-top, -bottom), (-left, -right)), dw.reshape(kernel.shape)
+
+
+depthwise.defvjp(_forward, _backward)
+
+
+def _weights(kernel: Array) -> Array:
+    """`[taps, channels]`."""
+    return kernel.reshape(-1, kernel.shape[3])

@@ -1,0 +1,100 @@
+"""What a run takes of memory, from its images to its answers, against what was claimed before it was begun."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+import pytest
+
+from nets.estimate import memory_needed
+from nets.hyperparams import parse_hyperparams
+from nets.programs import compile_training, recipe
+from tests.nets.builders import network, stripes
+from tests.nets.memory_probe import probe
+
+Json = dict[str, Any]
+RELU, NORM, POOL = {"type": "relu"}, {"type": "batchnorm2d"}, {"type": "maxpool2d", "kernel_size": 2}
+DROPOUT, OUT = {"type": "dropout", "p": 0.5}, {"type": "linear", "out": 10}
+HALF, ADAM = {"precision": "bfloat16"}, {"optimizer": {"type": "adam"}}
+
+
+def conv(out: int, kernel: int = 3, **fields: Any) -> Json:
+    return {"type": "conv2d", "out_channels": out, "kernel_size": kernel, **fields}
+
+
+def dense(out: int) -> Json:
+    return {"type": "linear", "out": out}
+
+
+def residual(out: int, kernel: int = 3) -> Json:
+    return {"type": "residual_block", "out_channels": out, "kernel_size": kernel}
+
+
+def pool(kernel: int, **fields: Any) -> Json:
+    return {"type": "maxpool2d", "kernel_size": kernel, **fields}
+
+
+REFERENCE = [conv(32, padding=1), RELU, POOL, conv(64, padding=1), RELU, POOL, dense(128), RELU, DROPOUT]
+WIDE = [dense(20_000), RELU]
+# Name, layers before the last, hyperparameters, and what else of the request is not as usual.
+CASES: list[tuple[str, list[Json], Json, Json]] = [
+    ("smallest", [], {}, {}),
+    ("reference", REFERENCE, {}, {}),
+    ("reference in bfloat16, adam", REFERENCE, {**HALF, **ADAM}, {}),
+    ("a batch of 4,096", REFERENCE, {"batch_size": 4096}, {"samples": 6000}),
+    ("dense, sgd", WIDE, {}, {}),
+    ("dense, momentum", WIDE, {"optimizer": {"type": "sgd", "momentum": 0.9}}, {}),
+    ("dense, rmsprop, bfloat16", WIDE, {"optimizer": {"type": "rmsprop"}, **HALF}, {}),
+    ("dense, adam, keep_best", WIDE, {**ADAM, "keep_best": True}, {}),
+    ("dense in parts", WIDE, {"batch_size": 4096}, {"samples": 6000}),
+    ("MLP, batch 65,536", [dense(512), RELU, dense(512), RELU], {"batch_size": 65_536}, {"samples": 60_000}),
+    ("groups of 14 x 14", [conv(2, 1), conv(400, 14, groups=2)], {}, {"samples": 300}),
+    ("groups of 5 x 5", [conv(32, padding=1), RELU, conv(64, 5, groups=4, padding="same")], HALF, {}),
+    ("depthwise", [conv(64, padding=1), NORM, RELU, conv(64, groups=64, padding=1), NORM, RELU], {}, {}),
+    ("depthwise of 15 x 15", [conv(16), conv(16, 15, groups=16, padding="same"), RELU], {}, {"samples": 500}),
+    ("a pool of 50 x 50", [conv(8, padding=1), pool(50, stride=1, padding=25)], {}, {}),
+    ("overlapping pools", [conv(64, padding=1), RELU, pool(3, stride=1), pool(5, stride=2)], HALF, {}),
+    ("residual of 15 x 15", [residual(16, 15)], HALF, {"samples": 500}),
+    ("residual blocks", [conv(32, padding=1), NORM, RELU, POOL, residual(32), residual(64)], ADAM, {}),
+    ("norms over 1,024", [conv(32, padding=1), RELU, NORM, POOL, conv(32), NORM], {"batch_size": 1024}, {}),
+    (
+        "strides and dilation",
+        [conv(32, 5, stride=2), RELU, conv(64, 3, dilation=2), RELU, conv(64, 4, stride=3)],
+        {},
+        {},
+    ),
+    (
+        "values alone",
+        [conv(32, 1), {"type": "sigmoid"}, DROPOUT, {"type": "softmax"}, {"type": "tanh"}, DROPOUT],
+        {},
+        {},
+    ),
+    ("dense norms", [dense(512), {"type": "batchnorm1d"}, RELU, DROPOUT] * 3, ADAM, {}),
+    (
+        "colours",
+        [conv(64, padding=1), RELU, conv(64, padding=1), RELU, POOL, conv(128)],
+        {},
+        {"shape": [3, 32, 32], "samples": 600},
+    ),
+]
+
+
+@pytest.mark.slow
+def test_no_run_takes_more_memory_than_it_claims_and_few_claim_twice_that() -> None:
+    found = {
+        name: probe({"layers": [*layers, OUT], "hyperparams": hyperparams, **others})
+        for name, layers, hyperparams, others in CASES
+    }
+    over = {name: one for name, one in found.items() if one["peak"] > one["claim"]}
+    assert not over
+    assert statistics.median(one["claim"] / one["peak"] for one in found.values()) <= 2
+
+
+@pytest.mark.parametrize("layers", [[conv(2, 1), conv(64, 14, groups=2)], [conv(16, 1), conv(16, 9, groups=16)]])
+def test_a_grouped_convolution_keeps_no_image_for_each_tap(layers: list[Json]) -> None:
+    a, h = network(*layers, OUT, shape=(1, 28, 28)), parse_hyperparams({})
+    made = recipe(a, h, train=64, samples=64)
+    taken = compile_training(made, 1, made.batch).memory_analysis().temp_size_in_bytes
+    assert taken < 64 << 20
+    assert taken < memory_needed(a, h, stripes().info).activations
