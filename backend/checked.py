@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from itertools import groupby, pairwise
-from operator import itemgetter
+from contextlib import closing, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from backend.damage import OF_ORDER, damaged, look
 from backend.database import Database
 from backend.records import Json
 from backend.rows import SELECT, Table, intact
+from backend.scan import damaged_events, damaged_records
 from backend.store_errors import UnknownRecord, UnreadableRecord
 from backend.tables import KEY, curve_of, find, milestone_rows, put_events_in_order, sequences
 from backend.unreadable import Unreadable
@@ -43,12 +42,12 @@ class Checked(Database):
         """
         try:
             self._require_order()
-            with self._read() as connection:
-                records: tuple[Table, ...] = ("models", "runs")
-                for table in records:
-                    deque(self._intact(connection, table, ""), maxlen=0)
-                for _, of_run in groupby(connection.execute(SELECT["events"]), key=itemgetter("run_id")):
-                    self._judged(of_run)
+            with closing(self._connect()) as connection:
+                connection.row_factory, connection.text_factory = None, bytes
+                for table, identifier in damaged_records(connection):
+                    self.unreadable.notice(table, identifier)
+                for run_id, ids in damaged_events(connection):
+                    self.unreadable.notice_events(run_id, ids)
         except sqlite3.OperationalError:  # says nothing about the file
             raise
         except sqlite3.DatabaseError as error:

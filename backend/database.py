@@ -21,8 +21,7 @@ NO_ROOM = (
 )
 PRAGMAS = (
     *("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"),
-    # A deletion writes no more than it must: the disk may be full.
-    *("secure_delete = OFF", "cache_spill = OFF"),
+    "secure_delete = OFF",  # a deletion writes no more than it must: the disk may be full
 )
 T = TypeVar("T")
 
@@ -90,8 +89,10 @@ class Database:
         given_back = self._reserve.give_back()
         try:
             self._shorten_log()
+            self._writer.execute("PRAGMA cache_spill = OFF")  # pages that are deleted after all are not written first
             return delete()
         finally:
+            self._writer.execute("PRAGMA cache_spill = ON")
             self._shorten_log()
             if given_back:
                 self._reserve.take_again()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import msgspec
@@ -167,7 +166,7 @@ def makes_sense(table: Table, row: sqlite3.Row) -> bool:
     try:
         record = to_model(row) if table == "models" else to_run(row, [])
         "".join(value for value in row if isinstance(value, str)).encode()
-        msgspec.convert(asdict(record), type(record))
+        msgspec.convert(vars(record), type(record))
     except (ValueError, TypeError):  # msgspec's own are of these
         return False
     return True

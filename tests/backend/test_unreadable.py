@@ -22,7 +22,7 @@ from backend.records import Json
 from backend.server import check_state_dir
 from backend.store import STORE_FILE, Store
 from backend.stream import EventLog, state_data
-from tests.backend.conftest import Trained, parts
+from tests.backend.conftest import parts
 from tests.backend.samples import a_model, add_run
 
 OURS = {"warnings", "saved_model_exists", "last_event_id"}  # what may differ without being a fact of the store
@@ -239,6 +239,26 @@ def test_nothing_is_written_over_a_damaged_record(app: Flask, tmp_path: Path) ->
     assert client.delete("/api/models/m_1").status_code == 200
 
 
+def test_a_look_at_every_row_finds_what_reading_would(tmp_path: Path) -> None:
+    path = tmp_path / STORE_FILE
+    path.write_bytes(a_state(tmp_path / "made"))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE models SET description = CAST(x'ff' AS TEXT) WHERE model_id = 'm_2'")
+        connection.execute("UPDATE runs SET test_loss = 1 WHERE sequence = 3")
+        (run_id,) = connection.execute("SELECT run_id FROM runs WHERE sequence = 5").fetchone()
+        connection.execute("DELETE FROM events WHERE run_id = ? AND id IN (1, 4)", (run_id,))
+        connection.execute("UPDATE events SET data = '{' WHERE run_id = ? AND id = 6", (run_id,))
+        connection.commit()
+    looked, read = Store(path), Store(path)
+    looked.verify()
+    models, runs = list(read.each_model()), read.list_runs()
+    assert (len(models), len(runs), len(looked.unreadable.sentences())) == (3, 7, 3)
+    assert looked.unreadable.sentences() == read.unreadable.sentences()
+    assert "(id 1, 4, 6)" in looked.unreadable.of_run(run_id)[0]
+    looked.close()
+    read.close()
+
+
 def test_an_order_that_is_damaged_is_made_again(tmp_path: Path) -> None:
     path = tmp_path / STORE_FILE
     path.write_bytes(a_state(tmp_path / "made"))
@@ -256,6 +276,5 @@ def test_an_order_that_is_damaged_is_made_again(tmp_path: Path) -> None:
     store.close()
 
 
-def test_a_server_says_what_it_leaves_out(trained: Trained) -> None:
-    client: FlaskClient = trained.client
+def test_a_whole_store_warns_of_nothing(client: FlaskClient) -> None:
     assert client.get("/api/health").json["warnings"] == [] and client.get("/api/runs").json["warnings"] == []
