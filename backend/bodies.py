@@ -55,25 +55,28 @@ class Chunks:
         self._left = 0  # bytes of the chunk, and of the line end behind it, that are still to come
         self._trailers: int | None = None  # bytes of them, once the last chunk has come
 
-    def decode(self, data: bytes, into: bytearray, *, most: int) -> bytes | None:
-        """What lies behind the body, once it is complete. Stops beyond `most` bytes. Raises BadChunks."""
-        raw, at = self._raw + data, 0
-        while len(into) <= most:
+    def decode(self, data: bytes, *, most: int) -> tuple[bytes, bytes | None]:
+        """What of the body is in `data`, and what lies behind the body, once it is complete.
+
+        Stops beyond `most` bytes. Raises BadChunks.
+        """
+        raw, at, body = self._raw + data, 0, bytearray()
+        while len(body) <= most:
             if self._left > 2:
                 piece = raw[at : at + self._left - 2]
-                into += piece
+                body += piece
                 at += len(piece)
                 self._left -= len(piece)
             end = raw.find(b"\n", at) + 1
             if self._left > 2 or not end:
                 break
             if self._take_line(raw[at:end]):
-                return raw[end:]
+                return bytes(body), raw[end:]
             at = end
         self._raw = raw[at:]
-        if len(self._raw) > LONGEST_LINE and self._left <= 2 and len(into) <= most:
+        if len(self._raw) > LONGEST_LINE and self._left <= 2 and len(body) <= most:
             raise BadChunks
-        return None
+        return bytes(body), None
 
     def _take_line(self, line: bytes) -> bool:
         """Whether it is the last one."""
@@ -125,7 +128,9 @@ class Incoming:
     whole: bool = False
     failure: Failure | None = None
     rest: bytes = b""  # what came behind it
-    data: bytearray = field(default_factory=bytearray)
+    pieces: list[bytes] = field(default_factory=list)  # one body that grows would leave holes in the heap
+    newest: bytearray = field(default_factory=bytearray)  # less than a piece
+    size: int = 0  # of them together
     since: float = field(default_factory=time.monotonic)
     held: int = 0  # of the room
 
@@ -135,7 +140,7 @@ class Incoming:
 
     @property
     def absent(self) -> bool:
-        return self.whole and not self.data
+        return self.whole and not self.size
 
     @property
     def settled(self) -> bool:
@@ -146,7 +151,7 @@ class Incoming:
         """The room that it needs before more of it is read."""
         if self.held or self.settled:
             return 0
-        size = len(self.data) if self.length is None else self.length
+        size = self.size if self.length is None else self.length
         return 0 if size <= SMALL else self.limit if self.length is None else self.length
 
     def claim(self, size: int) -> bool:
@@ -159,22 +164,22 @@ class Incoming:
     def release(self) -> bytes:
         """Nobody needs it any longer. What came behind it, once."""
         self.room.give_back(self.held)
-        rest, self.held, self.data, self.rest = self.rest, 0, bytearray(), b""
+        rest, self.held, self.pieces, self.newest, self.rest = self.rest, 0, [], bytearray(), b""
         return rest
 
     def take(self) -> bytes:
         """What came, which is then no longer kept here."""
-        data, self.data = bytes(self.data), bytearray()
-        return data
+        whole, self.pieces, self.newest = b"".join([*self.pieces, self.newest]), [], bytearray()
+        return whole
 
     def due(self, pace: int) -> float:
         """When it is late, if nothing more comes."""
-        return self.since + GRACE_SECONDS + len(self.data) / pace
+        return self.since + GRACE_SECONDS + self.size / pace
 
     @property
     def piece(self) -> int:
         """Bytes to wait for and to read at one time: none of what lies behind the body, if that can be known."""
-        return PIECE if self.length is None else min(PIECE, self.length - len(self.data))
+        return PIECE if self.length is None else min(PIECE, self.length - self.size)
 
     def feed(self, data: bytes) -> None:
         """Take what has been read, in order."""
@@ -182,20 +187,28 @@ class Incoming:
             self.rest += data
         elif self._chunks is None:
             assert self.length is not None
-            missing = self.length - len(self.data)
-            self.data += data[:missing]
+            missing = self.length - self.size
+            self._keep(data[:missing])
             self.rest = data[missing:]
-            self.whole = len(self.data) == self.length
+            self.whole = self.size == self.length
         else:
             try:
-                rest = self._chunks.decode(data, self.data, most=self.limit)
+                piece, rest = self._chunks.decode(data, most=self.limit - self.size)
             except BadChunks:
                 self.failure = BROKEN
                 return
-            if len(self.data) > self.limit:
+            self._keep(piece)
+            if self.size > self.limit:
                 self.failure = too_large(self.limit)
             elif rest is not None:
                 self.whole, self.rest = True, rest
+
+    def _keep(self, piece: bytes) -> None:
+        self.size += len(piece)
+        self.newest += piece
+        if len(self.newest) >= PIECE:
+            self.pieces.append(bytes(self.newest))
+            self.newest.clear()
 
     def receive(self) -> bool:
         """Take a piece of what has arrived, without waiting. Whether there was any."""

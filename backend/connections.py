@@ -28,7 +28,7 @@ PARTING_BYTES = 512 << 20
 SEND_SECONDS = 15  # without a byte taken by a client until its answer is given up
 WAIT_SECONDS = 3.0  # for a place, in a burst of requests, until a request is refused
 ROOM_SECONDS = 10.0  # for the memory of a large body, which others have to send first
-ROOM = 4  # times the largest body: the memory for all large ones that are being sent, read and answered
+ROOM = 2  # times the largest body: the memory for all large ones that are being sent, read and answered
 SWEEP_SECONDS = 0.25  # between two looks for those whose time is over
 RESERVE = 16  # threads beyond the places: for what is always served, and for refusing the rest
 ALWAYS_SERVED = frozenset({b"/api/health", b"/metrics"})  # they tell how busy the server is
@@ -239,9 +239,9 @@ class PatientWorker(ThreadWorker):
                 if self.cramped[conn] <= now:
                     self.resume(conn, NO_ROOM)
             elif incoming.due(pace if incoming.held else LEAST_PACE) <= now:
-                came = len(incoming.data)
+                came = incoming.size
                 self.receive_body(conn)  # there may be some that was not worth waking up for
-                if conn in self.bodies and len(incoming.data) == came:
+                if conn in self.bodies and incoming.size == came:
                     self.resume(conn, LATE)
 
     def release(self, conn: Any) -> None:

@@ -41,7 +41,7 @@ def read_body() -> None:
         raise Parked
     if incoming.failure:
         raise _refusal(incoming.failure)
-    if incoming.data:
+    if incoming.size:
         _check_type()
         body = unzipped(incoming) if _coding() in GZIP else incoming.take()
         if isinstance(body, Failure):
