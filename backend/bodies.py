@@ -205,9 +205,11 @@ class Incoming:
 
     def _keep(self, piece: bytes) -> None:
         self.size += len(piece)
-        self.newest += piece
-        if len(self.newest) >= PIECE:
-            self.pieces.append(bytes(self.newest))
+        if len(piece) < SMALL:
+            self.newest += piece
+            piece = b""
+        if piece or len(self.newest) >= SMALL:
+            self.pieces += [bytes(self.newest), piece]
             self.newest.clear()
 
     def receive(self) -> bool:
