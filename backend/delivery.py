@@ -134,8 +134,11 @@ class Delivery:
         """There is news. Cheap, and safe from any thread."""
         if not self._rung.is_set():
             self._rung.set()
-            with suppress(OSError):  # full: it wakes anyway; closed: nobody is left to be told
-                self._rope.send(b"!")
+            self._ring()
+
+    def _ring(self) -> None:
+        with suppress(OSError):  # full: it wakes anyway; closed: nobody is left to be told
+            self._rope.send(b"!")
 
     def adopt(
         self,
@@ -150,7 +153,7 @@ class Delivery:
         connection.setblocking(False)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         self._newcomers.append(Outlet(connection, follower, chunked, ended, pending=head))
-        self.wake()
+        self._ring()
 
     def close(self) -> None:
         """Send what the followers, which have ended, still have, for a moment; then drop every stream."""
@@ -172,6 +175,7 @@ class Delivery:
             if self._behind:
                 due = min(due, catch_up_at)
             self._attend(max(0.0, due - time.monotonic()))
+            self._welcome()
             now, began = time.monotonic(), time.thread_time()
             tick = now >= tick_at
             if tick or (self._rung.is_set() and now >= sweep_at):
@@ -206,13 +210,17 @@ class Delivery:
                 if events & selectors.EVENT_WRITE:
                     self._pump(outlet, time.monotonic())
 
-    def _sweep(self, now: float, *, tick: bool) -> None:
-        """Give everyone what is new. `tick`: and let go of those who take nothing."""
+    def _welcome(self) -> None:
+        """New ones wait for no rest: all of history is theirs to come."""
         while self._newcomers:
             outlet = self._newcomers.popleft()
             with self._ending(outlet):
                 self._selector.register(outlet.connection, selectors.EVENT_READ, outlet)
                 self._outlets.add(outlet)
+                self._behind[outlet] = None
+
+    def _sweep(self, now: float, *, tick: bool) -> None:
+        """Give everyone what is new. `tick`: and let go of those who take nothing."""
         for outlet in list(self._outlets):
             with self._ending(outlet):
                 if tick:

@@ -76,13 +76,15 @@ def test_a_stream_from_its_head_to_its_end(place: Place) -> None:
     assert place.ends == [True]
 
 
-def test_history_does_not_wait_for_the_next_tick(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TICK", 1000.0)
-    place.delivery.wake()
-    with place.subscribe() as client:
-        received = b""
-        while b"event: state" not in received:
-            received += client.recv(4096)
+def test_history_waits_for_no_tick_and_no_rest(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TICK", "REST", "LONGEST_REST"):
+        monkeypatch.setattr(module, name, 1e9)
+    for _ in range(3):
+        place.delivery.wake()
+        with place.subscribe() as client:
+            received = b""
+            while b"event: state" not in received:
+                received += client.recv(4096)
 
 
 def test_chunks_are_those_of_http(place: Place) -> None:
