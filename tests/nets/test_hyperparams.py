@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import jax
 import pytest
 from pydantic import ValidationError
 
-from nets.architecture import Architecture
+from nets import programs
+from nets.architecture import Architecture, parse_architecture
 from nets.check import check_fit, doubts
 from nets.errors import SpecError
 from nets.estimate import check_memory, compile_seconds, memory_needed
@@ -261,6 +263,43 @@ def test_the_memory_of_compiling_counts() -> None:
     )
     assert memory_needed(deep, parse_hyperparams({}), stripes().info).programs > 4e8
     assert compile_seconds(deep) > 100
+
+
+def depthwise(size: int, *, channels: int = 16, **fields: Any) -> Architecture:
+    """A convolution of every channel by itself, of images of 28 x 28."""
+    by_itself = {"type": "conv2d", "out_channels": channels, "groups": channels, "kernel_size": size, **fields}
+    layers = [{"type": "conv2d", "out_channels": channels, "kernel_size": 1}, by_itself, {"type": "linear", "out": 3}]
+    return parse_architecture({"input_shape": [1, 28, 28], "layers": layers})
+
+
+SAME = {"padding": "same"}
+DEPTHWISE: list[dict[str, Any]] = [
+    *({"size": size, **SAME} for size in (3, 15, 27)),
+    {"size": 9, "dilation": 2, **SAME},
+    {"size": 9, "stride": 2, "padding": 4},
+    {"size": 9, "channels": 128, **SAME},
+    {"size": [3, 27], **SAME},
+]
+
+
+def test_the_taps_of_depthwise_convolutions_count_for_the_time_of_compiling() -> None:
+    """One of 27 x 27 takes 3 s of a free processor more than one of 3 x 3."""
+    small, large = depthwise(3, **SAME), depthwise(27, **SAME)
+    assert 3 < compile_seconds(large) - compile_seconds(small) < 10
+    single = network({"type": "conv2d", "out_channels": 8, "kernel_size": 7}, {"type": "linear", "out": 3})
+    assert compile_seconds(single) < 2, "a single channel is no group"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fields", DEPTHWISE)
+def test_compiling_takes_no_longer_than_is_claimed(fields: dict[str, Any]) -> None:
+    """By the time of processors, which does not depend on what else they do."""
+    architecture = depthwise(**fields)
+    wanted = programs.recipe(architecture, parse_hyperparams({}), train=900, samples=1200)
+    began = time.process_time()
+    for _, _, compile_part in programs.parts(wanted):
+        compile_part()
+    assert time.process_time() - began < compile_seconds(architecture)
 
 
 def test_the_memory_of_padding_counts() -> None:
