@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -14,10 +14,10 @@ import msgspec
 
 from backend.curve import SHOWN
 from backend.damage import OF_ORDER, damaged, look
-from backend.database import Database
+from backend.database import Database, T, is_malformed
 from backend.records import Json
 from backend.rows import SELECT, Table, intact
-from backend.scan import damaged_events, damaged_records
+from backend.scan import RECORDS, damaged_events, damaged_records
 from backend.store_errors import UnknownRecord, UnreadableRecord
 from backend.tables import KEY, curve_of, find, milestone_rows, put_events_in_order, sequences
 from backend.unreadable import Unreadable
@@ -44,14 +44,25 @@ class Checked(Database):
             self._require_order()
             with closing(self._connect()) as connection:
                 connection.row_factory, connection.text_factory = None, bytes
-                for table, identifier in damaged_records(connection):
-                    self.unreadable.notice(table, identifier)
+                for table in RECORDS:
+                    self._look_over(connection, table)
                 for run_id, ids in damaged_events(connection):
                     self.unreadable.notice_events(run_id, ids)
         except sqlite3.OperationalError:  # says nothing about the file
             raise
         except sqlite3.DatabaseError as error:
             raise damaged(self._path, str(error)) from error
+
+    def _look_over(self, connection: sqlite3.Connection, table: Table) -> None:
+        try:
+            for identifier in damaged_records(connection, table):
+                self.unreadable.notice(table, identifier)
+        except sqlite3.DatabaseError as error:  # all at once: then row by row
+            if not is_malformed(error):
+                raise
+            with self._read() as reader:
+                for _ in self._intact(reader, table, ""):
+                    pass
 
     def _require_order(self) -> None:
         with self._read() as connection:
@@ -62,6 +73,16 @@ class Checked(Database):
         if problems:
             self._put_in_order()
             logger.warning("the order of rows in %s was damaged (%s) and is made again", self._path.name, problems[0])
+
+    def _delete(self, delete: Callable[[], T]) -> T:
+        """Carry out a deletion: on a full disk, and where indexes no longer know the row."""
+        try:
+            return self._by_all_means(delete)
+        except sqlite3.DatabaseError as error:
+            if not is_malformed(error):
+                raise
+        self._put_in_order()
+        return self._by_all_means(delete)
 
     def _put_in_order(self) -> None:
         """Make every index again from its table, and the tree of events from the events."""
@@ -122,7 +143,13 @@ class Checked(Database):
     def _good(self, connection: sqlite3.Connection, table: Table, found: list[int]) -> Iterator[sqlite3.Row]:
         """One by one: all of them may be more than fits into memory."""
         for sequence in found:
-            row = connection.execute(f"{SELECT[table]} WHERE sequence = ?", (sequence,)).fetchone()
+            try:
+                row = connection.execute(f"{SELECT[table]} WHERE sequence = ?", (sequence,)).fetchone()
+            except sqlite3.DatabaseError as error:
+                if not is_malformed(error):
+                    raise
+                self.unreadable.notice(table, f"in row {sequence}")
+                continue
             if intact(row):
                 yield row
             else:

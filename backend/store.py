@@ -117,7 +117,7 @@ class Store(Checked):
         `StillActive` while one of its runs is queued or running, `UnknownRecord` if there is no such model. Works on a
         full disk.
         """
-        return self._by_all_means(lambda: self._delete_model(model_id))
+        return self._delete(lambda: self._delete_model(model_id))
 
     def _delete_model(self, model_id: str) -> list[str]:
         with self._write() as connection:
@@ -139,7 +139,7 @@ class Store(Checked):
         `StillActive` while it is queued or running, `Promoted` while a model has its weights, `UnknownRecord` if there
         is no such run. A damaged one goes whatever it says. Works on a full disk.
         """
-        self._by_all_means(lambda: self._delete_run(run_id))
+        self._delete(lambda: self._delete_run(run_id))
 
     def _delete_run(self, run_id: str) -> None:
         with self._write() as connection:

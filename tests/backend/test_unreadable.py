@@ -259,6 +259,26 @@ def test_a_look_at_every_row_finds_what_reading_would(tmp_path: Path) -> None:
     read.close()
 
 
+def flipped(content: bytes, before: bytes, after: bytes) -> bytes:
+    assert content.count(before) == 1
+    return content.replace(before, after)
+
+
+def test_a_record_is_deleted_although_its_indexes_do_not_know_it(tmp_path: Path) -> None:
+    path = tmp_path / STORE_FILE
+    made = Store(path)
+    add_run(made, "r_1")
+    made.transition("r_1", "cancelled", data={})
+    made.close()
+    path.write_bytes(flipped(path.read_bytes(), b"r_1m_1cancelled", b"r_1m_1canselled"))
+    store = Store(path)
+    assert store.list_runs() == [] and "record of run r_1" in store.unreadable.sentences()[0]
+    store.delete_run("r_1")
+    assert store.unreadable.sentences() == [] and store.get_run("r_1") is None and store.events("r_1") == []
+    store.verify()
+    store.close()
+
+
 def test_an_order_that_is_damaged_is_made_again(tmp_path: Path) -> None:
     path = tmp_path / STORE_FILE
     path.write_bytes(a_state(tmp_path / "made"))
