@@ -24,13 +24,8 @@ Event = tuple[int | None, str, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("wire")
-
-
-@pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[LocalServer]:
-    with LocalServer(settings(folder, port=free_port(first=0), max_body_mb=8)) as server:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+    with LocalServer(settings(tmp_path_factory.mktemp("wire"), port=free_port(first=0), max_body_mb=8)) as server:
         server.wait_until_healthy()
         yield server
 
@@ -203,16 +198,18 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_harms_nobody(server: Loc
     assert server.client.get("/api/health")["status"] == "ok"
 
 
-def test_everything_is_there_after_a_restart(server: LocalServer, folder: Path, told: tuple[str, list[Event]]) -> None:
-    """The last test of this file: it ends the server."""
-    run_id, events = told
-    paths = ("/api/models", f"/api/runs/{run_id}", f"/api/runs/{run_id}/metrics")
-    question = {"run_id": run_id, "pixels": [0.5] * 784}
-    server.client.post("/api/models/save", {"run_id": run_id, "name": "kept"})
-    before = [server.client.get(path) for path in paths], server.client.post("/api/infer", question)
-    assert server.stop() == 0
+def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
+    with LocalServer(settings(tmp_path, port=free_port(first=0))) as server:
+        server.wait_until_healthy()
+        run_id = server.client.post("/api/train", LONG)["run_id"]
+        events = stream(server, run_id)
+        paths = ("/api/models", f"/api/runs/{run_id}", f"/api/runs/{run_id}/metrics")
+        question = {"run_id": run_id, "pixels": [0.5] * 784}
+        server.client.post("/api/models/save", {"run_id": run_id, "name": "kept"})
+        before = [server.client.get(path) for path in paths], server.client.post("/api/infer", question)
+        assert server.stop() == 0
 
-    app = offline_app(folder)
+    app = offline_app(tmp_path)
     try:
         client = app.test_client()
         assert ([client.get(path).json for path in paths], client.post("/api/infer", json=question).json) == before
