@@ -141,7 +141,7 @@ class Predictors:
             classes=tuple(datasets.info(run.dataset).classes),
             shape=architecture.input,
             file=before,
-            predictor=Predictor(architecture, variables),
+            predictor=Predictor(architecture, variables, precision=run.precision or "float32"),
         )
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from nets.architecture import Architecture
-from nets.kernels import plan_for
+from nets.kernels import XlaPlan, plan_for
 from nets.network import Network, Variables, numbers_of
 
 LARGEST_BATCH = 256  # where the plan does not ask for fewer
@@ -26,23 +28,30 @@ def read(network: Network, variables: Variables, images: Float[Array, "b h w c"]
 
 
 @lru_cache(maxsize=KEPT)
-def reader(architecture: Architecture, platform: str, *, many: bool) -> Any:
+def reader(architecture: Architecture, platform: str, precision: str, *, many: bool) -> Any:
     """The compiled form of `read`; networks of one structure share it. `many`: for full batches."""
     # On a CPU the kernels that training uses answer many images twice as fast, and one more slowly.
-    network = Network(architecture, plan_for(platform, training=many))
+    plan = plan_for(platform, training=many, precision=precision)
+    if isinstance(plan, XlaPlan) and platform == "cpu":
+        plan = replace(plan, widened=True)
+    network = Network(architecture, plan)
     return jax.jit(partial(read, network), compiler_options=network.compiler_options)
 
 
 class Predictor:
-    """One trained network, ready to answer. Safe to use from many threads."""
+    """One trained network, ready to answer. Safe to use from many threads.
 
-    def __init__(self, architecture: Architecture, variables: Variables) -> None:
-        platform = jax.default_backend()
+    precision: that of its training, so that it answers as it was measured.
+    """
+
+    def __init__(self, architecture: Architecture, variables: Variables, *, precision: str = "float32") -> None:
+        platform, structure = jax.default_backend(), architecture.structure
         self.architecture = architecture
         self.variables = jax.device_put({**variables, "numbers": numbers_of(architecture)})
-        self.largest = plan_for(platform, training=True).evaluation_batch or LARGEST_BATCH
-        self.few = reader(architecture.structure, platform, many=False)
-        self.many = reader(architecture.structure, platform, many=True)
+        self.rounded = self.variables if precision == "float32" else with_operands_of(self.variables, precision)
+        self.largest = plan_for(platform, training=True, precision=precision).evaluation_batch or LARGEST_BATCH
+        self.few = reader(structure, platform, precision, many=False)
+        self.many = reader(structure, platform, precision, many=True)
 
     def probabilities(self, images: Images) -> Probabilities:
         """`[n, height, width, channels]` of 0..1 to `[n, classes]`, in batches padded to a power of two."""
@@ -55,5 +64,15 @@ class Predictor:
         size = 1 << (count - 1).bit_length()
         if size > count:
             images = np.concatenate([images, np.zeros((size - count, *images.shape[1:]), np.float32)])
-        read = self.many if size == self.largest else self.few
-        return np.asarray(read(self.variables, images))[:count]
+        if size == self.largest:
+            return np.asarray(self.many(self.variables, images))[:count]
+        return np.asarray(self.few(self.rounded, images))[:count]
+
+
+def with_operands_of(variables: Variables, precision: str) -> Variables:
+    """The kernels rounded as every product would round them anyway: once, and not for every answer."""
+
+    def rounded(p: np.ndarray) -> np.ndarray:
+        return p.astype(jnp.dtype(precision)).astype(np.float32) if p.ndim > 1 else p
+
+    return {**variables, "params": jax.device_put(jax.tree.map(rounded, jax.device_get(variables["params"])))}

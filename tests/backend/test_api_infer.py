@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 
 from backend.checkpoints import Checkpoints
 from backend.errors import Unprocessable
@@ -43,6 +44,17 @@ def test_one_image_is_answered(trained: Trained) -> None:
     assert len(probabilities) == 10 and sum(probabilities) == pytest.approx(1, abs=1e-5)
     assert answer.json["label"] == int(np.argmax(probabilities))
     assert answer.json["prediction"] == str(answer.json["label"])
+
+
+def test_a_run_in_bfloat16_answers_as_it_was_measured(client: FlaskClient) -> None:
+    body = {**BODY, "hyperparams": {**BODY["hyperparams"], "precision": "bfloat16", "epochs": 1}}
+    run = finish(client, client.post("/api/train", json=body).json["run_id"])
+    samples = run["sample_predictions"]
+    batch = [[value / 255 for row in sample["grid"] for value in row] for sample in samples]
+    answer = client.post("/api/infer", json={"run_id": run["run_id"], "batch": batch}).json
+    assert answer["labels"] == [sample["prediction"] for sample in samples]
+    told = [max(probabilities) for probabilities in answer["probabilities"]]
+    assert np.median(np.abs(np.subtract(told, [sample["confidence"] for sample in samples]))) < 1e-5
 
 
 def test_the_run_recognises_its_own_samples(trained: Trained) -> None:

@@ -1,0 +1,61 @@
+"""A network answers as it was measured, one image at a time or many."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nets.events import Finished
+from nets.hyperparams import parse_hyperparams
+from nets.inference import Predictor
+from nets.kernels.xla import XlaPlan
+from nets.training import fit
+from tests.nets.builders import network, stripes
+
+A = network(
+    {"type": "conv2d", "out_channels": 6, "kernel_size": 3, "padding": 1},
+    {"type": "batchnorm2d"},
+    {"type": "relu"},
+    {"type": "flatten"},
+    {"type": "linear", "out": 3},
+)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+def test_answers_are_those_of_the_test(precision: str) -> None:
+    data = stripes()
+    h = parse_hyperparams({"epochs": 2, "batch_size": 8, "precision": precision})
+    finished = list(fit(A, h, data))[-1]
+    assert isinstance(finished, Finished)
+    images = data.test_images / np.float32(255)
+    predictor = Predictor(A, finished.variables, precision=precision)
+    many = predictor.probabilities(images)
+    assert (many.argmax(1) == data.test_labels).mean() == pytest.approx(finished.test_accuracy)
+    measured = finished.sample_predictions
+    one_by_one = np.concatenate([predictor.probabilities(images[i : i + 1]) for i in range(len(measured))])
+    for answers in (one_by_one, many[: len(measured)]):
+        assert answers.argmax(1).tolist() == [sample.prediction for sample in measured]
+        # A sum that ends close to where bfloat16 rounds otherwise is seldom, and depends on its order.
+        assert np.median(np.abs(answers.max(1) - [sample.confidence for sample in measured])) < 1e-5
+    coarse = Predictor(A, finished.variables).probabilities(images)
+    assert (np.abs(coarse - many).max() > 1e-4) == (precision == "bfloat16"), "the precision makes a difference"
+
+
+def test_widened_products_are_those_of_bfloat16() -> None:
+    """Up to the order in which they are summed: in float32 both."""
+    random = np.random.default_rng(0)
+    x, kernel = (jnp.asarray(random.normal(size=size), jnp.float32) for size in ((5, 9, 9, 7), (3, 3, 7, 11)))
+    rounded = kernel.astype(jnp.bfloat16).astype(jnp.float32)
+    narrow = XlaPlan("bfloat16")
+    plans = (narrow, kernel), (replace(narrow, widened=True), rounded)
+    convolved = [
+        jax.jit(lambda x, k, plan=plan: plan.conv2d(x, k, None, stride=(1, 1), padding=((0, 0), (0, 0))))(x, k)
+        for plan, k in plans
+    ]
+    np.testing.assert_allclose(*convolved, rtol=1e-5, atol=1e-5)
+    dense = [jax.jit(lambda x, k, plan=plan: plan.dense(x, k, None))(x[:, 0, 0], k[0, 0]) for plan, k in plans]
+    np.testing.assert_allclose(*dense, rtol=1e-5, atol=1e-5)
