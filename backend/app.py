@@ -146,6 +146,6 @@ def log_request(response: Response) -> Response:
         response.status_code,
         1000 * (time.monotonic() - g.started),
         f" run={quote(without_secrets(run_id))}" if run_id else "",
-        " opened" if response.is_streamed else "",
+        " opened" if response.mimetype == "text/event-stream" else "",
     )
     return response

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from backend.config import COMMAND
+from backend.control_groups import out_of_memory_kills
+from backend.deaths import OUT_OF_MEMORY
 from nets.errors import DataError
 
 logger = logging.getLogger("lamina.fetch")
@@ -48,6 +50,7 @@ def fetch(
     `progress` gets (fraction or None, message); `stopped` is asked ten times a second. `patience`, `silence`: seconds
     in all and without a word. Raises `Stopped`, or `DataError` with reason and cure. No child outlives the call.
     """
+    kills = out_of_memory_kills()
     with tempfile.TemporaryFile() as complaints:
         child = _start(name, data_dir, stderr=complaints)
         try:
@@ -60,10 +63,12 @@ def fetch(
                     progress(line.get("fraction"), str(line["message"]))
             with suppress(subprocess.TimeoutExpired):
                 child.wait(timeout=2.0)  # it has closed its output, so it is about to end: its exit status says how
-            logger.error("fetch of %s broke off (exit status %s): %s", name, child.returncode, _tail(complaints))
+            killed = child.returncode == -signal.SIGKILL and out_of_memory_kills() > kills
+            how = OUT_OF_MEMORY if killed else f"exit status {child.returncode}"
+            logger.error("fetch of %s broke off (%s): %s", name, how, _tail(complaints))
+            cure = "where there is more memory, then train again" if killed else "to see why"
             raise DataError(
-                f"the fetch of data set {name} broke off (exit status {child.returncode}); "
-                f"try `lamina datasets prepare {name}` to see why"
+                f"the fetch of data set {name} broke off ({how}); try `lamina datasets prepare {name}` {cure}"
             )
         finally:
             _end(child)

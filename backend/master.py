@@ -15,6 +15,7 @@ from backend.deaths import Deaths, cause_of
 
 log = logging.getLogger("lamina.server")
 
+DYING_SECONDS = 15.0  # at most, from the system's kill of a process to its end: its memory is given back first
 CANNOT_START = 2  # this command's exit code where the worker has said in a sentence why it cannot
 
 
@@ -26,7 +27,9 @@ class Master(Arbiter):
         self.deaths, self.parent = deaths, parent
         self.stopping = False
         self.born = self.next_start = 0.0
-        self.kills = 0  # for want of memory, when the worker was born
+        # Of processes for want of memory: as counted lately, and before. Long enough ago for who died of it meanwhile.
+        self.kills = self.kills_before = control_groups.out_of_memory_kills()
+        self.counted = 0.0
         # `nohup lamina serve` asks to outlive its terminal.
         self.outlives_terminal = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
@@ -52,11 +55,14 @@ class Master(Arbiter):
         if self.parent is not None and os.getppid() != self.parent:
             log.info("the process that started this server is gone")
             self.handle_term()
+        if time.monotonic() - self.counted > DYING_SECONDS:
+            self.kills_before, self.kills = self.kills, control_groups.out_of_memory_kills()
+            self.counted = time.monotonic()
         if self.WORKERS or time.monotonic() >= self.next_start:
             super().manage_workers()
 
     def spawn_worker(self) -> Any:
-        self.born, self.kills = time.monotonic(), control_groups.out_of_memory_kills()
+        self.born = time.monotonic()
         return super().spawn_worker()
 
     def reap_workers(self) -> None:
@@ -79,7 +85,7 @@ class Master(Arbiter):
             raise SystemExit(CANNOT_START)
         if exit_code == self.WORKER_BOOT_ERROR:
             raise SystemExit(exit_code)
-        killed = control_groups.out_of_memory_kills() > self.kills
+        killed = control_groups.out_of_memory_kills() > self.kills_before
         now = time.monotonic()
         cause = cause_of(exit_code, out_of_memory=killed, hung=hung)
         self.next_start = now + self.deaths.add(cause, lived=now - self.born)

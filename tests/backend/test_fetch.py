@@ -154,3 +154,13 @@ def test_the_real_command_speaks_this_language(tmp_path: Path, monkeypatch: pyte
     fetch("digits", Path("."), progress=nothing, stopped=NEVER)
     with pytest.raises(DataError, match="digitz"):
         fetch("digitz", Path("."), progress=nothing, stopped=NEVER)
+
+
+def test_a_child_killed_for_want_of_memory_is_told_as_that(
+    child: Child, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = iter([3, 4])
+    monkeypatch.setattr(backend.fetch, "out_of_memory_kills", lambda: next(counts))
+    child("import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(DataError, match=r"broke off \(killed by the system: out of memory\); .* where there is more"):
+        fetch("mnist", tmp_path, progress=nothing, stopped=NEVER)
