@@ -26,6 +26,8 @@ LAYER_SECONDS, CONVOLUTION_SECONDS = 0.05, 1.5  # of two cores
 TAP_SECONDS = 0.006
 # What copies of weights that come and go leave between them, which nothing else quite fills.
 HOLES = 1.12
+# The memory of one step's values is seldom taken again whole by the next: what was allocated meanwhile stands in it.
+AGAIN = 1.8
 # Of what a convolution keeps and works with in a step, evaluation needs so much.
 FORWARD = 0.65
 
@@ -99,9 +101,8 @@ def _weights(architecture: Architecture, hyperparams: Hyperparams, *, gathered: 
 
 def _activations(recipe: Recipe) -> int:
     """Of the images that go through at a time."""
-    return max(
-        _of_images(recipe, recipe.part, training=True), _of_images(recipe, recipe.evaluation_batch, training=False)
-    )
+    evaluated = _of_images(recipe, recipe.evaluation_batch, training=False)
+    return int(AGAIN * max(_of_images(recipe, recipe.part, training=True), evaluated))
 
 
 def _of_images(recipe: Recipe, images: int, *, training: bool) -> int:
