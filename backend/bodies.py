@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import select
 import socket
 import threading
 import time
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 SMALL = 64 << 10  # bytes that any request may have; memory for more is taken from the room
 PIECE = 256 << 10  # bytes read in one turn, so that others get theirs
+MOMENT, PAUSE = 0.1, 0.01  # seconds that a thread takes in all, and of silence, for a body that comes at once
 GRACE_SECONDS = 10.0  # for a body to begin to arrive ...
 LEAST_PACE = 64 << 10  # ... and bytes per second from then on,
 HURRIED_PACE = 1 << 20  # or so many while others wait for its memory
@@ -26,8 +29,9 @@ TRAILER_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\x00-\x08\x0a-\x1f\x7
 class Room:
     """Memory for large bodies, taken for a whole one before it is read. Safe from any thread."""
 
-    def __init__(self, most: float) -> None:
-        self._free = most
+    def __init__(self, most: float, queue: Collection[object] = ()) -> None:
+        """`queue`: those who wait for it, whom nobody overtakes."""
+        self._free, self.queue = most, queue
         self._lock = threading.Lock()
 
     def take(self, size: int) -> bool:
@@ -211,6 +215,22 @@ class Incoming:
         if piece or len(self.newest) >= SMALL:
             self.pieces += [bytes(self.newest), piece]
             self.newest.clear()
+
+    def gather(self) -> None:
+        """Take what comes at once, on a thread, which a slow body does not get."""
+        until = time.monotonic() + MOMENT
+        while not self.settled:
+            if self.wanted and (self.room.queue or not self.claim(self.wanted)):
+                return
+            if not self.receive() and (time.monotonic() > until or not self._comes()):
+                return
+
+    def _comes(self) -> bool:
+        if self.connection is None:
+            return False
+        poll = select.poll()
+        poll.register(self.connection, select.POLLIN)
+        return bool(poll.poll(1000 * PAUSE))
 
     def receive(self) -> bool:
         """Take a piece of what has arrived, without waiting. Whether there was any."""

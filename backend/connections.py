@@ -108,10 +108,10 @@ class PatientWorker(ThreadWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.limit = self.app.settings.max_body_mb << 20
-        self.room = Room(ROOM * self.limit)
         self.heads: dict[Any, tuple[bytearray, float]] = {}  # connections whose next request is arriving, by age
         self.bodies: dict[Any, Incoming] = {}  # those whose body is arriving
         self.cramped: dict[Any, float] = {}  # those of them whose body waits for room, and until when
+        self.room = Room(ROOM * self.limit, self.cramped)
         self.parting: dict[Any, tuple[int, float, float]] = {}  # those that end: bytes dropped, since when, last heard
         self.dropped = bytearray(PIECE)  # where those bytes go
         self.sweep_at = 0.0

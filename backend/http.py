@@ -35,8 +35,7 @@ def read_body() -> None:
     if incoming.absent:
         return
     _check_head(incoming)
-    while incoming.receive():
-        pass
+    incoming.gather()
     if not incoming.settled:
         raise Parked
     if incoming.failure:
