@@ -22,7 +22,7 @@ from backend.store import utc_now
 from backend.store_errors import UnknownRecord, UnreadableRecord
 from nets import datasets
 from nets.architecture import Architecture, parse_architecture
-from nets.check import check_fit, doubts
+from nets.check import check_fit, check_pace, doubts
 from nets.datasets import DatasetInfo
 from nets.errors import DataError, Problem, SpecError
 from nets.estimate import check_memory, compile_seconds
@@ -147,6 +147,7 @@ def read_order(services: Services, body: Json) -> Order:
     info = datasets.info(dataset)
     check_fit(architecture, hyperparams, info)
     check_memory(architecture, hyperparams, info, available=services.limits.memory())
+    check_pace(architecture, hyperparams, info)
     warnings = [*unused_fields(hyperparams_json), *doubts(architecture, hyperparams, info), *warnings]
     if model is not None and before is None:
         warnings += retrain.remarks(model, sent, hyperparams, update=update)
@@ -174,6 +175,7 @@ def recipe_of(services: Services, model: ModelRecord) -> Recipe | None:
         info = datasets.info(name)
         check_fit(architecture, hyperparams, info)
         check_memory(architecture, hyperparams, info, available=services.limits.memory())
+        check_pace(architecture, hyperparams, info)
         if datasets.is_cached(name, services.settings.data_dir):
             if (read := _read_ahead(services, name)) is None:
                 return None

@@ -45,8 +45,6 @@ def misfits(architecture: Architecture, hyperparams: Hyperparams, info: DatasetI
         )
     train, validation = split_sizes(hyperparams, info.train_size)
     if train >= 1:
-        yield from too_long(architecture, hyperparams, info)
-    if train >= 1:
         yield from single_values(architecture, hyperparams, train)
     if train < 1 or validation < 1:
         part = "validation" if train else "training"
@@ -57,8 +55,8 @@ def misfits(architecture: Architecture, hyperparams: Hyperparams, info: DatasetI
         )
 
 
-def too_long(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> Iterator[Problem]:
-    """A dispatch that nobody could stop for seconds: a cancel would be answered, and the run go on."""
+def check_pace(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> None:
+    """SpecError for a dispatch that nobody could stop for seconds: a cancel would be answered, and the run go on."""
     recipe = recipe_on(architecture, hyperparams, info)
     each = image_seconds(recipe.steps.network)
     if each * recipe.part <= LONGEST_STEP:
@@ -67,13 +65,12 @@ def too_long(architecture: Architecture, hyperparams: Hyperparams, info: Dataset
     unstoppable = f"and nothing could stop it before its end; {LONGEST_STEP:g} s are allowed"
     if most < 1:
         problem = f"one image takes about {each:.1f} s forward and back, {unstoppable}. Use fewer or smaller layers"
-        yield Problem(("architecture", "layers"), problem)
-    else:
-        yield Problem(
-            ("hyperparams", "batch_size"),
-            f"must be at most {most} for this network, got {hyperparams.batch_size}: a step of {recipe.part} images "
-            f"takes about {each * recipe.part:.1f} s, batch normalisation needs them all at once, {unstoppable}",
-        )
+        raise SpecError([Problem(("architecture", "layers"), problem)])
+    detail = (
+        f"must be at most {most} for this network, got {hyperparams.batch_size}: a step of {recipe.part} images "
+        f"takes about {each * recipe.part:.1f} s, batch normalisation needs them all at once, {unstoppable}"
+    )
+    raise SpecError([Problem(("hyperparams", "batch_size"), detail)])
 
 
 def norms(architecture: Architecture) -> Iterator[tuple[str, int]]:

@@ -15,7 +15,7 @@ import optax
 import pytest
 
 from nets.architecture import Architecture
-from nets.check import check_fit
+from nets.check import check_pace
 from nets.clock import Clock
 from nets.datasets import Dataset
 from nets.errors import SpecError, TrainingError
@@ -373,9 +373,9 @@ def test_a_long_step_that_cannot_be_cut_is_refused_with_the_numbers() -> None:
         SpecError,
         match=r"batch_size: must be at most \d+ for this network, got 65536: a step of 48000 images takes about \d+",
     ):
-        check_fit(normed, h, info)
+        check_pace(normed, h, info)
     most = int(LONGEST_STEP / image_seconds(recipe(normed, h, train=48_000, samples=70_000).steps.network))
-    check_fit(normed, hyper(batch_size=most, max_samples=None), info)
+    check_pace(normed, hyper(batch_size=most, max_samples=None), info)
     wide = network(
         {**conv, "out_channels": 4000},
         {**conv, "out_channels": 4000, "kernel_size": 9},
@@ -383,4 +383,4 @@ def test_a_long_step_that_cannot_be_cut_is_refused_with_the_numbers() -> None:
         shape=(1, 28, 28),
     )
     with pytest.raises(SpecError, match=r"layers: one image takes about \d+\.\d s forward and back"):
-        check_fit(wide, hyper(batch_size=1), info)
+        check_pace(wide, hyper(batch_size=1), info)
