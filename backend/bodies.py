@@ -209,11 +209,9 @@ class Incoming:
 
     def _keep(self, piece: bytes) -> None:
         self.size += len(piece)
-        if len(piece) < SMALL:
-            self.newest += piece
-            piece = b""
-        if piece or len(self.newest) >= SMALL:
-            self.pieces += [bytes(self.newest), piece]
+        self.newest += piece
+        if len(self.newest) >= PIECE:
+            self.pieces.append(bytes(self.newest))
             self.newest.clear()
 
     def gather(self) -> None:
