@@ -77,12 +77,12 @@ class Checked(Database):
     def _delete(self, delete: Callable[[], T]) -> T:
         """Carry out a deletion: on a full disk, and where indexes no longer know the row."""
         try:
-            return self._by_all_means(delete)
+            return self.by_all_means(delete)
         except sqlite3.DatabaseError as error:
             if not is_malformed(error):
                 raise
         self._put_in_order()
-        return self._by_all_means(delete)
+        return self.by_all_means(delete)
 
     def _put_in_order(self) -> None:
         """Make every index again from its table, and the tree of events from the events."""
@@ -100,11 +100,6 @@ class Checked(Database):
             yield connection
 
     @contextmanager
-    def _read(self) -> Iterator[sqlite3.Connection]:
-        with self._noticing(), super()._read() as connection:
-            yield connection
-
-    @contextmanager
     def _noticing(self) -> Iterator[None]:
         try:
             yield
@@ -114,10 +109,10 @@ class Checked(Database):
 
     def _find(self, table: Table, identifier: str) -> sqlite3.Row | None:
         try:
-            with self._read() as connection:
+            with self._noticing(), self._read() as connection:
                 return find(connection, table, identifier)
         except UnknownRecord:
-            if self.unreadable.any(table):  # it may be one of those whose id is damaged
+            if self.unreadable.any(table):  # it may be one of those whose id is damaged, or never have been
                 raise UnreadableRecord(table, identifier) from None
             return None
 
@@ -158,12 +153,11 @@ class Checked(Database):
     def _judged(self, rows: Iterable[sqlite3.Row], after: int = 0) -> list[tuple[sqlite3.Row, bool]]:
         """Events of one run in their order, from the one behind `after`, and whether each is what was written."""
         judged = [(row, intact(row)) for row in rows]
-        bad = [row["id"] for row, good in judged if not good]
-        good_ids = [row["id"] for row, good in judged if good]
-        for before, behind in pairwise([after, *good_ids]):
-            bad += range(before + 1, behind)
-        if bad:
-            self.unreadable.notice_events(judged[0][0]["run_id"], bad)
+        for row, good in judged:
+            if not good:
+                self.unreadable.notice_events(row["run_id"], (row["id"],))
+        for before, behind in pairwise([after, *(row["id"] for row, good in judged if good)]):
+            self.unreadable.notice_events(judged[0][0]["run_id"], range(before + 1, behind))
         return judged
 
     def _shown(self, connection: sqlite3.Connection, run: sqlite3.Row) -> list[Json]:

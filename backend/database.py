@@ -84,10 +84,10 @@ class Database:
         """Keep room for deletions. Only where a server runs: nobody else deletes."""
         self._reserve.keep()
 
-    def _by_all_means(self, delete: Callable[[], T]) -> T:
-        """Carry out a deletion, on a full disk in the room that was kept for it."""
+    def by_all_means(self, write: Callable[[], T]) -> T:
+        """Carry out a deletion, or what has to come before one, on a full disk in the room that was kept for it."""
         try:
-            return delete()
+            return write()
         except sqlite3.OperationalError as error:
             if not out_of_room(error):
                 raise
@@ -95,7 +95,7 @@ class Database:
         try:
             self._shorten_log()
             self._writer.execute("PRAGMA cache_spill = OFF")  # pages that are deleted after all are not written first
-            return delete()
+            return write()
         finally:
             self._writer.execute("PRAGMA cache_spill = ON")
             self._shorten_log()

@@ -18,6 +18,7 @@ OUT_OF_MEMORY = "killed by the system: out of memory"
 STEADY_SECONDS = 60.0  # what has lived for so long is replaced at once when it dies
 LONGEST_PAUSE = 30.0
 REMEMBERED_SECONDS = 86_400.0
+SIGNALS = {each.value: each.name for each in signal.Signals}  # not all that there are: most real-time ones are nameless
 
 
 def cause_of(exit_code: int, *, out_of_memory: bool, hung: bool) -> str:
@@ -28,7 +29,7 @@ def cause_of(exit_code: int, *, out_of_memory: bool, hung: bool) -> str:
         return f"ended with exit code {exit_code}"
     if -exit_code == signal.SIGKILL:
         return OUT_OF_MEMORY if out_of_memory else KILLED
-    return f"crashed ({signal.Signals(-exit_code).name})"
+    return f"crashed ({SIGNALS.get(-exit_code, f'signal {-exit_code}')})"
 
 
 @dataclass

@@ -30,6 +30,7 @@ logger = logging.getLogger("lamina.runs")
 
 GRACE = 0.5  # seconds in which a run that shall stop ends by itself
 RETRY = 1.0  # seconds until the end of a run is recorded again, when the store refused it
+OTHERS_WERE_THERE = (WrongState, UnknownRecord, UnreadableRecord)  # the row of a run is gone, or is not as we left it
 
 
 class Busy(Exception):
@@ -287,11 +288,7 @@ class Runs:
             while not job.settled:
                 try:
                     self._end(job, outcome)
-                except (
-                    WrongState,
-                    UnknownRecord,
-                    UnreadableRecord,
-                ):  # others have been at the row
+                except OTHERS_WERE_THERE:
                     logger.exception("run %s did not end as %s", job.run_id, outcome.state)
                     job.settled = True
                 except sqlite3.Error:
@@ -327,7 +324,7 @@ class Runs:
         """End a run as interrupted; if the store refuses, the next start does it."""
         try:
             self._end(job, interrupted(job.run_id, epoch=job.epoch, epochs_total=job.hyperparams.epochs, begun=begun))
-        except sqlite3.Error:
+        except (sqlite3.Error, *OTHERS_WERE_THERE):
             logger.exception("the end of run %s cannot be recorded", job.run_id)
 
     def _discard(self, run_id: str, *, resumable: bool = False) -> None:
@@ -349,8 +346,7 @@ class Runs:
         for record in reversed(self._store.list_runs(state="running", metrics=False)):
             self._discard(record.run_id, resumable=True)
             outcome = interrupted(record.run_id, epoch=record.epoch, epochs_total=record.epochs_total, cause=cause)
-            self._log.transition(record.run_id, outcome.state, **outcome.fields)
-            _say(record.run_id, outcome)
+            self._end_late(record, outcome)
         for record in reversed(self._store.list_runs(state="queued", metrics=False)):
             self._requeue(record)
 
@@ -367,7 +363,11 @@ class Runs:
                 self._queue.append(Job.of(record, architecture=architecture, hyperparams=hyperparams))
                 logger.info("run %s queued again", record.run_id)
                 return
-        self._log.transition(record.run_id, outcome.state, **outcome.fields)
+        self._end_late(record, outcome)
+
+    def _end_late(self, record: RunRecord, outcome: Outcome) -> None:
+        """End what a former server did not; on a full disk, too, where nobody could delete anything without a start."""
+        self._store.by_all_means(lambda: self._log.transition(record.run_id, outcome.state, **outcome.fields))
         _say(record.run_id, outcome)
 
 

@@ -287,7 +287,7 @@ class Store(Checked):
 
     def tail(self, run_id: str) -> tuple[RunState, int]:
         """A run's state and the id of its newest event, from one moment; `UnknownRecord` if there is no such run."""
-        with self._read() as connection:
+        with self._noticing(), self._read() as connection:
             state = state_of(find(connection, "runs", run_id))
             row = connection.execute("SELECT max(id) FROM events WHERE run_id = ?", (run_id,)).fetchone()
         return state, int(row[0] or 0)
@@ -299,7 +299,8 @@ class Store(Checked):
         with self._read() as connection:
             rows = self._intact(connection, "runs", "")
             names = tuple(field.name for field in fields(Claim))
-        claims = [Claim(**{**{name: row[name] for name in names}, "resumable": bool(row["resumable"])}) for row in rows]
+            told = ({**{name: row[name] for name in names}, "resumable": bool(row["resumable"])} for row in rows)
+            claims = [Claim(**each) for each in told]
         return {claim.run_id: claim for claim in claims}
 
     def give_up(self, *, weights: Iterable[str], training: Iterable[str]) -> None:
@@ -332,5 +333,4 @@ class Store(Checked):
                     change(connection, table, row, {"saved_model_path": path})
                     owners.add(row["model_id"])
             for model_id in owners:
-                with suppress(UnknownRecord):
-                    renew(connection, model_id)
+                renew(connection, model_id)

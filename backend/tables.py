@@ -134,10 +134,10 @@ def _first(rows: Iterable[sqlite3.Row]) -> sqlite3.Row | None:
 
 
 def renew(connection: sqlite3.Connection, model_id: str, **changes: Any) -> None:
-    """Write down what a model's runs have reached; nothing where the model's own record is damaged."""
+    """Write down what a model's runs have reached; nothing where its own record, or a run's word for it, is damaged."""
     try:
         row = find(connection, "models", model_id)
-    except UnreadableRecord:
+    except (UnknownRecord, UnreadableRecord):
         return
     change(connection, "models", row, {**changes, **sum_up(connection, model_id)})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection
+from itertools import islice
 
 from backend.layout import RUN_ID
 from backend.rows import Table
@@ -11,6 +12,7 @@ from backend.rows import Table
 KIND = {"models": "model", "runs": "run"}
 MOST_TOLD = 20  # sentences in one answer
 MOST_IDS = 10  # events in one sentence
+MOST_EVENTS = 1000  # of one run that are kept apart: a single damaged id may leave any number of others missing
 
 
 class Unreadable:
@@ -32,7 +34,8 @@ class Unreadable:
         """Events of a run that are damaged, or missing between others."""
         if ids:
             with self._lock:
-                self._events.setdefault(str(run_id), set()).update(ids)
+                noticed = self._events.setdefault(str(run_id), set())
+                noticed.update(islice(ids, MOST_EVENTS - len(noticed)))
 
     def forget(self, table: Table, identifier: str) -> None:
         """What is deleted is damaged no more."""
@@ -72,5 +75,6 @@ class Unreadable:
     def _about_events(self, run_id: str, ids: list[int]) -> str:
         shown = run_id if RUN_ID.fullmatch(run_id) else ascii(run_id[:80])
         listed = ", ".join(map(str, ids[:MOST_IDS])) + (", ..." if len(ids) > MOST_IDS else "")
-        what = f"{len(ids)} events of run {shown} in {self._file} are damaged and left out (id {listed})"
+        count = f"{len(ids)}{' or more' * (len(ids) == MOST_EVENTS)}"
+        what = f"{count} events of run {shown} in {self._file} are damaged and left out (id {listed})"
         return f"{what}: stop the server and restore {self._file} from a copy"

@@ -19,6 +19,7 @@ from tests.backend.samples import add_run
         (-9, False, False, "killed (SIGKILL)"),
         (-9, True, True, "hung"),
         (-11, True, False, "crashed (SIGSEGV)"),
+        (-40, False, False, "crashed (signal 40)"),
         (1, False, False, "ended with exit code 1"),
     ],
 )

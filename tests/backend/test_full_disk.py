@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,17 @@ def test_a_small_disk_is_not_filled_with_a_reserve(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("backend.reserve.shutil.disk_usage", lambda _: type("Usage", (), {"free": 2 * SIZE}))
     reserve.keep()
     assert not (tmp_path / NAME).exists() and not reserve.give_back()
+
+
+def test_a_server_starts_on_a_full_disk_and_ends_what_was_cut_off(disk: Filler) -> None:
+    """Else it could not be asked to delete anything."""
+    state = disk.path.parent
+    with closing(Store(state / STORE_FILE)) as store:
+        store.keep_reserve()
+        add_run(store)
+        store.transition("r_1", "running", data={})
+    disk.fill()
+    app = offline_app(state.parent)
+    assert app.test_client().get("/api/runs/r_1").json["state"] == "failed"
+    assert app.test_client().delete("/api/runs/r_1").status_code == 200
+    parts(app).close()

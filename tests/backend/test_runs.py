@@ -463,6 +463,17 @@ def test_shutdown_ends_the_active_run_and_keeps_who_asked_to_queue(tmp_path: Pat
     after.close()
 
 
+def test_shutdown_goes_on_where_the_record_of_a_run_is_damaged(tmp_path: Path, fit: Puppet) -> None:
+    server = Server(tmp_path).start()
+    active, waiting = server.submit(), server.submit(queue=True)
+    assert fit.started.wait(DEADLINE)
+    server.store._writer.execute("UPDATE runs SET dataset = 'digitz' WHERE run_id = ?", (active,))
+    server.runs.shutdown(timeout=0.2)
+    assert not server.runs.owns_state() and server.record(waiting).state == "queued"
+    fit.play(TRAINING)
+    server.close()
+
+
 def test_shutdown_does_not_wait_for_a_compiler_for_ever(tmp_path: Path, fit: Puppet) -> None:
     server = Server(tmp_path).start()
     run_id = server.submit()

@@ -223,6 +223,36 @@ def test_a_damaged_event_is_left_out_and_the_client_reads_on(app: Flask, tmp_pat
         assert "2 events of run r_1 in lamina.sqlite3 are damaged and left out (id 4, 6)" in answer["warnings"][0]
 
 
+def test_ids_that_clients_make_up_are_no_damage(app: Flask, tmp_path: Path) -> None:
+    client, store = app.test_client(), parts(app).store
+    add_run(store, "r_1")
+    store.transition("r_1", "cancelled", data={})
+    damage(tmp_path / "state" / STORE_FILE, "UPDATE runs SET epoch = 7")
+    assert client.get("/api/runs").json["runs"] == []
+    for path in ("/api/runs/r_2", "/api/runs/r_2/metrics", "/api/runs/r_2/events"):
+        assert client.get(path).status_code == 404
+    client.post("/api/infer", json={"run_id": "r_2", "pixels": []})
+    [warning] = client.get("/api/health").json["warnings"]
+    assert "record of run r_1" in warning
+
+
+def test_a_run_whose_model_is_not_told_right_can_be_deleted(app: Flask, tmp_path: Path) -> None:
+    add_run(parts(app).store, "r_1")
+    damage(tmp_path / "state" / STORE_FILE, "UPDATE runs SET model_id = 'm_0'")
+    assert app.test_client().delete("/api/runs/r_1").status_code == 200
+
+
+def test_one_damaged_id_with_any_number_of_events_missing_behind_it_costs_little(app: Flask, tmp_path: Path) -> None:
+    store = parts(app).store
+    add_run(store, "r_1")
+    damage(tmp_path / "state" / STORE_FILE, f"UPDATE events SET id = {2**40}")
+    assert store.append_event("r_1", "metric", {"epoch": 1}) == 2**40 + 1
+    answer = app.test_client().get("/api/runs/r_1").json
+    assert answer["metrics"] == [{"epoch": 1}]
+    assert "1000 or more events of run r_1 in lamina.sqlite3 are damaged and left out (id 1, 2" in answer["warnings"][0]
+    store.verify()
+
+
 def test_nothing_is_written_over_a_damaged_record(app: Flask, tmp_path: Path) -> None:
     """It would get a new checksum, and be believed."""
     client, store = app.test_client(), parts(app).store
