@@ -18,7 +18,7 @@ SHARE = 0.9  # of what is free; the rest is for everybody else
 # shape, each norm, each draw of random numbers. A convolution whose kernels are machine code of ours takes a third.
 # Measured with 2 to 256 layers.
 PROGRAMS, A_LAYER, A_CONVOLUTION, A_COPY, A_NORM, A_DRAW = 110 << 20, 1 << 20, 24 << 20, 3 << 20, 4 << 20, 5 << 20
-DENSE_DRAWS = 150 << 20  # any number of them in a network without images, for which XLA's newer generator is used
+DENSE_DRAWS = 200 << 20  # any number of them in a network without images, for which XLA's newer generator is used
 NATIVE = 3
 LAYER_SECONDS, CONVOLUTION_SECONDS = 0.05, 1.5  # of two cores
 # Of a convolution of every channel by itself each tap of its window is written out. Measured with 9 to 729 taps;
