@@ -13,7 +13,7 @@ from tests.backend.samples import eventually
 from tests.backend.test_runs import Server
 
 EPOCHS, PART = 20_000, 1000
-FEW = 0.1  # of the epochs are faster: what else the machine does shows in the others
+FEW = 0.02  # of the epochs are faster: what else the machine does shows in the others
 
 
 @pytest.mark.slow
