@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
 from flask import Response
 
 from backend.fields import MAX_CURSOR, MAX_LISTED
 from backend.http import query_number
+
+Record = TypeVar("Record")
 
 PAGE_BYTES = 8 << 20  # a longer page ends here, and goes on behind its cursor: so much memory an answer takes
 
@@ -29,13 +32,16 @@ def asked(*, usual: int) -> tuple[int, int | None]:
     return limit, query_number("before", least=1, most=MAX_CURSOR)
 
 
-def page(found: Generator[tuple[int, object]], *, limit: int) -> Page:
-    """The first `limit` of `found`, or fewer where they are long. Each comes with its cursor."""
+def page(found: Generator[tuple[int, Record]], show: Callable[[Record], object], *, limit: int) -> Page:
+    """The first `limit` of `found`, or fewer where they are long, each as `show` has it. They come with their cursors.
+
+    The store is left at once, not when the last name of `found` is gone.
+    """
     items: list[msgspec.Raw] = []
     size, last = 0, None
     with closing(found):
         for cursor, item in found:
-            encoded = msgspec.json.encode(item)
+            encoded = msgspec.json.encode(show(item))
             size += len(encoded)
             if items and (len(items) == limit or size > PAGE_BYTES):
                 return Page(items, last)

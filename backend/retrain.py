@@ -31,7 +31,7 @@ def remarks(model: ModelRecord, sent: Json, hyperparams: Hyperparams, *, update:
     if came and kept:
         said.append(f"hyperparams: {', '.join(came)} as sent; {', '.join(kept)} as stored with model {model.model_id}")
     before = _parsed(stored) if came else hyperparams
-    if before and hyperparams.optimizer.type != before.optimizer.type:
+    if before and stored.get("optimizer") and hyperparams.optimizer.type != before.optimizer.type:
         now = hyperparams.optimizer.type
         why = f"{now} instead of the stored {before.optimizer.type}"
         said.append(f"hyperparams.optimizer: {why}; what was not sent is {now}'s default")

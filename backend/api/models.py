@@ -26,7 +26,7 @@ def list_models() -> ResponseReturnValue:
     """Models, newest first: a bare array. Where there are more, the header `Link` leads to older ones."""
     here, (limit, before) = services(), asked(usual=NEWEST)
     found = here.store.each_model(before=before)
-    listed = page(((cursor, model_summary(model, here.checkpoints)) for cursor, model in found), limit=limit)
+    listed = page(found, lambda model: model_summary(model, here.checkpoints), limit=limit)
     response = json_answer(listed.items)
     if listed.next is not None:
         response.headers["Link"] = f'</api/models?limit={limit}&before={listed.next}>; rel="next"'
@@ -51,7 +51,7 @@ def get_model(model_id: str) -> ResponseReturnValue:
         if model is None:
             raise not_found("model", model_id, listing="/api/models")
         found = here.store.each_run(model_id, before=before, details=DETAILS)
-        listed = page(((cursor, run_view(run, standing)) for cursor, run in found), limit=limit)
+        listed = page(found, lambda run: run_view(run, standing), limit=limit)
     warnings = here.store.unreadable.sentences("runs", "events")
     summary = model_summary(model, here.checkpoints)
     if summary["saved_run_id"] and not summary["saved_model_exists"] and here.store.get_model(model_id) is None:

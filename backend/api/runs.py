@@ -28,8 +28,7 @@ def list_runs() -> ResponseReturnValue:
     include, (limit, before) = query_choices("include", DETAILS), asked(usual=NEWEST)
     standing = here.runs.standing()
     found = here.store.each_run(request.args.get("model_id"), state, before=before, details=include)
-    views = ((cursor, listed_run(run, standing, include)) for cursor, run in found)
-    listed = page(views, limit=limit)
+    listed = page(found, lambda run: listed_run(run, standing, include), limit=limit)
     warnings = here.store.unreadable.sentences("runs")
     return json_answer({"runs": listed.items, "next": listed.next, "warnings": warnings})
 

@@ -333,6 +333,7 @@ RETRAINED: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = [
     ({"dataset_type": None, "dataset": "digits"}, {"seed": 1}, {"seed": 1}, "max_samples, dataset as stored"),
     ({}, {"max_samples": None}, {"max_samples": None}, "max_samples as sent"),
     ({"optimizer": None}, {"optimizer": {"momentum": 0.5}}, {"optimizer": {**SGD, "momentum": 0.5}}, "as sent"),
+    ({"optimizer": None}, {"optimizer": {"type": "adam", "lr": 0.5}}, {}, "optimizer as sent; epochs"),
     ({}, {"optimizer": {"momentum": 0.5}}, {"optimizer": ADAM}, "adam has no momentum"),
     ({}, {}, {}, ""),
 ]
@@ -359,6 +360,8 @@ def test_a_retrained_model_keeps_what_is_not_sent_and_its_definition(
     assert said in " ".join(answer["warnings"]) and bool(answer["warnings"]) == bool(sent)
     model = client.get("/api/models/mine").json
     assert (model["architecture"], model["hyperparams"]) == (NET, defined)
+    if "optimizer" not in defined:
+        assert "instead of the stored" not in " ".join(answer["warnings"])
     keeps = any("keeps its own definition" in warning and "update_model" in warning for warning in answer["warnings"])
     assert keeps == (run["hyperparams"] != parse_hyperparams(defined).to_json())
 

@@ -242,3 +242,14 @@ def test_a_store_of_before_knows_the_best_of_its_runs(long: Path, tmp_path: Path
         seal(connection)
     assert store.get_run("r_long") == before and before is not None and before.metrics_total == LONG
     store.close()
+
+
+def test_a_page_leaves_the_moment_of_its_list(store: Store) -> None:
+    """What the same thread reads next is what there is by then."""
+    for number in range(3):
+        add_run(store, f"r_{number}")
+    found = store.each_run(details=())
+    assert len(backend.pages.page(found, lambda run: run.run_id, limit=1).items) == 1
+    add_run(store, "r_new")
+    assert store.get_run("r_new") is not None
+    assert next(found, None) is None
