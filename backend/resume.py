@@ -45,11 +45,11 @@ def resume(services: Services, run_id: str, body: Json) -> tuple[RunRecord, str,
     reached = 0
     if run.epoch or services.checkpoints.training(run_id).is_file():
         reached = _snapshot(services, run, architecture, hyperparams).epoch
+    model = services.store.get_model(run.model_id)
     try:
         run = services.runs.resume(run, architecture=architecture, hyperparams=hyperparams, queue=queue)
     except WrongState:  # another request was faster
         raise ApiError(409, f"Run {run_id} has been resumed by another request") from None
-    model = services.store.get_model(run.model_id)
     waits = queue and services.runs.busy() != run_id
     place = services.runs.queue_position(run_id) if waits else None
     return replace(run, epoch=reached, warnings=[*run.warnings, *unlike(run)]), model.name if model else "", place

@@ -293,6 +293,7 @@ def with_store(archive: Path, tmp_path: Path, statement: str) -> Path:
         ("PRAGMA user_version = 2", "is not as its schema 2 has it .another table: runs"),
         ("ALTER TABLE models DROP COLUMN description", "another table: models"),
         ("ALTER TABLE events RENAME COLUMN data TO dota", "another table: events"),
+        ("CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM runs; END", "another trigger: t"),
         ("DROP INDEX runs_in_state", "no such index: runs_in_state"),
         ("UPDATE runs SET run_id = '../evil' WHERE run_id = 'r_1'", "a run whose id is no plain name"),
     ],

@@ -269,6 +269,15 @@ def test_nothing_is_written_over_a_damaged_record(app: Flask, tmp_path: Path) ->
     assert client.delete("/api/models/m_1").status_code == 200
 
 
+def test_a_run_of_a_damaged_model_is_not_resumed_behind_a_refusal(app: Flask, tmp_path: Path) -> None:
+    client, store = app.test_client(), parts(app).store
+    add_run(store, "r_1")
+    store.transition("r_1", "cancelled", data={}, resumable=True)
+    damage(tmp_path / "state" / STORE_FILE, "UPDATE models SET name = 'other'")
+    assert client.post("/api/runs/r_1/resume").status_code == 404
+    assert client.get("/api/runs/r_1").json["state"] == "cancelled"
+
+
 def test_a_look_at_every_row_finds_what_reading_would(tmp_path: Path) -> None:
     path = tmp_path / STORE_FILE
     path.write_bytes(a_state(tmp_path / "made"))
