@@ -138,6 +138,13 @@ def _looked_at(path: Path) -> tuple[list[str], dict[str, Claim]]:
         return store.unreadable.sentences(), store.claims()
 
 
+def _require_sense(path: Path) -> None:
+    """`NotAStore` where a row is not what a server writes: a server would fail on it, list by list."""
+    with closing(Store(path)) as store:
+        if (found := store.senseless()) is not None:
+            raise NotAStore(f"the record of {found} makes no sense")
+
+
 def _files(state_dir: Path, claims: Mapping[str, Claim]) -> Iterator[tuple[str, Path]]:
     """The files that the records tell of and that are there, by the name of their member."""
     for claim in claims.values():
@@ -217,6 +224,7 @@ def _unpack(archive: Path, folder: Path, progress: Report) -> Moved:
     try:
         require_store(folder / STORE_FILE)
         left_out, _ = _looked_at(folder / STORE_FILE)
+        _require_sense(folder / STORE_FILE)
     except (NotAStore, UnknownSchema, Damaged) as error:
         raise ArchiveError(f"{archive.name} cannot be used: {error}; nothing was imported") from None
     runs = {name.partition("/")[0] for name in found if "/" in name}

@@ -19,8 +19,8 @@ from backend.records import Json
 from backend.rows import SELECT, Table, intact
 from backend.scan import RECORDS, damaged_events, damaged_records
 from backend.store_errors import UnknownRecord, UnreadableRecord
-from backend.tables import KEY, curve_of, find, milestone_rows, put_events_in_order, sequences
-from backend.unreadable import Unreadable
+from backend.tables import KEY, curve_of, find, makes_sense, milestone_rows, put_events_in_order, sequences
+from backend.unreadable import KIND, Unreadable
 
 logger = logging.getLogger("lamina.store")
 
@@ -63,6 +63,18 @@ class Checked(Database):
             with self._read() as reader:
                 for _ in self._intact(reader, table, ""):
                     pass
+
+    def senseless(self) -> str | None:
+        """The first row whose checksum fits and that no server has written: somebody else's work. Reads all of them."""
+        with self._read() as connection:
+            for table in RECORDS:
+                for row in self._intact(connection, table, ""):
+                    if not makes_sense(table, row):
+                        return f"{KIND[table]} {ascii(row[KEY[table]])}"
+            for row in connection.execute(SELECT["events"]):
+                if intact(row) and not makes_sense("events", row):
+                    return f"event {row['id']} of run {ascii(row['run_id'])}"
+        return None
 
     def _require_order(self) -> None:
         with self._read() as connection:

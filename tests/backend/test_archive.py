@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from backend.archive import MANIFEST, ArchiveError, export_state, import_state
+from backend.rows import SELECT, Table, checksum
 from backend.schema import SCHEMA_VERSION
 from backend.store import STORE_FILE, Store
 from backend.stream import state_data
@@ -299,6 +300,27 @@ def with_store(archive: Path, tmp_path: Path, statement: str) -> Path:
     ],
 )
 def test_a_store_that_cannot_be_used_is_refused(archive: Path, tmp_path: Path, statement: str, match: str) -> None:
+    refused(with_store(archive, tmp_path, statement), tmp_path / "new", match)
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "match"),
+    [
+        ("runs", "hyperparams = '{'", "the record of run 'r_0' makes no sense"),
+        ("runs", "test_accuracy = 'much'", "the record of run 'r_0' makes no sense"),
+        ("models", "latest_run = '7'", "the record of model 'm_1' makes no sense"),
+        ("events", "data = '[]'", "the record of event 1 of run 'r_0' makes no sense"),
+        ("events", "name = char(10) || 'data: 1'", "the record of event 1 of run 'r_0' makes no sense"),
+    ],
+)
+def test_rows_that_no_server_writes_are_refused_whatever_their_checksum(
+    archive: Path, tmp_path: Path, table: Table, change: str, match: str
+) -> None:
+    chosen = "run_id = 'r_0' AND id = 1" if table == "events" else "sequence = 1"
+    with closing(sqlite3.connect(tmp_path / "state" / STORE_FILE)) as store:
+        store.execute(f"UPDATE {table} SET {change} WHERE {chosen}")
+        *values, _ = store.execute(f"{SELECT[table]} WHERE {chosen}").fetchone()
+    statement = f"UPDATE {table} SET {change}, checksum = {checksum(values)} WHERE {chosen}"
     refused(with_store(archive, tmp_path, statement), tmp_path / "new", match)
 
 
