@@ -10,6 +10,7 @@ from nets.datasets import DatasetInfo
 from nets.errors import Problem, SpecError
 from nets.hyperparams import Hyperparams
 from nets.pace import LONGEST_STEP, image_seconds
+from nets.platform import cores
 from nets.programs import recipe_on
 from nets.sampling import split_sizes
 
@@ -59,6 +60,8 @@ def check_pace(architecture: Architecture, hyperparams: Hyperparams, info: Datas
     """SpecError for a dispatch that nobody could stop for seconds: a cancel would be answered, and the run go on."""
     recipe = recipe_on(architecture, hyperparams, info)
     each = image_seconds(recipe.steps.network)
+    if recipe.platform == "cpu":  # the rates are those of two cores; parts are cut alike on any number of them
+        each *= 2 / cores()
     if each * recipe.part <= LONGEST_STEP:
         return
     most = int(LONGEST_STEP / each)

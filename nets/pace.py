@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
+import math
+
+from nets.layers import Layer, Shape
 from nets.network import Network
 
 DISPATCH_SECONDS = 0.1  # long enough to hide Python, short enough to cancel and to show progress
 # Of what cannot be less than a dispatch, estimated: the rates of plans are those of a machine that does nothing else.
-LONGEST_PART, LONGEST_STEP = 0.6, 2.0
-# What a value that a layer gives costs forward and back beside the products, in operations of the kernels.
-A_VALUE = 150
+LONGEST_PART, LONGEST_STEP = 0.4, 2.0
 BACKWARD = 3  # how many times as long as the way forward both together take
+VECTOR = 16  # images that fill vectors best, or a power of two of fewer
+# What costs more than its products and its results tell, in values of a layer: each that a tap of a grouped convolution
+# sees, since its products are small, and each of an image that random bits are drawn for.
+A_TAP, A_DRAW = 1.3, 18
 
 
 def image_seconds(network: Network) -> float:
     """One image forward and back."""
-    architecture = network.architecture
-    values = sum(layer.held(shape) for layer, shape in zip(architecture.layers, architecture.shapes, strict=True))
-    return (BACKWARD * architecture.flops + A_VALUE * values) / network.plan.flops_per_second
+    architecture, rates = network.architecture, network.plan.rates
+    values = sum(map(values_of, architecture.layers, architecture.shapes))
+    return BACKWARD * architecture.flops / rates.flops + values / rates.values
+
+
+def values_of(layer: Layer, shape: Shape) -> float:
+    """What a layer costs beside its products, as if it were values that it gives."""
+    grouped = (
+        math.prod(kernel[:3]) * at.groups * math.prod(at.places(shape[1:], kernel[:2]))
+        for kernel, at in layer.convolutions(shape)
+        if at.groups > 1
+    )
+    drawn = math.prod(shape) if layer.random and len(shape) == 3 else 0
+    return layer.held(shape) + A_TAP * sum(grouped) + A_DRAW * drawn
 
 
 def images_at_most(network: Network, *, forward: bool = False) -> int:
-    """How many images one dispatch may take; of fewer than 16 a power of two, which fills vectors best."""
+    """How many images one dispatch may take."""
     seconds = image_seconds(network) / (BACKWARD if forward else 1)
     most = max(1, int(LONGEST_PART / seconds))
-    return most // 16 * 16 if most >= 16 else 1 << (most.bit_length() - 1)
+    return most // VECTOR * VECTOR if most >= VECTOR else 1 << (most.bit_length() - 1)
+
+
+def even_part(batch: int, most: int) -> int:
+    """How many images of a batch to take at a time, `most` of `images_at_most`: as few beyond the last as can be."""
+    even = -(-batch // -(-batch // most))
+    return -(-even // VECTOR) * VECTOR if most >= VECTOR else 1 << (even - 1).bit_length()

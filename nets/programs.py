@@ -143,8 +143,7 @@ def compiling(recipe: Recipe, report: Report) -> Generator[Report, None, Program
     begun is dropped; what has begun cannot be stopped, goes on at a low priority, and is there for who asks again.
     Raises CompilersBusy.
     """
-    known = CACHE.keys() | UNDER_WAY.keys()
-    if len(UNDER_WAY) >= MOST_UNDER_WAY and not all((name, key) in known for name, key, _ in parts(recipe)):
+    if len(UNDER_WAY) >= MOST_UNDER_WAY and not all(known((name, key)) for name, key, _ in parts(recipe)):
         raise CompilersBusy(f"{len(UNDER_WAY)} programs of networks are being compiled; wait until some are done")
     threads: list[int] = []
     compiler = ThreadPoolExecutor(COMPILERS, "compiler", initializer=lambda: threads.append(get_native_id()))
@@ -163,6 +162,11 @@ def compiling(recipe: Recipe, report: Report) -> Generator[Report, None, Program
     for name, key, _ in parts(recipe):
         keep((name, key), done[name])
     return Programs(done["train"], done.get("tail", done["train"]), done["evaluate"], done.get("update"))
+
+
+def known(key: Key) -> bool:
+    """Whether a program is there, or being compiled. Asked by its key: other threads change both tables meanwhile."""
+    return key in CACHE or key in UNDER_WAY
 
 
 def give_way(threads: Sequence[int]) -> None:

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, UInt8
 from nets.losses import Loss
 from nets.network import Network
 from nets.optimizers import Numbers, Optimizer
-from nets.pace import images_at_most
+from nets.pace import even_part, images_at_most
 
 Tree = Any
 
@@ -134,7 +134,7 @@ class Steps:
         if self.network.architecture.normalises:
             return batch
         if long < min(batch, most or batch):
-            return long
+            return even_part(batch, long)
         if most is None or batch < 2 * most:
             return batch
         return -(-batch // -(-batch // most))

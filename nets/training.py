@@ -254,7 +254,7 @@ class Trainer:
         for batch in batches(rows, r.batch):
             samples, parts = np.int32((batch >= 0).sum()), batches(batch, r.part)
             first = 0
-            for chunk, count in chunked(parts, len(parts), self.pace):
+            for chunk, count in chunked(parts[: -(-samples // r.part)], len(parts), self.pace):
                 last, counted = self.clock.now(), (np.int32(first), np.int32(count))
                 gathered = self.programs.train(
                     gathered, self.state, self.run.data, chunk, counted, samples, self.inputs

@@ -40,6 +40,13 @@ class Footprint(NamedTuple):
     working: int
 
 
+class Rates(NamedTuple):
+    """A rough speed of training, a second: operations of products, and values that layers give beside these."""
+
+    flops: float
+    values: float
+
+
 class Bound(Protocol):
     """One layer of a network that is being traced: its fields, the shape it takes, its parameters, its random key.
 
@@ -86,8 +93,8 @@ class Plan(Protocol):
         ...
 
     @property
-    def flops_per_second(self) -> float:
-        """A rough speed of training, used only to size one dispatch."""
+    def rates(self) -> Rates:
+        """For how long things take before any has run: how large a dispatch may be."""
         ...
 
     def micro_batch(self, layers: Sequence[Any]) -> int | None:

@@ -15,12 +15,12 @@ from jax import Array, lax
 from jax.typing import DTypeLike
 
 from nets.kernels.geometry import Geometry
-from nets.kernels.plan import Footprint, Moments, Padding, Pair, Stage
+from nets.kernels.plan import Footprint, Moments, Padding, Pair, Rates, Stage
 from nets.kernels.pooling import max_pool
 from nets.kernels.reference import as_float32, keep_mask, normalised, scaled_images
 
 # Measured rates of whole training steps, rounded down: only the length of one dispatch depends on them.
-FLOPS_PER_SECOND = MappingProxyType({"cpu": 2e10, "gpu": 1e13, "tpu": 1e13})
+RATES = MappingProxyType({"cpu": Rates(2e10, 1.3e8), "gpu": Rates(1e13, 6.7e10), "tpu": Rates(1e13, 6.7e10)})
 
 # For `jax.jit`, on a GPU.
 GPU_OPTIONS: Mapping[str, str | bool] = MappingProxyType(
@@ -76,8 +76,8 @@ class XlaPlan:
         return jnp.bfloat16 if self.platform == "gpu" else jnp.float32
 
     @property
-    def flops_per_second(self) -> float:
-        return FLOPS_PER_SECOND.get(self.platform, FLOPS_PER_SECOND["gpu"])
+    def rates(self) -> Rates:
+        return RATES.get(self.platform, RATES["gpu"])
 
     def micro_batch(self, layers: Sequence[Any]) -> int | None:
         return None

@@ -153,6 +153,25 @@ def test_programs_that_are_compiled_at_a_time_are_bounded(compiler: Compiler) ->
     compiled(of_width(20))
 
 
+class Meddler:
+    """A key that has another program kept whenever it is hashed, as other threads do at any time."""
+
+    armed = False
+
+    def __hash__(self) -> int:
+        if self.armed:
+            programs.CACHE[("meddled", len(programs.CACHE))] = lambda: None  # type: ignore[index]
+        return 0
+
+
+def test_programs_are_found_while_others_are_kept(compiler: Compiler) -> None:
+    for key in (meddlers := [Meddler(), Meddler()]):
+        programs.CACHE[key] = lambda: None  # type: ignore[index]
+    for key in meddlers:
+        key.armed = True
+    compiled(of_width(3))
+
+
 def test_a_compilation_that_fails_can_be_tried_again(compiler: Compiler, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(recipe: Recipe) -> None:
         raise MemoryError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections import OrderedDict
@@ -23,7 +24,7 @@ from nets.events import EpochMetrics, Finished, Progress
 from nets.hyperparams import Hyperparams, parse_hyperparams
 from nets.kernels import plan_for
 from nets.network import Network, initial_variables, input_statistics
-from nets.pace import BACKWARD, LONGEST_PART, LONGEST_STEP, image_seconds
+from nets.pace import BACKWARD, LONGEST_PART, LONGEST_STEP, even_part, image_seconds
 from nets.programs import CACHE, numbers, recipe
 from nets.sampling import batches, draw, epoch_order, split_sizes
 from nets.steps import Data, Inputs
@@ -351,6 +352,23 @@ def test_a_step_too_long_for_one_dispatch_is_several_with_the_same_result(monkey
     assert len(training) > 2 * len(whole[0]), "a run can be stopped within a batch"
 
 
+def test_parts_of_a_long_step_hold_few_rows_that_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    for batch, most in itertools.product((5, 17, 64, 65, 100, 1000), (1, 2, 8, 16, 48, 240)):
+        part = even_part(batch, most)
+        assert 1 <= part <= most and -(-batch // part) <= -(-batch // most)
+        assert -(-batch // part) * (part - 16) < batch
+    # 64 images: two parts of 32, and not 48 with 16; the last batch, of 16 images, is one part, and not two.
+    monkeypatch.setattr("nets.steps.images_at_most", lambda network: 48)
+    monkeypatch.setattr("nets.programs.CACHE", OrderedDict())
+    for module in ("nets.training", "nets.programs"):
+        monkeypatch.setattr(f"{module}.DISPATCH_SECONDS", 1e-9)  # a part in each dispatch
+    h = hyper(batch_size=64, epochs=1, max_samples=None, train_split=0.8)
+    training = [
+        e for e in fit(network(*TINY_CNN), h, stripes(100)) if isinstance(e, Progress) and e.phase == "training"
+    ]
+    assert len(training) == 2 + 1 + 1, "and once more at the end"
+
+
 def test_no_dispatch_of_a_heavy_network_is_estimated_to_take_long() -> None:
     heavy = network(
         *[{"type": "conv2d", "out_channels": 256, "kernel_size": 3, "padding": "same"}] * 3,
@@ -364,7 +382,8 @@ def test_no_dispatch_of_a_heavy_network_is_estimated_to_take_long() -> None:
         assert r.evaluation_batch * r.first_evaluation() * each / BACKWARD < LONGEST_PART
 
 
-def test_a_long_step_that_cannot_be_cut_is_refused_with_the_numbers() -> None:
+def test_a_long_step_that_cannot_be_cut_is_refused_with_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nets.check.cores", lambda: 2)
     info = replace(stripes().info, shape=(28, 28, 1), train_size=60_000)
     conv = {"type": "conv2d", "out_channels": 256, "kernel_size": 3, "padding": "same"}
     normed = network(conv, conv, {"type": "batchnorm2d"}, {"type": "linear", "out": 3}, shape=(1, 28, 28))
@@ -376,6 +395,28 @@ def test_a_long_step_that_cannot_be_cut_is_refused_with_the_numbers() -> None:
         check_pace(normed, h, info)
     most = int(LONGEST_STEP / image_seconds(recipe(normed, h, train=48_000, samples=70_000).steps.network))
     check_pace(normed, hyper(batch_size=most, max_samples=None), info)
+    # Measured: 1.3 s on two cores.
+    usual = network(
+        {**conv, "out_channels": 64},
+        {"type": "maxpool2d", "kernel_size": 2},
+        *[conv, {"type": "batchnorm2d"}, {"type": "relu"}] * 2,
+        {"type": "linear", "out": 3},
+        shape=(1, 28, 28),
+    )
+    check_pace(usual, hyper(batch_size=512, max_samples=None), info)
+    taps = {"type": "conv2d", "out_channels": 32, "kernel_size": 15, "groups": 32, "padding": "same"}
+    tall = network(
+        {**conv, "out_channels": 32, "kernel_size": 1},
+        taps,
+        {"type": "batchnorm2d"},
+        {"type": "linear", "out": 3},
+        shape=(1, 28, 28),
+    )
+    with pytest.raises(SpecError, match="must be at most"):  # 3.5 s for 800, although its products are few
+        check_pace(tall, hyper(batch_size=800, max_samples=None), info)
+    with monkeypatch.context() as larger:
+        larger.setattr("nets.check.cores", lambda: 4)
+        check_pace(tall, hyper(batch_size=800, max_samples=None), info)
     wide = network(
         {**conv, "out_channels": 4000},
         {**conv, "out_channels": 4000, "kernel_size": 9},

@@ -44,7 +44,7 @@ from nets.kernels.cpu.norm import Recipe, batch_norm
 from nets.kernels.cpu.pool import max_pool
 from nets.kernels.cpu.relu import biased_relu
 from nets.kernels.geometry import Geometry
-from nets.kernels.plan import Footprint, Moments, Padding, Pair, Stage
+from nets.kernels.plan import Footprint, Moments, Padding, Pair, Rates, Stage
 from nets.kernels.reference import keep_mask, normalised
 
 SMALL_BATCH = 64  # images of more fall out of the caches: 1.15 to 1.4 times as fast in parts
@@ -74,8 +74,9 @@ class CpuPlan:
         return barrier(updates) if _has_images(layers) and OLD_EMITTERS else updates
 
     @property
-    def flops_per_second(self) -> float:
-        return 1.5e11 if self.precision == "float32" else 3e11
+    def rates(self) -> Rates:
+        # Of two cores that do nothing else.
+        return Rates(5e11 if self.precision == "bfloat16" and self.unit != "halves" else 2.5e11, 1.6e9)
 
     @property
     def dtype(self) -> DTypeLike:
