@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from backend.layout import ATTEMPTS_FOLDER, sync_folder
+from backend.layout import ATTEMPTS_FOLDER, no_link, sync_folder
 from nets.platform import versions
 
 logger = logging.getLogger("lamina.attempts")
@@ -78,7 +78,7 @@ class Attempts:
                 return False
             try:
                 self._folder.mkdir(exist_ok=True)
-                with path.open("w") as file:
+                with open(path, "w", opener=no_link) as file:
                     file.write(_warning(what))
                     file.flush()
                     os.fsync(file.fileno())
@@ -114,7 +114,7 @@ def _left(path: Path) -> str:
     """What a mark says that the last server left; nothing, and the mark goes, where it tells of other days."""
     with suppress(OSError, UnicodeDecodeError):
         if path.name.startswith(_digest(versions())) and time.time() - path.stat().st_mtime < BELIEVED_SECONDS:
-            with path.open() as file:
+            with open(path, opener=no_link) as file:
                 return file.read(LONGEST)
         path.unlink()
     return ""

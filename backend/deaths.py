@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from backend.layout import no_link
+
 logger = logging.getLogger("lamina.server")
 
 NOTE = "died.txt"  # in the state directory until a server has read it: the master may end as well
@@ -52,8 +54,8 @@ class Deaths:
         self._last = f"the worker process died at {when} UTC: {cause}{often}; {waits}".replace("starts", "started")
         self._until = time.monotonic() + REMEMBERED_SECONDS
         if cause != KILLED:  # by somebody, who knows why
-            with suppress(OSError):
-                (self.state_dir / NOTE).write_text(f"{cause}," if cause == OUT_OF_MEMORY else f"the server {cause}")
+            with suppress(OSError), open(self.state_dir / NOTE, "w", opener=no_link) as file:
+                file.write(f"{cause}," if cause == OUT_OF_MEMORY else f"the server {cause}")
         return pause
 
     def warnings(self) -> list[str]:
@@ -65,7 +67,7 @@ def take_note(state_dir: Path) -> str | None:
     """Why the run that was cut off was, once."""
     path = state_dir / NOTE
     with suppress(OSError, UnicodeDecodeError):
-        with path.open() as file:
+        with open(path, opener=no_link) as file:
             cause = file.read(LONGEST)
         path.unlink()
         return cause

@@ -26,6 +26,13 @@ def files_of(claim: Claim) -> tuple[str, ...]:
     return (TRAINING,) if claim.resumable else ()
 
 
+def no_link(path: str, flags: int) -> int:
+    """An opener for files of a server's own: others, if they may write to its directory, could have put a link in their
+    place, and would have another file read out or written over; or a pipe, at which it would wait for ever.
+    """
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+
+
 def sync_folder(folder: Path) -> None:
     """Make new and renamed names of a folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)

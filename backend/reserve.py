@@ -8,6 +8,8 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from backend.layout import no_link
+
 logger = logging.getLogger("lamina.store")
 
 NAME = "reserve"
@@ -45,6 +47,6 @@ class Reserve:
         return self._path.stat().st_size if self._path.exists() else 0
 
     def _fill(self) -> None:
-        with self._path.open("ab", buffering=0) as file:
+        with open(self._path, "ab", buffering=0, opener=no_link) as file:
             while file.tell() < SIZE:
                 file.write(os.urandom(PIECE))  # zeros take no room where files are compressed
