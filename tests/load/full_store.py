@@ -13,24 +13,8 @@ from backend.store import STORE_FILE, Store, utc_now
 from backend.stream import state_data
 from backend.tables import insert, renew
 from nets.hyperparams import parse_hyperparams
+from tests.nets.builders import REFERENCE
 
-ARCHITECTURE: Json = {
-    "input_size": 784,
-    "input_channels": 1,
-    "input_height": 28,
-    "input_width": 28,
-    "layers": [
-        {"type": "conv2d", "in_channels": 1, "out_channels": 32, "kernel_size": 3, "stride": 1, "padding": "same"},
-        {"type": "relu"},
-        {"type": "maxpool2d", "kernel_size": 2, "stride": 2, "padding": 0},
-        {"type": "flatten"},
-        {"type": "linear", "in": 6272, "out": 128},
-        {"type": "relu"},
-        {"type": "dropout", "p": 0.5},
-        {"type": "linear", "in": 128, "out": 10},
-        {"type": "softmax"},
-    ],
-}
 GRID = [[(row * column) % 256 for column in range(28)] for row in range(28)]
 SAMPLES: list[Json] = [{"grid": GRID, "label": 7, "prediction": 7, "confidence": 0.98765}] * 8
 
@@ -59,7 +43,7 @@ def record(run_id: str, model_id: str, epochs: int) -> RunRecord:
         model_id=model_id,
         state="succeeded",
         created_at=now,
-        architecture=ARCHITECTURE,
+        architecture=REFERENCE,
         hyperparams=parse_hyperparams(
             {"epochs": epochs, "dataset_type": "mnist", "optimizer": {"type": "adam"}}
         ).to_json(),
@@ -109,7 +93,7 @@ def add(store: Store, runs: Iterator[RunRecord]) -> None:
                 events.append((*values, checksum(values)))
             if run.model_id not in models:
                 models.add(run.model_id)
-                definition = {"model_id": run.model_id, "name": run.model_id, "architecture": dumps(ARCHITECTURE)}
+                definition = {"model_id": run.model_id, "name": run.model_id, "architecture": dumps(REFERENCE)}
                 times = {"created_at": run.created_at, "updated_at": run.created_at}
                 insert(connection, "models", {**definition, **times, "trained": False, "runs_total": 0})
             columns = {name: getattr(run, name) for name in RUN_COLUMNS} | {"curve": curve}
