@@ -60,7 +60,14 @@ def _unreadable(path: Path) -> str | None:
 
 def look(connection: sqlite3.Connection, check: str) -> list[str]:
     """What SQLite's `quick_check` or `integrity_check` has against an open store, but for single rows."""
-    found = [" ".join(row[0].split()) for row in connection.execute(f"PRAGMA {check}")]
+    kept, connection.text_factory = connection.text_factory, bytes  # names of tables may be damaged, too
+    try:
+        rows = connection.execute(f"PRAGMA {check}").fetchall()
+    except UnicodeDecodeError:  # Python's, of what SQLite says of them
+        return ["the description of its tables is no text"]
+    finally:
+        connection.text_factory = kept
+    found = [" ".join(bytes(row[0]).decode(errors="replace").split()) for row in rows]
     return [each for each in found if each != "ok" and not OF_ROWS.fullmatch(each)]
 
 

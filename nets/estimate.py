@@ -25,7 +25,7 @@ LAYER_SECONDS, CONVOLUTION_SECONDS = 0.05, 1.5  # of two cores
 # channels, stride and dilation change nothing.
 TAP_SECONDS = 0.006
 # What copies of weights that come and go leave between them, which nothing else quite fills.
-HOLES = 1.12
+HOLES = 1.35
 # The memory of one step's values is seldom taken again whole by the next: what was allocated meanwhile stands in it.
 AGAIN = 1.8
 # Of what a convolution keeps and works with in a step, evaluation needs so much.

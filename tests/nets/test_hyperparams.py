@@ -231,7 +231,7 @@ def test_too_much_memory_is_refused_with_the_numbers() -> None:
     need = memory_needed(a, h, info)
     # Weights and Adam's two moments, as bytes of a file and as arrays read from it, of which one is most of the network.
     assert 2 * 3 * 4 * a.parameters < need.weights < 10 * 4 * a.parameters
-    with pytest.raises(SpecError, match=r"layers: needs 2\.\d GB of parameters, .*; 0\.9 GB are available"):
+    with pytest.raises(SpecError, match=r"layers: needs \d\.\d GB of parameters, .*; 0\.9 GB are available"):
         check_memory(a, h, info, available=1_000_000_000)
     check_memory(a, h, info, available=10_000_000_000)
 
