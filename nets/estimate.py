@@ -27,7 +27,9 @@ TAP_SECONDS = 0.006
 # What copies of weights that come and go leave between them, which nothing else quite fills.
 HOLES = 1.35
 # The memory of one step's values is seldom taken again whole by the next: what was allocated meanwhile stands in it.
-AGAIN = 1.8
+AGAIN = 2.2
+# Random bits of an image and what they are made of, of each value of a layer that draws them.
+DRAWN = 8
 # Of what a convolution keeps and works with in a step, evaluation needs so much.
 FORWARD = 0.65
 
@@ -111,7 +113,7 @@ def _of_images(recipe: Recipe, images: int, *, training: bool) -> int:
     values, widest, kept, working = math.prod(architecture.input), 0, 0, 0
     for layer, shape in zip(architecture.layers, architecture.shapes, strict=True):
         held = layer.held(shape)
-        values += held
+        values += held * (1 + DRAWN * (training and layer.random and len(shape) == 3))
         widest = max(widest, math.prod(layer.padded_shape(shape)) + held)
         for kernel, at in layer.convolutions(shape):
             found = plan.footprint(kernel, at, (shape[1], shape[2]), images)
