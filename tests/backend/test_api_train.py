@@ -242,24 +242,29 @@ def test_a_full_queue_is_a_503_that_leaves_nothing_behind(tmp_path: Path, held: 
 
 
 @pytest.fixture
-def deep(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Training in a step that does not end, whatever is asked, until the event is set."""
-    end = threading.Event()
+def deep(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """Training in a step, from when the first event is set, that does not end, whatever is asked, before the second."""
+    begun, end = threading.Event(), threading.Event()
 
     def fit(*_: object, **__: object) -> Iterator[Progress]:
         for _ in range(3):
             yield Progress("training", 0.1, 1, 2)
+            begun.set()
             end.wait(DEADLINE)
 
     monkeypatch.setattr("backend.trainer.fit", fit)
-    yield end
+    yield begun, end
     end.set()
 
 
-def test_between_its_cancel_and_its_end_a_run_reads_cancelling(client: FlaskClient, deep: threading.Event) -> None:
+def test_between_its_cancel_and_its_end_a_run_reads_cancelling(
+    client: FlaskClient, deep: tuple[threading.Event, threading.Event]
+) -> None:
+    begun, end = deep
     started = client.post("/api/train", json=BODY).json
     run_id, model_id = started["run_id"], started["model_id"]
     wait_running(client, run_id)
+    assert begun.wait(DEADLINE)  # a cancel before the step would end the run at once
     waiting = client.post("/api/train", json={**BODY, "queue": True}).json["run_id"]
 
     def views() -> list[dict[str, Any]]:
@@ -287,7 +292,7 @@ def test_between_its_cancel_and_its_end_a_run_reads_cancelling(client: FlaskClie
     while (frame := read_frame(next(stream)))[1] != "progress":
         pass
     assert frame[2]["cancelling"] is True
-    deep.set()
+    end.set()
     assert finish(client, run_id)["state"] == "cancelled"
     assert [(run["state"], run["cancelling"]) for run in views()] == [("cancelled", False)] * 3
 
