@@ -7,7 +7,7 @@ from pathlib import Path
 
 from backend.launch import BUNDLED, PREFERRED
 from backend.records import Json
-from nets.datasets import DATASETS, problem, source
+from nets.datasets import DATASETS, DatasetInfo, problem, source
 from nets.layers import LAYERS, Layer
 
 ORDER = ("image", "any", "features")
@@ -15,25 +15,27 @@ ORDER = ("image", "any", "features")
 
 def dataset_entries(data_dir: Path) -> list[Json]:
     """Every data set, and whether it is on this disk and can be read. Asks nothing of the network."""
-    return [
-        {
-            "name": entry.name,
-            "title": entry.title,
-            "description": entry.description,
-            "shape": list(entry.shape),
-            "classes": list(entry.classes),
-            "train_size": entry.train_size,
-            "test_size": entry.test_size,
-            "download_mb": entry.download_mb,
-            "bundled": entry.bundled,
-            "cached": source(entry.name, data_dir) in ("bundled", "cache"),
-            "source": source(entry.name, data_dir),
-            "problem": problem(entry.name, data_dir),
-            "homepage": entry.homepage,
-            "default": {PREFERRED: "first choice", BUNDLED: "where the first choice cannot be had"}.get(entry.name),
-        }
-        for entry in DATASETS.values()
-    ]
+    return [_dataset_entry(entry, data_dir) for entry in DATASETS.values()]
+
+
+def _dataset_entry(entry: DatasetInfo, data_dir: Path) -> Json:
+    had_from = source(entry.name, data_dir)
+    return {
+        "name": entry.name,
+        "title": entry.title,
+        "description": entry.description,
+        "shape": list(entry.shape),
+        "classes": list(entry.classes),
+        "train_size": entry.train_size,
+        "test_size": entry.test_size,
+        "download_mb": entry.download_mb,
+        "bundled": entry.bundled,
+        "cached": had_from in ("bundled", "cache"),
+        "source": had_from,
+        "problem": problem(entry.name, data_dir),
+        "homepage": entry.homepage,
+        "default": {PREFERRED: "first choice", BUNDLED: "where the first choice cannot be had"}.get(entry.name),
+    }
 
 
 def layer_entries() -> list[Json]:

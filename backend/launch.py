@@ -145,14 +145,19 @@ def read_order(services: Services, body: Json) -> Order:
     source = source_of(services, before, architecture, hyperparams) if before else None
     dataset, warnings = _dataset(services, before, hyperparams)
     info = datasets.info(dataset)
-    check_fit(architecture, hyperparams, info)
-    check_memory(architecture, hyperparams, info, available=services.limits.memory())
-    check_pace(architecture, hyperparams, info)
+    _check(services, architecture, hyperparams, info)
     warnings = [*unused_fields(hyperparams_json), *doubts(architecture, hyperparams, info), *warnings]
     if model is not None and before is None:
         warnings += retrain.remarks(model, sent, hyperparams, update=update)
     definition = architecture, architecture_json, hyperparams, hyperparams_json
     return Order(model, name, description, queue, update, *definition, dataset, warnings, source)
+
+
+def _check(services: Services, architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> None:
+    """SpecError unless a run of this network on these data fits together, into memory, and can be cancelled in time."""
+    check_fit(architecture, hyperparams, info)
+    check_memory(architecture, hyperparams, info, available=services.limits.memory())
+    check_pace(architecture, hyperparams, info)
 
 
 def _dataset(services: Services, before: RunRecord | None, hyperparams: Hyperparams) -> tuple[str, list[str]]:
@@ -173,9 +178,7 @@ def recipe_of(services: Services, model: ModelRecord) -> Recipe | None:
             return None
         name = hyperparams.dataset_type or services.default_dataset.choose()[0]
         info = datasets.info(name)
-        check_fit(architecture, hyperparams, info)
-        check_memory(architecture, hyperparams, info, available=services.limits.memory())
-        check_pace(architecture, hyperparams, info)
+        _check(services, architecture, hyperparams, info)
         if datasets.is_cached(name, services.settings.data_dir):
             if (read := _read_ahead(services, name)) is None:
                 return None

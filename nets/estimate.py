@@ -9,6 +9,7 @@ from nets.architecture import Architecture
 from nets.datasets import DatasetInfo
 from nets.errors import Problem, SpecError
 from nets.hyperparams import Hyperparams
+from nets.pace import drawn
 from nets.programs import Recipe, recipe_on
 from nets.sampling import split_sizes
 
@@ -113,7 +114,7 @@ def _of_images(recipe: Recipe, images: int, *, training: bool) -> int:
     values, widest, kept, working = math.prod(architecture.input), 0, 0, 0
     for layer, shape in zip(architecture.layers, architecture.shapes, strict=True):
         held = layer.held(shape)
-        values += held * (1 + DRAWN * (training and layer.random and len(shape) == 3))
+        values += held + DRAWN * drawn(layer, shape)
         widest = max(widest, math.prod(layer.padded_shape(shape)) + held)
         for kernel, at in layer.convolutions(shape):
             found = plan.footprint(kernel, at, (shape[1], shape[2]), images)

@@ -31,8 +31,12 @@ def values_of(layer: Layer, shape: Shape) -> float:
         for kernel, at in layer.convolutions(shape)
         if at.groups > 1
     )
-    drawn = math.prod(shape) if layer.random and len(shape) == 3 else 0
-    return layer.held(shape) + A_TAP * sum(grouped) + A_DRAW * drawn
+    return layer.held(shape) + A_TAP * sum(grouped) + A_DRAW * drawn(layer, shape)
+
+
+def drawn(layer: Layer, shape: Shape) -> int:
+    """How many values of an image a layer draws random bits for; those of features are few."""
+    return math.prod(shape) if layer.random and len(shape) == 3 else 0
 
 
 def images_at_most(network: Network, *, forward: bool = False) -> int:
