@@ -32,8 +32,8 @@ from backend.store import STORE_FILE, Store
 from backend.stream import EventLog
 from backend.telemetry import Telemetry
 from backend.warm import Warmer
-from nets.kept import Untrusted
-from nets.platform import keep_compiled_programs, prepare_process
+from nets.process.code_cache import Untrusted
+from nets.process.device import keep_compiled_programs, prepare_process
 
 logger = logging.getLogger("lamina.http")
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from backend.layout import ATTEMPTS_FOLDER, no_link, sync_folder
-from nets.platform import versions
+from nets.process.device import versions
 
 logger = logging.getLogger("lamina.attempts")
 

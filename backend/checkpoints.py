@@ -9,12 +9,12 @@ from pathlib import Path
 
 from backend.layout import DESCRIPTION, RUN_ID, TRAINING, WEIGHTS, sync_folder
 from backend.records import Json
-from nets.architecture import Architecture
+from nets.architecture.read import Architecture
 from nets.checkpoint import save_weights, write_durably
 from nets.errors import CheckpointError
+from nets.hyperparams.optimizers import Optimizer
 from nets.network import Variables
-from nets.optimizers import Optimizer
-from nets.snapshot import Snapshot, load_snapshot, save_snapshot
+from nets.training.snapshot import Snapshot, load_snapshot, save_snapshot
 
 
 class Checkpoints:

@@ -15,10 +15,10 @@ from backend.records import Json, ModelRecord, RunRecord
 from backend.retrain import merged_in
 from backend.store import utc_now
 from backend.store_errors import UnknownRecord
-from nets.architecture import Architecture, parse_architecture
+from nets.architecture.read import Architecture, parse_architecture
 from nets.errors import SpecError
-from nets.fields import shown
-from nets.hyperparams import parse_hyperparams
+from nets.hyperparams.hyperparams import parse_hyperparams
+from nets.spec.fields import shown
 
 if TYPE_CHECKING:
     from backend.services import Services

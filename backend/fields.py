@@ -9,12 +9,12 @@ from typing import TypeVar
 from backend.names import MODEL_ID_RULE, is_model_id
 from backend.records import Json
 from backend.strict_json import printable
-from nets.architecture import Frame
+from nets.architecture.read import Frame
 from nets.errors import MOST_PROBLEMS, Problem, SpecError
-from nets.fields import did_you_mean, shown, wire_names
-from nets.hyperparams import Hyperparams
-from nets.optimizers import OPTIMIZERS
-from nets.words import meant
+from nets.hyperparams.hyperparams import Hyperparams
+from nets.hyperparams.optimizers import OPTIMIZERS
+from nets.spec.fields import did_you_mean, shown, wire_names
+from nets.spec.words import meant
 
 Value = TypeVar("Value")
 

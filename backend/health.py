@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from backend.records import Json
 from backend.store import Store
-from nets.platform import devices, versions
+from nets.process.device import devices, versions
 
 if TYPE_CHECKING:
     from backend.services import Services

@@ -16,7 +16,7 @@ from backend.handover import INCOMING, Parked
 from backend.openapi import OPERATIONS
 from backend.records import Json
 from nets.errors import SpecError
-from nets.fields import did_you_mean, shown
+from nets.spec.fields import did_you_mean, shown
 
 Choice = TypeVar("Choice", bound=str)
 

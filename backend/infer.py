@@ -21,7 +21,7 @@ from backend.pixels import read_batch, read_image
 from backend.records import Json, RunRecord
 from backend.store_errors import UnknownRecord
 from nets import datasets
-from nets.architecture import parse_architecture
+from nets.architecture.read import parse_architecture
 from nets.checkpoint import load_weights
 from nets.errors import CheckpointError, SpecError
 from nets.inference import Predictor

@@ -8,9 +8,9 @@ from typing import Literal
 
 from backend.deaths import OUT_OF_MEMORY
 from backend.records import Json, RunRecord, RunState
-from nets.architecture import Architecture
-from nets.hyperparams import Hyperparams
-from nets.platform import device_description, versions
+from nets.architecture.read import Architecture
+from nets.hyperparams.hyperparams import Hyperparams
+from nets.process.device import device_description, versions
 
 # Absolute paths. Not what follows a scheme or a word, and not the paths of this server's own interface.
 PLACES = re.compile(r"(?<![\w/.:~-])/(?!api/)(?:[^\s/'\"`:,;()]+/)+[^\s/'\"`:,;()]*")

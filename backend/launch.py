@@ -21,13 +21,13 @@ from backend.resume import Source, continued, filled_in, leaks, source_of
 from backend.store import utc_now
 from backend.store_errors import UnknownRecord, UnreadableRecord
 from nets import datasets
-from nets.architecture import Architecture, parse_architecture
-from nets.check import check_fit, check_pace, doubts
+from nets.architecture.read import Architecture, parse_architecture
 from nets.datasets import DatasetInfo
 from nets.errors import DataError, Problem, SpecError
-from nets.estimate import check_memory, compile_seconds
-from nets.hyperparams import Hyperparams, parse_hyperparams, unused_fields
-from nets.programs import Recipe, recipe_on
+from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams, unused_fields
+from nets.inspection.memory import check_memory, compile_seconds
+from nets.training.check import check_fit, check_pace, doubts
+from nets.training.programs import Recipe, recipe_on
 
 if TYPE_CHECKING:
     from backend.services import Services

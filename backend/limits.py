@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import psutil
 
 from backend import control_groups
-from nets import memory
-from nets.architecture import Architecture
+from nets.architecture.read import Architecture
 from nets.datasets import DatasetInfo
 from nets.errors import SpecError
-from nets.estimate import check_memory
-from nets.hyperparams import Hyperparams
-from nets.platform import free_device_memory
+from nets.hyperparams.hyperparams import Hyperparams
+from nets.inspection.memory import check_memory
+from nets.process import allocator
+from nets.process.device import free_device_memory
 
 
 class LimitReached(Exception):
@@ -60,4 +60,4 @@ def free_host_memory() -> Iterator[int]:
     for limit, used in ((resource.RLIMIT_AS, now.vms), (resource.RLIMIT_DATA, getattr(now, "data", 0))):
         most = resource.getrlimit(limit)[0]
         if most != resource.RLIM_INFINITY:
-            yield most - used + memory.unused()
+            yield most - used + allocator.unused()

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from backend.records import Json, RunState, StoredEvent
 from backend.store import Store
-from nets.events import EpochMetrics
+from nets.training.events import EpochMetrics
 
 COLUMNS = ("id", "run_id", *(field.name for field in fields(EpochMetrics)))
 PIECE = 500  # events in memory at once

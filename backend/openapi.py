@@ -23,9 +23,9 @@ from backend.names import MODEL_ID
 from backend.records import ACTIVE, DETAILS, TERMINAL, Json
 from backend.streaming import LAST_EVENT_ID
 from backend.views import Accepted, Defined, ListedRun, Model, ModelWithRuns, Promoted, Run
-from nets.events import EpochMetrics, SamplePrediction
-from nets.hyperparams import Hyperparams
-from nets.optimizers import OPTIMIZERS
+from nets.hyperparams.hyperparams import Hyperparams
+from nets.hyperparams.optimizers import OPTIMIZERS
+from nets.training.events import EpochMetrics, SamplePrediction
 
 EVERYWHERE = (400, 401, 403, 408, 413, 414, 431, 500, 503, 507)
 REASONS = {

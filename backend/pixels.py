@@ -13,7 +13,7 @@ import numpy.typing as npt
 from backend.errors import Unprocessable
 from backend.strict_json import NotJson, Rows
 from nets.errors import Path, Problem
-from nets.fields import shown
+from nets.spec.fields import shown
 
 Images = npt.NDArray[np.float32]
 Dims = tuple[int, ...]

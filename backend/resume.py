@@ -10,11 +10,11 @@ from backend.fields import Fields
 from backend.job import unlike
 from backend.records import ACTIVE, Json, RunRecord
 from backend.store_errors import UnknownRecord, WrongState
-from nets.architecture import Architecture, parse_architecture
+from nets.architecture.read import Architecture, parse_architecture
 from nets.errors import CheckpointError, Problem, SpecError
-from nets.fields import shown
-from nets.hyperparams import Hyperparams, merged, parse_hyperparams
-from nets.snapshot import Snapshot
+from nets.hyperparams.hyperparams import Hyperparams, merged, parse_hyperparams
+from nets.spec.fields import shown
+from nets.training.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from backend.services import Services

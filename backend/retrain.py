@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from backend.records import Json, ModelRecord
 from nets.errors import SpecError
-from nets.hyperparams import ALIASES, Hyperparams, merged, parse_hyperparams
+from nets.hyperparams.hyperparams import ALIASES, Hyperparams, merged, parse_hyperparams
 
 
 def filled_in(model: ModelRecord, body: Json) -> Json:

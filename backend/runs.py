@@ -20,11 +20,11 @@ from backend.store_errors import UnknownRecord, UnreadableRecord, WrongState
 from backend.stream import EventLog, state_data
 from backend.trainer import Trainer
 from backend.warm import Warmer
-from nets import memory
-from nets.architecture import Architecture, parse_architecture
+from nets.architecture.read import Architecture, parse_architecture
 from nets.errors import SpecError
-from nets.hyperparams import Hyperparams, parse_hyperparams
-from nets.snapshot import Snapshot
+from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
+from nets.process import allocator
+from nets.training.snapshot import Snapshot
 
 logger = logging.getLogger("lamina.runs")
 
@@ -269,7 +269,7 @@ class Runs:
         while job := self._next():
             self._settle(job, self._trainer.carry_out(job))
             if not self.busy():
-                memory.release()
+                allocator.release()
 
     def _next(self) -> Job | None:
         with self._condition:

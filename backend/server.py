@@ -155,7 +155,7 @@ class Application(BaseApplication):
         try:
             from backend.app import create_app  # imports JAX: only ever in the worker
             from nets.errors import NoDevice
-            from nets.platform import require_device
+            from nets.process.device import require_device
         except (ImportError, RuntimeError) as reason:  # as JAX says that its parts, or the processor, do not fit it
             log.debug("the application cannot be imported", exc_info=True)
             raise AppImportError(f"lamina: cannot start: {reason}") from None

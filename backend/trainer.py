@@ -30,14 +30,14 @@ from backend.rows import dumps
 from backend.store import Store
 from backend.stream import EventLog
 from backend.warm import Warmer
-from nets.check import check_fit
 from nets.datasets import Dataset, info, is_cached, load
 from nets.errors import CheckpointError, CompilersBusy, DataError, NetsError
-from nets.events import EpochEnd, EpochMetrics, Event, Finished, Log, Progress
-from nets.platform import device_description, versions
-from nets.programs import UNDER_WAY, recipe_on
-from nets.snapshot import Snapshot
-from nets.training import fit
+from nets.process.device import device_description, versions
+from nets.training.check import check_fit
+from nets.training.events import EpochEnd, EpochMetrics, Event, Finished, Log, Progress
+from nets.training.fit import fit
+from nets.training.programs import UNDER_WAY, recipe_on
+from nets.training.snapshot import Snapshot
 
 logger = logging.getLogger("lamina.runs")
 

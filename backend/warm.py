@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from backend.attempts import COMPILING, READING, Attempts
-from nets.programs import Recipe, compile_next, rehearse, smallest
+from nets.training.programs import Recipe, compile_next, rehearse, smallest
 
 logger = logging.getLogger("lamina.warm")
 
@@ -25,7 +25,7 @@ class Warmer:
     """Compiles one program at a time, and begins none while a run trains.
 
     A run waits for none: the program in hand is compiled beside it, at a low priority, and if it is one of the run's
-    own, `nets.programs` has the run take it from there.
+    own, `nets.training.programs` has the run take it from there.
     Each network is an attempt: one that ended a server is left to the run that wants it.
     """
 

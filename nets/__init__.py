@@ -7,33 +7,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nets.architecture import Architecture, parse_architecture
-    from nets.check import check_fit
+    from nets.architecture.read import Architecture, parse_architecture
     from nets.checkpoint import load_weights, save_weights
     from nets.errors import CheckpointError, DataError, NetsError, Problem, SpecError, TrainingError
-    from nets.hyperparams import Hyperparams, parse_hyperparams
+    from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
     from nets.inference import Predictor
     from nets.network import Network, initial_variables
-    from nets.training import fit
+    from nets.training.check import check_fit
+    from nets.training.fit import fit
 
 HOMES = {
-    "Architecture": "architecture",
+    "Architecture": "architecture.read",
     "CheckpointError": "errors",
     "DataError": "errors",
-    "Hyperparams": "hyperparams",
+    "Hyperparams": "hyperparams.hyperparams",
     "NetsError": "errors",
     "Network": "network",
     "Predictor": "inference",
     "Problem": "errors",
     "SpecError": "errors",
     "TrainingError": "errors",
-    "check_fit": "check",
-    "check_pace": "check",
-    "fit": "training",
+    "check_fit": "training.check",
+    "check_pace": "training.check",
+    "fit": "training.fit",
     "initial_variables": "network",
     "load_weights": "checkpoint",
-    "parse_architecture": "architecture",
-    "parse_hyperparams": "hyperparams",
+    "parse_architecture": "architecture.read",
+    "parse_hyperparams": "hyperparams.hyperparams",
     "save_weights": "checkpoint",
 }
 

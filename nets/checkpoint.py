@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from flax import serialization
 
-from nets.architecture import Architecture
+from nets.architecture.read import Architecture
 from nets.errors import CheckpointError
 from nets.network import Variables
 from nets.packed import packed

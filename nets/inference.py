@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from nets.architecture import Architecture
+from nets.architecture.read import Architecture
 from nets.kernels import XlaPlan, plan_for
 from nets.network import Network, Variables, numbers_of
 

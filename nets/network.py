@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from nets.architecture import INPUT, Architecture
+from nets.architecture.read import INPUT, Architecture
 from nets.kernels.plan import Plan
 from nets.layers import Layer, Shape
 from nets.layers.base import ones, zeros

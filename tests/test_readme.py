@@ -9,7 +9,7 @@ import pytest
 
 from backend.config import Settings, settings_table
 from backend.local_server import LocalServer, free_port
-from nets.architecture import parse_architecture
+from nets.architecture.read import parse_architecture
 from nets.datasets import DATASETS
 from nets.layers import LAYERS
 
@@ -19,7 +19,7 @@ IMPORTS = """
 from typing import Annotated, Literal
 import jax
 from pydantic import Field
-from nets.fields import Real
+from nets.spec.fields import Real
 from nets.kernels.plan import Activation, Bound, Plan
 from nets.layers.base import Example, Layer, register
 """

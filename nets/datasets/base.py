@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nets.errors import DataError
-from nets.words import closest
+from nets.spec.words import closest
 
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.integer]

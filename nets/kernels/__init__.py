@@ -6,7 +6,7 @@ from nets.kernels.cpu import CpuPlan
 from nets.kernels.cpu.gemm import product_unit
 from nets.kernels.cpu.native import conv as native
 from nets.kernels.plan import Plan
-from nets.kernels.xla import XlaPlan
+from nets.kernels.xla.plan import XlaPlan
 
 __all__ = ["CpuPlan", "Plan", "XlaPlan", "plan_for"]
 

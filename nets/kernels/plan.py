@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import jax
 
 if TYPE_CHECKING:
-    from nets.kernels.geometry import Geometry
+    from nets.numerics.windows import Geometry
 
 Activation = Any
 Pair = tuple[int, int]

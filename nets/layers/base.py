@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nets.fields import Spec
-from nets.kernels.geometry import Geometry
 from nets.kernels.plan import Activation, Bound, Plan
+from nets.numerics.windows import Geometry
+from nets.spec.fields import Spec
 
 Shape = tuple[int, ...]  # (features,) or (channels, height, width); the batch is not part of it
 Init = Callable[[jax.Array, Shape], jax.Array]  # (random key, shape) -> float32 values

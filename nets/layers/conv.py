@@ -7,11 +7,11 @@ from typing import Literal, Self
 
 from pydantic import Field
 
-from nets.fields import Boolean, Extent, Pair, Width, pair
-from nets.kernels.geometry import Geometry
 from nets.kernels.plan import Activation, Bound, Plan
 from nets.layers.base import Example, Layer, Misfit, Parameter, Shape, described, register, uniform
 from nets.layers.windows import PaddingField, outputs, padded, pads, too_wide
+from nets.numerics.windows import Geometry
+from nets.spec.fields import Boolean, Extent, Pair, Width, pair
 
 
 @register

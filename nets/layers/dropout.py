@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from nets.fields import Real
 from nets.kernels.plan import Activation, Bound, Plan
 from nets.layers.base import Example, Layer, register
+from nets.spec.fields import Real
 
 
 @register

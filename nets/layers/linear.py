@@ -7,9 +7,9 @@ from typing import Literal, Self
 
 from pydantic import Field
 
-from nets.fields import Boolean, Width
 from nets.kernels.plan import Activation, Bound, Plan
 from nets.layers.base import Example, Layer, Misfit, Parameter, Shape, register, uniform
+from nets.spec.fields import Boolean, Width
 
 
 @register

@@ -9,9 +9,9 @@ from typing import Annotated, Literal, Self
 import jax
 from pydantic import Field
 
-from nets.fields import Real, Width
 from nets.kernels.plan import Activation, Bound, Moments, Plan
 from nets.layers.base import Example, Layer, Misfit, Parameter, Shape, described, ones, register, zeros
+from nets.spec.fields import Real, Width
 
 Eps = Annotated[Real, Field(gt=0, le=1)]
 Momentum = Annotated[Real, Field(ge=0, le=1)]

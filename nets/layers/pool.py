@@ -7,10 +7,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from nets.fields import Extent, Pair, pair
 from nets.kernels.plan import Activation, Bound, Plan
 from nets.layers.base import Example, Layer, Misfit, Shape, described, register
 from nets.layers.windows import PaddingField, outputs, padded, pads, too_wide
+from nets.spec.fields import Extent, Pair, pair
 
 
 @register

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-from nets.fields import Pair, did_you_mean, pair, shown, size, size_schema
 from nets.layers.base import Shape
+from nets.spec.fields import Pair, did_you_mean, pair, shown, size, size_schema
 
 SMALL = 15  # pixels: no window up to this size is refused, so that deep networks may pool down to one pixel
 

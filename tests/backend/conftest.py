@@ -17,7 +17,7 @@ from backend.config import Settings
 from backend.deaths import Deaths
 from backend.launch import DefaultDataset
 from backend.services import Services
-from nets.events import Progress
+from nets.training.events import Progress
 from tests.backend.samples import DEADLINE, eventually
 
 LAYERS: list[dict[str, Any]] = [

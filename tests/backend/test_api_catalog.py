@@ -15,7 +15,7 @@ from flask import Flask
 from backend import health
 from backend.catalog import dataset_entries, layer_entries
 from backend.records import Json
-from nets.architecture import parse_architecture, parse_layer
+from nets.architecture.read import parse_architecture, parse_layer
 from nets.datasets import DATASETS
 from nets.errors import SpecError
 from nets.layers import LAYERS

@@ -16,8 +16,8 @@ from flask.testing import FlaskClient
 
 from backend.example import EXAMPLE
 from backend.launch import DefaultDataset
-from nets.events import Progress
-from nets.hyperparams import parse_hyperparams
+from nets.hyperparams.hyperparams import parse_hyperparams
+from nets.training.events import Progress
 from tests.backend.conftest import BODY, LAYERS, NET, PARAMS, Trained, finish, offline_app, parts, wait_running
 from tests.backend.samples import DEADLINE, read_frame
 

@@ -13,7 +13,7 @@ import pytest
 
 from backend.attempts import BELIEVED_SECONDS, CAREFUL, COMPILING, Attempts
 from backend.warm import Warmer
-from nets.programs import Recipe, rehearse, smallest
+from nets.training.programs import Recipe, rehearse, smallest
 from tests.backend.samples import eventually
 
 KILLED_COMPILING = """

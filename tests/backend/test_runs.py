@@ -34,10 +34,10 @@ from backend.store_errors import UnknownRecord
 from backend.stream import EventLog
 from backend.warm import Warmer
 from nets import datasets
-from nets.architecture import parse_architecture
+from nets.architecture.read import parse_architecture
 from nets.errors import CompilersBusy, DataError, TrainingError
-from nets.events import EpochMetrics, Finished, Log, Progress, SamplePrediction
-from nets.hyperparams import parse_hyperparams
+from nets.hyperparams.hyperparams import parse_hyperparams
+from nets.training.events import EpochMetrics, Finished, Log, Progress, SamplePrediction
 from tests.backend.samples import ARCHITECTURE, DEADLINE, a_model, add_run, eventually, read_frame
 
 TRAINING = Progress("training", 0.5, 1, 3)

@@ -13,11 +13,12 @@ from backend import warm
 from backend.attempts import Attempts
 from backend.launch import warm_newest
 from backend.warm import Warmer
-from nets import datasets, programs
-from nets.architecture import parse_architecture
+from nets import datasets
+from nets.architecture.read import parse_architecture
 from nets.datasets import cache
-from nets.hyperparams import parse_hyperparams
-from nets.programs import Recipe, recipe_on
+from nets.hyperparams.hyperparams import parse_hyperparams
+from nets.training import programs
+from nets.training.programs import Recipe, recipe_on
 from tests.backend.conftest import BODY, NET, finish, offline_app, parts
 from tests.backend.samples import ARCHITECTURE, add_run, eventually
 from tests.nets.builders import network, stripes

@@ -20,10 +20,10 @@ from typing import Any
 from backend.config import settings_from
 from nets import parse_architecture, parse_hyperparams
 from nets.datasets import load
-from nets.platform import prepare_process
-from nets.programs import compiling
-from nets.sampling import draw
-from nets.training import Run, Sums, Trainer
+from nets.process.device import prepare_process
+from nets.training.fit import Run, Sums, Trainer
+from nets.training.programs import compiling
+from nets.training.sampling import draw
 
 
 def result(generator: Generator[Any, None, Any]) -> Any:

@@ -16,11 +16,11 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from nets import fit, parse_architecture, parse_hyperparams
 from nets.datasets import load
-from nets.events import Finished
 from nets.inference import Predictor
 from nets.kernels import plan_for
 from nets.network import Network, initial_variables, numbers_of
-from nets.programs import CACHE, compiling, recipe_on
+from nets.training.events import Finished
+from nets.training.programs import CACHE, compiling, recipe_on
 from tests.benchmarks.epochs import epochs, result, trainer
 from tests.nets.builders import REFERENCE, network
 

@@ -12,7 +12,7 @@ from backend.rows import RUN_COLUMNS, checksum, dumps, to_columns
 from backend.store import STORE_FILE, Store, utc_now
 from backend.stream import state_data
 from backend.tables import insert, renew
-from nets.hyperparams import parse_hyperparams
+from nets.hyperparams.hyperparams import parse_hyperparams
 from tests.nets.builders import REFERENCE
 
 GRID = [[(row * column) % 256 for column in range(28)] for row in range(28)]

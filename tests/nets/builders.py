@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nets.architecture import Architecture, parse_architecture
+from nets.architecture.read import Architecture, parse_architecture
 from nets.datasets import Dataset, DatasetInfo
 
 # The example of the API reference.

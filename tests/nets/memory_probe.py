@@ -40,8 +40,8 @@ def forget() -> None:
 
 def main() -> None:
     from nets import parse_architecture, parse_hyperparams
-    from nets.platform import prepare_process
-    from nets.programs import rehearse, smallest
+    from nets.process.device import prepare_process
+    from nets.training.programs import rehearse, smallest
 
     prepare_process()  # as the server does
     request = json.loads(sys.argv[1])
@@ -66,9 +66,9 @@ def stages(architecture: Any, hyperparams: Any, request: dict[str, Any], parts: 
 
     from nets import Predictor, fit, load_weights, save_weights
     from nets.datasets import Dataset, DatasetInfo
-    from nets.estimate import memory_needed
-    from nets.events import EpochEnd, Finished, Progress
-    from nets.snapshot import load_snapshot, save_snapshot
+    from nets.inspection.memory import memory_needed
+    from nets.training.events import EpochEnd, Finished, Progress
+    from nets.training.snapshot import load_snapshot, save_snapshot
 
     channels, height, width = architecture.input
     train, test = request.get("samples", 2000), request.get("test", 500)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nets.architecture import MAX_LAYERS, parse_architecture
+from nets.architecture.read import MAX_LAYERS, parse_architecture
 from nets.errors import SpecError
 from nets.layers import LAYERS, Layer
 from nets.layers.base import register

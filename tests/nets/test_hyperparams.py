@@ -7,16 +7,16 @@ import jax
 import pytest
 from pydantic import ValidationError
 
-from nets import programs
-from nets.architecture import Architecture, parse_architecture
-from nets.check import check_fit, doubts
+from nets.architecture.read import Architecture, parse_architecture
 from nets.errors import SpecError
-from nets.estimate import check_memory, compile_seconds, memory_needed
-from nets.fields import Spec, open_bounds
-from nets.hyperparams import Hyperparams, parse_hyperparams, unused_fields
+from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams, unused_fields
+from nets.hyperparams.optimizers import OPTIMIZERS
+from nets.inspection.memory import check_memory, compile_seconds, memory_needed
 from nets.kernels import plan_for
 from nets.layers import LAYERS
-from nets.optimizers import OPTIMIZERS
+from nets.spec.fields import Spec, open_bounds
+from nets.training import programs
+from nets.training.check import check_fit, doubts
 from tests.nets.builders import network, stripes
 
 

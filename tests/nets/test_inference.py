@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nets.events import Finished
-from nets.hyperparams import parse_hyperparams
+from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.inference import Predictor
-from nets.kernels.xla import XlaPlan
-from nets.training import fit
+from nets.kernels.xla.plan import XlaPlan
+from nets.training.events import Finished
+from nets.training.fit import fit
 from tests.nets.builders import network, stripes
 
 A = network(

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nets.architecture import Architecture
+from nets.architecture.read import Architecture
 from nets.errors import SpecError
-from nets.hyperparams import parse_hyperparams
+from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.kernels import plan_for
 from nets.layers import LAYERS
 from nets.layers.base import Example
 from nets.network import Network, initial_variables, numbers_of, seed_key
-from nets.sampling import draw, epoch_order
+from nets.training.sampling import draw, epoch_order
 from tests.nets.builders import network
 
 EXAMPLES = [

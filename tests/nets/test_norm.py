@@ -9,13 +9,13 @@ import jax
 import numpy as np
 import pytest
 
-from nets.architecture import Architecture
-from nets.events import Finished
-from nets.hyperparams import parse_hyperparams
+from nets.architecture.read import Architecture
+from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.kernels import plan_for
 from nets.kernels.plan import Plan
 from nets.network import Network, initial_variables, numbers_of
-from nets.training import fit
+from nets.training.events import Finished
+from nets.training.fit import fit
 from tests.nets.builders import network, stripes
 
 HEAD = {"type": "linear", "out": 3}

@@ -11,8 +11,8 @@ import numpy as np
 import optax
 import pytest
 
-from nets.optimizers import OPTIMIZERS, Optimizer, parse_optimizer
-from nets.programs import numbers
+from nets.hyperparams.optimizers import OPTIMIZERS, Optimizer, parse_optimizer
+from nets.training.programs import numbers
 
 Array = Any
 
@@ -88,7 +88,7 @@ def test_ten_steps_equal_pytorch_s_rule(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_every_optimizer_starts_from_zeros(case: dict[str, Any]) -> None:
-    """`nets.programs.start` builds the state without compiling anything; that is right only where it is zero."""
+    """`nets.training.programs.start` builds the state without compiling anything; that is right only where it is zero."""
     optimizer = parsed(case)
     state = optimizer.transform(numbers(optimizer)).init({"w": jnp.ones(3)})
     assert all(not np.any(leaf) for leaf in jax.tree.leaves(state))

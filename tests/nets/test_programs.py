@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 import jax
 import pytest
 
-from nets import programs
 from nets.errors import CompilersBusy
-from nets.hyperparams import parse_hyperparams
-from nets.programs import Programs, Recipe, compile_next, compiling, recipe, rehearse
+from nets.hyperparams.hyperparams import parse_hyperparams
+from nets.training import programs
+from nets.training.programs import Programs, Recipe, compile_next, compiling, recipe, rehearse
 from tests.nets.builders import network
 
 DEADLINE = 60.0

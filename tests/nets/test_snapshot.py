@@ -13,10 +13,10 @@ from flax import serialization
 
 from nets.checkpoint import save_weights
 from nets.errors import CheckpointError
-from nets.events import EpochEnd, EpochMetrics, Finished, Progress
-from nets.hyperparams import Hyperparams, parse_hyperparams
-from nets.snapshot import BEFORE, FORMAT, Snapshot, load_snapshot, save_snapshot
-from nets.training import fit
+from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
+from nets.training.events import EpochEnd, EpochMetrics, Finished, Progress
+from nets.training.fit import fit
+from nets.training.snapshot import BEFORE, FORMAT, Snapshot, load_snapshot, save_snapshot
 from tests.nets.builders import TINY_CNN, network, stripes
 
 CNN = network(*TINY_CNN[:3], {"type": "flatten"}, {"type": "dropout", "p": 0.3}, *TINY_CNN[3:])

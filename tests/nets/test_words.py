@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from nets.architecture import Frame, parse_architecture
+from nets.architecture.read import Frame, parse_architecture
 from nets.datasets import DATASETS
 from nets.errors import SpecError
-from nets.fields import did_you_mean, wire_names
-from nets.hyperparams import Hyperparams, parse_hyperparams
+from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
+from nets.hyperparams.losses import LOSSES
+from nets.hyperparams.optimizers import OPTIMIZERS
 from nets.layers import LAYERS
-from nets.losses import LOSSES
-from nets.optimizers import OPTIMIZERS
-from nets.words import WORDS, closest, plain
+from nets.spec.fields import did_you_mean, wire_names
+from nets.spec.words import WORDS, closest, plain
 
 
 def problems(**hyperparams: Any) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from backend.client import Client, ClientError
 from backend.records import Json
-from nets.architecture import parse_architecture
+from nets.architecture.read import parse_architecture
 from nets.checkpoint import load_weights
 from tests.robustness.hosts import Follower, Host
 

@@ -17,8 +17,8 @@ from jax.typing import DTypeLike
 
 from nets.kernels.cpu.gemm import barrier, dot, pinned, stored
 from nets.kernels.cpu.patches import gather_patches
-from nets.kernels.geometry import NO_PADDING, Geometry
 from nets.kernels.plan import Pair
+from nets.numerics.windows import NO_PADDING, Geometry
 
 Saved = tuple[Array, Array]
 SMALLEST_DEPTH = 4

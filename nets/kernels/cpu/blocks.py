@@ -10,11 +10,11 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import DTypeLike
 
-from nets.kernels.cpu.activations import framed
 from nets.kernels.cpu.bands import turn
 from nets.kernels.cpu.gemm import barrier, dot, pinned
+from nets.kernels.cpu.layouts import framed
 from nets.kernels.cpu.patches import gather_windows
-from nets.kernels.geometry import Geometry, Sizes
+from nets.numerics.windows import Geometry, Sizes
 
 Saved = tuple[Array, Array]
 # Bytes of float32 patches that are better not made at once. The more taps a window has, the more often patches hold

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import DTypeLike
 
-from nets.kernels.cpu.activations import framed
 from nets.kernels.cpu.gemm import barrier, dot, pinned
+from nets.kernels.cpu.layouts import framed
 from nets.kernels.cpu.patches import gather_patches, sum_patches
-from nets.kernels.geometry import Geometry, Sizes
 from nets.kernels.plan import Pair
+from nets.numerics.windows import Geometry, Sizes
 
 Saved = tuple[Array, Array]
 LARGE = 32 << 20  # bytes of patches, which leave the caches long before

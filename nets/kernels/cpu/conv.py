@@ -10,12 +10,12 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from nets.kernels.cpu import bands, blocks, by_rows, toom_cook
-from nets.kernels.cpu.activations import framed
 from nets.kernels.cpu.depthwise import depthwise
 from nets.kernels.cpu.gemm import barrier, dot, pinned, stored
+from nets.kernels.cpu.layouts import framed
 from nets.kernels.cpu.patches import gather_patches, sum_patches
-from nets.kernels.geometry import Geometry
 from nets.kernels.plan import Pair
+from nets.numerics.windows import Geometry
 
 Saved = tuple[Array, Array]
 

@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from nets.kernels.cpu.activations import framed
-from nets.kernels.cpu.corners import channel_sums, per_channel
 from nets.kernels.cpu.gemm import barrier
-from nets.kernels.geometry import Geometry
-from nets.kernels.taps import seen
+from nets.kernels.cpu.layouts import framed
+from nets.kernels.cpu.pool_windows import channel_sums, per_channel
+from nets.numerics.im2col import seen
+from nets.numerics.windows import Geometry
 
 Saved = tuple[Array, Array]
 

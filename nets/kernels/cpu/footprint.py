@@ -10,8 +10,8 @@ import jax.numpy as jnp
 
 from nets.kernels.cpu import bands, blocks, by_rows, phase_conv, strided, toom_cook, winograd
 from nets.kernels.cpu.native import conv as native
-from nets.kernels.geometry import Geometry
 from nets.kernels.plan import Footprint, Pair
+from nets.numerics.windows import Geometry
 
 if TYPE_CHECKING:
     from nets.kernels.cpu.plan import CpuPlan

@@ -16,7 +16,8 @@ import numpy as np
 from jax import Array, lax
 from jax.typing import DTypeLike
 
-from nets.kernels.cpu.corners import (
+from nets.kernels.cpu.gemm import barrier
+from nets.kernels.cpu.pool_windows import (
     Corners,
     Form,
     channel_sums,
@@ -28,7 +29,6 @@ from nets.kernels.cpu.corners import (
     per_channel,
     spread,
 )
-from nets.kernels.cpu.gemm import barrier
 
 Normalised = tuple[Corners, Array, Array]
 Pooled = tuple[Array, Array, Array]

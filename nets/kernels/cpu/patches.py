@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from nets.kernels.cpu.activations import framed
 from nets.kernels.cpu.gemm import barrier
-from nets.kernels.geometry import Geometry, Sizes
+from nets.kernels.cpu.layouts import framed
 from nets.kernels.plan import Pair
-from nets.kernels.taps import put_back
+from nets.numerics.im2col import put_back
+from nets.numerics.windows import Geometry, Sizes
 
 # Sums of more shifted images than this are made first along rows, then of rows: with 16 and 25 taps 1.6 to 7 times as
 # fast (a loop that asks so often where it is costs more than writing and reading once more), with 9 half as fast.

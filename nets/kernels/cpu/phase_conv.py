@@ -15,8 +15,8 @@ from jax.typing import DTypeLike
 
 from nets.kernels.cpu.gemm import barrier, dot, pinned
 from nets.kernels.cpu.patches import gather_patches, sum_patches
-from nets.kernels.geometry import Geometry
 from nets.kernels.plan import Pair
+from nets.numerics.windows import Geometry
 
 MOST_CHANNELS = 3
 

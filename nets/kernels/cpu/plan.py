@@ -11,8 +11,19 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from nets.kernels.cpu import stages, strided, toom_cook, winograd
-from nets.kernels.cpu.activations import (
+from nets.kernels.cpu import fusions, strided, toom_cook, winograd
+from nets.kernels.cpu.conv import convolve, pointwise
+from nets.kernels.cpu.footprint import footprint
+from nets.kernels.cpu.gemm import (
+    OLD_EMITTERS,
+    OPTIONS,
+    OPTIONS_OF_IMAGES,
+    Unit,
+    barrier,
+    matmul_columns,
+    matmul_rows,
+)
+from nets.kernels.cpu.layouts import (
     Activation,
     Columns,
     Image,
@@ -26,26 +37,15 @@ from nets.kernels.cpu.activations import (
     rows,
     shape_of,
 )
-from nets.kernels.cpu.activations import phases as phases_of
-from nets.kernels.cpu.conv import convolve, pointwise
-from nets.kernels.cpu.corners import per_channel
-from nets.kernels.cpu.footprint import footprint
-from nets.kernels.cpu.gemm import (
-    OLD_EMITTERS,
-    OPTIONS,
-    OPTIONS_OF_IMAGES,
-    Unit,
-    barrier,
-    matmul_columns,
-    matmul_rows,
-)
+from nets.kernels.cpu.layouts import phases as phases_of
 from nets.kernels.cpu.native import conv as native
 from nets.kernels.cpu.norm import Recipe, batch_norm
 from nets.kernels.cpu.pool import max_pool
+from nets.kernels.cpu.pool_windows import per_channel
 from nets.kernels.cpu.relu import biased_relu
-from nets.kernels.geometry import Geometry
 from nets.kernels.plan import Footprint, Moments, Padding, Pair, Rates, Stage
-from nets.kernels.reference import keep_mask, normalised
+from nets.numerics.normalise import keep_mask, normalised
+from nets.numerics.windows import Geometry
 
 SMALL_BATCH = 64  # images of more fall out of the caches: 1.15 to 1.4 times as fast in parts
 
@@ -248,7 +248,7 @@ class CpuPlan:
         return footprint(self, kernel, at, size, batch)
 
     def stages(self, layers: Sequence[Any], *, train: bool) -> tuple[Stage, ...]:
-        return stages.cut(self, layers)
+        return fusions.cut(self, layers)
 
 
 def _has_images(layers: Sequence[Any]) -> bool:

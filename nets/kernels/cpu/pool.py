@@ -9,11 +9,11 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from nets.kernels import pooling, taps
-from nets.kernels.cpu.corners import Corners, Form, channel_sums, corners, form, kept, largest, per_channel, spread
 from nets.kernels.cpu.gemm import barrier
-from nets.kernels.geometry import Geometry
+from nets.kernels.cpu.pool_windows import Corners, Form, channel_sums, corners, form, kept, largest, per_channel, spread
 from nets.kernels.plan import Pair
+from nets.numerics import im2col, pooling
+from nets.numerics.windows import Geometry
 
 DEAD = 4
 
@@ -31,7 +31,7 @@ def _max_pool(x: Array, window: Pair, at: Geometry, size: Pair) -> Array:
 
 
 def _pool_forward(x: Array, window: Pair, at: Geometry, size: Pair) -> tuple[Array, Array]:
-    seen = list(taps.seen(barrier(pooling.framed(x, at)), window, at))
+    seen = list(im2col.seen(barrier(pooling.framed(x, at)), window, at))
     value = reduce(jnp.maximum, seen)
     # From the last to the first, so that the first of equal values wins, as in every other framework. Equality is
     # safe behind the barrier, and no comparison waits for the one before it: 3 x 3 pools train a tenth faster.

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from nets.kernels.cpu.activations import Activation, mapped
-from nets.kernels.cpu.corners import channel_sums, per_channel
 from nets.kernels.cpu.gemm import stored
+from nets.kernels.cpu.layouts import Activation, mapped
+from nets.kernels.cpu.pool_windows import channel_sums, per_channel
 
 
 def biased_relu(z: Activation, bias: Array | None, dtype: DTypeLike) -> Activation:

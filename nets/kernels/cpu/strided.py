@@ -14,12 +14,12 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from nets.kernels.cpu.activations import framed
 from nets.kernels.cpu.gemm import barrier
+from nets.kernels.cpu.layouts import framed
 from nets.kernels.cpu.patches import phases_of_stride
 from nets.kernels.cpu.winograd import Blocks, Four
-from nets.kernels.geometry import Geometry, Sizes
 from nets.kernels.plan import Pair
+from nets.numerics.windows import Geometry, Sizes
 
 # With fewer channels the rows of its product are few either way; mostly a first layer, whose image has no gradient.
 SMALLEST_DEPTH = 4

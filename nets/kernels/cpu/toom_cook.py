@@ -21,10 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from nets.kernels.cpu.activations import framed
 from nets.kernels.cpu.gemm import barrier, dot, pinned
+from nets.kernels.cpu.layouts import framed
 from nets.kernels.cpu.patches import gather_windows
-from nets.kernels.geometry import Geometry, Sizes
+from nets.numerics.windows import Geometry, Sizes
 
 Saved = tuple[Sequence[Array], Array, tuple[int, ...]]
 

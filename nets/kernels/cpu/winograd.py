@@ -19,10 +19,10 @@ import numpy as np
 from jax import Array, lax
 from jax.typing import DTypeLike
 
-from nets.kernels.cpu.activations import framed, join, split
 from nets.kernels.cpu.gemm import Unit, barrier, dot
-from nets.kernels.geometry import Geometry, Sizes
+from nets.kernels.cpu.layouts import framed, join, split
 from nets.kernels.plan import Pair
+from nets.numerics.windows import Geometry, Sizes
 
 Four = tuple[Array, ...]
 Grid = list[list[Array]]

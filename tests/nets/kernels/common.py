@@ -12,12 +12,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from jax import lax
 
-from nets.architecture import Architecture
+from nets.architecture.read import Architecture
 from nets.kernels import Plan
-from nets.kernels.cpu.activations import framed
 from nets.kernels.cpu.gemm import OPTIONS_OF_IMAGES
-from nets.kernels.geometry import Geometry
+from nets.kernels.cpu.layouts import framed
 from nets.network import Network, initial_variables, numbers_of
+from nets.numerics.windows import Geometry
 
 F32, BF16 = jnp.float32, jnp.bfloat16
 # Two operands rounded to eight bits each; sums over few hundred terms of random sign.

@@ -13,16 +13,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from jax.typing import DTypeLike
 
-from nets.kernels import xla
 from nets.kernels.cpu import blocks
 from nets.kernels.cpu.bands import by_bands
 from nets.kernels.cpu.blocks import by_blocks
 from nets.kernels.cpu.by_rows import by_rows
 from nets.kernels.cpu.conv import convolve
-from nets.kernels.cpu.corners import corners
 from nets.kernels.cpu.phase_conv import phase_convolve
+from nets.kernels.cpu.pool_windows import corners
 from nets.kernels.cpu.winograd import FEWEST_CHANNELS, fits, keeps_phases, winograd, winograd_image
-from nets.kernels.geometry import Geometry
+from nets.kernels.xla import plan as xla
+from nets.numerics.windows import Geometry
 from tests.nets.kernels.common import (
     BF16,
     BF16_BOUND,

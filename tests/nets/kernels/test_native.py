@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from jax.typing import DTypeLike
 
 from nets.kernels import CpuPlan
-from nets.kernels.cpu.activations import Image, image
+from nets.kernels.cpu.layouts import Image, image
 from nets.kernels.cpu.native import call, machine
 from nets.kernels.cpu.native.conv import available, fits, native_convolve, native_relu
-from nets.kernels.geometry import Geometry
+from nets.numerics.windows import Geometry
 from tests.nets.kernels.common import (
     BF16,
     BF16_BOUND,
@@ -191,8 +191,8 @@ import jax
 from jax._src import monitoring
 from nets.kernels.cpu.native import machine
 from nets.kernels.cpu.native.conv import native_convolve
-from nets.kernels.geometry import Geometry
-from nets.platform import keep_compiled_programs
+from nets.numerics.windows import Geometry
+from nets.process.device import keep_compiled_programs
 from pathlib import Path
 
 hits, compiled, compile_code = [], [], machine._compile
@@ -234,7 +234,7 @@ import jax
 import numpy as np
 from nets.kernels.cpu.native import call
 from nets.kernels.cpu.native.conv import native_convolve
-from nets.kernels.geometry import Geometry
+from nets.numerics.windows import Geometry
 
 call.processors = lambda: int(sys.argv[2])  # also of more cores than there are: what kernels decide by their number
 draw = np.random.default_rng(0).random

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from jax import lax
 
-from nets.kernels.cpu.activations import split
+from nets.kernels.cpu.layouts import split
 from nets.kernels.cpu.norm import Recipe, batch_norm, norm_pool, pack, unpack
 from nets.kernels.cpu.pool import max_pool
-from nets.kernels.geometry import Geometry
+from nets.numerics.windows import Geometry
 from tests.nets.kernels.common import OPTIONS, assert_near, random, value_and_gradients
 
 EPS = 1e-5

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from nets.architecture import Architecture, parse_architecture
+from nets.architecture.read import Architecture, parse_architecture
 from nets.kernels import Plan, XlaPlan, plan_for
 from nets.kernels.cpu import CpuPlan
 from nets.kernels.cpu.gemm import product_unit

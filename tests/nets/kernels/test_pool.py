@@ -8,10 +8,10 @@ import pytest
 from hypothesis import assume, given
 from jax import lax
 
-from nets.kernels import pooling
-from nets.kernels.cpu.activations import split
+from nets.kernels.cpu.layouts import split
 from nets.kernels.cpu.pool import max_pool, relu_pool
-from nets.kernels.geometry import Geometry
+from nets.numerics import pooling
+from nets.numerics.windows import Geometry
 from tests.nets.kernels.common import assert_near, few, pairs, random, value_and_gradients
 
 

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from nets.architecture import Architecture, parse_architecture
+from nets.architecture.read import Architecture, parse_architecture
 from nets.errors import SpecError
 from nets.kernels import CpuPlan, Plan, XlaPlan, plan_for
 from tests.nets.kernels.common import trained

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.typing import DTypeLike
 
-from nets.kernels.cpu.activations import Image, Phases, join, split
+from nets.kernels.cpu.layouts import Image, Phases, join, split
 from nets.kernels.cpu.relu import biased_relu
 from tests.nets.kernels.common import assert_near, random, value_and_gradients
 

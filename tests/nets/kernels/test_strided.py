@@ -10,8 +10,8 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from nets.kernels.cpu import CpuPlan, strided, winograd
-from nets.kernels.cpu.activations import Image, image, join
-from nets.kernels.geometry import Geometry
+from nets.kernels.cpu.layouts import Image, image, join
+from nets.numerics.windows import Geometry
 from tests.nets.kernels.common import (
     BF16,
     BF16_BOUND,

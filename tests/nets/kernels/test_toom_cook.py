@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nets.kernels.cpu import toom_cook
 from nets.kernels.cpu.conv import convolve
-from nets.kernels.geometry import Geometry
+from nets.numerics.windows import Geometry
 from tests.nets.kernels.common import assert_near, few, lax_conv, pairs, random, value_and_gradients
 
 SIZES = [(m, taps) for taps in range(4, 8) for m in range(1, 10 - taps)]

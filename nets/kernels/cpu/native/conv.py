@@ -13,15 +13,15 @@ from jax import Array
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import DTypeLike
 
-from nets.kernels.cpu.corners import channel_sums
 from nets.kernels.cpu.gemm import Unit, barrier, product_unit
 from nets.kernels.cpu.native import machine
 from nets.kernels.cpu.native.code import LANES
 from nets.kernels.cpu.native.forward import Epilogue, convolve
 from nets.kernels.cpu.native.kernel_gradient import kernel_gradient, values_of_parts
 from nets.kernels.cpu.native.strips import Dtype, Shape
-from nets.kernels.geometry import Geometry, Sizes
+from nets.kernels.cpu.pool_windows import channel_sums
 from nets.kernels.plan import Pair
+from nets.numerics.windows import Geometry, Sizes
 
 # The most lanes for an image at which these kernels are ahead of products of matrices, which leave none empty. Measured
 # on halves (batches of 60 equal, 100 0.93, 50 0.85, 20 0.8); the others by how much further ahead they are at 64.

@@ -15,7 +15,7 @@ import llvmlite
 import llvmlite.binding as llvm
 from llvmlite import ir
 
-from nets import kept
+from nets.process import code_cache
 
 VERSION = re.compile(r"#define XLA_FFI_API_(MAJOR|MINOR) (\d+)")
 # The layouts of XLA's structures that `call` was written after, by the version that jaxlib's own header states.
@@ -89,10 +89,10 @@ def address_of(module: ir.Module, name: str) -> int:
         text,
     )
     kept_as = PREFIX + hashlib.sha256(repr(depends_on).encode()).hexdigest()
-    code = kept.get(kept_as)
+    code = code_cache.get(kept_as)
     if code is None:
         code = _compile(text)
-        kept.put(kept_as, code)
+        code_cache.put(kept_as, code)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target())
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()

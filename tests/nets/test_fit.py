@@ -15,20 +15,20 @@ import numpy as np
 import optax
 import pytest
 
-from nets.architecture import Architecture
-from nets.check import check_pace
-from nets.clock import Clock
+from nets.architecture.read import Architecture
 from nets.datasets import Dataset
 from nets.errors import SpecError, TrainingError
-from nets.events import EpochMetrics, Finished, Progress
-from nets.hyperparams import Hyperparams, parse_hyperparams
+from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
 from nets.kernels import plan_for
 from nets.network import Network, initial_variables, input_statistics
-from nets.pace import BACKWARD, LONGEST_PART, LONGEST_STEP, even_part, image_seconds
-from nets.programs import CACHE, numbers, recipe
-from nets.sampling import batches, draw, epoch_order, split_sizes
-from nets.steps import Data, Inputs
-from nets.training import Pace, fit, grey
+from nets.training.check import check_pace
+from nets.training.clock import Clock
+from nets.training.events import EpochMetrics, Finished, Progress
+from nets.training.fit import Pace, fit, grey
+from nets.training.pace import BACKWARD, LONGEST_PART, LONGEST_STEP, even_part, image_seconds
+from nets.training.programs import CACHE, numbers, recipe
+from nets.training.sampling import batches, draw, epoch_order, split_sizes
+from nets.training.steps import Data, Inputs
 from tests.nets.builders import TINY_CNN, network, stripes
 
 CNN = network(*TINY_CNN)
@@ -222,7 +222,7 @@ def test_a_batch_computed_in_parts_is_the_same_step(architecture: Architecture, 
 
 def test_how_a_pass_is_cut_into_chunks_changes_no_digit(monkeypatch: pytest.MonkeyPatch) -> None:
     one = trained(CNN, hyper())
-    monkeypatch.setattr("nets.training.DISPATCH_SECONDS", 1e-9)  # one step per dispatch after the first
+    monkeypatch.setattr("nets.training.fit.DISPATCH_SECONDS", 1e-9)  # one step per dispatch after the first
     two = trained(CNN, hyper())
     assert untimed(one[0]) == untimed(two[0])
     assert one[1].test_loss == two[1].test_loss and same(one[1].variables, two[1].variables)
@@ -344,8 +344,10 @@ def test_a_step_too_long_for_one_dispatch_is_several_with_the_same_result(monkey
     data, h = stripes(1200), hyper(batch_size=500, max_samples=None)
     dropping = network(*TINY_CNN[:-2], {"type": "dropout", "p": 0.3}, *TINY_CNN[-2:])
     whole = trained(dropping, h, data)
-    monkeypatch.setattr("nets.steps.images_at_most", lambda network: 128)  # more than a part of 64, less than a batch
-    monkeypatch.setattr("nets.programs.CACHE", OrderedDict())
+    monkeypatch.setattr(
+        "nets.training.steps.images_at_most", lambda network: 128
+    )  # more than a part of 64, less than a batch
+    monkeypatch.setattr("nets.training.programs.CACHE", OrderedDict())
     training = [e for e in fit(dropping, h, data) if isinstance(e, Progress) and e.phase == "training"]
     cut = trained(dropping, h, data)
     assert untimed(whole[0]) == untimed(cut[0]) and same(whole[1].variables, cut[1].variables)
@@ -358,9 +360,9 @@ def test_parts_of_a_long_step_hold_few_rows_that_do_not_count(monkeypatch: pytes
         assert 1 <= part <= most and -(-batch // part) <= -(-batch // most)
         assert -(-batch // part) * (part - 16) < batch
     # 64 images: two parts of 32, and not 48 with 16; the last batch, of 16 images, is one part, and not two.
-    monkeypatch.setattr("nets.steps.images_at_most", lambda network: 48)
-    monkeypatch.setattr("nets.programs.CACHE", OrderedDict())
-    for module in ("nets.training", "nets.programs"):
+    monkeypatch.setattr("nets.training.steps.images_at_most", lambda network: 48)
+    monkeypatch.setattr("nets.training.programs.CACHE", OrderedDict())
+    for module in ("nets.training.fit", "nets.training.programs"):
         monkeypatch.setattr(f"{module}.DISPATCH_SECONDS", 1e-9)  # a part in each dispatch
     h = hyper(batch_size=64, epochs=1, max_samples=None, train_split=0.8)
     training = [
@@ -383,7 +385,7 @@ def test_no_dispatch_of_a_heavy_network_is_estimated_to_take_long() -> None:
 
 
 def test_a_long_step_that_cannot_be_cut_is_refused_with_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nets.check.cores", lambda: 2)
+    monkeypatch.setattr("nets.training.check.cores", lambda: 2)
     info = replace(stripes().info, shape=(28, 28, 1), train_size=60_000)
     conv = {"type": "conv2d", "out_channels": 256, "kernel_size": 3, "padding": "same"}
     normed = network(conv, conv, {"type": "batchnorm2d"}, {"type": "linear", "out": 3}, shape=(1, 28, 28))
@@ -415,7 +417,7 @@ def test_a_long_step_that_cannot_be_cut_is_refused_with_the_numbers(monkeypatch:
     with pytest.raises(SpecError, match="must be at most"):  # 3.5 s for 800, although its products are few
         check_pace(tall, hyper(batch_size=800, max_samples=None), info)
     with monkeypatch.context() as larger:
-        larger.setattr("nets.check.cores", lambda: 4)
+        larger.setattr("nets.training.check.cores", lambda: 4)
         check_pace(tall, hyper(batch_size=800, max_samples=None), info)
     wide = network(
         {**conv, "out_channels": 4000},

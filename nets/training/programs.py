@@ -15,17 +15,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nets.architecture import Architecture, parse_architecture
+from nets.architecture.read import Architecture, parse_architecture
 from nets.datasets import DatasetInfo
 from nets.errors import CompilersBusy
-from nets.hyperparams import Hyperparams, parse_hyperparams
+from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
+from nets.hyperparams.losses import loss_on
+from nets.hyperparams.optimizers import Optimizer, Sgd
 from nets.kernels import plan_for
-from nets.losses import loss_on
 from nets.network import Network, initial_variables, numbers_of
-from nets.optimizers import Optimizer, Sgd
-from nets.pace import BACKWARD, DISPATCH_SECONDS, image_seconds, images_at_most
-from nets.sampling import split_sizes
-from nets.steps import Data, Inputs, Steps, TrainState, nothing_of
+from nets.training.pace import BACKWARD, DISPATCH_SECONDS, image_seconds, images_at_most
+from nets.training.sampling import split_sizes
+from nets.training.steps import Data, Inputs, Steps, TrainState, nothing_of
 
 Program = Callable[..., Any]
 Report = TypeVar("Report")

@@ -11,10 +11,10 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from nets.errors import Path, Problem, SpecError
-from nets.fields import Spec, Width, as_an_object, did_you_mean, instead_of_type, parse, shown, whole
 from nets.layers import LAYERS, Layer, Shape
 from nets.layers.base import Parameter, described, ones, zeros
-from nets.words import closest, meant, plain
+from nets.spec.fields import Spec, Width, as_an_object, did_you_mean, instead_of_type, parse, shown, whole
+from nets.spec.words import closest, meant, plain
 
 MAX_LAYERS = 2048
 MAX_SIDE = 4096

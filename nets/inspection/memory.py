@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from nets.architecture import Architecture
+from nets.architecture.read import Architecture
 from nets.datasets import DatasetInfo
 from nets.errors import Problem, SpecError
-from nets.hyperparams import Hyperparams
-from nets.pace import drawn
-from nets.programs import Recipe, recipe_on
-from nets.sampling import split_sizes
+from nets.hyperparams.hyperparams import Hyperparams
+from nets.training.pace import drawn
+from nets.training.programs import Recipe, recipe_on
+from nets.training.sampling import split_sizes
 
 FLOAT = 4
 SHARE = 0.9  # of what is free; the rest is for everybody else

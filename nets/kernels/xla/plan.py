@@ -14,10 +14,10 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import DTypeLike
 
-from nets.kernels.geometry import Geometry
 from nets.kernels.plan import Footprint, Moments, Padding, Pair, Rates, Stage
-from nets.kernels.pooling import max_pool
-from nets.kernels.reference import as_float32, keep_mask, normalised, scaled_images
+from nets.numerics.normalise import as_float32, keep_mask, normalised, scaled_images
+from nets.numerics.pooling import max_pool
+from nets.numerics.windows import Geometry
 
 # Measured rates of whole training steps, rounded down: only the length of one dispatch depends on them.
 RATES = MappingProxyType({"cpu": Rates(2e10, 1.3e8), "gpu": Rates(1e13, 6.7e10), "tpu": Rates(1e13, 6.7e10)})

@@ -1,4 +1,4 @@
-"""The accelerator at hand, the versions in use, and where compiled programs are kept."""
+"""The accelerator at hand, the versions in use, and where compiled programs are code_cache."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import numpy as np
 from jax._src import compilation_cache
 from jax._src.compilation_cache_interface import CacheInterface
 
-from nets import kept, memory
 from nets.errors import NoDevice
+from nets.process import allocator, code_cache
 
 # By the flags of /proc/cpuinfo, the most able first.
 VECTOR_UNITS = {
@@ -97,23 +97,23 @@ def prepare_process() -> None:
     # Programs on a CPU run where they are called: a small one answers sooner, by a third for one image, and training
     # loses nothing, its dispatches being long.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    memory.keep()
+    allocator.keep()
     gc.freeze()  # what was imported stays, and each full collection takes 40 ms to find that out, twice while compiling
 
 
 def keep_compiled_programs(folder: Path) -> None:
     """Keep compiled programs and kernels in `folder`, so that a restart does not compile them again.
 
-    Raises `kept.Untrusted` where that would not be safe; then nothing is kept.
+    Raises `code_cache.Untrusted` where that would not be safe; then nothing is code_cache.
     """
-    kept.keep_in(None)
+    code_cache.keep_in(None)
     jax.config.update("jax_compilation_cache_dir", None)
     compilation_cache.reset_cache()
     # XLA takes a program for the instructions of another CPU as well, and it is killed by the first of them. One for
     # another number of cores cuts sums otherwise: what a run gives would depend on who ran before it.
-    shelf = kept.Shelf(folder, made_for=f"{processor()} x {cores()} {_told_of_processor('flags', 'Features')}")
+    shelf = code_cache.Shelf(folder, made_for=f"{processor()} x {cores()} {_told_of_processor('flags', 'Features')}")
     shelf.require()
-    kept.keep_in(shelf)
+    code_cache.keep_in(shelf)
     # JAX's own cache follows links, and takes whatever lies under the right name, whoever put it there.
     compilation_cache.get_file_cache = lambda path: (_Programs(path), path)
     jax.config.update("jax_compilation_cache_dir", str(folder))
@@ -128,7 +128,7 @@ class _Programs(CacheInterface):
         self._path = Path(path)  # for JAX to name it in its log
 
     def get(self, key: str) -> bytes | None:
-        return kept.get(f"{key}-cache")
+        return code_cache.get(f"{key}-cache")
 
     def put(self, key: str, value: bytes) -> None:
-        kept.put(f"{key}-cache", value)
+        code_cache.put(f"{key}-cache", value)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import jax.numpy as jnp
 from jax import Array, lax
 
-from nets.kernels.geometry import NO_PADDING, Geometry, Sizes
+from nets.numerics.windows import NO_PADDING, Geometry, Sizes
 
 
 def seen(x: Array, window: Sizes, at: Geometry) -> Iterator[Array]:

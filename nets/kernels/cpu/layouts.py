@@ -11,7 +11,7 @@ from jax import Array, lax
 
 from nets.kernels.cpu.gemm import pinned
 from nets.kernels.plan import Pair
-from nets.kernels.reference import scaled_images
+from nets.numerics.normalise import scaled_images
 
 
 @jax.tree_util.register_dataclass

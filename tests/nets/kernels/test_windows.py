@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import assume, given
 
-from nets.kernels.geometry import Geometry
+from nets.numerics.windows import Geometry
 from tests.nets.kernels.common import assert_near, few, lax_conv, pairs, random, value_and_gradients
 
 

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nets.kernels.cpu.activations import framed
 from nets.kernels.cpu.gemm import barrier
+from nets.kernels.cpu.layouts import framed
 from nets.kernels.plan import Pair
 
 Corners = Array | tuple[Array, ...]

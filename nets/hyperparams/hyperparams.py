@@ -9,10 +9,10 @@ from pydantic import BeforeValidator, Field
 
 from nets.datasets import DATASETS
 from nets.errors import Path, Problem, SpecError
-from nets.fields import Boolean, Real, Spec, Whole, did_you_mean, parse, shown
-from nets.losses import LOSSES
-from nets.optimizers import OPTIMIZERS, Optimizer, Sgd, parse_optimizer
-from nets.words import meant
+from nets.hyperparams.losses import LOSSES
+from nets.hyperparams.optimizers import OPTIMIZERS, Optimizer, Sgd, parse_optimizer
+from nets.spec.fields import Boolean, Real, Spec, Whole, did_you_mean, parse, shown
+from nets.spec.words import meant
 
 Precision = Literal["float32", "bfloat16"]
 ALIASES = {"dataset": "dataset_type"}

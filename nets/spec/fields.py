@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from nets.errors import MOST_PROBLEMS, Path, Problem, SpecError
-from nets.words import closest, meant
+from nets.spec.words import closest, meant
 
 Pair = tuple[int, int]
 

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import DTypeLike
 
-from nets.kernels import taps
-from nets.kernels.geometry import NO_PADDING, Geometry
 from nets.kernels.plan import Pair
+from nets.numerics import im2col
+from nets.numerics.windows import NO_PADDING, Geometry
 
 
 def max_pool(x: Array, window: Pair, at: Geometry) -> Array:
@@ -44,7 +44,7 @@ def _max_pool(x: Array, window: Pair, at: Geometry, size: Pair) -> Array:
 
 
 def _forward(x: Array, window: Pair, at: Geometry, size: Pair) -> tuple[Array, Array]:
-    first, *others = taps.seen(framed(x, at), window, at)
+    first, *others = im2col.seen(framed(x, at), window, at)
     value, which = first, jnp.zeros(first.shape, jnp.int32)
     # Never by looking for the tap that equals the largest: an image that is computed twice may be rounded in two ways.
     for tap, other in enumerate(others, 1):
@@ -74,4 +74,4 @@ def index_dtype(window: Pair) -> DTypeLike:
 def put_back(which: Array, g: Array, window: Pair, at: Geometry, size: Pair) -> Array:
     """The gradient of an image of `size`: each value of `g` at the tap that was the largest of its window."""
     taken = (jnp.where(which == tap, g, 0) for tap in range(math.prod(window)))
-    return taps.put_back(taken, window, at, jnp.zeros((g.shape[0], *size, g.shape[3]), g.dtype))
+    return im2col.put_back(taken, window, at, jnp.zeros((g.shape[0], *size, g.shape[3]), g.dtype))

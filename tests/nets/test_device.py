@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from nets.platform import VECTOR_UNITS, device_description
+from nets.process.device import VECTOR_UNITS, device_description
 
 ON_ONE_CORE = """
 import os
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-from nets.platform import device_description
+from nets.process.device import device_description
 print(device_description())
 """
 

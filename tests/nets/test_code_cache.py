@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from nets.kept import Shelf, Untrusted
+from nets.process.code_cache import Shelf, Untrusted
 
 NAME, CODE = "jit_step-0123-cache", b"machine code"
 NOBODY = 65534
@@ -143,7 +143,7 @@ import sys
 from pathlib import Path
 import jax, jax.numpy as jnp
 from jax._src import monitoring
-from nets.platform import keep_compiled_programs
+from nets.process.device import keep_compiled_programs
 
 folder, hits = Path(sys.argv[1]) / "compiled", []
 monitoring.register_event_listener(lambda name, **_: hits.append(name) if name.endswith("cache_hits") else None)

@@ -13,7 +13,7 @@ import optax
 from pydantic import BeforeValidator, Field
 
 from nets.errors import Path, Problem, SpecError
-from nets.fields import Boolean, Real, Spec, as_an_object, did_you_mean, instead_of_type, parse, shown
+from nets.spec.fields import Boolean, Real, Spec, as_an_object, did_you_mean, instead_of_type, parse, shown
 
 LearningRate = Annotated[Real, Field(gt=0, le=1000)]
 Decay = Annotated[Real, Field(ge=0, lt=1)]

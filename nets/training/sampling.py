@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from nets.hyperparams import Hyperparams
+from nets.hyperparams.hyperparams import Hyperparams
 
 Indices = Int[np.ndarray, " samples"]
 DRAW, ORDER = 1, 2  # streams of random numbers that must not meet

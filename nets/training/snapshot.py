@@ -12,15 +12,15 @@ import jax
 import numpy as np
 from flax import serialization
 
-from nets.architecture import Architecture
+from nets.architecture.read import Architecture
 from nets.checkpoint import differences, leaves, sha256_of, write_durably
 from nets.errors import CheckpointError
-from nets.events import EpochMetrics
+from nets.hyperparams.optimizers import Optimizer
 from nets.network import Variables
-from nets.optimizers import Optimizer
 from nets.packed import packed
-from nets.programs import numbers, shapes
-from nets.steps import TrainState
+from nets.training.events import EpochMetrics
+from nets.training.programs import numbers, shapes
+from nets.training.steps import TrainState
 
 FORMAT = b"lamina training state 3\n"
 BEFORE = b"lamina training state 2\n"  # as long, with the times of all epochs so far instead of their sum

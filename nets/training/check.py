@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from nets.architecture import Architecture
+from nets.architecture.read import Architecture
 from nets.datasets import DatasetInfo
 from nets.errors import Problem, SpecError
-from nets.hyperparams import Hyperparams
-from nets.pace import LONGEST_STEP, image_seconds
-from nets.platform import cores
-from nets.programs import recipe_on
-from nets.sampling import split_sizes
+from nets.hyperparams.hyperparams import Hyperparams
+from nets.process.device import cores
+from nets.training.pace import LONGEST_STEP, image_seconds
+from nets.training.programs import recipe_on
+from nets.training.sampling import split_sizes
 
 
 def check_fit(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> None:

@@ -11,17 +11,17 @@ from functools import partial
 import jax
 import numpy as np
 
-from nets import memory
-from nets.architecture import Architecture
-from nets.clock import Clock
+from nets.architecture.read import Architecture
 from nets.datasets import Dataset
 from nets.errors import TrainingError
-from nets.events import EpochEnd, EpochMetrics, Event, Finished, Phase, Progress, SamplePrediction
-from nets.hyperparams import Hyperparams
+from nets.hyperparams.hyperparams import Hyperparams
 from nets.network import Variables, initial_variables, numbers_of, seed_key
-from nets.pace import DISPATCH_SECONDS
-from nets.platform import device_description
-from nets.programs import (
+from nets.process import allocator
+from nets.process.device import device_description
+from nets.training.clock import Clock
+from nets.training.events import EpochEnd, EpochMetrics, Event, Finished, Phase, Progress, SamplePrediction
+from nets.training.pace import DISPATCH_SECONDS
+from nets.training.programs import (
     Program,
     Programs,
     Recipe,
@@ -31,9 +31,9 @@ from nets.programs import (
     recipe_on,
     start,
 )
-from nets.sampling import Indices, Split, batches, draw, epoch_order
-from nets.snapshot import Best, Snapshot
-from nets.steps import Data, Gathered, Inputs, Totals, TrainState, Tree
+from nets.training.sampling import Indices, Split, batches, draw, epoch_order
+from nets.training.snapshot import Best, Snapshot
+from nets.training.steps import Data, Gathered, Inputs, Totals, TrainState, Tree
 
 EVALUATION_COST = 1 / 3  # of a training step: no backward pass
 SAMPLES_SHOWN = 8
@@ -184,7 +184,7 @@ class Trainer:
     def tidy(self) -> None:
         """Give back what is free where weights are many: copies of them leave holes that others do not quite fill."""
         if FLOAT * self.run.architecture.parameters >= MANY:
-            memory.release()
+            allocator.release()
 
     def metrics(self, trained: Sums, validated: Sums, training: float, seconds: float) -> EpochMetrics:
         """What came of the epoch, which took `seconds`. `training`: those of its training alone."""
@@ -340,7 +340,7 @@ def is_ready(tree: Tree) -> bool:
 
 
 def on_host(tree: Tree) -> Tree:
-    """A copy in numpy that nothing else owns: on a CPU `device_get` alone may show the device's own memory."""
+    """A copy in numpy that nothing else owns: on a CPU `device_get` alone may show the device's own allocator."""
     return jax.tree.map(np.array, jax.device_get(tree))
 
 

@@ -12,10 +12,10 @@ from flax import struct
 from jax import lax
 from jaxtyping import Array, Float, Int, UInt8
 
-from nets.losses import Loss
+from nets.hyperparams.losses import Loss
+from nets.hyperparams.optimizers import Numbers, Optimizer
 from nets.network import Network
-from nets.optimizers import Numbers, Optimizer
-from nets.pace import even_part, images_at_most
+from nets.training.pace import even_part, images_at_most
 
 Tree = Any
 

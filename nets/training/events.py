@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from nets.network import Variables
-    from nets.snapshot import Snapshot
+    from nets.training.snapshot import Snapshot
 
 Phase = Literal["loading", "compiling", "training", "evaluating"]
 

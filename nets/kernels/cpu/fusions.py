@@ -16,12 +16,12 @@ import jax
 from jax import Array
 
 from nets.kernels.cpu import phase_conv
-from nets.kernels.cpu.activations import Activation, Image, Phases, image, shape_of
-from nets.kernels.cpu.corners import Corners
+from nets.kernels.cpu.layouts import Activation, Image, Phases, image, shape_of
 from nets.kernels.cpu.norm import Recipe, norm_pool
 from nets.kernels.cpu.pool import relu_pool
-from nets.kernels.geometry import NO_PADDING, Geometry
+from nets.kernels.cpu.pool_windows import Corners
 from nets.kernels.plan import Bound, Moments, Pair, Stage
+from nets.numerics.windows import NO_PADDING, Geometry
 
 if TYPE_CHECKING:
     from nets.kernels.cpu.plan import CpuPlan
