@@ -120,19 +120,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run_serve(options: argparse.Namespace, settings: Settings) -> int:
-    from backend.server import serve
+    from backend.server.serve import serve
 
     serve(settings, stop_with_parent=options.stop_with_parent)
 
 
 def run_demo(options: argparse.Namespace, settings: Settings) -> int:
-    from backend.demo import demo
+    from backend.demo.tour import demo
 
     return demo(settings, port_named=hasattr(options, "port") or bool(os.environ.get("LAMINA_PORT")), once=options.once)
 
 
 def run_datasets(options: argparse.Namespace, settings: Settings) -> int:
-    from backend import datasets
+    from backend.commands import datasets
 
     if options.action == "prepare":
         show = datasets.prepare_as_json if options.json else datasets.prepare_with_bar
@@ -141,19 +141,19 @@ def run_datasets(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def run_gc(options: argparse.Namespace, settings: Settings) -> int:
-    from backend.upkeep import collect
+    from backend.commands.state import collect
 
     return collect(settings.state_dir, yes=options.yes, as_json=options.json)
 
 
 def run_export(options: argparse.Namespace, settings: Settings) -> int:
-    from backend.upkeep import export
+    from backend.commands.state import export
 
     return export(settings.state_dir, Path(options.file).absolute())
 
 
 def run_import(options: argparse.Namespace, settings: Settings) -> int:
-    from backend.upkeep import import_
+    from backend.commands.state import import_
 
     return import_(settings.state_dir, Path(options.file).absolute())
 

@@ -12,11 +12,11 @@ from uuid import uuid4
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from backend.database import out_of_room
-from backend.refusals import known, without_secrets
-from backend.runs import Busy, NotActive, QueueFull, ShuttingDown
-from backend.store_errors import UnknownRecord, UnreadableRecord
-from backend.unreadable import KIND
+from backend.server.refusals import known, without_secrets
+from backend.state.database import out_of_room
+from backend.state.errors import UnknownRecord, UnreadableRecord
+from backend.state.unreadable import KIND
+from backend.training.runs import Busy, NotActive, QueueFull, ShuttingDown
 from nets.errors import CheckpointError, Problem, SpecError
 
 QUEUE_SECONDS = 10  # a run takes seconds to hours: the next look is worth no more

@@ -8,21 +8,21 @@ from typing import cast
 
 from flask import current_app
 
-from backend.attempts import Attempts
-from backend.checkpoints import Checkpoints
+from backend.actions.health import Writing
+from backend.actions.infer import Predictors
+from backend.actions.launch import DefaultDataset
 from backend.config import Settings
-from backend.deaths import Deaths
-from backend.delivery import Delivery
-from backend.health import Writing
-from backend.infer import Predictors
-from backend.launch import DefaultDataset
-from backend.limits import Limits
-from backend.places import Places
-from backend.runs import Runs
-from backend.store import Store
-from backend.stream import EventLog
+from backend.events.capacity import Places
+from backend.events.delivery import Delivery
+from backend.events.log import EventLog
+from backend.state.attempts import Attempts
+from backend.state.checkpoints import Checkpoints
+from backend.state.deaths import Deaths
+from backend.state.store import Store
 from backend.telemetry import Telemetry
-from backend.warm import Warmer
+from backend.training.limits import Limits
+from backend.training.runs import Runs
+from backend.training.warmer import Warmer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from backend.health import health
-from backend.records import TERMINAL, Json
-from backend.refusals import known
+from backend.actions.health import health
+from backend.server.refusals import known
+from backend.state.records import TERMINAL, Json
 
 if TYPE_CHECKING:
     from backend.services import Services

@@ -20,8 +20,8 @@ from backend.config import (
     rows,
     settings_from,
 )
-from backend.fetch import fetch
-from backend.local_server import LocalServer, free_port
+from backend.demo.local_server import LocalServer, free_port
+from backend.training.fetch import fetch
 from nets import datasets
 
 HOUSE = Path(__file__).parent.parent
@@ -52,8 +52,8 @@ def test_help_answers_at_once():
     ("statement", "heavy"),
     [
         ("import backend.cli; backend.cli.parser()", HEAVY),
-        ("import backend.demo", ("jax", "numpy", "nets")),
-        ("import backend.server", ("jax", "nets")),
+        ("import backend.demo.tour", ("jax", "numpy", "nets")),
+        ("import backend.server.serve", ("jax", "nets")),
     ],
 )
 def test_what_is_heavy_is_imported_late(statement, heavy):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backend.config import Settings, settings_table
-from backend.local_server import LocalServer, free_port
+from backend.demo.local_server import LocalServer, free_port
 from nets.architecture.read import parse_architecture
 from nets.datasets import DATASETS
 from nets.layers import LAYERS

@@ -16,9 +16,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from backend.client import Client, ClientError
 from backend.config import Settings, as_flags
-from backend.local_server import LocalServer, StartError, free_port
+from backend.demo.client import Client, ClientError
+from backend.demo.local_server import LocalServer, StartError, free_port
 
 LAYERS = [{"type": "linear", "in": 784, "out": 16}, {"type": "relu"}, {"type": "linear", "in": 16, "out": 10}]
 DEADLINE = 30.0
@@ -204,7 +204,7 @@ def test_a_dead_worker_is_replaced_and_none_outlives_its_master(tmp_path):
 
 def test_the_server_ends_with_the_process_that_started_it(tmp_path):
     code = (
-        "import sys, time; from backend.config import *; from backend.local_server import *; from pathlib import Path;"
+        "import sys, time; from backend.config import *; from backend.demo.local_server import *; from pathlib import Path;"
         "s = LocalServer(Settings(port=free_port(first=0), state_dir=Path(sys.argv[1]), data_dir=Path(sys.argv[1])));"
         "s.wait_until_healthy(); print(s.process.pid, flush=True); time.sleep(600)"
     )

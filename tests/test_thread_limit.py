@@ -13,8 +13,8 @@ from contextlib import ExitStack, closing
 import pytest
 
 from backend.config import Settings
-from backend.connections import HEAD_SECONDS
-from backend.local_server import LocalServer, free_port
+from backend.demo.local_server import LocalServer, free_port
+from backend.server.connections import HEAD_SECONDS
 from tests.load.clients import connect, port_of
 
 THREADS = 3

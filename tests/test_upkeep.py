@@ -12,10 +12,10 @@ from urllib.request import urlopen
 
 import pytest
 
-from backend.client import ClientError
 from backend.config import Settings
-from backend.local_server import LocalServer, free_port
-from backend.store import STORE_FILE, Store
+from backend.demo.client import ClientError
+from backend.demo.local_server import LocalServer, free_port
+from backend.state.store import STORE_FILE, Store
 from tests.backend.test_archive import files, make_state
 from tests.test_cli import lamina
 from tests.test_server import body

@@ -12,11 +12,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backend.app import create_app
+from backend.actions.launch import DefaultDataset
 from backend.config import Settings
-from backend.deaths import Deaths
-from backend.launch import DefaultDataset
 from backend.services import Services
+from backend.state.deaths import Deaths
+from backend.web.app import create_app
 from nets.training.events import Progress
 from tests.backend.samples import DEADLINE, eventually
 
@@ -114,7 +114,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
         while not release.wait(0.01):
             yield Progress("training", 0.1, 1, 2)
 
-    monkeypatch.setattr("backend.trainer.fit", fit)
+    monkeypatch.setattr("backend.training.executor.fit", fit)
     yield release
     release.set()
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from backend.records import Json, ModelRecord, RunRecord
-from backend.store import Store, utc_now
-from backend.stream import state_data
+from backend.events.log import state_data
+from backend.state.records import Json, ModelRecord, RunRecord
+from backend.state.store import Store, utc_now
 
 DEADLINE = 20.0  # seconds: far beyond what anything here takes
 TIMES = ("epoch_time", "samples_per_sec", "eta_seconds", "run_id")

@@ -11,8 +11,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backend.access import HEADERS, allows_host
 from backend.config import Settings
+from backend.web.access import HEADERS, allows_host
 from tests.backend.conftest import BODY, finish, offline_app, parts
 
 TOKEN = "a-secret-of-some-length"

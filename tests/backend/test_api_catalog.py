@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from flask import Flask
 
-from backend import health
-from backend.catalog import dataset_entries, layer_entries
-from backend.records import Json
+from backend.actions import health
+from backend.state.records import Json
+from backend.web.catalog import dataset_entries, layer_entries
 from nets.architecture.read import parse_architecture, parse_layer
 from nets.datasets import DATASETS
 from nets.errors import SpecError

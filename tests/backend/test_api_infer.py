@@ -12,11 +12,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backend.checkpoints import Checkpoints
+from backend.actions.infer import Predictors
 from backend.errors import Unprocessable
-from backend.infer import Predictors
-from backend.pixels import read_batch, read_image
-from backend.strict_json import Rows
+from backend.inference.pixels import read_batch, read_image
+from backend.parsing.strict_json import Rows
+from backend.state.checkpoints import Checkpoints
 from tests.backend.conftest import BODY, Trained, finish, parts, wait_running
 
 BLANK = [0.0] * 784

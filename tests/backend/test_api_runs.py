@@ -234,7 +234,7 @@ def test_a_run_whose_named_data_set_cannot_be_had_fails_with_the_cure(
     def unreachable(name: str, *_: object, **__: object) -> None:
         raise DataError(f"{name} cannot be fetched: no network. Run `lamina datasets prepare {name}` elsewhere")
 
-    monkeypatch.setattr("backend.trainer.fetch", unreachable)
+    monkeypatch.setattr("backend.training.executor.fetch", unreachable)
     client = app.test_client()
     accepted = client.post("/api/train", json={**BODY, "hyperparams": {"dataset_type": "mnist"}})
     assert accepted.status_code == 202, "the data set is not asked for before the run starts"

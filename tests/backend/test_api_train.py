@@ -14,8 +14,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backend.example import EXAMPLE
-from backend.launch import DefaultDataset
+from backend.actions.launch import DefaultDataset
+from backend.demo.example import EXAMPLE
 from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.training.events import Progress
 from tests.backend.conftest import BODY, LAYERS, NET, PARAMS, Trained, finish, offline_app, parts, wait_running
@@ -252,7 +252,7 @@ def deep(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, thr
             begun.set()
             end.wait(DEADLINE)
 
-    monkeypatch.setattr("backend.trainer.fit", fit)
+    monkeypatch.setattr("backend.training.executor.fit", fit)
     yield begun, end
     end.set()
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from backend.local_server import LocalServer, free_port
+from backend.demo.local_server import LocalServer, free_port
 from tests.backend.conftest import BODY, finish, offline_app, parts, settings
 from tests.backend.samples import DEADLINE, eventually, read_frame
 

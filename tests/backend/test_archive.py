@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from backend.archive import MANIFEST, ArchiveError, export_state, import_state
-from backend.rows import SELECT, Table, checksum
-from backend.schema import SCHEMA_VERSION
-from backend.store import STORE_FILE, Store
-from backend.stream import state_data
+from backend.events.log import state_data
+from backend.state.archive import MANIFEST, ArchiveError, export_state, import_state
+from backend.state.rows import SELECT, Table, checksum
+from backend.state.schema import SCHEMA_VERSION
+from backend.state.store import STORE_FILE, Store
 from tests.backend.samples import add_run
 
 

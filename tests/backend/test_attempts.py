@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.attempts import BELIEVED_SECONDS, CAREFUL, COMPILING, Attempts
-from backend.warm import Warmer
+from backend.state.attempts import BELIEVED_SECONDS, CAREFUL, COMPILING, Attempts
+from backend.training.warmer import Warmer
 from nets.training.programs import Recipe, rehearse, smallest
 from tests.backend.samples import eventually
 
@@ -20,10 +20,10 @@ KILLED_COMPILING = """
 import os, sys
 from concurrent.futures import Future
 from pathlib import Path
-from backend import warm
-from backend.attempts import Attempts
-warm.rehearse = lambda recipe: os.kill(os.getpid(), 9)
-warmer = warm.Warmer(Attempts(Path(sys.argv[1])))
+from backend.training import warmer as module
+from backend.state.attempts import Attempts
+module.rehearse = lambda recipe: os.kill(os.getpid(), 9)
+warmer = module.Warmer(Attempts(Path(sys.argv[1])))
 warmer.start()
 done = Future()
 warmer.warm(lambda: done.set_result("lives"))
@@ -106,7 +106,7 @@ def test_where_the_disk_takes_no_mark_nothing_is_begun(tmp_path: Path) -> None:
 
 def test_a_run_that_succeeds_lifts_what_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[Recipe] = []
-    monkeypatch.setattr("backend.warm.rehearse", done.append)
+    monkeypatch.setattr("backend.training.warmer.rehearse", done.append)
     warmer = Warmer(left_behind(tmp_path, COMPILING, depends_on=smallest()))
     warmer._fulfil(smallest, rehearse)
     assert done == []

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from backend.bodies import GRACE_SECONDS, SMALL, BadChunks, Chunks, Failure, Incoming, Room, unzipped
 from backend.config import Settings
-from backend.connections import ROOM, always_served
-from backend.local_server import LocalServer, free_port
+from backend.demo.local_server import LocalServer, free_port
+from backend.server.connections import ROOM, always_served
+from backend.web.incoming import GRACE_SECONDS, SMALL, BadChunks, Chunks, Failure, Incoming, Room, unzipped
 from tests.load.clients import Footprint, connect, port_of, worker_of
 
 TOKEN = "a-secret-of-some-length"

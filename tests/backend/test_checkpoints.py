@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import backend.checkpoints
-from backend.checkpoints import Checkpoints
+import backend.state.checkpoints
+from backend.state.checkpoints import Checkpoints
 
 VARIABLES = {"params": {"0_linear": {"bias": np.arange(3, dtype=np.float32)}}, "batch_stats": {}}
 
@@ -41,7 +41,7 @@ def test_a_write_that_breaks_off_leaves_no_weights(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(backend.checkpoints, step, full)
+    monkeypatch.setattr(backend.state.checkpoints, step, full)
     with pytest.raises(OSError, match="No space"):
         checkpoints.write("r_1", {}, VARIABLES)
     assert not checkpoints.exists("state/r_1/weights.msgpack")

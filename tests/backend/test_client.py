@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from backend.client import Client, ClientError, Event, error_text, parse_events
+from backend.demo.client import Client, ClientError, Event, error_text, parse_events
 
 
 def test_events_are_read_by_the_standard():

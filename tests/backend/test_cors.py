@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from backend.openapi import OPERATIONS
+from backend.web.openapi import OPERATIONS
 
 PAGE = "http://localhost:5173"
 

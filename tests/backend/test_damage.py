@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.damage import FRAME, HEADER, Damaged, breaks_off, require_whole
-from backend.store import STORE_FILE, Store
+from backend.state.integrity import FRAME, HEADER, Damaged, breaks_off, require_whole
+from backend.state.store import STORE_FILE, Store
 from tests.backend.samples import a_model, add_run
 
 PAGE = 4096

@@ -16,7 +16,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from flax import serialization
 
-from backend.records import Json
+from backend.state.records import Json
 from tests.backend.conftest import BODY, finish, offline_app, parts
 
 PIXELS = [round(0.5 + 0.5 * np.sin(at / 9), 3) for at in range(784)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.deaths import LONGEST_PAUSE, Deaths, cause_of, take_note
+from backend.state.deaths import LONGEST_PAUSE, Deaths, cause_of, take_note
 from tests.backend.conftest import offline_app, parts
 from tests.backend.samples import add_run
 

@@ -14,10 +14,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backend.records import RunRecord
+from backend.events.log import PAGE, state_data
 from backend.services import Services
-from backend.store_errors import UnknownRecord
-from backend.stream import PAGE, state_data
+from backend.state.errors import UnknownRecord
+from backend.state.records import RunRecord
 from nets.checkpoint import load_weights
 from tests.backend.conftest import BODY, finish, parts, wait_running
 from tests.backend.samples import a_model, add_run
@@ -167,6 +167,6 @@ def test_a_deletion_in_the_middle_of_reading_weights_is_a_404(
         assert app.test_client().delete("/api/models/m_1").status_code == 200
         return load_weights(*args, **kwargs)
 
-    monkeypatch.setattr("backend.infer.load_weights", deleted_first)
+    monkeypatch.setattr("backend.actions.infer.load_weights", deleted_first)
     answer = client.post(path, json={"run_id": "r_1", **({"pixels": [0] * 784} if "infer" in path else {})})
     assert (answer.status_code, answer.json) == (404, {"error": "'r_1' was deleted meanwhile"})

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.directory import NoDirectory
-from backend.state_lock import NAME, own
+from backend.state.directory import NoDirectory
+from backend.state.lock import NAME, own
 
 
 def test_a_link_that_leads_nowhere_is_called_one(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-from backend.drawing import crop, draw
+from backend.demo.drawing import crop, draw
 
 CORNER = [[255, 0, 0, 0], [255, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
 

@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backend.strict_json import LONG, MAX_DEPTH, Malformed, Rows, _numbers, loads
+from backend.parsing.strict_json import LONG, MAX_DEPTH, Malformed, Rows, _numbers, loads
 from tests.backend.conftest import BODY, NET, Trained, parts
 
 JSON = "application/json"

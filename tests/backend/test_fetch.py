@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-import backend.fetch
-from backend.fetch import Stopped, fetch
+import backend.training.fetch
+from backend.training.fetch import Stopped, fetch
 from nets.errors import DataError
 from tests.backend.samples import DEADLINE
 
@@ -27,7 +27,7 @@ def child(monkeypatch: pytest.MonkeyPatch) -> Child:
     """Makes the given Python program the child."""
 
     def become(program: str) -> None:
-        monkeypatch.setattr(backend.fetch, "command", lambda name, folder: [sys.executable, "-c", program])
+        monkeypatch.setattr(backend.training.fetch, "command", lambda name, folder: [sys.executable, "-c", program])
 
     return become
 
@@ -123,7 +123,7 @@ def test_the_child_dies_with_its_parent(tmp_path: Path) -> None:
     path, descriptor = pipe(tmp_path)
     program = f"""if True:
         import time
-        from backend.fetch import die_with_parent
+        from backend.training.fetch import die_with_parent
         die_with_parent()
         f = open({path!r}, "wb", 0)
         f.write(b"x")
@@ -132,11 +132,13 @@ def test_the_child_dies_with_its_parent(tmp_path: Path) -> None:
     server = f"""if True:
         import sys
         from pathlib import Path
-        import backend.fetch
-        backend.fetch.command = lambda name, folder: [sys.executable, "-c", {program!r}]
-        backend.fetch.fetch("mnist", Path("."), progress=print, stopped=bool)
+        import backend.training.fetch
+        backend.training.fetch.command = lambda name, folder: [sys.executable, "-c", {program!r}]
+        backend.training.fetch.fetch("mnist", Path("."), progress=print, stopped=bool)
         """
-    with subprocess.Popen([sys.executable, "-c", server], cwd=Path(backend.fetch.__file__).parents[1]) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", server], cwd=Path(backend.training.fetch.__file__).parents[2]
+    ) as parent:
         deadline = time.monotonic() + DEADLINE
         while not (heard := read(descriptor)):  # closed also before anyone has opened it
             assert time.monotonic() < deadline and parent.poll() is None
@@ -160,7 +162,7 @@ def test_a_child_killed_for_want_of_memory_is_told_as_that(
     child: Child, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts = iter([3, 4])
-    monkeypatch.setattr(backend.fetch, "out_of_memory_kills", lambda: next(counts))
+    monkeypatch.setattr(backend.training.fetch, "out_of_memory_kills", lambda: next(counts))
     child("import os; os.kill(os.getpid(), 9)")
     with pytest.raises(DataError, match=r"broke off \(killed by the system: out of memory\); .* where there is more"):
         fetch("mnist", tmp_path, progress=nothing, stopped=NEVER)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from backend.reserve import NAME, SIZE, Reserve
-from backend.store import STORE_FILE, Store
+from backend.state.reserve import NAME, SIZE, Reserve
+from backend.state.store import STORE_FILE, Store
 from tests.backend.conftest import BODY, offline_app, parts
 from tests.backend.samples import a_model, add_run
 from tests.robustness.disks import Filler, mount, unmount
@@ -76,7 +76,7 @@ def test_a_full_disk_is_opened_and_cleared_up(disk: Filler) -> None:
 
 def test_a_small_disk_is_not_filled_with_a_reserve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reserve = Reserve(tmp_path)
-    monkeypatch.setattr("backend.reserve.shutil.disk_usage", lambda _: type("Usage", (), {"free": 2 * SIZE}))
+    monkeypatch.setattr("backend.state.reserve.shutil.disk_usage", lambda _: type("Usage", (), {"free": 2 * SIZE}))
     reserve.keep()
     assert not (tmp_path / NAME).exists() and not reserve.give_back()
 

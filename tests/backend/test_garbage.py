@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from backend.garbage import KINDS, Kind, garbage, remove
-from backend.store import STORE_FILE, Store
-from backend.stream import state_data
+from backend.events.log import state_data
+from backend.state.garbage import KINDS, Kind, garbage, remove
+from backend.state.store import STORE_FILE, Store
 from tests.backend.samples import add_run
 
 

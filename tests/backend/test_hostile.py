@@ -15,7 +15,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backend.openapi import OPERATIONS
+from backend.web.openapi import OPERATIONS
 from tests.backend.conftest import BODY, LAYERS, NET, PARAMS, Trained, offline_app, parts
 
 RAW = "raw:"  # marks a value that goes into the body as it is

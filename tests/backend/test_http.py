@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backend.openapi import OPERATIONS
+from backend.web.openapi import OPERATIONS
 from tests.backend.conftest import BODY, Trained
 
 ROUTES = [*OPERATIONS, ("GET", "/metrics"), ("HEAD", "/api/health"), ("HEAD", "/api/runs/<run_id>/events")]

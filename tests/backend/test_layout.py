@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from backend.attempts import COMPILING, Attempts, _name
-from backend.deaths import NOTE, Deaths, take_note
-from backend.layout import ATTEMPTS_FOLDER
-from backend.reserve import NAME, Reserve
+from backend.state.attempts import COMPILING, Attempts, _name
+from backend.state.deaths import NOTE, Deaths, take_note
+from backend.state.files import ATTEMPTS_FOLDER
+from backend.state.reserve import NAME, Reserve
 
 
 @pytest.mark.parametrize("plant", [lambda path, other: path.symlink_to(other), lambda path, other: os.mkfifo(path)])

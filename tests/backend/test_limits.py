@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from backend import control_groups
-from backend.limits import Limits
+from backend.training.limits import Limits
 
 GB = 10**9
 
@@ -26,7 +26,7 @@ def test_the_least_limit_holds(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("limit", ["RLIMIT_AS", "RLIMIT_DATA"])
 def test_what_ulimit_leaves_is_known(limit: str) -> None:
     code = (
-        "import json, resource; from backend.limits import Limits, free_host_memory; from nets.process import allocator;"
+        "import json, resource; from backend.training.limits import Limits, free_host_memory; from nets.process import allocator;"
         "allocator.keep(); list(free_host_memory()); import psutil;"
         f"used = psutil.Process().memory_info(); resource.setrlimit(resource.{limit}, (20 * 10**9,) * 2);"
         "free = list(free_host_memory()); block = bytearray(10**9); del block;"

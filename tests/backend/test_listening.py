@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from backend.config import ConfigError, settings_from
-from backend.listening import TRIES, close, is_public, listen, urls
+from backend.server.listening import TRIES, close, is_public, listen, urls
 
 
 def has_ipv6() -> bool:

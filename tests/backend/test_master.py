@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from backend import control_groups
-from backend.deaths import KILLED, OUT_OF_MEMORY, Deaths
-from backend.master import DYING_SECONDS, Master
+from backend.server.master import DYING_SECONDS, Master
+from backend.state.deaths import KILLED, OUT_OF_MEMORY, Deaths
 
 
 class Clock:
@@ -23,7 +23,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("backend.master.time.monotonic", lambda: clock.now)
+    monkeypatch.setattr("backend.server.master.time.monotonic", lambda: clock.now)
     monkeypatch.setattr(control_groups, "out_of_memory_kills", lambda: clock.kills)
     monkeypatch.setattr("gunicorn.arbiter.Arbiter.__init__", lambda self, application: None)
     monkeypatch.setattr("gunicorn.arbiter.Arbiter.manage_workers", lambda self: None)

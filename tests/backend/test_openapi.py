@@ -12,10 +12,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backend.catalog import layer_entries
 from backend.config import Settings
-from backend.local_server import LocalServer, free_port
-from backend.openapi import OPERATIONS, document
+from backend.demo.local_server import LocalServer, free_port
+from backend.web.catalog import layer_entries
+from backend.web.openapi import OPERATIONS, document
 
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,unsupported_method"

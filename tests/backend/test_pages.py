@@ -12,11 +12,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-import backend.metrics
-import backend.pages
-from backend.curve import SHOWN
-from backend.records import DETAILS, Json
-from backend.store import Store
+import backend.web.metrics
+import backend.web.pages
+from backend.state.curve import SHOWN
+from backend.state.records import DETAILS, Json
+from backend.state.store import Store
 from tests.backend.conftest import parts
 from tests.backend.samples import a_model, add_run
 
@@ -144,9 +144,9 @@ def test_a_model_shows_its_newest_runs_and_leads_to_older_ones(client: FlaskClie
 def test_a_page_ends_before_it_is_too_long(client: FlaskClient, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(6):
         add_run(store, f"r_{number}", warnings=["x" * 2000])
-    monkeypatch.setattr(backend.pages, "PAGE_BYTES", 7000)
+    monkeypatch.setattr(backend.web.pages, "PAGE_BYTES", 7000)
     assert [len(page) for page in walk(client, "/api/runs?limit=10000", "runs")] == [2, 2, 2]
-    monkeypatch.setattr(backend.pages, "PAGE_BYTES", 1)
+    monkeypatch.setattr(backend.web.pages, "PAGE_BYTES", 1)
     assert [len(page) for page in walk(client, "/api/runs", "runs")] == [1] * 6, "every page has something"
 
 
@@ -202,10 +202,10 @@ def test_all_metrics_come_piece_by_piece(client: FlaskClient, monkeypatch: pytes
     rows = list(csv.DictReader(io.StringIO(client.get("/api/runs/r_long/metrics.csv").text)))
     assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(1, LONG + 1)]
     for piece in (1, 7, 500, 5000):
-        monkeypatch.setattr(backend.metrics, "PIECE", piece)
+        monkeypatch.setattr(backend.web.metrics, "PIECE", piece)
         assert client.get("/api/runs/r_long/metrics").json == whole.json
 
-    monkeypatch.setattr(backend.metrics, "PIECE", 70)
+    monkeypatch.setattr(backend.web.metrics, "PIECE", 70)
     for limit in (1, 70, 333, LONG - 1, LONG, LONG + 1):
         told: list[Any] = []
         since, pages = 0, 0
@@ -231,7 +231,7 @@ def test_all_metrics_come_piece_by_piece(client: FlaskClient, monkeypatch: pytes
 
 def test_a_store_of_before_knows_the_best_of_its_runs(long: Path, tmp_path: Path) -> None:
     """A migration sums up what was kept without sums."""
-    from backend.tables import seal
+    from backend.state.tables import seal
 
     copy = tmp_path / "lamina.sqlite3"
     copy.write_bytes(long.read_bytes())
@@ -249,7 +249,7 @@ def test_a_page_leaves_the_moment_of_its_list(store: Store) -> None:
     for number in range(3):
         add_run(store, f"r_{number}")
     found = store.each_run(details=())
-    assert len(backend.pages.page(found, lambda run: run.run_id, limit=1).items) == 1
+    assert len(backend.web.pages.page(found, lambda run: run.run_id, limit=1).items) == 1
     add_run(store, "r_new")
     assert store.get_run("r_new") is not None
     assert next(found, None) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flask.testing import FlaskClient
 
-from backend.paths import tidy
+from backend.web.paths import tidy
 from tests.backend.conftest import offline_app, parts
 
 

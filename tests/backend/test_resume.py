@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from backend.checkpoints import Checkpoints
-from backend.records import Json
+from backend.events.log import EventLog
 from backend.services import Services
-from backend.store import Store
-from backend.stream import EventLog
+from backend.state.checkpoints import Checkpoints
+from backend.state.records import Json
+from backend.state.store import Store
 from tests.backend.conftest import BODY, NET, finish, offline_app, parts, wait_running
 from tests.backend.samples import DEADLINE, MLP, eventually, read_frame, untimed
 
@@ -112,14 +112,14 @@ def same(one: Json, other: Json) -> None:
 
 
 POINTS = {
-    "before the data is there": ("backend.trainer", "load", 1, False),
+    "before the data is there": ("backend.training.executor", "load", 1, False),
     "before the first state is kept": (Checkpoints, "keep", 1, False),
     "between a state and its metric": (Checkpoints, "keep", 2, True),
     "between a metric and the next state": (Checkpoints, "keep", 3, False),
     "between a part of a state and its name": ("nets.checkpoint.os", "fsync", 6, True),
     "after the last state": (Checkpoints, "keep", 4, True),
-    "before the weights are written": ("backend.checkpoints", "save_weights", 1, False),
-    "between the weights and their name": ("backend.checkpoints", "save_weights", 1, True),
+    "before the weights are written": ("backend.state.checkpoints", "save_weights", 1, False),
+    "between the weights and their name": ("backend.state.checkpoints", "save_weights", 1, True),
     "between the weights' name and the record": (Checkpoints, "write", 1, True),
 }
 

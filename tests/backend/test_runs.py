@@ -18,21 +18,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-import backend.checkpoints
-import backend.fetch
-import backend.runs
-import backend.trainer
-from backend.attempts import Attempts
-from backend.checkpoints import Checkpoints
-from backend.limits import Limits
-from backend.pulse import SHORTEST
-from backend.records import Json, RunRecord, RunState
-from backend.runs import Busy, NotActive, Runs, ShuttingDown
-from backend.state_lock import StateInUse
-from backend.store import Store
-from backend.store_errors import UnknownRecord
-from backend.stream import EventLog
-from backend.warm import Warmer
+import backend.state.checkpoints
+import backend.training.executor
+import backend.training.fetch
+import backend.training.runs
+from backend.events.log import EventLog
+from backend.state.attempts import Attempts
+from backend.state.checkpoints import Checkpoints
+from backend.state.errors import UnknownRecord
+from backend.state.lock import StateInUse
+from backend.state.records import Json, RunRecord, RunState
+from backend.state.store import Store
+from backend.training.limits import Limits
+from backend.training.progress import SHORTEST
+from backend.training.runs import Busy, NotActive, Runs, ShuttingDown
+from backend.training.warmer import Warmer
 from nets import datasets
 from nets.architecture.read import parse_architecture
 from nets.errors import CompilersBusy, DataError, TrainingError
@@ -128,8 +128,10 @@ class Server:
 @pytest.fixture
 def fit(monkeypatch: pytest.MonkeyPatch) -> Puppet:
     puppet = Puppet()
-    monkeypatch.setattr(backend.trainer, "fit", puppet)
-    monkeypatch.setattr(backend.trainer, "load", lambda name, folder: SimpleNamespace(info=datasets.info(name)))
+    monkeypatch.setattr(backend.training.executor, "fit", puppet)
+    monkeypatch.setattr(
+        backend.training.executor, "load", lambda name, folder: SimpleNamespace(info=datasets.info(name))
+    )
     return puppet
 
 
@@ -311,7 +313,7 @@ def test_a_cancel_in_the_moment_of_success_wins_or_is_refused(server: Server, fi
 def test_a_cancel_while_the_weights_are_written_leaves_none(
     server: Server, fit: Puppet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save = backend.checkpoints.save_weights
+    save = backend.state.checkpoints.save_weights
     writing, go_on = threading.Event(), threading.Event()
 
     def slowly(path: Path, variables: Any) -> str:
@@ -319,7 +321,7 @@ def test_a_cancel_while_the_weights_are_written_leaves_none(
         assert go_on.wait(DEADLINE)
         return save(path, variables)
 
-    monkeypatch.setattr(backend.checkpoints, "save_weights", slowly)
+    monkeypatch.setattr(backend.state.checkpoints, "save_weights", slowly)
     run_id = server.submit()
     fit.play(FINISHED)
     assert writing.wait(DEADLINE)
@@ -366,12 +368,12 @@ def no_download(name: str, *_: object, **__: object) -> None:
 
 @pytest.fixture
 def nothing_cached(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backend.trainer, "is_cached", lambda name, folder: name == "digits")
+    monkeypatch.setattr(backend.training.executor, "is_cached", lambda name, folder: name == "digits")
 
 
 @pytest.mark.usefixtures("nothing_cached")
 def test_a_data_set_that_the_request_named_is_never_replaced(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backend.trainer, "fetch", no_download)
+    monkeypatch.setattr(backend.training.executor, "fetch", no_download)
     run = server.wait(server.submit(dataset="mnist"), "failed")
     assert (run.error, run.dataset) == ("mnist is out of reach; prepare it elsewhere", "mnist")
 
@@ -380,7 +382,7 @@ def test_a_data_set_that_the_request_named_is_never_replaced(server: Server, mon
 def test_a_data_set_of_the_servers_choice_gives_way_to_digits(
     server: Server, fit: Puppet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend.trainer, "fetch", no_download)
+    monkeypatch.setattr(backend.training.executor, "fetch", no_download)
     run_id = server.submit(dataset="mnist", named=False)
     fit.play(FINISHED)
     run = server.wait(run_id, "succeeded")
@@ -400,7 +402,7 @@ def test_a_cancel_while_a_data_set_is_fetched_takes_less_than_a_second(
             print('{"fraction": 0.5, "message": "half of it"}', flush=True)
             time.sleep(0.05)
         """
-    monkeypatch.setattr(backend.fetch, "command", lambda name, folder: [sys.executable, "-c", slow])
+    monkeypatch.setattr(backend.training.fetch, "command", lambda name, folder: [sys.executable, "-c", slow])
     run_id = server.submit(dataset="mnist")
     stream = server.log.follow(run_id, after=0)
     eventually(lambda: b'"phase":"loading"' in (frame := next(stream)) and b"half of it" in frame)
@@ -521,7 +523,7 @@ def test_two_servers_do_not_share_a_state_directory(server: Server, tmp_path: Pa
 def test_the_end_of_a_run_waits_for_a_store_that_fails(
     server: Server, fit: Puppet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend.runs, "RETRY", 0.01)
+    monkeypatch.setattr(backend.training.runs, "RETRY", 0.01)
     run_id = server.submit()
     assert fit.started.wait(DEADLINE)
     transition: Callable[..., int] = server.store.transition

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from backend import state_lock
-from backend.state_lock import NAME, StateInUse, own
+from backend.state import lock
+from backend.state.lock import NAME, StateInUse, own
 from tests.backend.conftest import offline_app, parts
 
 
@@ -38,14 +38,14 @@ def test_a_second_owner_is_refused_whatever_becomes_of_the_lock_file(
 
 
 def test_where_directories_cannot_be_locked_the_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = state_lock.fcntl.flock
+    real = lock.fcntl.flock
 
     def flock(descriptor: int, how: int) -> None:
-        if state_lock.os.path.isdir(f"/proc/self/fd/{descriptor}"):
-            raise OSError(state_lock.errno.EBADF, "Bad file descriptor")
+        if lock.os.path.isdir(f"/proc/self/fd/{descriptor}"):
+            raise OSError(lock.errno.EBADF, "Bad file descriptor")
         real(descriptor, how)
 
-    monkeypatch.setattr(state_lock.fcntl, "flock", flock)
+    monkeypatch.setattr(lock.fcntl, "flock", flock)
     with own(tmp_path, patience=0.0), pytest.raises(StateInUse):
         own(tmp_path, patience=0.0)
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from backend.records import RunState
-from backend.schema import NewerSchema
-from backend.store import Store
-from backend.store_errors import StillActive, UnknownRecord, WrongState
-from backend.stream import state_data
-from backend.tables import change, find
+from backend.events.log import state_data
+from backend.state.errors import StillActive, UnknownRecord, WrongState
+from backend.state.records import RunState
+from backend.state.schema import NewerSchema
+from backend.state.store import Store
+from backend.state.tables import change, find
 from tests.backend.samples import DEADLINE, a_model, a_run, add_run
 
 
@@ -133,7 +133,7 @@ def test_the_run_that_ended_last_is_the_latest_whatever_the_clock_says(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for year, run_id in ((2031, "r_1"), (2029, "r_2"), (2030, "r_3")):  # set back, and part of the way on again
-        monkeypatch.setattr("backend.store.utc_now", lambda year=year: f"{year}-01-01T00:00:00.000000+00:00")
+        monkeypatch.setattr("backend.state.store.utc_now", lambda year=year: f"{year}-01-01T00:00:00.000000+00:00")
         add_run(store, run_id)
         to(store, run_id, "running", "succeeded", test_accuracy=0.5 + (run_id == "r_2") / 4)
 
@@ -157,7 +157,7 @@ def test_of_runs_that_ended_in_another_order_than_they_began_the_last_is_the_lat
         add_run(store, run_id)
     to(store, "r_1", "running", "failed", resumable=True)
     to(store, "r_2", "running", "succeeded")
-    monkeypatch.setattr("backend.store.utc_now", lambda: "2001-01-01T00:00:00.000000+00:00")
+    monkeypatch.setattr("backend.state.store.utc_now", lambda: "2001-01-01T00:00:00.000000+00:00")
     store.resume("r_1", data={}, queued=False)
     to(store, "r_1", "running", "succeeded")
     model = store.get_model("m_1")
@@ -305,7 +305,7 @@ def test_writes_survive_a_power_cut(store: Store) -> None:
 def a_store_of_version_1(path: Path) -> None:
     """A file as version 1 of Lamina left it: three runs that ended early, one that did not, one that waits."""
     connection = sqlite3.connect(path)
-    connection.executescript(files("backend").joinpath("schema_1.sql").read_text("utf-8"))
+    connection.executescript(files("backend.state").joinpath("schema_1.sql").read_text("utf-8"))
     connection.execute("PRAGMA user_version = 1")
     connection.execute(
         "INSERT INTO models (model_id, name, created_at, updated_at, trained) VALUES ('m_1', 'CNN', 'then', 'then', 0)"

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from backend.records import Json
-from backend.store import Store
-from backend.store_errors import UnknownRecord, WrongState
-from backend.stream import TAIL, EventLog, encode, state_data
+from backend.events.log import TAIL, EventLog, encode, state_data
+from backend.state.errors import UnknownRecord, WrongState
+from backend.state.records import Json
+from backend.state.store import Store
 from tests.backend.samples import DEADLINE, add_run, read_frame
 
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend import strict_json
-from backend.strict_json import LONG, Malformed, NotJson, loads
+from backend.parsing import strict_json
+from backend.parsing.strict_json import LONG, Malformed, NotJson, loads
 from tests.backend.conftest import Trained
 
 UNCHECKED = ("pixels", "batch")

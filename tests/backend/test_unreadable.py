@@ -15,13 +15,13 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from backend.actions.launch import warm_newest
 from backend.config import ConfigError
-from backend.damage import Damaged
-from backend.launch import warm_newest
-from backend.records import Json
-from backend.server import check_state_dir
-from backend.store import STORE_FILE, Store
-from backend.stream import EventLog, state_data
+from backend.events.log import EventLog, state_data
+from backend.server.serve import check_state_dir
+from backend.state.integrity import Damaged
+from backend.state.records import Json
+from backend.state.store import STORE_FILE, Store
 from tests.backend.conftest import parts
 from tests.backend.samples import a_model, add_run
 

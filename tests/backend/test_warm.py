@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from backend import warm
-from backend.attempts import Attempts
-from backend.launch import warm_newest
-from backend.warm import Warmer
+from backend.actions.launch import warm_newest
+from backend.state.attempts import Attempts
+from backend.training import warmer as module
+from backend.training.warmer import Warmer
 from nets import datasets
 from nets.architecture.read import parse_architecture
 from nets.datasets import cache
@@ -91,8 +91,8 @@ def test_the_oldest_wish_gives_way_to_those_that_came_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also the one in hand, which goes back into the queue when a run comes."""
-    warmer, first, newer = Warmer(Attempts(tmp_path)), recipe(23), [recipe(24 + each) for each in range(warm.WAITING)]
-    monkeypatch.setattr(warm, "compile_next", lambda _: True)
+    warmer, first, newer = Warmer(Attempts(tmp_path)), recipe(23), [recipe(24 + each) for each in range(module.WAITING)]
+    monkeypatch.setattr(module, "compile_next", lambda _: True)
     for wanted in newer:
         warmer.warm(lambda wanted=wanted: wanted)
     with warmer.paused():
@@ -156,7 +156,7 @@ def test_a_run_that_never_came_to_the_end_of_an_epoch_is_not_compiled_by_the_nex
     for run_id in ("r_0", "r_1"):
         asked: list[str] = []
         monkeypatch.setattr(
-            "backend.launch.recipe_of", lambda services, model, asked=asked: asked.append(model.model_id)
+            "backend.actions.launch.recipe_of", lambda services, model, asked=asked: asked.append(model.model_id)
         )
         done = threading.Event()
         warm_newest(parts(app))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from backend.local_server import LocalServer
+from backend.demo.local_server import LocalServer
 
 SO_ATTACH_FILTER = 26  # Linux
 

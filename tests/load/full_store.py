@@ -6,12 +6,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from backend.curve import extended
-from backend.records import Json, RunRecord
-from backend.rows import RUN_COLUMNS, checksum, dumps, to_columns
-from backend.store import STORE_FILE, Store, utc_now
-from backend.stream import state_data
-from backend.tables import insert, renew
+from backend.events.log import state_data
+from backend.state.curve import extended
+from backend.state.records import Json, RunRecord
+from backend.state.rows import RUN_COLUMNS, checksum, dumps, to_columns
+from backend.state.store import STORE_FILE, Store, utc_now
+from backend.state.tables import insert, renew
 from nets.hyperparams.hyperparams import parse_hyperparams
 from tests.nets.builders import REFERENCE
 

@@ -13,9 +13,9 @@ from urllib.request import urlopen
 import pytest
 
 from backend.config import Settings
-from backend.curve import SHOWN
-from backend.local_server import LocalServer, free_port
-from backend.pages import PAGE_BYTES
+from backend.demo.local_server import LocalServer, free_port
+from backend.state.curve import SHOWN
+from backend.web.pages import PAGE_BYTES
 from tests.load.clients import worker_of
 from tests.load.full_store import fill
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from backend.config import Settings
-from backend.local_server import LocalServer, free_port
+from backend.demo.local_server import LocalServer, free_port
 from tests.load.clients import Footprint, fall_silent, port_of, reset, subscribe, worker_of
 
 pytestmark = pytest.mark.slow

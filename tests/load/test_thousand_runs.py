@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from backend.config import Settings
-from backend.local_server import LocalServer, free_port
+from backend.demo.local_server import LocalServer, free_port
 from tests.load.clients import Footprint, worker_of
 
 RUNS = 1000

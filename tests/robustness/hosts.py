@@ -11,10 +11,10 @@ from typing import Any
 
 import psutil
 
-from backend.client import Client, ClientError
 from backend.config import Settings, as_flags
-from backend.local_server import LocalServer, free_port
-from backend.records import Json
+from backend.demo.client import Client, ClientError
+from backend.demo.local_server import LocalServer, free_port
+from backend.state.records import Json
 from tests.backend.samples import eventually, untimed
 
 DEADLINE = 60.0  # seconds: far beyond what anything here takes

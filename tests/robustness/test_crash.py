@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.records import Json
+from backend.state.records import Json
 from tests.backend.samples import MLP
 from tests.robustness.hosts import CNN, Follower, Host, body, outcome
 from tests.robustness.witness import Clerk, Witness

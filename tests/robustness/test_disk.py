@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from backend.records import Json
+from backend.state.records import Json
 from tests.backend.samples import MLP, eventually
 from tests.robustness.disks import Filler, mount, unmount
 from tests.robustness.hosts import CNN, DEADLINE, Host, body, outcome

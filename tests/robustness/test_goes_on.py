@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backend.records import Json
+from backend.state.records import Json
 from tests.robustness.hosts import CNN, Follower, Host, body, outcome
 
 EPOCHS = 40

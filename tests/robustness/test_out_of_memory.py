@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from backend.control_groups import VERSION_1, groups
-from backend.deaths import OUT_OF_MEMORY
+from backend.state.deaths import OUT_OF_MEMORY
 from tests.robustness.hosts import Host, body
 
 LIMIT = 1500 << 20

@@ -8,8 +8,8 @@ import threading
 import time
 from collections.abc import Iterator
 
-from backend.client import Client, ClientError
-from backend.records import Json
+from backend.demo.client import Client, ClientError
+from backend.state.records import Json
 from nets.architecture.read import parse_architecture
 from nets.checkpoint import load_weights
 from tests.robustness.hosts import Follower, Host

@@ -1,0 +1,171 @@
+"""`lamina gc`, `export-state` and `import-state` on a terminal. Never imports JAX."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.table import Table
+
+from backend.config import ConfigError
+from backend.state.archive import ArchiveError, Moved, Report, export_state, import_state
+from backend.state.directory import NoDirectory, require_directory
+from backend.state.garbage import KINDS, RECORDS, Found, garbage, remove
+from backend.state.integrity import Damaged, require_whole
+from backend.state.lock import StateInUse, own
+from backend.state.schema import UnknownSchema
+from backend.state.store import STORE_FILE, Store
+
+
+def collect(state_dir: Path, *, yes: bool, as_json: bool) -> int:
+    """Lists what nobody needs any more, and removes it where `yes`. Returns the exit code: 1 if something stayed."""
+    with owned(state_dir) as here, closing(Store(here / STORE_FILE)) as store:
+        store.verify()
+        found = garbage(here, store)
+        failed = remove(found, store) if yes else []
+        _tell(store.unreadable.sentences())
+    if as_json:
+        _print_json(here, found, failed, removed=yes)
+    else:
+        _print_table(here, found, removed=yes)
+    for each, error in failed:
+        print(f"lamina: {each.path} stays ({error.strerror})", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def export(state_dir: Path, archive: Path) -> int:
+    """Writes the state to one tar, with a progress bar. Returns the exit code."""
+    with owned(state_dir) as here, complaining() as console, bar(console, f"writing {archive.name}") as progress:
+        moved = export_state(here, archive, progress=progress)
+    _say_moved(f"{archive} holds", moved)
+    for run_id in moved.damaged:
+        text = f"the weights of run {run_id} are not those that its record tells of; they were exported as they are"
+        print(f"lamina: {text}", file=sys.stderr)
+    _tell(moved.left_out)
+    return 0
+
+
+def import_(state_dir: Path, archive: Path) -> int:
+    """Puts the state of a tar where there is none yet, with a progress bar. Returns the exit code."""
+    here = _directory(state_dir)
+    with complaining() as console, bar(console, f"reading {archive.name}") as progress:
+        moved = import_state(archive, here, progress=progress)
+    _say_moved(f"{here} holds", moved)
+    _tell(moved.left_out)
+    return 0
+
+
+@contextmanager
+def owned(state_dir: Path) -> Iterator[Path]:
+    """The state directory, to ourselves. ConfigError where there is no state, or a server runs on it."""
+    here = _directory(state_dir)
+    if not (here / STORE_FILE).is_file():
+        raise ConfigError(f"--state-dir: {state_dir} holds no state of Lamina")
+    try:
+        lock = own(here, patience=0.0)
+    except StateInUse as reason:
+        raise ConfigError(f"--state-dir: {reason}") from None
+    except OSError as reason:
+        raise ConfigError(f"--state-dir: cannot write to {state_dir} ({reason.strerror})") from None
+    with lock:
+        try:
+            require_whole(here / STORE_FILE)  # an emptied store would make garbage of every run
+            yield here
+        except (UnknownSchema, Damaged) as reason:
+            raise ConfigError(f"--state-dir: {reason}") from None
+        except sqlite3.Error as reason:
+            raise ConfigError(f"--state-dir: {STORE_FILE} cannot be used ({reason})") from None
+
+
+def _directory(state_dir: Path) -> Path:
+    """Where a link leads. ConfigError where that is nowhere."""
+    try:
+        require_directory(state_dir)
+    except NoDirectory as reason:
+        raise ConfigError(f"--state-dir: {reason}") from None
+    return state_dir.resolve()
+
+
+@contextmanager
+def complaining() -> Iterator[Console]:
+    """What went wrong becomes one sentence and exit code 1. SIGTERM ends as Ctrl-C does: with everything cleared up."""
+
+    def stop(*_: object) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield Console(highlight=False, stderr=True)
+    except ArchiveError as problem:
+        raise SystemExit(f"lamina: {problem}") from None
+    except OSError as problem:
+        place = f"{problem.filename}: " if problem.filename else ""
+        raise SystemExit(f"lamina: {place}{problem.strerror}") from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def bar(console: Console, text: str) -> Iterator[Report]:
+    """A progress bar of bytes; nothing where there is no terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(text, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _tell(sentences: list[str]) -> None:
+    for sentence in sentences:
+        print(f"lamina: {sentence}", file=sys.stderr)
+
+
+def _say_moved(what: str, moved: Moved) -> None:
+    print(f"{what} {moved.runs} runs, {moved.files} files, {decimal(moved.size)}; SHA-256 {moved.sha256}")
+
+
+def _print_json(state_dir: Path, found: list[Found], failed: list[tuple[Found, OSError]], *, removed: bool) -> None:
+    shown = _place_in(state_dir)
+    stayed = {each.path for each, _ in failed}
+    listed = [
+        {
+            "kind": each.kind,
+            "path": shown(each.path),
+            "run_id": each.run_id,
+            "bytes": each.size,
+            "done": removed and each.path not in stayed,
+        }
+        for each in found
+    ]
+    print(json.dumps({"found": listed, "bytes": sum(each.size for each in found), "removed": removed}))
+
+
+def _print_table(state_dir: Path, found: list[Found], *, removed: bool) -> None:
+    console = Console(highlight=False)
+    if not found:
+        console.print(f"Nothing in {state_dir} is of no more use.", soft_wrap=True)
+        return
+    shown = _place_in(state_dir)
+    table = Table(title=f"Of no more use in {state_dir}", title_justify="left")
+    table.add_column("path", overflow="fold")
+    table.add_column("size", justify="right", no_wrap=True)
+    for heading in ("what it is", "was" if removed else "would be"):
+        table.add_column(heading)
+    for each in found:
+        what, becomes = KINDS[each.kind]
+        table.add_row(shown(each.path), "" if each.kind in RECORDS else decimal(each.size), what, becomes)
+    console.print(table)
+    size = decimal(sum(each.size for each in found))
+    console.print(f"{len(found)} in all, {size}" + ("." if removed else "; `lamina gc --yes` removes them."))
+
+
+def _place_in(state_dir: Path) -> Callable[[Path], str]:
+    """Paths as seen from the state directory, with what lies beside it by its whole name."""
+    return lambda path: str(path.relative_to(state_dir) if path.is_relative_to(state_dir) else path)

@@ -1,0 +1,169 @@
+"""The connections to the store's file: one that writes, and others that read beside it."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+from backend.state.reserve import Reserve
+from backend.state.rows import text
+from backend.state.schema import SCHEMA_VERSION
+
+IDLE_READERS = 8
+NO_ROOM = (
+    *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_TRUNCATE),
+    *(sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMMAP),
+)
+PRAGMAS = (
+    *("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"),
+    "secure_delete = OFF",  # a deletion writes no more than it must: the disk may be full
+)
+T = TypeVar("T")
+
+
+def out_of_room(error: Exception) -> bool:
+    """Whether SQLite could not write for want of room: a full disk, a quota, a limit on the size of files."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code in NO_ROOM if code is not None else "disk is full" in str(error)
+
+
+def is_malformed(error: sqlite3.DatabaseError) -> bool:
+    """Whether SQLite met what it cannot read."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
+
+
+class Database:
+    """One SQLite file. Safe from any thread; `sqlite3.Error` reaches the caller.
+
+    Writes go through one connection under a lock and are on the disk when `_write` is left (WAL, synchronous=FULL).
+    Reads use connections of their own, so that they never wait for a writer.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._lock = threading.Lock()
+        self._readers: deque[sqlite3.Connection] = deque()
+        self._here = threading.local()
+        self._closed = False
+        self._reserve = Reserve(path.parent)
+        try:
+            self._writer = self._opened()
+        except sqlite3.OperationalError as error:
+            if not out_of_room(error) or not self._reserve.give_back():
+                raise
+            self._writer = self._opened()
+            self._reserve.take_again()
+
+    def close(self) -> None:
+        """Close every connection; later calls raise `sqlite3.ProgrammingError`."""
+        with self._lock:
+            self._closed = True
+            while self._readers:
+                self._readers.pop().close()
+            self._writer.close()
+
+    def writable(self, *, patience: float) -> bool:
+        """Whether a write gets to the disk now: by one, of what is there already. `patience`: seconds for others."""
+        if not self._lock.acquire(timeout=patience):
+            return False
+        try:
+            self._writer.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        except sqlite3.Error:
+            return False
+        finally:
+            self._lock.release()
+        return True
+
+    def keep_reserve(self) -> None:
+        """Keep room for deletions. Only where a server runs: nobody else deletes."""
+        self._reserve.keep()
+
+    def by_all_means(self, write: Callable[[], T]) -> T:
+        """Carry out a deletion, or what has to come before one, on a full disk in the room that was kept for it."""
+        try:
+            return write()
+        except sqlite3.OperationalError as error:
+            if not out_of_room(error):
+                raise
+        given_back = self._reserve.give_back()
+        try:
+            self._shorten_log()
+            self._writer.execute("PRAGMA cache_spill = OFF")  # pages that are deleted after all are not written first
+            return write()
+        finally:
+            self._writer.execute("PRAGMA cache_spill = ON")
+            self._shorten_log()
+            if given_back:
+                self._reserve.take_again()
+
+    def _shorten_log(self) -> None:
+        """Bring what the log holds into the file, and give its room back, as far as that can be done now."""
+        with self._lock, suppress(sqlite3.OperationalError):
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        """The connection that writes, inside a transaction."""
+        with self._lock:
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:  # a full disk makes SQLite roll back by itself
+                    self._writer.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _read(self) -> Iterator[sqlite3.Connection]:
+        """A connection for one thread, inside a transaction, so that several queries see one moment.
+
+        What is read inside, by the same thread, sees that moment as well.
+        """
+        outer: sqlite3.Connection | None = getattr(self._here, "connection", None)
+        if outer is not None:
+            yield outer
+            return
+        if self._closed:
+            raise sqlite3.ProgrammingError("the store is closed")
+        try:
+            connection = self._readers.pop()
+        except IndexError:
+            connection = self._connect()
+        self._here.connection = connection
+        try:
+            connection.execute("BEGIN")
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            self._here.connection = None
+        if self._closed or len(self._readers) >= IDLE_READERS:
+            connection.close()
+        else:
+            self._readers.append(connection)
+
+    def _opened(self) -> sqlite3.Connection:
+        """The connection that writes. Its files beside the store take some room."""
+        connection = self._connect()
+        try:
+            for pragma in PRAGMAS:
+                connection.execute(f"PRAGMA {pragma}").fetchall()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=10.0, isolation_level=None, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        connection.text_factory = text
+        return connection

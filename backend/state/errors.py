@@ -1,0 +1,42 @@
+"""What the store refuses."""
+
+from __future__ import annotations
+
+from backend.state.records import RunState
+from backend.state.rows import Table
+
+
+class UnknownRecord(LookupError):
+    """No model or run has this id."""
+
+
+class UnreadableRecord(Exception):
+    """The record of a model or run is not what was written."""
+
+    def __init__(self, table: Table, identifier: str) -> None:
+        super().__init__(f"{table}: {identifier}")
+        self.table, self.identifier = table, identifier
+
+
+class WrongState(Exception):
+    """A run in `state` cannot do what was asked: its history has ended, or another thread was first."""
+
+    def __init__(self, run_id: str, state: RunState, wanted: str) -> None:
+        super().__init__(f"run {run_id} is {state}: no {wanted} can follow")
+        self.run_id, self.state = run_id, state
+
+
+class StillActive(Exception):
+    """A run, and the model it belongs to, cannot be deleted while it is queued or running."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"run {run_id} is still active")
+        self.run_id = run_id
+
+
+class Promoted(Exception):
+    """A run cannot be deleted while its weights are those of a model."""
+
+    def __init__(self, model_id: str) -> None:
+        super().__init__(f"model {model_id} is promoted from this run")
+        self.model_id = model_id

@@ -1,0 +1,86 @@
+"""A record as a row of SQLite, and back; and the checksum that tells whether a row is what was written."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import fields
+from typing import Any, Literal
+from zlib import crc32
+
+import msgspec
+
+from backend.state.records import DETAILS, Detail, Json, ModelRecord, RunRecord, StoredEvent
+
+Table = Literal["models", "runs", "events"]
+
+JSON_COLUMNS = frozenset(
+    {"architecture", "hyperparams", "sample_predictions", "warnings", "versions", "latest_run", "curve"}
+)
+BOOL_COLUMNS = frozenset({"trained", "dataset_named", "queued", "resumable"})
+REAL_COLUMNS = frozenset({"test_accuracy", "test_loss", "compile_seconds", "highest_accuracy"})
+REACHED = frozenset({"runs_total", "highest_accuracy", "latest_run"})  # by the runs of a model: told by nobody else
+MODEL_COLUMNS = tuple(field.name for field in fields(ModelRecord))
+DEFINITION_COLUMNS = tuple(name for name in MODEL_COLUMNS if name not in REACHED)
+LATEST_COLUMNS = ("run_id", "completed_at", "test_accuracy", "saved_model_path")
+RUN_COLUMNS = tuple(field.name for field in fields(RunRecord) if field.name != "metrics")
+# What a checksum is over, in this order: a change here needs a new schema that sums up every row again.
+SUMMED: Mapping[Table, tuple[str, ...]] = {
+    "models": ("sequence", *MODEL_COLUMNS),
+    "runs": ("sequence", *RUN_COLUMNS, "ended"),
+    "events": ("run_id", "id", "name", "data"),
+}
+SELECT: Mapping[Table, str] = {
+    table: f"SELECT {', '.join(columns)}, checksum FROM {table}" for table, columns in SUMMED.items()
+}
+
+
+def checksum(values: Iterable[object]) -> int:
+    """The sum over the values of a row, in the order of `SUMMED`, as SQLite gives them back."""
+    return crc32("\x1f".join(map(str, values)).encode("utf-8", "surrogateescape"))
+
+
+def intact(row: sqlite3.Row) -> bool:
+    """Whether a row, by a query of `SELECT`, is what was written."""
+    *values, told = row
+    return bool(checksum(values) == told)
+
+
+def text(raw: bytes) -> str:
+    """Text as connections give it: bytes that are not UTF-8 fail no query, and no checksum matches them."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def dumps(value: object) -> str:
+    """JSON as it is stored and sent: compact, finite numbers only (`ValueError` otherwise)."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+
+
+def to_columns(values: Mapping[str, Any], *, allowed: Iterable[str]) -> dict[str, Any]:
+    """Field values as SQLite takes them; `TypeError` for a name that is no column, since names go into the SQL."""
+    if unknown := values.keys() - set(allowed):
+        raise TypeError(f"no such column: {', '.join(sorted(unknown))}")
+    return {
+        name: dumps(value) if name in JSON_COLUMNS and value is not None else value for name, value in values.items()
+    }
+
+
+def _value(name: str, value: Any) -> Any:
+    if name in JSON_COLUMNS and value is not None:
+        return msgspec.json.decode(value)
+    return bool(value) if name in BOOL_COLUMNS else value
+
+
+def to_model(row: sqlite3.Row) -> ModelRecord:
+    return ModelRecord(**{name: _value(name, row[name]) for name in MODEL_COLUMNS})
+
+
+def to_run(row: sqlite3.Row, metrics: list[Json], details: Collection[Detail] = DETAILS) -> RunRecord:
+    """A run; the `details` that are not named are empty."""
+    values = {name: _value(name, row[name]) for name in RUN_COLUMNS if name not in DETAILS or name in details}
+    return RunRecord(**{"architecture": {}, **values}, metrics=metrics)
+
+
+def to_event(row: sqlite3.Row) -> StoredEvent:
+    return StoredEvent(id=row["id"], name=row["name"], text=row["data"])

@@ -1,0 +1,336 @@
+"""The SQLite store: every query of the server, one writer, durable before anyone is told."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from backend.state.checked import Checked
+from backend.state.curve import extended
+from backend.state.errors import Promoted, StillActive, UnknownRecord, UnreadableRecord, WrongState
+from backend.state.records import (
+    ACTIVE,
+    DETAILS,
+    NEXT,
+    TERMINAL,
+    UNREADABLE,
+    Claim,
+    Detail,
+    Json,
+    ModelRecord,
+    RunRecord,
+    RunState,
+    StoredEvent,
+)
+from backend.state.rows import (
+    DEFINITION_COLUMNS,
+    MODEL_COLUMNS,
+    RUN_COLUMNS,
+    SELECT,
+    Table,
+    intact,
+    to_columns,
+    to_event,
+    to_model,
+    to_run,
+)
+from backend.state.schema import migrate
+from backend.state.tables import (
+    append,
+    change,
+    curve_of,
+    find,
+    insert,
+    next_end,
+    renew,
+    replace_event,
+    state_of,
+)
+
+STORE_FILE = "lamina.sqlite3"  # in the state directory
+
+
+def utc_now() -> str:
+    """The time as records carry it: ISO 8601, UTC, microseconds, always equally long."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+class Store(Checked):
+    """Models, runs and events. Safe from any thread; `sqlite3.Error` reaches the caller.
+
+    No row is believed whose checksum does not fit: lists leave it out, `UnreadableRecord` is raised where it is the
+    one that is asked for, and `unreadable` tells of it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        try:
+            with self._write() as connection:
+                migrate(connection, path.name)
+        except BaseException:
+            self._writer.close()
+            raise
+
+    @contextmanager
+    def moment(self) -> Iterator[None]:
+        """Whatever this thread reads inside is from one moment."""
+        with self._read():
+            yield
+
+    # Models
+
+    def create_model(self, record: ModelRecord) -> None:
+        """Add a model; what its runs reach is added by them."""
+        stored = {name: value for name, value in asdict(record).items() if name in MODEL_COLUMNS}
+        with self._write() as connection:
+            insert(connection, "models", to_columns(stored, allowed=MODEL_COLUMNS))
+
+    def update_model(self, model_id: str, **fields: Any) -> ModelRecord:
+        """Change the named fields and `updated_at`; `UnknownRecord` if there is no such model, or run to promote."""
+        with self._write() as connection:
+            if fields.get("saved_run_id") is not None:  # which may have been deleted since it was looked at
+                find(connection, "runs", fields["saved_run_id"])
+            changes = to_columns({"updated_at": utc_now(), **fields}, allowed=DEFINITION_COLUMNS)
+            change(connection, "models", find(connection, "models", model_id), changes)
+            return to_model(find(connection, "models", model_id))
+
+    def get_model(self, model_id: str) -> ModelRecord | None:
+        row = self._find("models", model_id)
+        return to_model(row) if row else None
+
+    def each_model(self, *, before: int | None = None) -> Generator[tuple[int, ModelRecord]]:
+        """Models, newest first, one by one, each with its cursor: `before` that there are the older ones."""
+        with self._read() as connection, suppress(GeneratorExit):  # the connection serves others, too
+            for row in self._newest(connection, "models", {}, before):
+                yield row["sequence"], to_model(row)
+
+    def delete_model(self, model_id: str) -> list[str]:
+        """Delete a model with its runs and their events; the ids of those runs, whose folders may go now.
+
+        `StillActive` while one of its runs is queued or running, `UnknownRecord` if there is no such model. Works on a
+        full disk.
+        """
+        return self._delete(lambda: self._delete_model(model_id))
+
+    def _delete_model(self, model_id: str) -> list[str]:
+        with self._write() as connection:
+            run_ids = []
+            for row in connection.execute(f"{SELECT['runs']} WHERE model_id = ?", (model_id,)):
+                if row["state"] in ACTIVE and intact(row):
+                    raise StillActive(row["run_id"])
+                run_ids.append(row["run_id"])
+            if not connection.execute("DELETE FROM models WHERE model_id = ?", (model_id,)).rowcount:
+                raise UnknownRecord(model_id)
+        self.unreadable.forget("models", model_id)
+        for run_id in run_ids:
+            self.unreadable.forget("runs", run_id)
+        return run_ids
+
+    def delete_run(self, run_id: str) -> None:
+        """Delete a run with its events; its folder may go now.
+
+        `StillActive` while it is queued or running, `Promoted` while a model has its weights, `UnknownRecord` if there
+        is no such run. A damaged one goes whatever it says. Works on a full disk.
+        """
+        self._delete(lambda: self._delete_run(run_id))
+
+    def _delete_run(self, run_id: str) -> None:
+        with self._write() as connection:
+            row = connection.execute(f"{SELECT['runs']} WHERE run_id = ?", (run_id,)).fetchone()
+            if row is None:
+                raise UnknownRecord(run_id)
+            if row["state"] in ACTIVE and intact(row):
+                raise StillActive(run_id)
+            model = connection.execute("SELECT model_id FROM models WHERE saved_run_id = ?", (run_id,)).fetchone()
+            if model is not None:
+                raise Promoted(model["model_id"])
+            connection.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
+            renew(connection, row["model_id"])
+        self.unreadable.forget("runs", run_id)
+
+    # Runs
+
+    def create_run(self, record: RunRecord, event: Json) -> None:
+        """Add a run and its first `state` event, which gets id 1; `UnknownRecord` if its model is gone."""
+        stored = {name: value for name, value in asdict(record).items() if name in RUN_COLUMNS}
+        with self._write() as connection:
+            find(connection, "models", record.model_id)
+            insert(connection, "runs", to_columns(stored, allowed=RUN_COLUMNS))
+            append(connection, record.run_id, "state", event)
+            renew(connection, record.model_id)
+
+    def get_run(self, run_id: str, *, metrics: bool = True) -> RunRecord | None:
+        """A run with those of its metrics that are shown: `curve.SHOWN` at most."""
+        with self._read() as connection:
+            row = self._find("runs", run_id)
+            return to_run(row, self._shown(connection, row) if metrics else []) if row else None
+
+    def list_runs(
+        self,
+        model_id: str | None = None,
+        state: RunState | None = None,
+        limit: int | None = None,
+        *,
+        metrics: bool = True,
+    ) -> list[RunRecord]:
+        """Runs of a model and in a state, newest first."""
+        details = DETAILS if metrics else tuple(name for name in DETAILS if name != "metrics")
+        with closing(self.each_run(model_id, state, details=details)) as found:
+            return [run for _, run in islice(found, limit)]
+
+    def each_run(
+        self,
+        model_id: str | None = None,
+        state: RunState | None = None,
+        *,
+        before: int | None = None,
+        details: Collection[Detail] = DETAILS,
+    ) -> Generator[tuple[int, RunRecord]]:
+        """Runs of a model and in a state, newest first, one by one, each with its cursor and with `details` alone."""
+        both = ("model_id", model_id), ("state", state)  # the runs of a model are fewer than those in a state
+        wanted = {name: value for name, value in both if value is not None}
+        with self._read() as connection, suppress(GeneratorExit):
+            for row in self._newest(connection, "runs", wanted, before):
+                metrics = self._shown(connection, row) if "metrics" in details else []
+                yield row["sequence"], to_run(row, metrics, details)
+
+    def update_run(self, run_id: str, **fields: Any) -> None:
+        """Change fields of a run; its state changes by `transition` alone."""
+        with self._write() as connection:
+            changes = to_columns(fields, allowed=[name for name in RUN_COLUMNS if name != "state"])
+            change(connection, "runs", find(connection, "runs", run_id), changes)
+
+    def transition(self, run_id: str, state: RunState, *, data: Json, **fields: Any) -> int:
+        """Put a run into `state`, with its other fields and its event, in one transaction; the event's id.
+
+        Sets `started_at`, `completed_at` and what the model has reached where the state implies them.
+        `WrongState` if the run's present state does not lead there: of two rivals, the second one gets it.
+        """
+        now = utc_now()
+        implied: Json = (
+            {"started_at": now} if state == "running" else {"completed_at": now} if state in TERMINAL else {}
+        )
+        changes = to_columns({**implied, **fields, "state": state}, allowed=RUN_COLUMNS)
+        with self._write() as connection:
+            row = find(connection, "runs", run_id)
+            if state not in NEXT[state_of(row)]:
+                raise WrongState(run_id, state_of(row), state)
+            if state in TERMINAL:
+                changes["ended"] = next_end(connection)
+            change(connection, "runs", row, changes)
+            if state == "succeeded":
+                renew(connection, row["model_id"], last_trained_at=now)
+            return append(connection, run_id, "state", data)
+
+    def resume(self, run_id: str, *, data: Json, queued: bool) -> int:
+        """Put a resumable run back into the queue, with its event, in one transaction; the event's id.
+
+        The terminal event that this supersedes stays in its place, its state now called `interrupted`: a reader that
+        stops at the first terminal state must not stop there. `WrongState` if the run is not resumable.
+        """
+        changes = {"state": "queued", "queued": queued, "completed_at": None, "error": None, "resumable": False}
+        with self._write() as connection:
+            row = find(connection, "runs", run_id)
+            if not row["resumable"] or state_of(row) not in ("failed", "cancelled"):
+                raise WrongState(run_id, state_of(row), "resume")
+            last = connection.execute(f"{SELECT['events']} WHERE run_id = ? ORDER BY id DESC LIMIT 1", (run_id,))
+            for event in filter(intact, last.fetchall()):
+                replace_event(connection, event, {**msgspec.json.decode(event["data"]), "state": "interrupted"})
+            change(connection, "runs", row, {**changes, "ended": None})
+            return append(connection, run_id, "state", data)
+
+    # Events
+
+    def append_event(self, run_id: str, name: str, data: Json, **fields: Any) -> int:
+        """Add an event, and change `fields` of its run, in one transaction; the event's id.
+
+        `WrongState` once the run has ended: nothing follows the terminal event.
+        """
+        changes = to_columns(fields, allowed=[column for column in RUN_COLUMNS if column != "state"])
+        with self._write() as connection:
+            row = find(connection, "runs", run_id)
+            if state_of(row) in TERMINAL:
+                raise WrongState(run_id, state_of(row), name)
+            event_id = append(connection, run_id, name, data)
+            if name == "metric":
+                changes |= to_columns({"curve": extended(curve_of(row), event_id, data)}, allowed=RUN_COLUMNS)
+            if changes:
+                change(connection, "runs", row, changes)
+            return event_id
+
+    def append_to_each(self, name: str, data: Mapping[str, Json]) -> dict[str, int]:
+        """Add an event to each run of `data` that has not ended and can be read, in one transaction; their ids."""
+        ids = {}
+        with self._write() as connection:
+            for run_id, each in data.items():
+                with suppress(UnknownRecord, UnreadableRecord):
+                    if state_of(find(connection, "runs", run_id)) not in TERMINAL:
+                        ids[run_id] = append(connection, run_id, name, each)
+        return ids
+
+    def events(self, run_id: str, after: int = 0, limit: int | None = None) -> list[StoredEvent]:
+        """Events with an id above `after`, oldest first; in the place of a damaged one, one that says so."""
+        with self._read() as connection:
+            chosen = f"{SELECT['events']} WHERE run_id = ? AND id > ? ORDER BY id LIMIT ?"
+            rows = connection.execute(chosen, (run_id, after, -1 if limit is None else limit)).fetchall()
+        return [
+            to_event(row) if good else StoredEvent(row["id"], UNREADABLE, "{}")
+            for row, good in self._judged(rows, after)
+        ]
+
+    def tail(self, run_id: str) -> tuple[RunState, int]:
+        """A run's state and the id of its newest event, from one moment; `UnknownRecord` if there is no such run."""
+        with self._noticing(), self._read() as connection:
+            state = state_of(find(connection, "runs", run_id))
+            row = connection.execute("SELECT max(id) FROM events WHERE run_id = ?", (run_id,)).fetchone()
+        return state, int(row[0] or 0)
+
+    # Files
+
+    def claims(self) -> dict[str, Claim]:
+        """What the record of every run says about its files, by run."""
+        with self._read() as connection:
+            rows = self._intact(connection, "runs", "")
+            names = tuple(field.name for field in fields(Claim))
+            told = ({**{name: row[name] for name in names}, "resumable": bool(row["resumable"])} for row in rows)
+            claims = [Claim(**each) for each in told]
+        return {claim.run_id: claim for claim in claims}
+
+    def give_up(self, *, weights: Iterable[str], training: Iterable[str]) -> None:
+        """Take back what records say of files that are gone, in one transaction. Both: ids of runs.
+
+        Runs without their weights have no `saved_model_path` any more, and models promoted from them are untrained;
+        runs without their training state are not resumable.
+        """
+        with self._write() as connection:
+            for run_id in weights:
+                run = find(connection, "runs", run_id)
+                change(connection, "runs", run, {"saved_model_path": None})
+                renew(connection, run["model_id"])
+                untrained = {"trained": False, "saved_model_path": None, "saved_run_id": None}
+                for model in connection.execute(f"{SELECT['models']} WHERE saved_run_id = ?", (run_id,)).fetchall():
+                    if intact(model):
+                        change(connection, "models", model, untrained)
+            for run_id in training:
+                change(connection, "runs", find(connection, "runs", run_id), {"resumable": False})
+
+    def moved_to(self, folder: str) -> None:
+        """Let every `saved_model_path` begin with the name that the state directory has now."""
+        stale = "saved_model_path IS NOT NULL AND substr(saved_model_path, 1, instr(saved_model_path, '/') - 1) <> ?"
+        with self._write() as connection:
+            owners = set()
+            both: tuple[Table, ...] = ("runs", "models")
+            for table in both:
+                for row in self._intact(connection, table, f"WHERE {stale}", (folder,)):
+                    path = f"{folder}/{row['saved_model_path'].partition('/')[2]}"
+                    change(connection, table, row, {"saved_model_path": path})
+                    owners.add(row["model_id"])
+            for model_id in owners:
+                renew(connection, model_id)

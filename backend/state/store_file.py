@@ -1,0 +1,47 @@
+"""The store as one file: copied while it may still have a log beside it, and looked at before it is trusted."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+from backend.state.files import RUN_FOLDER
+from backend.state.integrity import OF_ORDER, look
+from backend.state.schema import require_tables, version_of
+
+
+class NotAStore(Exception):
+    """A file is no store of Lamina, or a damaged one."""
+
+
+def copy_store(source: Path, target: Path) -> int:
+    """Copy a store by SQLite's backup, with what is only in its log so far, into one file; its schema version."""
+    with closing(sqlite3.connect(f"{_uri(source)}?mode=rw", uri=True)) as original:
+        version = version_of(original, source.name)
+        with closing(sqlite3.connect(target)) as copy:
+            original.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")  # the copy of a store in WAL mode would make a log of its own
+    return version
+
+
+def require_store(path: Path) -> None:
+    """`NotAStore` unless every page can be read and every run has an id that is a plain name; `UnknownSchema`."""
+    with closing(sqlite3.connect(f"{_uri(path)}?mode=ro&immutable=1", uri=True)) as connection:
+        try:
+            if not version_of(connection, path.name):
+                raise NotAStore("it is empty, or not one of Lamina")
+            require_tables(connection, path.name)
+            found = [each for each in look(connection, "quick_check") if not OF_ORDER.fullmatch(each)]
+            run_ids = [row[0] for row in connection.execute("SELECT run_id FROM runs")]
+        except sqlite3.DatabaseError as error:
+            raise NotAStore(str(error)) from None
+    if found:
+        raise NotAStore(found[0])
+    if not all(isinstance(run_id, str) and RUN_FOLDER.fullmatch(run_id) for run_id in run_ids):
+        raise NotAStore("it has a run whose id is no plain name")
+
+
+def _uri(path: Path) -> str:
+    return f"file:{quote(str(path.absolute()))}"

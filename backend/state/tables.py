@@ -1,0 +1,184 @@
+"""Rows written, each with its checksum: what happens inside a transaction that the store has begun."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from backend.state.curve import extended, milestones
+from backend.state.errors import UnknownRecord, UnreadableRecord
+from backend.state.records import Json, RunState
+from backend.state.rows import (
+    LATEST_COLUMNS,
+    REAL_COLUMNS,
+    SELECT,
+    SUMMED,
+    Table,
+    checksum,
+    dumps,
+    intact,
+    to_model,
+    to_run,
+)
+
+KEY: Mapping[Table, str] = {"models": "model_id", "runs": "run_id"}
+
+
+def find(connection: sqlite3.Connection, table: Table, identifier: str) -> sqlite3.Row:
+    """A model or run as it was written. `UnknownRecord`; `UnreadableRecord` for one that has changed since."""
+    row: sqlite3.Row | None = connection.execute(f"{SELECT[table]} WHERE {KEY[table]} = ?", (identifier,)).fetchone()
+    if row is None:
+        raise UnknownRecord(identifier)
+    if not intact(row):
+        raise UnreadableRecord(table, identifier)
+    return row
+
+
+def sequences(connection: sqlite3.Connection, table: Table, chosen: str, values: Any) -> list[int]:
+    """The keys of rows, without reading the rows."""
+    return [row[0] for row in connection.execute(f"SELECT sequence FROM {table} {chosen}", values)]
+
+
+def insert(connection: sqlite3.Connection, table: Table, columns: Json) -> None:
+    names = ", ".join(columns)
+    values = ", ".join(f":{name}" for name in columns)
+    connection.execute(f"INSERT INTO {table} ({names}) VALUES ({values})", columns)
+    row = connection.execute(f"{SELECT[table]} WHERE {KEY[table]} = ?", (columns[KEY[table]],)).fetchone()
+    connection.execute(f"UPDATE {table} SET checksum = ? WHERE sequence = ?", (checksum(row[:-1]), row["sequence"]))
+
+
+def change(connection: sqlite3.Connection, table: Table, row: sqlite3.Row, changes: Json) -> None:
+    """Change columns of a row that `find` gave."""
+    stored = {name: _as_stored(name, value) for name, value in changes.items()}
+    values = [stored.get(name, row[name]) for name in SUMMED[table]]
+    settings = "".join(f"{name} = :{name}, " for name in stored)
+    connection.execute(
+        f"UPDATE {table} SET {settings} checksum = :checksum WHERE sequence = :sequence",
+        {**stored, "checksum": checksum(values), "sequence": row["sequence"]},
+    )
+
+
+def _as_stored(name: str, value: Any) -> Any:
+    """A value as SQLite will give it back."""
+    if value is None or isinstance(value, str):
+        return value
+    return float(value) if name in REAL_COLUMNS else int(value)
+
+
+def state_of(row: sqlite3.Row) -> RunState:
+    state: RunState = row["state"]
+    return state
+
+
+def append(connection: sqlite3.Connection, run_id: str, name: str, data: Json) -> int:
+    """Add an event to a run; its id."""
+    row = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM events WHERE run_id = ?", (run_id,)).fetchone()
+    values = (run_id, int(row[0]), name, dumps(data))
+    connection.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?)", (*values, checksum(values)))
+    return values[1]
+
+
+def replace_event(connection: sqlite3.Connection, event: sqlite3.Row, data: Json) -> None:
+    """Other data in the place of an event's."""
+    values = (event["run_id"], event["id"], event["name"], dumps(data))
+    settings = "UPDATE events SET data = ?, checksum = ? WHERE run_id = ? AND id = ?"
+    connection.execute(settings, (values[3], checksum(values), values[0], values[1]))
+
+
+def curve_of(run: sqlite3.Row) -> Json | None:
+    """A run's metrics in short; None for one without any."""
+    curve: Json | None = msgspec.json.decode(run["curve"]) if run["curve"] else None
+    return curve
+
+
+def milestone_rows(connection: sqlite3.Connection, run_id: str, curve: Json) -> list[sqlite3.Row]:
+    """Those metric events of a run that stand for all of them, in their order. Looks up few, and reads no others."""
+    of_run = "WHERE run_id = :run_id AND name = 'metric'"
+    ends = [f"(SELECT id FROM events {of_run} ORDER BY id {way} LIMIT 1)" for way in ("", "DESC")]
+    first, last = connection.execute(f"SELECT {', '.join(ends)}", {"run_id": run_id}).fetchone()
+    places = dumps(milestones(curve, first, last)) if first is not None else "[]"
+    chosen = f"(SELECT id FROM events {of_run} AND id >= place.value ORDER BY id LIMIT 1)"
+    where = f"run_id = :run_id AND id IN (SELECT {chosen} FROM json_each(:places) AS place) ORDER BY id"
+    return connection.execute(f"{SELECT['events']} WHERE {where}", {"run_id": run_id, "places": places}).fetchall()
+
+
+def put_events_in_order(connection: sqlite3.Connection) -> None:
+    """Write all events again: what looks for one passes over others where a key is not what it was."""
+    (made,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'events'").fetchone()
+    connection.execute("ALTER TABLE events RENAME TO events_before")
+    connection.execute(made)
+    connection.execute("INSERT OR IGNORE INTO events SELECT * FROM events_before")
+    connection.execute("DROP TABLE events_before")
+
+
+def next_end(connection: sqlite3.Connection) -> int:
+    """The number of the end of a run that comes now: above all others, whatever the clocks say."""
+    return int(connection.execute("SELECT coalesce(max(ended), 0) + 1 FROM runs").fetchone()[0])
+
+
+def sum_up(connection: sqlite3.Connection, model_id: str) -> Json:
+    """What the runs of a model have reached, as columns of the model; damaged runs count, but have reached nothing."""
+    succeeded = f"{SELECT['runs']} WHERE model_id = ? AND state = 'succeeded'"
+    newest = _first(connection.execute(f"{succeeded} ORDER BY ended DESC", (model_id,)))
+    best = _first(connection.execute(f"{succeeded} ORDER BY test_accuracy DESC", (model_id,)))
+    total = connection.execute("SELECT count(*) FROM runs WHERE model_id = ?", (model_id,)).fetchone()[0]
+    latest = dumps({name: newest[name] for name in LATEST_COLUMNS}) if newest else None
+    return {"runs_total": total, "highest_accuracy": best["test_accuracy"] if best else None, "latest_run": latest}
+
+
+def _first(rows: Iterable[sqlite3.Row]) -> sqlite3.Row | None:
+    return next((row for row in rows if intact(row)), None)
+
+
+def renew(connection: sqlite3.Connection, model_id: str, **changes: Any) -> None:
+    """Write down what a model's runs have reached; nothing where its own record, or a run's word for it, is damaged."""
+    try:
+        row = find(connection, "models", model_id)
+    except (UnknownRecord, UnreadableRecord):
+        return
+    change(connection, "models", row, {**changes, **sum_up(connection, model_id)})
+
+
+def seal(connection: sqlite3.Connection) -> None:
+    """Give every model and run of a store that had no checksums its first one, unless it makes no sense."""
+    for table in ("runs", "models"):
+        for (sequence,) in connection.execute(f"SELECT sequence FROM {table}").fetchall():
+            row = connection.execute(f"{SELECT[table]} WHERE sequence = ?", (sequence,)).fetchone()
+            if makes_sense(table, row):
+                found = sum_up(connection, row["model_id"]) if table == "models" else _curve(connection, row["run_id"])
+                change(connection, table, row, found)
+
+
+def _curve(connection: sqlite3.Connection, run_id: str) -> Json:
+    """What the metric events of a run come to, as a column of the run."""
+    curve = None
+    for row in connection.execute(f"{SELECT['events']} WHERE run_id = ? AND name = 'metric' ORDER BY id", (run_id,)):
+        if intact(row):
+            curve = extended(curve, row["id"], msgspec.json.decode(row["data"]))
+    return {"curve": dumps(curve) if curve else None}
+
+
+def makes_sense(table: Table, row: sqlite3.Row) -> bool:
+    """Whether a row holds what a record or an event does, whatever its checksum says."""
+    try:
+        if table == "events":
+            return isinstance(msgspec.json.decode(row["data"]), dict) and f"{row['name']}{row['data']}".isprintable()
+        record = to_model(row) if table == "models" else to_run(row, [])
+        "".join(value for value in row if isinstance(value, str)).encode()
+        msgspec.convert(vars(record), type(record))
+    except (ValueError, TypeError):  # msgspec's own are of these
+        return False
+    return True
+
+
+def event_checksum(run_id: bytes, number: int, name: bytes, data: bytes) -> int:
+    """For the SQL of schema 3: the first checksum of an event, which fits none that makes no sense."""
+    try:
+        texts = run_id.decode(), name.decode(), data.decode()
+        msgspec.json.decode(data, type=dict)
+    except (ValueError, AttributeError):
+        return -1
+    return checksum((texts[0], number, *texts[1:]))

@@ -1,0 +1,212 @@
+"""One run from its data set to its weights, on the training thread."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from backend.events.log import EventLog
+from backend.state.checkpoints import Checkpoints
+from backend.state.rows import dumps
+from backend.state.store import Store
+from backend.training.fetch import Stopped, fetch
+from backend.training.job import (
+    Halted,
+    Job,
+    Outcome,
+    Unwritable,
+    describe_bug,
+    failed,
+    held_back,
+    interrupted,
+    unwritable,
+    without_paths,
+)
+from backend.training.limits import LimitReached, Limits
+from backend.training.progress import Pulse
+from backend.training.warmer import Warmer
+from nets.datasets import Dataset, info, is_cached, load
+from nets.errors import CheckpointError, CompilersBusy, DataError, NetsError
+from nets.process.device import device_description, versions
+from nets.training.check import check_fit
+from nets.training.events import EpochEnd, EpochMetrics, Event, Finished, Log, Progress
+from nets.training.fit import fit
+from nets.training.programs import UNDER_WAY, recipe_on
+from nets.training.snapshot import Snapshot
+
+logger = logging.getLogger("lamina.runs")
+
+FALLBACK = "digits"  # bundled: the data set that can always be had
+RESULTS = ("test_accuracy", "test_loss", "compile_seconds", "device", "best_epoch")
+DESCRIBED = (
+    *("model_id", "created_at", "started_at", "architecture", "hyperparams"),
+    *("dataset", "precision", "versions", "warnings", "metrics", "resumed_from"),
+)
+
+
+class Trainer:
+    """Turns a job into an outcome, and tells the event log what happens on the way."""
+
+    def __init__(
+        self, store: Store, log: EventLog, checkpoints: Checkpoints, *, data_dir: Path, warmer: Warmer, limits: Limits
+    ) -> None:
+        self._store, self._log, self._checkpoints = store, log, checkpoints
+        self._data_dir, self._warmer, self._limits = data_dir, warmer, limits
+
+    def carry_out(self, job: Job) -> Outcome:
+        """Carry a run out. Whatever goes wrong in it becomes its outcome: the thread lives on."""
+        try:
+            self._begin(job)
+            with Pulse(lambda report: self._log.progress(job.run_id, {**report, **job.standing()})) as pulse:
+                return self._save(job, self._train(job, pulse))
+        except (Halted, Stopped):
+            _tell_of_compilers(job)
+            return interrupted(
+                job.run_id, epoch=job.epoch, epochs_total=job.hyperparams.epochs
+            )  # or cancelled, says Runs
+        except (Unwritable, sqlite3.OperationalError) as error:  # the folder's disk, or the store's
+            logger.exception("run %s cannot write", job.run_id)
+            return unwritable(job.run_id, str(error))
+        except (LimitReached, CompilersBusy) as error:
+            _tell_of_compilers(job)
+            return held_back(job.run_id, str(error))
+        except NetsError as error:
+            return failed(str(error))
+        except Exception as error:
+            logger.exception("run %s failed with an internal error", job.run_id)
+            return failed(describe_bug(error))
+
+    def _begin(self, job: Job) -> None:
+        job.check()
+        self._log.transition(job.run_id, "running", versions=versions(), device=device_description())
+        logger.info("run %s running", job.run_id)
+        if job.begun:
+            self._tell(job, Log("info", f"resumed after epoch {job.epoch} of {job.hyperparams.epochs}"))
+            for warning in job.unlike:
+                job.warnings.append(warning)
+                self._tell(job, Log("warning", warning), warnings=job.warnings)
+            return
+        if job.resumed_from:
+            self._tell(job, Log("info", f"goes on from run {job.resumed_from} after epoch {job.epoch}"))
+        for warning in job.warnings:
+            self._tell(job, Log("warning", warning))
+
+    def _train(self, job: Job, pulse: Pulse) -> Finished:
+        dataset = self._data(job, pulse)
+        check_fit(job.architecture, job.hyperparams, dataset.info)  # a cache file may hold less than the data set
+        # Again: while the run waited in the queue, others may have taken what was free.
+        self._limits.check_memory(job.architecture, job.hyperparams, dataset.info)
+        job.check()
+        with (
+            self._warmer.paused(),
+            closing(self._fit(job, dataset, self._snapshot(job))) as events,
+        ):
+            began: float | None = None  # compiling
+            for event in events:
+                job.check()
+                if isinstance(event, Finished):
+                    recipe = recipe_on(job.architecture, job.hyperparams, dataset.info)
+                    self._warmer.succeeded(recipe, dataset=job.dataset)
+                    return event
+                if isinstance(event, Progress) and event.phase == "compiling":
+                    began = began or time.monotonic()
+                    self._limits.check_compiling(time.monotonic() - began)
+                self._hear(job, event, pulse)
+        raise RuntimeError("fit ended without a result")
+
+    def _fit(self, job: Job, dataset: Dataset, snapshot: Snapshot | None) -> Generator[Event]:
+        if snapshot is not None and snapshot.epoch > job.epoch:
+            # The server stopped after the state was kept and before the epoch was told.
+            yield snapshot.metrics
+        events = fit(job.architecture, job.hyperparams, dataset, resume=snapshot)
+        del snapshot  # as large as the state that is made of it
+        yield from events
+
+    def _snapshot(self, job: Job) -> Snapshot | None:
+        """Where the run goes on; None at its beginning."""
+        if not job.epoch and not self._checkpoints.training(job.run_id).is_file():
+            return None
+        try:
+            return self._checkpoints.snapshot(job.run_id, job.architecture, job.hyperparams.optimizer, epoch=job.epoch)
+        except CheckpointError as error:
+            raise CheckpointError(f"the run cannot go on: {error}; start it again with POST /api/train") from None
+
+    def _hear(self, job: Job, event: Event, pulse: Pulse) -> None:
+        match event:
+            case Progress():
+                report = {name: value for name, value in asdict(event).items() if value is not None}
+                pulse.show({"run_id": job.run_id, **report})
+            case EpochEnd():
+                snapshot = event.take()
+                with _writing():
+                    self._checkpoints.keep(job.run_id, snapshot)
+            case EpochMetrics():
+                job.epoch = event.epoch
+                self._log.publish(job.run_id, "metric", {"run_id": job.run_id, **asdict(event)}, epoch=event.epoch)
+            case Log():
+                self._tell(job, event)
+
+    def _tell(self, job: Job, log: Log, **fields: object) -> None:
+        self._log.publish(job.run_id, "log", {"run_id": job.run_id, **asdict(log)}, **fields)
+
+    def _data(self, job: Job, pulse: Pulse) -> Dataset:
+        """The run's data set, fetched first if need be; one that the request did not name gives way to digits."""
+        try:
+            return self._fetched(job, pulse)
+        except DataError as error:
+            if job.dataset_named or job.dataset == FALLBACK:
+                raise
+            reason = without_paths(str(error))
+            warning = f"{job.dataset} cannot be had, so this run trains on {FALLBACK}: {reason}"
+        job.dataset = FALLBACK
+        job.warnings.append(warning)
+        self._tell(job, Log("warning", warning), dataset=FALLBACK, warnings=job.warnings)
+        return self._fetched(job, pulse)
+
+    def _fetched(self, job: Job, pulse: Pulse) -> Dataset:
+        loading = {"run_id": job.run_id, "phase": "loading", "fraction": 0.0, "epoch": 0}
+        loading["epochs_total"] = job.hyperparams.epochs
+        pulse.show(loading)
+        if not is_cached(job.dataset, self._data_dir):
+            fetch(
+                job.dataset,
+                self._data_dir,
+                progress=lambda fraction, message: pulse.show({**loading, "message": message}),
+                stopped=job.stopped,
+            )
+        job.check()
+        return load(job.dataset, self._data_dir)
+
+    def _save(self, job: Job, finished: Finished) -> Outcome:
+        """Put the weights and what explains them on the disk."""
+        record = self._store.get_run(job.run_id)
+        assert record is not None, "a model with an active run cannot be deleted"
+        results = {name: getattr(finished, name) for name in RESULTS}
+        samples = [asdict(sample) for sample in finished.sample_predictions]
+        dumps([results, samples])  # a NaN is an internal error here, not when the end of the run is recorded
+        description = {name: getattr(record, name) for name in DESCRIBED}
+        description |= {"classes": list(info(job.dataset).classes), **results}
+        with _writing():
+            path, sha256 = self._checkpoints.write(job.run_id, description, finished.variables)
+        saved = {"saved_model_path": path, "weights_sha256": sha256, "sample_predictions": samples}
+        return Outcome("succeeded", {**results, **saved})
+
+
+def _tell_of_compilers(job: Job) -> None:
+    """XLA cannot be stopped: what it has begun to compile goes on beside the next run, at a low priority."""
+    if UNDER_WAY:
+        logger.info("run %s has ended; %d programs are still being compiled", job.run_id, len(UNDER_WAY))
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Tell a disk that is full or read-only from a bug."""
+    try:
+        yield
+    except OSError as error:
+        raise Unwritable(error.strerror or type(error).__name__) from error

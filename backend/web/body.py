@@ -1,0 +1,167 @@
+"""What came over the wire: bodies whole and bounded, JSON objects, query parameters."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection
+from typing import TypeVar
+
+from flask import current_app, g, request
+
+from backend.errors import ApiError
+from backend.parsing import strict_json
+from backend.state.records import Json
+from backend.web.environ import INCOMING, Parked
+from backend.web.incoming import Failure, Incoming, Room, too_large, unzipped
+from backend.web.openapi import OPERATIONS
+from nets.errors import SpecError
+from nets.spec.fields import did_you_mean, shown
+
+Choice = TypeVar("Choice", bound=str)
+
+CACHE_BUSTER = "_"
+TAKE_BODIES = frozenset({"POST", "PUT", "PATCH"})
+GZIP = frozenset({"gzip", "x-gzip"})
+
+
+def read_body() -> None:
+    """Take the request's body in whole, as `g.body`. What its head says is refused before any of it is read.
+
+    Raises ApiError, or Parked where more of it is to come.
+    """
+    g.body = b""
+    incoming: Incoming = request.environ.get(INCOMING) or _all_of_it()
+    if incoming.absent:
+        return
+    _check_head(incoming)
+    incoming.gather()
+    if not incoming.settled:
+        raise Parked
+    if incoming.failure:
+        raise _refusal(incoming.failure)
+    if incoming.size:
+        _check_type()
+        body = unzipped(incoming) if _coding() in GZIP else incoming.take()
+        if isinstance(body, Failure):
+            raise _refusal(body)
+        g.body = body
+
+
+def _all_of_it() -> Incoming:
+    """Where another server has the connection, e.g. in a test."""
+    limit: int = current_app.config["MAX_BODY_BYTES"]
+    incoming = Incoming(None, request.content_length or 0, limit, Room(math.inf))
+    incoming.feed(request.stream.read(limit + 1))
+    return incoming
+
+
+def _check_head(incoming: Incoming) -> None:
+    if request.routing_exception is not None:
+        raise request.routing_exception
+    if request.method not in TAKE_BODIES:
+        raise ApiError(400, f"{request.method} takes no body here; send the request without one")
+    if incoming.length is None and request.headers["Transfer-Encoding"].strip().lower() != "chunked":
+        raise ApiError(
+            415, "The Transfer-Encoding of a body must be chunked, or none; compress by Content-Encoding: gzip"
+        )
+    if incoming.length is not None:
+        _check_type()
+        if incoming.length > incoming.limit:
+            raise _refusal(too_large(incoming.limit))
+
+
+def _check_type() -> None:
+    if not is_json(request.mimetype):
+        came = ascii(request.mimetype[:80]) if request.mimetype else "none"
+        raise ApiError(415, f"The Content-Type of a body must be application/json, got {came}")
+    if _coding() not in (*GZIP, "identity"):
+        rule = "The Content-Encoding of a body must be gzip, or none"
+        raise ApiError(415, f"{rule}, got {ascii(_coding()[:80])}", headers={"Accept-Encoding": "gzip"})
+
+
+def _coding() -> str:
+    return request.headers.get("Content-Encoding", "").strip().lower() or "identity"
+
+
+def _refusal(failure: Failure) -> ApiError:
+    return ApiError(failure.status, failure.sentence, headers={"Retry-After": "1"} if failure.status == 503 else None)
+
+
+def json_object(*, required: bool = True, unchecked: Collection[str] = ()) -> Json:
+    """The body as an object, `{}` for one that is empty or null where none is required.
+
+    `unchecked`: fields the caller checks itself.
+    Raises ApiError (400 malformed, 415) and SpecError (NaN, repeated names, ... at their places).
+    """
+    body: bytes = g.body
+    if not body:
+        if required:
+            raise ApiError(400, "The body is empty; send a JSON object")
+        return {}
+    try:
+        value, problems = strict_json.loads(body, unchecked)
+    except strict_json.Malformed as error:
+        raise ApiError(400, f"Malformed JSON: {error}") from None
+    if problems:
+        raise SpecError(problems)
+    if value is None and not required:  # what some clients make of no data
+        return {}
+    if not isinstance(value, dict):
+        raise ApiError(400, f"The body must be a JSON object, got {shown(value)}")
+    return value
+
+
+def is_json(mimetype: str) -> bool:
+    return mimetype == "application/json" or (mimetype.startswith("application/") and mimetype.endswith("+json"))
+
+
+def check_query() -> None:
+    """400 for a query parameter that the endpoint does not know, or that comes twice, whatever the method.
+
+    `?_=` with anything is what clients send lest a cache answers; nothing here may be cached, and it says nothing.
+    """
+    rule = request.url_rule
+    if rule is None or request.method == "OPTIONS":
+        return
+    operation = OPERATIONS.get(("GET" if request.method == "HEAD" else request.method, rule.rule))
+    known = list(operation.query) if operation else []
+    for name, values in request.args.lists():
+        if name == CACHE_BUSTER:
+            continue
+        if name not in known:
+            listed = f"it takes {', '.join(known)}" if known else "it takes none"
+            cure = f" Send {name} in the body." if operation and name in operation.fields else did_you_mean(name, known)
+            raise ApiError(400, f"{shown(name)} is not a query parameter of this endpoint; {listed}.{cure}")
+        if len(values) > 1:
+            raise ApiError(400, f"The query parameter {name} came {len(values)} times; send it once")
+
+
+def query_number(name: str, *, least: int, most: int) -> int | None:
+    value = request.args.get(name)
+    if value is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,18}", value) or not least <= int(value) <= most:
+        raise ApiError(400, f"{name}: must be a whole number from {least} to {most}, got {shown(value)}")
+    return int(value)
+
+
+def query_choice(name: str, choices: Collection[Choice]) -> Choice | None:
+    value = request.args.get(name)
+    chosen = next((choice for choice in choices if choice == value), None)
+    if value is not None and chosen is None:
+        raise ApiError(
+            400, f"{name}: must be one of {', '.join(choices)}, got {shown(value)}.{did_you_mean(value, choices)}"
+        )
+    return chosen
+
+
+def query_choices(name: str, choices: Collection[Choice]) -> tuple[Choice, ...]:
+    """Those of `choices` that are named, with commas between them."""
+    value = request.args.get(name)
+    named = value.split(",") if value is not None else []
+    for word in named:
+        if word not in choices:
+            rule = f"must name some of {', '.join(choices)}, with commas"
+            raise ApiError(400, f"{name}: {rule}, got {shown(word)}.{did_you_mean(word, choices)}")
+    return tuple(choice for choice in choices if choice in named)
