@@ -19,12 +19,12 @@ from backend.actions.infer import Answer, Answers
 from backend.parsing.ids import MODEL_ID
 from backend.parsing.requests import MAX_CURSOR, MAX_DESCRIPTION, MAX_ID, MAX_LISTED, MAX_NAME, MAX_SINCE
 from backend.state.records import ACTIVE, DETAILS, TERMINAL, Json
-from backend.web.catalog import layer_entries
 from backend.web.event_stream import LAST_EVENT_ID
 from backend.web.metrics import Metrics
 from backend.web.views import Accepted, Defined, ListedRun, Model, ModelWithRuns, Promoted, Run
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.hyperparams.optimizers import OPTIMIZERS
+from nets.layers import LAYERS
 from nets.training.events import EpochMetrics, SamplePrediction
 
 EVERYWHERE = (400, 401, 403, 408, 413, 414, 431, 500, 503, 507)
@@ -278,21 +278,15 @@ def schemas() -> Json:
 
 def _architecture() -> Json:
     """The frame and, as a choice, every layer type with its fields and their other names."""
-    choices = []
-    for entry in layer_entries():
-        fields: Json = {"type": {"const": entry["type"]}, **entry["fields"]}
-        fields |= {alias: entry["fields"][name] for alias, name in entry["aliases"].items() if name in entry["fields"]}
-        choices.append({"title": entry["type"], "type": "object", "required": ["type"], "properties": fields})
     size = optional({"type": "integer", "minimum": 1})
     frame = {name: size for name in ("input_size", "input_channels", "input_height", "input_width")}
     shape = optional({"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 3, "maxItems": 3})
-    layers = {"type": "array", "minItems": 1, "items": {"anyOf": choices}}
+    layers = {"type": "array", "minItems": 1, "items": LAYERS.schema()}
     return {**body("layers", **frame, input_shape=shape, layers=layers), "title": "Architecture"}
 
 
 def _hyperparams() -> Json:
     schema = Hyperparams.model_json_schema()
-    fields = {name: part for name, part in schema["properties"].items() if name != "optimizer"}
-    fields["optimizer"] = obj({"type": {"enum": list(OPTIMIZERS)}}, lr={"type": "number", "exclusiveMinimum": 0})
+    fields = {**schema["properties"], "optimizer": OPTIMIZERS.schema()}
     fields["dataset"] = fields["dataset_type"]
     return {"type": "object", "description": schema["description"], "properties": fields}

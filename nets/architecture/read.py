@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field
 from nets.errors import Path, Problem, SpecError
 from nets.layers import LAYERS, Layer, Shape
 from nets.layers.base import Parameter, described, ones, zeros
-from nets.spec.fields import Spec, Width, as_an_object, did_you_mean, instead_of_type, parse, shown, whole
+from nets.spec.fields import Spec, Width, parse, shown, whole
 from nets.spec.words import closest, meant, plain
 
 MAX_LAYERS = 2048
@@ -159,16 +159,7 @@ def parse_architecture(value: object, path: Path = ("architecture",), *, most_la
 
 def parse_layer(value: object, path: Path) -> Layer:
     """One layer on its own, before it is known what it is given."""
-    if not isinstance(value, dict):
-        rule = f'must be an object such as {{"type": "relu"}}, got {shown(value)}{as_an_object(value, LAYERS)}'
-        raise SpecError([Problem(path, rule)])
-    kind = value.get("type")
-    if not isinstance(kind, str) or kind not in LAYERS:
-        rule = f"is required; one of {', '.join(LAYERS)}{instead_of_type(value)}" if "type" not in value else ""
-        unknown = f"must be one of {', '.join(LAYERS)}, got {shown(kind)}.{did_you_mean(kind, LAYERS)}"
-        raise SpecError([Problem((*path, "type"), rule or unknown)])
-    cls = LAYERS[kind]
-    return parse(cls, value, path, owner=kind, aliases=cls.aliases, elsewhere=beside_a_layer)
+    return LAYERS.parse(value, path, elsewhere=beside_a_layer)
 
 
 def beside_a_layer(name: str, value: object) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nets.errors import DataError
+from nets.spec.registry import Names
 from nets.spec.words import closest
 
 Images = npt.NDArray[np.uint8]
@@ -58,15 +59,12 @@ class Dataset:
     test_labels: npt.NDArray[np.int32]
 
 
-DATASETS: dict[str, DatasetInfo] = {}
+DATASETS: Names[DatasetInfo] = Names("data set")
 
 
 def register(entry: DatasetInfo) -> DatasetInfo:
     """Adds a data set to `DATASETS`. ValueError if its name is taken."""
-    if entry.name in DATASETS:
-        raise ValueError(f'a data set called "{entry.name}" is registered already: choose another name')
-    DATASETS[entry.name] = entry
-    return entry
+    return DATASETS.add(entry.name, entry)
 
 
 def info(name: str) -> DatasetInfo:

@@ -10,24 +10,12 @@ from pydantic import BeforeValidator, Field
 from nets.datasets import DATASETS
 from nets.errors import Path, Problem, SpecError
 from nets.hyperparams.losses import LOSSES
-from nets.hyperparams.optimizers import OPTIMIZERS, Optimizer, Sgd, parse_optimizer
-from nets.spec.fields import Boolean, Real, Spec, Whole, did_you_mean, parse, shown
+from nets.hyperparams.optimizers import OPTIMIZERS, Optimizer, Sgd
+from nets.spec.fields import Boolean, Real, Spec, Whole, parse, shown, wire_names
 from nets.spec.words import meant
 
 Precision = Literal["float32", "bfloat16"]
 ALIASES = {"dataset": "dataset_type"}
-
-
-def known_loss(value: object) -> object:
-    if not isinstance(value, str) or value not in LOSSES:
-        raise ValueError(f"must be {' or '.join(LOSSES)}, got {shown(value)}.{did_you_mean(value, LOSSES)}")
-    return value
-
-
-def known_dataset(value: object) -> object:
-    if value is not None and (not isinstance(value, str) or value not in DATASETS):
-        raise ValueError(f"must be one of {', '.join(DATASETS)}, got {shown(value)}.{did_you_mean(value, DATASETS)}")
-    return value
 
 
 class Hyperparams(Spec):
@@ -36,7 +24,7 @@ class Hyperparams(Spec):
     epochs: Annotated[Whole, Field(ge=1, le=100_000)] = 5
     batch_size: Annotated[Whole, Field(ge=1, le=65_536)] = 64
     optimizer: Optimizer = Sgd()
-    loss: Annotated[str, BeforeValidator(known_loss)] = "cross_entropy"
+    loss: Annotated[str, BeforeValidator(LOSSES.known)] = "cross_entropy"
     seed: Annotated[Whole, Field(ge=0, le=2**53 - 1)] = Field(
         42, description="Covers initial weights, the samples drawn, the split, their order and dropout."
     )
@@ -45,7 +33,7 @@ class Hyperparams(Spec):
     max_samples: Annotated[Whole, Field(ge=2)] | None = Field(
         4096, description="Drawn from the training set; null: all."
     )
-    dataset_type: Annotated[str | None, BeforeValidator(known_dataset)] = None
+    dataset_type: Annotated[str, BeforeValidator(DATASETS.known)] | None = None
     keep_best: Boolean = Field(
         False, description="Test, save and use the epoch of the lowest validation loss instead of the last one."
     )
@@ -65,7 +53,7 @@ def parse_hyperparams(value: object, path: Path = ("hyperparams",)) -> Hyperpara
     optimizer: Optimizer = Sgd()
     if "optimizer" in fields:
         try:
-            optimizer = parse_optimizer(fields.pop("optimizer"), (*path, "optimizer"))
+            optimizer = OPTIMIZERS.parse(fields.pop("optimizer"), (*path, "optimizer"))
         except SpecError as error:
             problems += error.problems
     try:
@@ -109,7 +97,7 @@ def unused_fields(value: object) -> list[str]:
     if not isinstance(optimizer, dict):
         return []
     kind = optimizer.get("type")
-    ignored = OPTIMIZERS[kind].ignored if isinstance(kind, str) and kind in OPTIMIZERS else ()
+    ignored = wire_names(OPTIMIZERS[kind].ignored) if isinstance(kind, str) and kind in OPTIMIZERS else ()
     return [
         f"hyperparams.optimizer.{name}: {kind} has no {name}; {shown(optimizer[name])} is ignored"
         for name in ignored

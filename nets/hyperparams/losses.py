@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
+from nets.spec.registry import Names
+
 Loss = Callable[[Float[Array, "batch classes"], Int[Array, " batch"]], Float[Array, " batch"]]
 
 
@@ -24,7 +26,8 @@ def cross_entropy_by_choice(
     return jax.nn.logsumexp(logits, axis=-1) - jnp.where(is_label, logits, 0).sum(-1)
 
 
-LOSSES: dict[str, Loss] = {"cross_entropy": optax.softmax_cross_entropy_with_integer_labels}
+LOSSES: Names[Loss] = Names("loss")
+LOSSES.add("cross_entropy", optax.softmax_cross_entropy_with_integer_labels)
 ON_ACCELERATORS: dict[str, Loss] = {**LOSSES, "cross_entropy": cross_entropy_by_choice}
 
 

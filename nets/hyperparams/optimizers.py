@@ -6,19 +6,20 @@ Numbers reach `transform` as traced scalars, so a compiled program serves every 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
 import jax
 import optax
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
-from nets.errors import Path, Problem, SpecError
-from nets.spec.fields import Boolean, Real, Spec, as_an_object, did_you_mean, instead_of_type, parse, shown
+from nets.spec.fields import Boolean, Real, Spec, shown
+from nets.spec.registry import Registry, Typed
+from nets.spec.traced import Traced
 
-LearningRate = Annotated[Real, Field(gt=0, le=1000)]
+LearningRate = Annotated[Real, Field(gt=0, le=1000), Traced()]
 Decay = Annotated[Real, Field(ge=0, lt=1)]
 WeightDecay = Annotated[Real, Field(ge=0, le=1000)]
-Eps = Annotated[Real, Field(gt=0, le=1)]
+Eps = Annotated[Real, Field(gt=0, le=1), Traced()]
 Numbers = Mapping[str, jax.Array]
 
 
@@ -28,30 +29,20 @@ def betas(value: object) -> object:
     return value
 
 
-Betas = Annotated[tuple[Decay, Decay], BeforeValidator(betas)]
+Betas = Annotated[tuple[Decay, Decay], BeforeValidator(betas), Traced(names=("b1", "b2"))]
 
 
-class Optimizer(Spec):
+class Optimizer(Typed):
     """Base of the optimizer specifications. `slots`: arrays kept per parameter, for the memory estimate."""
 
-    type: str
     lr: LearningRate = 0.01
-    ignored: ClassVar[tuple[str, ...]] = ()  # sent by visual builders whatever the type; checked, then left out
-    divides: ClassVar[bool] = False  # whether updates are quotients by roots, which take longer than adding them
 
-    aliases: ClassVar[Mapping[str, str]] = {"learning_rate": "lr"}
+    aliases = {"learning_rate": "lr"}
+    divides: ClassVar[bool] = False  # whether updates are quotients by roots, which take longer than adding them
 
     @property
     def slots(self) -> int:
         return 2
-
-    def numbers(self) -> dict[str, float]:
-        """What a compiled program takes as inputs."""
-        return {"lr": self.lr}
-
-    def structure(self) -> Self:
-        """The specification without its numbers: what a compiled program depends on."""
-        return type(self)(type=self.type)
 
     def state_kind(self) -> str:
         """What decides the arrays that the optimizer keeps: with equal kinds one goes on where the other stopped."""
@@ -61,14 +52,33 @@ class Optimizer(Spec):
         raise AssertionError(f"{type(self).__name__} has no transform")
 
 
+class Ignored(Spec):
+    """What visual builders send along with any optimizer."""
+
+    momentum: Decay | None = None
+    nesterov: Boolean | None = None
+
+
+OPTIMIZERS: Registry[Optimizer] = Registry("optimizer", example={"type": "sgd", "lr": 0.1})
+
+
+@OPTIMIZERS.register
 class Sgd(Optimizer):
     """`torch.optim.SGD`: momentum without dampening, weight decay added to the gradient."""
 
     type: Literal["sgd"] = "sgd"
     lr: LearningRate = 0.1
-    momentum: Decay = 0.0
+    momentum: Annotated[Decay, Traced(absent=0.0)] = 0.0
     nesterov: Boolean = False
-    weight_decay: WeightDecay = 0.0
+    weight_decay: Annotated[WeightDecay, Traced(absent=0.0)] = 0.0
+
+    @field_validator("nesterov")
+    @classmethod
+    def has_momentum(cls, nesterov: bool, info: ValidationInfo) -> bool:
+        """Nesterov's is a kind of momentum."""
+        if nesterov and info.data.get("momentum") == 0:
+            raise ValueError("needs a momentum greater than 0; send one, such as 0.9")
+        return nesterov
 
     @property
     def slots(self) -> int:
@@ -76,14 +86,6 @@ class Sgd(Optimizer):
 
     def state_kind(self) -> str:
         return "sgd with momentum" if self.momentum else "sgd without momentum"
-
-    def numbers(self) -> dict[str, float]:
-        used = {"momentum": self.momentum, "weight_decay": self.weight_decay}
-        return {"lr": self.lr, **{name: value for name, value in used.items() if value}}
-
-    def structure(self) -> Self:
-        # Whether there is momentum or decay at all decides what is compiled; how much does not.
-        return self.model_copy(update={"lr": 1.0, **{name: 0.5 for name in self.numbers() if name != "lr"}})
 
     def transform(self, n: Numbers) -> optax.GradientTransformation:
         return optax.chain(
@@ -99,16 +101,13 @@ class Adaptive(Optimizer):
     lr: LearningRate = 0.001
     betas: Betas = (0.9, 0.999)
     eps: Eps = 1e-8
-    weight_decay: WeightDecay = 0.0
+    weight_decay: Annotated[WeightDecay, Traced()] = 0.0
 
-    ignored = ("momentum", "nesterov")
+    ignored = Ignored
     divides = True
 
-    def numbers(self) -> dict[str, float]:
-        b1, b2 = self.betas
-        return {"lr": self.lr, "b1": b1, "b2": b2, "eps": self.eps, "weight_decay": self.weight_decay}
 
-
+@OPTIMIZERS.register
 class Adam(Adaptive):
     """`torch.optim.Adam`: weight decay added to the gradient. Kingma & Ba, 2015."""
 
@@ -122,11 +121,12 @@ class Adam(Adaptive):
         )
 
 
+@OPTIMIZERS.register
 class AdamW(Adaptive):
     """`torch.optim.AdamW`: weight decay beside the gradient. Loshchilov & Hutter, 2019."""
 
     type: Literal["adamw"] = "adamw"
-    weight_decay: WeightDecay = 0.01
+    weight_decay: Annotated[WeightDecay, Traced()] = 0.01
 
     def transform(self, n: Numbers) -> optax.GradientTransformation:
         return optax.chain(
@@ -136,24 +136,22 @@ class AdamW(Adaptive):
         )
 
 
+@OPTIMIZERS.register
 class RmsProp(Optimizer):
     """`torch.optim.RMSprop`: eps outside the root, weight decay added to the gradient. Hinton, 2012."""
 
     type: Literal["rmsprop"] = "rmsprop"
     lr: LearningRate = 0.01
-    alpha: Decay = 0.99
+    alpha: Annotated[Decay, Traced()] = 0.99
     eps: Eps = 1e-8
-    weight_decay: WeightDecay = 0.0
+    weight_decay: Annotated[WeightDecay, Traced()] = 0.0
 
-    ignored = ("momentum", "nesterov")
+    ignored = Ignored
     divides = True
 
     @property
     def slots(self) -> int:
         return 1
-
-    def numbers(self) -> dict[str, float]:
-        return {"lr": self.lr, "alpha": self.alpha, "eps": self.eps, "weight_decay": self.weight_decay}
 
     def transform(self, n: Numbers) -> optax.GradientTransformation:
         return optax.chain(
@@ -161,48 +159,3 @@ class RmsProp(Optimizer):
             optax.scale_by_rms(decay=n["alpha"], eps=n["eps"], eps_in_sqrt=False),
             optax.scale_by_learning_rate(n["lr"]),
         )
-
-
-OPTIMIZERS: dict[str, type[Optimizer]] = {cls.model_fields["type"].default: cls for cls in (Sgd, Adam, AdamW, RmsProp)}
-
-
-def parse_optimizer(value: object, path: Path) -> Optimizer:
-    """A checked optimizer; SpecError with every problem in it."""
-    if not isinstance(value, dict):
-        rule = f'must be an object such as {{"type": "sgd", "lr": 0.1}}, got {shown(value)}'
-        raise SpecError([Problem(path, f"{rule}{as_an_object(value, OPTIMIZERS)}")])
-    kind = value.get("type")
-    if not isinstance(kind, str) or kind not in OPTIMIZERS:
-        known = ", ".join(OPTIMIZERS)
-        rule = f"must be one of {known}, got {shown(kind)}.{did_you_mean(kind, OPTIMIZERS)}"
-        raise SpecError(
-            [
-                Problem(
-                    (*path, "type"), rule if "type" in value else f"is required; one of {known}{instead_of_type(value)}"
-                )
-            ]
-        )
-    cls = OPTIMIZERS[kind]
-    own = {name: item for name, item in value.items() if name not in cls.ignored}
-    unused = {name: value[name] for name in cls.ignored if name in value}
-    problems: list[Problem] = []
-    try:
-        parse(Unused, unused, path, owner=kind)
-    except SpecError as error:
-        problems += error.problems
-    try:
-        optimizer = parse(cls, own, path, owner=kind, aliases=cls.aliases)
-    except SpecError as error:
-        raise SpecError([*problems, *error.problems]) from None
-    if isinstance(optimizer, Sgd) and optimizer.nesterov and not optimizer.momentum:
-        problems.append(Problem((*path, "nesterov"), "needs a momentum greater than 0; send one, such as 0.9"))
-    if problems:
-        raise SpecError(problems)
-    return optimizer
-
-
-class Unused(Spec):
-    """Fields that some optimizers ignore: still of the right kind."""
-
-    momentum: Decay | None = None
-    nesterov: Boolean | None = None

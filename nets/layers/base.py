@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ import numpy as np
 
 from nets.kernels.plan import Activation, Bound, Plan
 from nets.numerics.windows import Geometry
-from nets.spec.fields import Spec
+from nets.spec.registry import Registry, Typed
 
 Shape = tuple[int, ...]  # (features,) or (channels, height, width); the batch is not part of it
 Init = Callable[[jax.Array, Shape], jax.Array]  # (random key, shape) -> float32 values
@@ -60,7 +60,7 @@ class Example:
     gives: Shape
 
 
-class Layer(Spec):
+class Layer(Typed):
     """Base of every layer type. Subclasses declare `type: Literal[...]`, their fields, and register themselves.
 
     takes: what it is given. converts: whether it flattens an image, or reads a vector of square length as an image of
@@ -68,8 +68,6 @@ class Layer(Spec):
     comes before, so that examples fit each other in any order that their kinds allow.
     """
 
-    type: str
-    aliases: ClassVar[Mapping[str, str]] = {}
     takes: ClassVar[Literal["image", "features", "any"]] = "any"
     converts: ClassVar[bool] = False
     random: ClassVar[bool] = False
@@ -126,14 +124,6 @@ class Layer(Spec):
         """Running arrays by name: kept with the weights, changed by training, not trained."""
         return {}
 
-    def numbers(self) -> dict[str, float]:
-        """Fields that enter a compiled program as inputs, so that another value needs no new program."""
-        return {}
-
-    def structure(self) -> Self:
-        """The layer with its `numbers` taken out: what a compiled program depends on."""
-        return self
-
     def apply(self, x: Activation, bound: Bound, plan: Plan) -> Activation:
         raise AssertionError(f"{type(self).__name__} has no apply")
 
@@ -142,17 +132,8 @@ class Layer(Spec):
         return self.model_dump(mode="json", by_alias=True)
 
 
-LAYERS: dict[str, type[Layer]] = {}
-Kind = TypeVar("Kind", bound=Layer)
-
-
-def register(cls: type[Kind]) -> type[Kind]:
-    """Add a layer type to the table under the value of its `type` field; a name can be taken once."""
-    name = cls.model_fields["type"].default
-    if name in LAYERS:
-        raise ValueError(f"layer type {name!r} is registered twice: {LAYERS[name].__name__} and {cls.__name__}")
-    LAYERS[name] = cls
-    return cls
+LAYERS: Registry[Layer] = Registry("layer type", example={"type": "relu"})
+register = LAYERS.register
 
 
 def uniform(fan_in: int) -> Init:

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 import pytest
 
-from nets.hyperparams.optimizers import OPTIMIZERS, Optimizer, parse_optimizer
+from nets.hyperparams.optimizers import OPTIMIZERS, Optimizer
 from nets.training.programs import numbers
 
 Array = Any
@@ -62,7 +62,7 @@ CASES: list[dict[str, Any]] = [
 
 
 def parsed(case: dict[str, Any]) -> Optimizer:
-    return parse_optimizer(case, ("optimizer",))
+    return OPTIMIZERS.parse(case, ("optimizer",))
 
 
 def test_every_optimizer_has_a_rule_to_be_held_against() -> None:
