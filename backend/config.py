@@ -1,4 +1,4 @@
-"""Settings: one table drives the flags, the LAMINA_* environment, --help and the README."""
+"""Settings: one table drives the flags, the LAMINA_* environment, --help and backend/README.md."""
 
 from __future__ import annotations
 
@@ -252,7 +252,7 @@ def _text(value: object) -> str:
 
 
 def settings_table() -> str:
-    """The settings as a Markdown table: the README's."""
+    """The settings as a Markdown table, for backend/README.md."""
     lines = ["| flag | environment | default | meaning |", "|---|---|---|---|"]
     lines += [f"| `{row.flag}` | `{row.variable}` | `{row.default}` | {row.help} |" for row in rows()]
     return "\n".join(lines) + "\n"

@@ -11,6 +11,10 @@ HOUSE = Path(__file__).parent.parent
 LIBRARY = sorted((HOUSE / "nets").rglob("*.py"))
 SERVER = sorted((HOUSE / "backend").rglob("*.py"))
 TESTS = sorted((HOUSE / "tests").rglob("*.py"))
+READMES = [
+    HOUSE / "README.md",
+    *sorted(path for room in ("backend", "nets", "tests") for path in (HOUSE / room).rglob("*.md")),
+]
 
 NOT_IN_LIBRARY = {
     "backend",
@@ -92,7 +96,7 @@ def test_public_names_have_a_docstring(path):
             assert node.name.startswith("_") or ast.get_docstring(node), node.name
 
 
-@pytest.mark.parametrize("path", [*LIBRARY, *SERVER, *TESTS, HOUSE / "README.md", HOUSE / ".ci" / "run"], ids=name_of)
+@pytest.mark.parametrize("path", [*LIBRARY, *SERVER, *TESTS, *READMES, HOUSE / ".ci" / "run"], ids=name_of)
 def test_no_machine_has_a_name_here(path):
     found = re.search(r"/(root|work)/\w", path.read_text())
     assert found is None or path == Path(__file__), found

@@ -62,7 +62,7 @@ def test_every_module_and_data_file_is_packaged():
         for path in (HOUSE / package).rglob("*.*"):
             if path.suffix == ".py":
                 assert (path.parent / "__init__.py").exists(), f"{path.parent} is no package"
-            elif path.suffix != ".pyc":
+            elif path.suffix not in (".pyc", ".md"):
                 assert str(path.relative_to(HOUSE / package)) in data[package], f"{path} is not in package-data"
 
 

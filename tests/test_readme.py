@@ -1,5 +1,6 @@
-"""The README promises only what is there: its tables are the registries', its commands and its code are run."""
+"""The READMEs promise only what is there: their tables are the registries', their commands and their code are run."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -7,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from backend.config import Settings, settings_table
+from backend.config import Settings
 from backend.demo.local_server import LocalServer, free_port
 from nets.architecture.read import parse_architecture
-from nets.datasets import DATASETS
+from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.layers import LAYERS
+from tests.readme_tables import PLACE, READMES, TABLES, TOP, renewed
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+SERVER = TOP / "backend" / "README.md"
+NETS = TOP / "nets" / "README.md"
 
 IMPORTS = """
 from typing import Annotated, Literal
@@ -27,26 +30,57 @@ from nets.layers.base import Example, Layer, register
 TRACE = """curl() { command curl --max-time 60 -w '%{stderr}<%{http_code}>\\n' "$@"; }\n"""
 
 
-def blocks(language):
+def name_of(path):
+    return str(path.relative_to(TOP))
+
+
+def blocks(path, language):
     """The fenced blocks of one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", path.read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
-def test_the_settings_table_is_the_settings():
-    assert settings_table() in README
+@pytest.mark.parametrize("path", READMES, ids=name_of)
+def test_the_tables_are_those_of_the_code(path):
+    assert path.read_text() == renewed(path.read_text()), "run `python -m tests.readme_tables`"
 
 
-@pytest.mark.parametrize("name", DATASETS)
-def test_every_data_set_is_listed(name):
-    entry = DATASETS[name]
-    size = f"{entry.train_size:,} + {entry.test_size:,} of {' x '.join(map(str, entry.shape))}"
-    assert f"| `{name}` | {size} | {len(entry.classes)} | {entry.title} |" in README
+def test_every_table_is_somewhere():
+    assert sorted(found[2] for path in READMES for found in PLACE.finditer(path.read_text())) == sorted(TABLES)
 
 
-def test_the_example_of_a_layer_type_works():
-    (code,) = blocks("python")
+@pytest.mark.parametrize("path", READMES, ids=name_of)
+def test_every_link_leads_to_a_file_or_a_heading(path):
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
+        if target.startswith("https://"):
+            continue
+        name, _, heading = target.partition("#")
+        there = (path.parent / name).resolve() if name else path
+        assert there.is_file(), target
+        headings = re.findall(r"^#+ (.*)$", there.read_text(), flags=re.MULTILINE) if heading else []
+        assert not heading or heading in [each.lower().replace(" ", "-") for each in headings], target
+
+
+@pytest.mark.parametrize("path", [SERVER, NETS], ids=name_of)
+def test_every_room_is_named(path):
+    listed = path.read_text().partition("## Rooms")[2]
+    rooms = [each for each in path.parent.iterdir() if each.is_dir() and each.joinpath("__init__.py").exists()]
+    assert all(f"`{room.name}/`" in listed for room in rooms), rooms
+
+
+@pytest.mark.parametrize("body", [json.loads(block) for block in blocks(NETS, "json")])
+def test_every_network_as_json_is_one(body):
+    assert parse_architecture(body["architecture"]) and parse_hyperparams(body.get("hyperparams"))
+
+
+def test_the_examples_in_python_work(tmp_path, monkeypatch, capsys):
+    library, layer_type = blocks(NETS, "python")
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "readme"}
+    exec(library, names)
+    assert names["probabilities"].shape == (3, 10)
+    assert len(capsys.readouterr().out.splitlines()) == 2
     try:
-        exec(IMPORTS + code, {"__name__": "readme"})
+        exec(IMPORTS + layer_type, names)
         layers = [{"type": "leaky_relu", "slope": 0.2}, {"type": "linear", "in": 784, "out": 10}]
         architecture = parse_architecture({"input_size": 784, "layers": layers})
         assert architecture.layers[0].slope == 0.2
@@ -55,28 +89,40 @@ def test_the_example_of_a_layer_type_works():
 
 
 @pytest.fixture(scope="module")
-def walk(tmp_path_factory):
-    """What bash printed when it ran all shell blocks in one go; the status of each answer is on standard error."""
+def server(tmp_path_factory):
     if shutil.which("curl") is None or shutil.which("bash") is None:
         pytest.skip("needs bash and curl")
-    here = tmp_path_factory.mktemp("walk")
-    settings = Settings(port=free_port(first=0), state_dir=here / "state", data_dir=here / "data")
+    folder = tmp_path_factory.mktemp("server")
+    settings = Settings(port=free_port(first=0), state_dir=folder / "state", data_dir=folder / "data")
     with LocalServer(settings) as server:
         server.wait_until_healthy()
-        script = TRACE + "\n".join(blocks("sh")).replace("http://127.0.0.1:8080", server.client.url)
-        command = ["bash", "-euo", "pipefail", "-c", script]
-        return subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=200)
+        yield server
 
 
-def test_every_command_of_the_walk_works(walk):
-    assert walk.returncode == 0, walk.stderr
+def walk(server: LocalServer, path: Path, here: Path) -> subprocess.CompletedProcess[str]:
+    """What bash printed when it ran all shell blocks in one go; the status of each answer is on standard error."""
+    script = TRACE + "\n".join(blocks(path, "sh")).replace("http://127.0.0.1:8080", server.client.url)
+    command = ["bash", "-euo", "pipefail", "-c", script]
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    return done
 
 
-def test_the_walk_answers_as_the_readme_says(walk):
-    statuses = re.findall(r"<(\d+)>", walk.stderr)
-    assert statuses.count("201") == 2
-    assert statuses.count("202") == 8
-    assert [status for status in statuses if status >= "400"] == ["409", "400", "422", "404"]
-    assert '"state":"cancelled"' in walk.stdout
+def statuses(done):
+    return re.findall(r"<(\d+)>", done.stderr)
+
+
+def test_the_minute_with_curl_ends_in_an_answer(server, tmp_path):
+    done = walk(server, TOP / "README.md", tmp_path)
+    assert statuses(done) == ["202", "200", "200", "200"]
+    assert '"probabilities"' in done.stdout
+
+
+def test_the_walk_through_the_server_answers_as_its_readme_says(server, tmp_path):
+    done = walk(server, SERVER, tmp_path)
+    assert statuses(done).count("201") == 2
+    assert statuses(done).count("202") == 8
+    assert [status for status in statuses(done) if status >= "400"] == ["409", "400", "422", "404"]
+    assert '"state":"cancelled"' in done.stdout
     for pointer in ("/architecture/layers/1/type", "/hyperparams/epochs", "/pixels"):
-        assert f'"pointer":"{pointer}"' in walk.stdout
+        assert f'"pointer":"{pointer}"' in done.stdout

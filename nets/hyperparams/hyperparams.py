@@ -21,19 +21,26 @@ ALIASES = {"dataset": "dataset_type"}
 class Hyperparams(Spec):
     """How a network is trained. Defaults are those of the API reference's example, one seed for everything random."""
 
-    epochs: Annotated[Whole, Field(ge=1, le=100_000)] = 5
-    batch_size: Annotated[Whole, Field(ge=1, le=65_536)] = 64
-    optimizer: Optimizer = Sgd()
-    loss: Annotated[str, BeforeValidator(LOSSES.known)] = "cross_entropy"
-    seed: Annotated[Whole, Field(ge=0, le=2**53 - 1)] = Field(
-        42, description="Covers initial weights, the samples drawn, the split, their order and dropout."
+    epochs: Annotated[Whole, Field(ge=1, le=100_000)] = Field(5, description="Passes over the training samples.")
+    batch_size: Annotated[Whole, Field(ge=1, le=65_536)] = Field(64, description="Samples per step.")
+    optimizer: Optimizer = Field(Sgd(), description="A type with its options.")
+    loss: Annotated[str, BeforeValidator(LOSSES.known)] = Field(
+        "cross_entropy", description="Of the logits; cross_entropy is softmax cross-entropy."
     )
-    train_split: Annotated[Real, Field(gt=0, lt=1)] = Field(0.9, description="The part trained on; the rest validates.")
+    seed: Annotated[Whole, Field(ge=0, le=2**53 - 1)] = Field(
+        42,
+        description="Seeds everything random: initial weights, the samples drawn, the split, their order and dropout.",
+    )
+    train_split: Annotated[Real, Field(gt=0, lt=1)] = Field(
+        0.9, description="The share of the drawn samples to train on; the rest validates."
+    )
     shuffle: Boolean = Field(True, description="A new order every epoch.")
     max_samples: Annotated[Whole, Field(ge=2)] | None = Field(
-        4096, description="Drawn from the training set; null: all."
+        4096, description="How many samples are drawn from the training set; null takes all."
     )
-    dataset_type: Annotated[str, BeforeValidator(DATASETS.known)] | None = None
+    dataset_type: Annotated[str, BeforeValidator(DATASETS.known)] | None = Field(
+        None, description="Name of the data set; without it MNIST, or digits if MNIST cannot be had."
+    )
     keep_best: Boolean = Field(
         False, description="Test, save and use the epoch of the lowest validation loss instead of the last one."
     )

@@ -1,0 +1,182 @@
+"""The tables of the READMEs that are made from the code: `python -m tests.readme_tables` writes them anew.
+
+Each stands between `<!-- table NAME ... -->` and `<!-- end -->`; tests compare what is there with what is made here.
+"""
+
+import inspect
+import json
+import re
+from pathlib import Path
+
+from flask import Flask
+
+from backend.config import settings_table
+from backend.web.api import catalog, infer, models, monitoring, runs, training
+from backend.web.openapi import document
+from nets.datasets import DATASETS
+from nets.hyperparams.hyperparams import Hyperparams
+from nets.hyperparams.optimizers import OPTIMIZERS
+from nets.layers import LAYERS
+
+TOP = Path(__file__).parent.parent
+READMES = sorted({TOP / "README.md", *TOP.glob("backend/**/README.md"), *TOP.glob("nets/**/README.md")})
+PLACE = re.compile(r"(<!-- table (\w+)[^>]*-->\n)(.*?)(<!-- end -->)", flags=re.DOTALL)
+
+TAKES = {"image": "an image", "features": "features", "any": "an image or features"}
+ALSO = {"image": "features whose number is a square are read as an image", "features": "an image is flattened"}
+
+
+def table(heads, rows):
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines)
+
+
+def endpoints():
+    app = Flask("documents")
+    for module in (models, training, runs, infer, catalog):
+        app.register_blueprint(module.bp, url_prefix="/api")
+    app.register_blueprint(monitoring.bp)
+    found = [
+        (f"`{method.upper()} {path}`", operation["summary"], query_of(operation))
+        for path, methods in document(app)["paths"].items()
+        for method, operation in methods.items()
+    ]
+    return table(("endpoint", "does", "query"), sorted(found, key=lambda row: (row[0].split()[1], row[0])))
+
+
+def query_of(operation):
+    return ", ".join(f"`{each['name']}`" for each in operation.get("parameters", ()) if each["in"] == "query")
+
+
+def layers():
+    return "\n".join(one_layer(name, layer) for name, layer in LAYERS.items())
+
+
+def one_layer(name, layer):
+    converted = f" ({ALSO[layer.takes]})" if layer.converts else ""
+    example = json.dumps(dict(layer.examples[0].json))
+    about = f"#### `{name}`\n\n{paragraph(layer)} Takes {TAKES[layer.takes]}{converted}.\n\nExample: `{example}`\n"
+    rows = options(layer, layer.aliases)
+    return about + ("\n" + table(("option", "value", "default", "meaning"), rows) if rows else "")
+
+
+def optimizers():
+    return "\n".join(
+        f"#### `{name}`\n\n{paragraph(optimizer)}\n\n"
+        + table(("option", "value", "default", "meaning"), options(optimizer, optimizer.aliases))
+        for name, optimizer in OPTIMIZERS.items()
+    )
+
+
+def hyperparameters():
+    return table(("hyperparameter", "value", "default", "meaning"), options(Hyperparams, {"dataset": "dataset_type"}))
+
+
+def datasets():
+    rows = [
+        (f"`{each.name}`", each.title, sizes_of(each), str(len(each.classes)), download_of(each))
+        for each in DATASETS.values()
+    ]
+    return table(("name", "", "images", "classes", "download"), rows)
+
+
+def sizes_of(entry):
+    return f"{entry.train_size:,} + {entry.test_size:,} of {' x '.join(map(str, entry.shape))}"
+
+
+def download_of(entry):
+    return "bundled" if entry.bundled else f"{entry.download_mb:g} MB"
+
+
+def settings():
+    return settings_table()
+
+
+def paragraph(cls):
+    """A docstring as one line."""
+    return " ".join(inspect.getdoc(cls).split())
+
+
+def options(cls, aliases):
+    """The rows of a specification's fields."""
+    schema = cls.model_json_schema()
+    return [
+        (
+            named(name, aliases),
+            value_of(field, schema),
+            default_of(name, field, schema),
+            field.get("description", ""),
+        )
+        for name, field in schema["properties"].items()
+        if name != "type"
+    ]
+
+
+def named(name, aliases):
+    others = [f"`{alias}`" for alias, own in aliases.items() if own == name and alias != name]
+    return f"`{name}`" + (f", also {', '.join(others)}" if others else "")
+
+
+def default_of(name, field, schema):
+    if name in schema.get("required", ()):
+        return "required"
+    default = field.get("default")
+    return "" if default is None else f"`{json.dumps(short(default))}`"
+
+
+def short(default):
+    """An object as a client would write it: by its type, where there is one."""
+    return {name: default[name] for name in ("type", "lr")} if isinstance(default, dict) else default
+
+
+def value_of(field, schema):
+    """What a field takes, in words. `null` where it is the default is as good as left out, and not told."""
+    if "enum" in field:
+        return " or ".join(f"`{json.dumps(each)}`" for each in field["enum"])
+    if "$ref" in field:
+        return "an object"
+    if "anyOf" in field:
+        choices = [each for each in field["anyOf"] if each != {"type": "null"} or field.get("default") is not None]
+        return ", or ".join(dict.fromkeys(value_of(each, schema) for each in choices))
+    if field["type"] == "array":
+        return pair_of(field.get("items") or field["prefixItems"][0], schema)
+    return WORDS[field["type"]] + bounds_of(field)
+
+
+def pair_of(inner, schema):
+    """Sizes are told alone already."""
+    return "a pair `[height, width]`" if inner["type"] == "integer" else f"a pair, each a {value_of(inner, schema)}"
+
+
+def bounds_of(field):
+    low, high = field.get("minimum"), field.get("maximum")
+    if low is not None and high is not None:
+        return f" from {low:g} to {spelled(high)}"
+    told = [f"{word} {spelled(field[key])}" for key, word in BOUNDS.items() if key in field]
+    return f" {', '.join(told)}" if told else ""
+
+
+def spelled(number):
+    return "2^53 - 1" if number == 2**53 - 1 else f"{number:,}"
+
+
+WORDS = {
+    "integer": "whole number",
+    "number": "number",
+    "string": "text",
+    "boolean": "`true` or `false`",
+    "null": "`null`",
+}
+BOUNDS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "up to", "exclusiveMaximum": "below"}
+
+TABLES = {make.__name__: make for make in (endpoints, settings, layers, optimizers, hyperparameters, datasets)}
+
+
+def renewed(text):
+    """A README with its tables made anew."""
+    return PLACE.sub(lambda found: f"{found[1]}\n{TABLES[found[2]]()}\n{found[4]}", text)
+
+
+if __name__ == "__main__":
+    for path in READMES:
+        path.write_text(renewed(path.read_text()))
