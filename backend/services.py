@@ -1,33 +1,40 @@
-"""What the routes work with: one of each, made by `create_app`."""
+"""The parts of a running server: one of each, made and ended here."""
 
 from __future__ import annotations
 
+import logging
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import cast
+from pathlib import Path
 
-from flask import current_app
-
-from backend.actions.health import Writing
-from backend.actions.infer import Predictors
-from backend.actions.launch import DefaultDataset
 from backend.config import Settings
 from backend.events.capacity import Places
 from backend.events.delivery import Delivery
 from backend.events.log import EventLog
+from backend.inference.predictors import Predictors
 from backend.state.attempts import Attempts
 from backend.state.checkpoints import Checkpoints
 from backend.state.deaths import Deaths
-from backend.state.store import Store
+from backend.state.files import PROGRAMS_FOLDER
+from backend.state.store import STORE_FILE, Store
+from backend.state.writable import Writing
 from backend.telemetry import Telemetry
+from backend.training.compile_ahead import CompileAhead
+from backend.training.default_dataset import DefaultDataset
 from backend.training.limits import Limits
+from backend.training.outcome import without_paths
 from backend.training.runs import Runs
 from backend.training.warmer import Warmer
+from nets.process.code_cache import Untrusted
+from nets.process.device import keep_compiled_programs, prepare_process
+
+logger = logging.getLogger("lamina.server")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """The parts of a running server."""
+    """Who makes them closes them."""
 
     settings: Settings
     deaths: Deaths
@@ -39,12 +46,13 @@ class Services:
     runs: Runs
     attempts: Attempts
     warmer: Warmer
+    compile_ahead: CompileAhead
     predictors: Predictors
     default_dataset: DefaultDataset
     limits: Limits
     streams: Places  # for event streams
     writing: Writing
-    warnings: list[str] = field(default_factory=list)  # of the start, for health
+    warnings: list[str]  # of the start, for health
     started: float = field(default_factory=time.monotonic)
 
     def close(self) -> None:
@@ -56,6 +64,80 @@ class Services:
         self.store.close()
 
 
-def services() -> Services:
-    """Those of the application that answers the current request."""
-    return cast(Services, current_app.extensions["lamina"])
+def start(
+    settings: Settings, *, deaths: Deaths | None = None, default_dataset: DefaultDataset | None = None
+) -> Services:
+    """All of them, with the training thread running. `deaths`: of servers that this one replaces."""
+    prepare_process()
+    with ExitStack() as undo:
+        store = Store(settings.state_dir / STORE_FILE)
+        undo.callback(store.close)
+        delivery = Delivery()
+        undo.callback(delivery.close)
+        warnings = keep_programs(settings.state_dir / PROGRAMS_FOLDER)
+        store.verify()
+        store.keep_reserve()
+        services = _made(
+            settings,
+            store,
+            delivery,
+            deaths=deaths or Deaths(settings.state_dir),
+            default_dataset=default_dataset or DefaultDataset(settings.data_dir),
+            warnings=warnings,
+        )
+        services.runs.start()
+        store.moved_to(services.checkpoints.root.name)
+        undo.pop_all()
+    services.warmer.start()
+    delivery.start(training=lambda: services.runs.active() is not None)
+    services.compile_ahead.newest(store)
+    return services
+
+
+def _made(
+    settings: Settings,
+    store: Store,
+    delivery: Delivery,
+    *,
+    deaths: Deaths,
+    default_dataset: DefaultDataset,
+    warnings: list[str],
+) -> Services:
+    """One of each, none of them begun."""
+    state_dir, telemetry = settings.state_dir, Telemetry()
+    log, checkpoints = EventLog(store, wake=delivery.wake, told=telemetry.hear), Checkpoints(state_dir)
+    attempts = Attempts(state_dir)
+    warmer = Warmer(attempts)
+    limits = Limits(
+        settings.max_memory_gb, settings.max_compile_seconds, queue=settings.max_queue, layers=settings.max_layers
+    )
+    return Services(
+        settings=settings,
+        deaths=deaths,
+        store=store,
+        log=log,
+        delivery=delivery,
+        telemetry=telemetry,
+        checkpoints=checkpoints,
+        runs=Runs(store, log, checkpoints, data_dir=settings.data_dir, warmer=warmer, limits=limits),
+        attempts=attempts,
+        warmer=warmer,
+        compile_ahead=CompileAhead(warmer, attempts, limits, default_dataset),
+        predictors=Predictors(checkpoints),
+        default_dataset=default_dataset,
+        limits=limits,
+        streams=Places(settings.max_streams),
+        writing=Writing(store, state_dir),
+        warnings=warnings,
+    )
+
+
+def keep_programs(folder: Path) -> list[str]:
+    """Keep compiled programs in `folder`, or say why not: a server without them is slower to begin, and no worse."""
+    try:
+        keep_compiled_programs(folder)
+    except Untrusted as reason:
+        warning = f"compiled programs are not kept, and each start compiles them again: {reason}"
+        logger.warning(warning)
+        return [without_paths(warning)]  # whoever asks how the server is needs no token
+    return []

@@ -1,24 +1,11 @@
-"""What the server counts and measures, for Prometheus: the names and meanings of all metrics are here."""
+"""What the server counts, for Prometheus; web/gauges.py has what is measured when somebody asks."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
-from flask import Response, g, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
-from backend.actions.health import health
-from backend.server.refusals import known
 from backend.state.records import TERMINAL, Json
 
-if TYPE_CHECKING:
-    from backend.services import Services
-
-UNKNOWN = "(none)"  # the route of a path that has none, and the method of one that HTTP does not know
 REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 
 
@@ -54,16 +41,9 @@ class Telemetry:
         for state in TERMINAL:
             self._runs.labels(state)
 
-    def serve(self, services: Services) -> None:
-        """Also tell what is measured when somebody asks."""
-        self.registry.register(_Now(services))
-
-    def count_request(self, response: Response) -> Response:
-        route = request.url_rule.rule if request.url_rule else UNKNOWN
-        method = known(request.method, UNKNOWN)
-        self._requests.labels(route, method, str(response.status_code)).inc()
-        self._seconds.labels(route).observe(time.monotonic() - g.started)
-        return response
+    def count_request(self, route: str, method: str, status: int, *, seconds: float) -> None:
+        self._requests.labels(route, method, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
 
     def count_inference(self, seconds: float, images: int) -> None:
         self._inference.observe(seconds)
@@ -78,33 +58,3 @@ class Telemetry:
             self._runs.labels(data["state"]).inc()
             self._pace.set(0)
             self._compiling.inc(fields.get("compile_seconds") or 0)
-
-
-class _Now(Collector):
-    """What health says, as gauges."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing: that would measure before the application is complete."""
-        return ()
-
-    def collect(self) -> Iterable[Metric]:
-        now = health(self._services)
-        yield _gauge("lamina_active_runs", "Runs that train: 0 or 1", now["active_run"] is not None)
-        yield _gauge("lamina_queued_runs", "Runs that wait", now["queue_length"])
-        yield _gauge("lamina_event_streams", "Event streams that are open", now["event_streams"])
-        yield _gauge("lamina_store_writable", "Whether the state directory takes a write", now["store_writable"])
-        yield _gauge("lamina_disk_free_bytes", "Room where the state directory is", now["disk_free_bytes"])
-        yield _gauge("lamina_uptime_seconds", "Time since the start", now["uptime_seconds"])
-        device = now["devices"][0]
-        build = {"version": now["version"], "jax": now["versions"]["jax"]}
-        build |= {"platform": device["platform"], "device": device["kind"]}
-        info = GaugeMetricFamily("lamina_build_info", "What runs here; always 1", labels=tuple(build))
-        info.add_metric(tuple(build.values()), 1)
-        yield info
-
-
-def _gauge(name: str, meaning: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, meaning, value=float(value))

@@ -4,57 +4,64 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from backend.errors import ApiError, not_found
+from backend.inference.predictors import Predictors
+from backend.state.checkpoints import Checkpoints
 from backend.state.errors import Promoted, StillActive, UnknownRecord
-
-if TYPE_CHECKING:
-    from backend.services import Services
+from backend.state.store import Store
+from backend.training.runs import Runs
 
 logger = logging.getLogger("lamina.models")
 
 
-def delete_model(services: Services, model_id: str) -> list[str]:
-    """Delete a model, its runs, and their files; the ids of those runs. 409 while one of them is active."""
-    try:
-        run_ids = services.store.delete_model(model_id)
-    except UnknownRecord:
-        raise not_found("model", model_id, listing="/api/models") from None
-    except StillActive as error:
-        raise _active(services, error.run_id, f"Run {error.run_id} of model {model_id}") from None
-    _remove_files(services, run_ids)
-    return run_ids
+@dataclass(frozen=True)
+class Deletion:
+    """Deletes for good."""
 
+    store: Store
+    checkpoints: Checkpoints
+    runs: Runs
+    predictors: Predictors
 
-def delete_run(services: Services, run_id: str) -> None:
-    """Delete a run and its files. 409 while it is active, and while a model has its weights."""
-    try:
-        services.store.delete_run(run_id)
-    except UnknownRecord:
-        raise not_found("run", run_id, listing="/api/runs") from None
-    except StillActive:
-        raise _active(services, run_id, f"Run {run_id}") from None
-    except Promoted as error:
-        cure = (
-            "promote another run of it, empty it by POST /api/models with "
-            f'{{"model_id": "{error.model_id}", "trained": false, "saved_model_path": null}}, or delete the model'
-        )
-        raise ApiError(409, f"Run {run_id} is what model {error.model_id} was promoted from; {cure}") from None
-    _remove_files(services, [run_id])
-
-
-def _active(services: Services, run_id: str, who: str) -> ApiError:
-    if services.runs.cancelling() == run_id:
-        return ApiError(409, f"{who} is still active and cancelling; send this again when it has ended")
-    cure = f"wait for its end or cancel it with POST /api/train/{run_id}/cancel"
-    return ApiError(409, f"{who} is still active; {cure}")
-
-
-def _remove_files(services: Services, run_ids: Sequence[str]) -> None:
-    services.predictors.forget(run_ids)
-    for run_id in run_ids:
+    def model(self, model_id: str) -> list[str]:
+        """Delete a model, its runs, and their files; the ids of those runs. 409 while one of them is active."""
         try:
-            services.checkpoints.remove(run_id)
-        except OSError as error:  # the records are gone: the files are garbage, not a reason to fail
-            logger.warning("the files of deleted run %s stay until `lamina gc`: %s", run_id, error)
+            run_ids = self.store.delete_model(model_id)
+        except UnknownRecord:
+            raise not_found("model", model_id, listing="/api/models") from None
+        except StillActive as error:
+            raise self._active(error.run_id, f"Run {error.run_id} of model {model_id}") from None
+        self._remove_files(run_ids)
+        return run_ids
+
+    def run(self, run_id: str) -> None:
+        """Delete a run and its files. 409 while it is active, and while a model has its weights."""
+        try:
+            self.store.delete_run(run_id)
+        except UnknownRecord:
+            raise not_found("run", run_id, listing="/api/runs") from None
+        except StillActive:
+            raise self._active(run_id, f"Run {run_id}") from None
+        except Promoted as error:
+            cure = (
+                "promote another run of it, empty it by POST /api/models with "
+                f'{{"model_id": "{error.model_id}", "trained": false, "saved_model_path": null}}, or delete the model'
+            )
+            raise ApiError(409, f"Run {run_id} is what model {error.model_id} was promoted from; {cure}") from None
+        self._remove_files([run_id])
+
+    def _active(self, run_id: str, who: str) -> ApiError:
+        if self.runs.cancelling() == run_id:
+            return ApiError(409, f"{who} is still active and cancelling; send this again when it has ended")
+        cure = f"wait for its end or cancel it with POST /api/train/{run_id}/cancel"
+        return ApiError(409, f"{who} is still active; {cure}")
+
+    def _remove_files(self, run_ids: Sequence[str]) -> None:
+        self.predictors.forget(run_ids)
+        for run_id in run_ids:
+            try:
+                self.checkpoints.remove(run_id)
+            except OSError as error:  # the records are gone: the files are garbage, not a reason to fail
+                logger.warning("the files of deleted run %s stay until `lamina gc`: %s", run_id, error)

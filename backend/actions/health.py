@@ -4,83 +4,51 @@ from __future__ import annotations
 
 import functools
 import shutil
-import tempfile
-import threading
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from backend.events.capacity import Places
 from backend.state.records import Json
-from backend.state.store import Store
+from backend.state.writable import Writing
+from backend.training.runs import Runs
 from nets.process.device import devices, versions
 
-if TYPE_CHECKING:
-    from backend.services import Services
-
 MOVED = "the state directory was moved, removed or replaced under this server: put it back, or start the server again"
-BELIEVED = 2.0  # seconds that an answer about the disk holds: it costs a write
-PATIENCE = 1.0  # seconds for a write that is under way
 
 
-def health(services: Services) -> Json:
-    """Measured now."""
-    state_dir = services.settings.state_dir
-    writable, in_place = services.writing.works(), services.runs.owns_state()
-    return {
-        "status": "ok" if writable and in_place else "degraded",
-        "warnings": [
-            *([] if in_place else [MOVED]),
-            *services.warnings,
-            *services.deaths.warnings(),
-            *services.attempts.warnings(),
-            *services.store.unreadable.sentences(),
-        ],
-        "version": _versions()["lamina"],
-        "uptime_seconds": round(time.monotonic() - services.started, 3),
-        "devices": devices(),
-        "active_run": services.runs.active(),
-        "queue_length": services.runs.queue_length(),
-        "event_streams": services.streams.taken,
-        "disk_free_bytes": shutil.disk_usage(state_dir).free if state_dir.is_dir() else 0,
-        "store_writable": writable,
-        "versions": _versions(),
-    }
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """`streams`: of events. `warnings`: where each part of the server says what ails it. `started`: monotonic."""
+
+    state_dir: Path
+    writing: Writing
+    runs: Runs
+    streams: Places
+    warnings: Sequence[Callable[[], list[str]]]
+    started: float
+
+    def now(self) -> Json:
+        """Measured now."""
+        writable, in_place = self.writing.works(), self.runs.owns_state()
+        said = [warning for each in self.warnings for warning in each()]
+        return {
+            "status": "ok" if writable and in_place else "degraded",
+            "warnings": said if in_place else [MOVED, *said],
+            "version": _versions()["lamina"],
+            "uptime_seconds": round(time.monotonic() - self.started, 3),
+            "devices": devices(),
+            "active_run": self.runs.active(),
+            "queue_length": self.runs.queue_length(),
+            "event_streams": self.streams.taken,
+            "disk_free_bytes": shutil.disk_usage(self.state_dir).free if self.state_dir.is_dir() else 0,
+            "store_writable": writable,
+            "versions": _versions(),
+        }
 
 
 @functools.cache
 def _versions() -> dict[str, str]:
     """They cannot change while the process lives, and reading them takes milliseconds."""
     return versions()
-
-
-class Writing:
-    """Whether the state directory takes what has to be kept. Safe from any thread."""
-
-    def __init__(self, store: Store, folder: Path) -> None:
-        self._store, self._folder = store, folder
-        self._lock = threading.Lock()
-        self._answer, self._asked = False, -BELIEVED
-
-    def works(self) -> bool:
-        """By writing, to the store and beside it: permissions alone do not tell of a full or read-only disk."""
-        if not self._lock.acquire(timeout=PATIENCE):  # somebody has been writing for so long
-            return False
-        try:
-            if time.monotonic() - self._asked >= BELIEVED:
-                self._answer = self._store.writable(patience=PATIENCE) and _takes_a_file(self._folder)
-                if self._answer:
-                    self._store.keep_reserve()
-                self._asked = time.monotonic()
-            return self._answer
-        finally:
-            self._lock.release()
-
-
-def _takes_a_file(folder: Path) -> bool:
-    try:
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"x")
-            file.flush()
-    except OSError:
-        return False
-    return True

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from backend.errors import ApiError, not_found
 from backend.parsing.requests import Fields
+from backend.state.checkpoints import Checkpoints
 from backend.state.errors import UnknownRecord, WrongState
 from backend.state.records import ACTIVE, Json, RunRecord
+from backend.state.store import Store
 from backend.training.job import unlike
+from backend.training.runs import Runs
 from nets.architecture.read import Architecture, parse_architecture
 from nets.errors import CheckpointError, Problem, SpecError
 from nets.hyperparams.hyperparams import Hyperparams, merged, parse_hyperparams
 from nets.spec.fields import shown
 from nets.training.snapshot import Snapshot
-
-if TYPE_CHECKING:
-    from backend.services import Services
 
 AGAIN = "start it again with POST /api/train"
 SAMPLING = ("seed", "max_samples", "train_split", "dataset_type")  # what decides which samples train
@@ -31,42 +30,81 @@ class Source:
     snapshot: Snapshot
 
 
-def resume(services: Services, run_id: str, body: Json) -> tuple[RunRecord, str, int | None]:
-    """Put an interrupted or cancelled run back into the queue: (the run, its model's name, its place if it waits).
+@dataclass(frozen=True)
+class Resume:
+    """Goes on from what runs have left."""
 
-    Raises SpecError, ApiError 404 (unknown run) and 409 (nothing to resume, with the cure), and as `Runs.admit`.
-    """
-    fields = Fields(body, ("queue",))
-    queue = fields.flag("queue") or False
-    fields.done()
-    run = _require(services, run_id)
-    _require_resumable(services, run)
-    architecture, hyperparams = _definition(run)
-    reached = 0
-    if run.epoch or services.checkpoints.training(run_id).is_file():
-        reached = _snapshot(services, run, architecture, hyperparams).epoch
-    model = services.store.get_model(run.model_id)
-    try:
-        run = services.runs.resume(run, architecture=architecture, hyperparams=hyperparams, queue=queue)
-    except WrongState:  # another request was faster
-        raise ApiError(409, f"Run {run_id} has been resumed by another request") from None
-    waits = queue and services.runs.busy() != run_id
-    place = services.runs.queue_position(run_id) if waits else None
-    return replace(run, epoch=reached, warnings=[*run.warnings, *unlike(run)]), model.name if model else "", place
+    store: Store
+    checkpoints: Checkpoints
+    runs: Runs
 
+    def same_run(self, run_id: str, body: Json) -> tuple[RunRecord, str, int | None]:
+        """Put an interrupted or cancelled run back into the queue: (the run, its model's name, its place if it waits).
 
-def continued(services: Services, run_id: str) -> RunRecord:
-    """The succeeded run that `resume_from` names; ApiError 404 or 409 with the cure."""
-    run = _require(services, run_id)
-    if run.state != "succeeded":
-        cure = AGAIN
+        Raises SpecError, ApiError 404 (unknown run) and 409 (nothing to resume, with the cure), and as `Runs.admit`.
+        """
+        fields = Fields(body, ("queue",))
+        queue = fields.flag("queue") or False
+        fields.done()
+        run = self._require(run_id)
+        self._require_resumable(run)
+        architecture, hyperparams = _definition(run)
+        reached = 0
+        if run.epoch or self.checkpoints.training(run_id).is_file():
+            reached = self._snapshot(run, architecture, hyperparams).epoch
+        model = self.store.get_model(run.model_id)
+        try:
+            run = self.runs.resume(run, architecture=architecture, hyperparams=hyperparams, queue=queue)
+        except WrongState:  # another request was faster
+            raise ApiError(409, f"Run {run_id} has been resumed by another request") from None
+        run = replace(run, epoch=reached, warnings=[*run.warnings, *unlike(run)])
+        return run, model.name if model else "", self.runs.place_told(run_id, queue=queue)
+
+    def continued(self, run_id: str) -> RunRecord:
+        """The succeeded run that `resume_from` names; ApiError 404 or 409 with the cure."""
+        run = self._require(run_id)
+        if run.state != "succeeded":
+            cure = AGAIN
+            if run.state in ACTIVE:
+                cure = "wait for its end"
+            elif run.resumable:
+                cure = f"resume it with POST /api/runs/{run_id}/resume"
+            state = self.runs.in_words(run)
+            raise ApiError(409, f"Run {run_id} is {state}; only a succeeded run can be continued as a new one: {cure}")
+        return run
+
+    def source_of(self, run: RunRecord, architecture: Architecture, hyperparams: Hyperparams) -> Source:
+        """The run and its state, for a new run of this definition. SpecError where it cannot go on so, ApiError 409."""
+        if problems := _in_the_way(run, architecture, hyperparams):
+            raise SpecError(problems)
+        return Source(run, self._snapshot(run, architecture, hyperparams))
+
+    def _require(self, run_id: str) -> RunRecord:
+        run = self.store.get_run(run_id)
+        if run is None:
+            raise not_found("run", run_id, listing="/api/runs")
+        return run
+
+    def _require_resumable(self, run: RunRecord) -> None:
+        """ApiError 409 with reason and cure, unless the run ended as cancelled or interrupted."""
+        if run.resumable:
+            return
         if run.state in ACTIVE:
-            cure = "wait for its end"
-        elif run.resumable:
-            cure = f"resume it with POST /api/runs/{run_id}/resume"
-        state = services.runs.in_words(run)
-        raise ApiError(409, f"Run {run_id} is {state}; only a succeeded run can be continued as a new one: {cure}")
-    return run
+            reason = f"is {self.runs.in_words(run)} already; follow it at /api/runs/{run.run_id}/events"
+        elif run.state == "succeeded":
+            reason = f'has succeeded; to train it further send POST /api/train with "resume_from": "{run.run_id}"'
+        else:
+            reason = f"was not interrupted but {run.state}{f' ({run.error})' if run.error else ''}; {AGAIN}"
+        raise ApiError(409, f"Run {run.run_id} {reason}")
+
+    def _snapshot(self, run: RunRecord, architecture: Architecture, hyperparams: Hyperparams) -> Snapshot:
+        """The state of the run's last epoch; 409 where it is damaged or gone."""
+        try:
+            return self.checkpoints.snapshot(run.run_id, architecture, hyperparams.optimizer, epoch=run.epoch)
+        except CheckpointError as error:
+            if self.store.get_run(run.run_id, metrics=False) is None:
+                raise UnknownRecord(run.run_id) from None
+            raise ApiError(409, f"Run {run.run_id} cannot go on: {error}; {AGAIN}") from None
 
 
 def filled_in(run: RunRecord, body: Json) -> Json:
@@ -82,29 +120,6 @@ def filled_in(run: RunRecord, body: Json) -> Json:
     return filled
 
 
-def source_of(services: Services, run: RunRecord, architecture: Architecture, hyperparams: Hyperparams) -> Source:
-    """The run and its state, for a new run of this definition. SpecError where it cannot go on so, ApiError 409."""
-    before, settings = _definition(run)
-    problems = []
-    if architecture.structure != before.structure:
-        rule = f"must be that of run {run.run_id}, whose weights it goes on from"
-        problems.append(Problem(("architecture",), f"{rule}; leave it out, or train without resume_from"))
-    if hyperparams.epochs <= run.epoch:
-        rule = f"must be more than the {run.epoch} epochs of run {run.run_id}, since it is the total"
-        problems.append(
-            Problem(
-                ("hyperparams", "epochs"), f"{rule}, got {hyperparams.epochs}; send {2 * run.epoch} for as many again"
-            )
-        )
-    kinds = settings.optimizer.state_kind(), hyperparams.optimizer.state_kind()
-    if kinds[0] != kinds[1]:
-        rule = f"must stay {kinds[0]}, whose state run {run.run_id} has left, got {kinds[1]}"
-        problems.append(Problem(("hyperparams", "optimizer"), f"{rule}; leave it out, or train without resume_from"))
-    if problems:
-        raise SpecError(problems)
-    return Source(run, _snapshot(services, run, architecture, hyperparams))
-
-
 def leaks(run: RunRecord, hyperparams: Hyperparams) -> list[str]:
     """Warnings where the samples that validate may be such that the source has trained on."""
     now = hyperparams.to_json()
@@ -115,24 +130,22 @@ def leaks(run: RunRecord, hyperparams: Hyperparams) -> list[str]:
     ]
 
 
-def _require(services: Services, run_id: str) -> RunRecord:
-    run = services.store.get_run(run_id)
-    if run is None:
-        raise not_found("run", run_id, listing="/api/runs")
-    return run
-
-
-def _require_resumable(services: Services, run: RunRecord) -> None:
-    """ApiError 409 with reason and cure, unless the run ended as cancelled or interrupted."""
-    if run.resumable:
-        return
-    if run.state in ACTIVE:
-        reason = f"is {services.runs.in_words(run)} already; follow it at /api/runs/{run.run_id}/events"
-    elif run.state == "succeeded":
-        reason = f'has succeeded; to train it further send POST /api/train with "resume_from": "{run.run_id}"'
-    else:
-        reason = f"was not interrupted but {run.state}{f' ({run.error})' if run.error else ''}; {AGAIN}"
-    raise ApiError(409, f"Run {run.run_id} {reason}")
+def _in_the_way(run: RunRecord, architecture: Architecture, hyperparams: Hyperparams) -> list[Problem]:
+    """Why a new run of this definition cannot go on from where `run` has ended."""
+    before, settings = _definition(run)
+    problems = []
+    if architecture.structure != before.structure:
+        rule = f"must be that of run {run.run_id}, whose weights it goes on from"
+        problems.append(Problem(("architecture",), f"{rule}; leave it out, or train without resume_from"))
+    if hyperparams.epochs <= run.epoch:
+        rule = f"must be more than the {run.epoch} epochs of run {run.run_id}, since it is the total"
+        cure = f"send {2 * run.epoch} for as many again"
+        problems.append(Problem(("hyperparams", "epochs"), f"{rule}, got {hyperparams.epochs}; {cure}"))
+    kinds = settings.optimizer.state_kind(), hyperparams.optimizer.state_kind()
+    if kinds[0] != kinds[1]:
+        rule = f"must stay {kinds[0]}, whose state run {run.run_id} has left, got {kinds[1]}"
+        problems.append(Problem(("hyperparams", "optimizer"), f"{rule}; leave it out, or train without resume_from"))
+    return problems
 
 
 def _definition(run: RunRecord) -> tuple[Architecture, Hyperparams]:
@@ -140,13 +153,3 @@ def _definition(run: RunRecord) -> tuple[Architecture, Hyperparams]:
         return parse_architecture(run.architecture), parse_hyperparams(run.hyperparams)
     except SpecError as error:  # written by another version of Lamina, which knew other rules
         raise ApiError(409, f"Run {run.run_id} is no longer valid ({error}); {AGAIN}") from None
-
-
-def _snapshot(services: Services, run: RunRecord, architecture: Architecture, hyperparams: Hyperparams) -> Snapshot:
-    """The state of the run's last epoch; 409 where it is damaged or gone."""
-    try:
-        return services.checkpoints.snapshot(run.run_id, architecture, hyperparams.optimizer, epoch=run.epoch)
-    except CheckpointError as error:
-        if services.store.get_run(run.run_id, metrics=False) is None:
-            raise UnknownRecord(run.run_id) from None
-        raise ApiError(409, f"Run {run.run_id} cannot go on: {error}; {AGAIN}") from None

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import stat
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,7 +15,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from backend.training.fetch import die_with_parent
 from nets.datasets import DATASETS, DatasetInfo, info, prepare, problem, source
 from nets.errors import DataError
 
@@ -107,3 +109,20 @@ def prepare_as_json(name: str, data_dir: Path) -> int:
 
 def _tell(**fields: object) -> None:
     print(json.dumps(fields, allow_nan=False), flush=True)
+
+
+def die_with_parent() -> None:
+    """Call first in the child: ends this process at once when its parent is gone, whatever it is doing.
+
+    The parent holds the other end of stdin; the kernel closes it even when the parent was killed. Without a pipe on
+    stdin (a person's own `--json` call) nothing happens.
+    """
+    if not stat.S_ISFIFO(os.fstat(0).st_mode):
+        return
+
+    def watch() -> None:
+        while os.read(0, 1024):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from backend.events.log import KEEP_ALIVE, Follower
+from backend.events.follower import Follower
+from backend.events.wire import KEEP_ALIVE
 
 logger = logging.getLogger("lamina.http")
 

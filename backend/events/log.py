@@ -1,54 +1,16 @@
-"""The event log of a run: replay, follow, and the wire format of Server-Sent Events."""
+"""The event log: what happens in runs, kept durably and told to whoever follows."""
 
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from backend.state.records import TERMINAL, UNREADABLE, Json, RunState
-from backend.state.rows import dumps
+from backend.events.channel import Channel
+from backend.events.follower import Follower
+from backend.events.wire import encode, state_data
+from backend.state.records import TERMINAL, Json, RunState
 from backend.state.store import Store
-
-RETRY = b"retry: 3000\n\n"
-KEEP_ALIVE = b": keep-alive\n\n"
-PAGE = 200  # events that a replay holds in memory at once
-TAIL = 64  # newest events that a channel keeps encoded; who is further behind reads from the store
-
-
-def state_data(
-    run_id: str,
-    state: RunState,
-    *,
-    error: str | None = None,
-    test_accuracy: float | None = None,
-    sample_predictions: list[Json] | None = None,
-    queue_position: int | None = None,
-) -> Json:
-    """The data of a `state` event: always the five keys of the contract, and the place in the queue if there is one."""
-    data: Json = {
-        "run_id": run_id,
-        "state": state,
-        "error": error,
-        "test_accuracy": test_accuracy,
-        "sample_predictions": sample_predictions,
-    }
-    return data if queue_position is None else {**data, "queue_position": queue_position}
-
-
-def encode(name: str, data: Json, event_id: int | None = None) -> bytes:
-    """One event on the wire; without an id it leaves the client's Last-Event-ID alone."""
-    return frame(name, dumps(data), event_id)
-
-
-def frame(name: str, text: str, event_id: int | None = None) -> bytes:
-    """The same of data that is JSON already. An event that is damaged in the store is a comment."""
-    if name == UNREADABLE:
-        return f"id: {event_id}\n: event {event_id} is damaged in the store and left out\n\n".encode()
-    head = "" if event_id is None else f"id: {event_id}\n"
-    return f"{head}event: {name}\ndata: {text}\n\n".encode()
 
 
 class EventLog:
@@ -75,7 +37,7 @@ class EventLog:
         self._keep_alive = keep_alive
         self._publishing = threading.Lock()  # ids reach the followers in the order in which they were given
         self._registry = threading.Lock()
-        self._channels: dict[str, _Channel] = {}  # of active runs that someone follows; gone with the terminal event
+        self._channels: dict[str, Channel] = {}  # of active runs that someone follows; gone with the terminal event
         self._closed = False
 
     def publish(self, run_id: str, name: str, data: Json, **fields: Any) -> int:
@@ -142,130 +104,15 @@ class EventLog:
         for channel in channels:
             channel.end()
 
-    def _channel(self, run_id: str) -> _Channel | None:
+    def _channel(self, run_id: str) -> Channel | None:
         with self._registry:
             return self._channels.get(run_id)
 
-    def _join(self, run_id: str) -> tuple[_Channel | None, int]:
+    def _join(self, run_id: str) -> tuple[Channel | None, int]:
         """The channel to follow, or None when nothing can come any more; and the newest id of the run."""
         with self._registry:
             # A terminal event that is committed after this look finds the channel made here, and ends it.
             state, last_id = self._store.tail(run_id)
             if state in TERMINAL or self._closed:
                 return None, last_id
-            return self._channels.setdefault(run_id, _Channel(last_id, self._wake)), last_id
-
-
-class Follower(Iterator[bytes]):
-    """One reader's way through the events of a run: history, then live, up to the last one or `EventLog.close()`."""
-
-    def __init__(
-        self, store: Store, run_id: str, channel: _Channel | None, *, cursor: int, last_id: int, keep_alive: float
-    ) -> None:
-        """`channel`: None when nothing can come any more."""
-        self.run_id, self.keep_alive = run_id, keep_alive
-        self._store, self._channel = store, channel
-        self._cursor = cursor
-        self._known = last_id  # up to here the store tells; what follows comes live
-        self._shown = channel.shown if channel else 0
-        self._begun, self._ended = False, channel is None
-        self._waiting: deque[bytes] = deque()  # fetched, for who takes one frame at a time
-
-    @property
-    def behind(self) -> bool:
-        """Whether there is more to tell at once."""
-        return self._cursor < self._known or not self._begun or self._ended
-
-    def __next__(self) -> bytes:
-        """The next frame, as soon as there is one; silence is broken by comments."""
-        if not self._waiting:
-            frames = self.news(self.keep_alive)
-            if frames is None:
-                raise StopIteration
-            self._waiting.extend(frames or [KEEP_ALIVE])
-        return self._waiting.popleft()
-
-    def news(self, timeout: float = 0.0) -> list[bytes] | None:
-        """Some frames that are new, waiting for up to `timeout` seconds; none if nothing is, None after the end."""
-        if not self._begun:
-            self._begun = True
-            return [RETRY]
-        if self._cursor < self._known and (frames := self._replay()):
-            return frames
-        if self._ended or self._channel is None:
-            return None
-        news = self._channel.wait(self._cursor, self._shown, timeout=timeout)
-        self._ended, self._known = news.ended, max(self._known, news.last_id)
-        if news.frames is None:
-            return self._replay()
-        self._cursor, self._shown = self._known, news.shown
-        frames = [*news.frames, *([news.progress] if news.progress else [])]
-        return None if self._ended and not frames else frames
-
-    def _replay(self) -> list[bytes]:
-        """A page of events from the store."""
-        limit = min(PAGE, self._known - self._cursor)
-        events = self._store.events(self.run_id, after=self._cursor, limit=limit)
-        self._cursor = events[-1].id if events else self._known  # none: the run was deleted meanwhile
-        return [frame(event.name, event.text, event.id) for event in events]
-
-
-@dataclass(frozen=True)
-class _News:
-    """What a follower has not seen. `frames`: None if it is so far behind that the store must tell."""
-
-    frames: list[bytes] | None
-    progress: bytes | None
-    last_id: int
-    shown: int
-    ended: bool
-
-
-class _Channel:
-    """The live end of one run's log: its newest events, encoded once for all followers, and the progress slot."""
-
-    def __init__(self, last_id: int, wake: Callable[[], None]) -> None:
-        self._wake = wake
-        self.shown = 0  # counts progress reports, so that each follower sends a report once
-        self._condition = threading.Condition()
-        self._last_id = last_id
-        self._frames: deque[tuple[int, bytes]] = deque(maxlen=TAIL)  # consecutive ids, the newest is _last_id
-        self._progress: bytes | None = None
-        self._ended = False
-
-    def push(self, event_id: int, frame: bytes, *, last: bool) -> None:
-        with self._condition:
-            self._frames.append((event_id, frame))
-            self._last_id = event_id
-            self._progress = None  # older than this event now
-            self._ended = self._ended or last
-            self._condition.notify_all()
-        self._wake()
-
-    def show(self, frame: bytes) -> None:
-        with self._condition:
-            if not self._ended:
-                self._progress = frame
-                self.shown += 1
-                self._condition.notify_all()
-        self._wake()
-
-    def end(self) -> None:
-        with self._condition:
-            self._ended = True
-            self._condition.notify_all()
-        self._wake()
-
-    def wait(self, cursor: int, shown: int, *, timeout: float) -> _News:
-        """What came after `cursor` and `shown`; nothing after `timeout` seconds of silence."""
-
-        def has_news() -> bool:
-            fresh_progress = self._progress is not None and self.shown > shown
-            return self._ended or self._last_id > cursor or fresh_progress
-
-        with self._condition:
-            self._condition.wait_for(has_news, timeout)
-            frames = [frame for event_id, frame in self._frames if event_id > cursor]
-            complete = len(frames) == max(0, self._last_id - cursor)
-            progress = self._progress if self.shown > shown and not self._ended else None
-            return _News(frames if complete else None, progress, self._last_id, self.shown, self._ended)
+            return self._channels.setdefault(run_id, Channel(last_id, self._wake)), last_id

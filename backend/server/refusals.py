@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from types import MappingProxyType
 from typing import Any
 
@@ -33,18 +32,6 @@ KINDS = MappingProxyType(
 )
 OTHER = (BAD, "it is malformed")
 OURS = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName)
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-SECRET_PLACES = re.compile(r"(\?|%3f|token(?:=|%3d)).*", re.IGNORECASE | re.DOTALL)
-
-
-def without_secrets(path: str) -> str:
-    """A path for a log or an answer: without what is a query by intention, where a token may stand."""
-    return SECRET_PLACES.sub(r"\1...", path)
-
-
-def known(method: str, other: str) -> str:
-    """A method that HTTP knows; `other` in the place of one that a client made up."""
-    return method if method in METHODS else other
 
 
 def refuse(client: Any, addr: Any, reason: Exception) -> None:

@@ -153,7 +153,8 @@ class Application(BaseApplication):
 
     def load(self) -> Any:
         try:
-            from backend.web.app import create_app  # imports JAX: only ever in the worker
+            from backend.services import start  # imports JAX: only ever in the worker
+            from backend.web.app import create_app
             from nets.errors import NoDevice
             from nets.process.device import require_device
         except (ImportError, RuntimeError) as reason:  # as JAX says that its parts, or the processor, do not fit it
@@ -162,7 +163,7 @@ class Application(BaseApplication):
         try:
             require_device()
             self.announce()
-            app = create_app(self.settings, deaths=self.deaths)
+            app = create_app(start(self.settings, deaths=self.deaths))
         except (OSError, sqlite3.Error, StateInUse, NoDirectory, UnknownSchema, Damaged) as reason:
             log.debug("the application does not start", exc_info=True)
             raise AppImportError(f"lamina: cannot start from {self.settings.state_dir}: {reason}") from None

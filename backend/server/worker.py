@@ -8,14 +8,16 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from types import FrameType
 from typing import Any
 
+from backend.events.follower import Follower
 from backend.server.connections import PatientWorker
 from backend.server.refusals import refuse
-from backend.web.environ import CROWDED, HANDED_OVER, INCOMING, Stream
+from backend.web.environ import CROWDED, HANDED_OVER, INCOMING
 
 log = logging.getLogger("lamina.server")
 
@@ -26,6 +28,18 @@ SWITCH_SECONDS = 0.0005
 LAST_REQUESTS_SECONDS = 2.0
 
 GIVEN_AWAY = object()  # a connection that is the delivery's now
+
+
+class Stream(Exception):
+    """An event stream that leaves gunicorn, which would keep a thread for it, before any of it is sent."""
+
+    def __init__(self, follower: Follower, response: Any, close: Callable[[], None]) -> None:
+        """`response`: gunicorn's, with status and headers. `close`: the application's, to be called at the end."""
+        super().__init__(follower.run_id)
+        self.follower, self.close = follower, close
+        self.chunked, self.must_close = bool(response.chunked), bool(response.should_close())
+        lines = [*response.default_headers(), *(f"{name}: {value}\r\n" for name, value in response.headers), "\r\n"]
+        self.head = "".join(lines).encode("latin-1")
 
 
 class Worker(PatientWorker):

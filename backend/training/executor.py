@@ -15,19 +15,9 @@ from backend.state.checkpoints import Checkpoints
 from backend.state.rows import dumps
 from backend.state.store import Store
 from backend.training.fetch import Stopped, fetch
-from backend.training.job import (
-    Halted,
-    Job,
-    Outcome,
-    Unwritable,
-    describe_bug,
-    failed,
-    held_back,
-    interrupted,
-    unwritable,
-    without_paths,
-)
+from backend.training.job import Halted, Job, Unwritable
 from backend.training.limits import LimitReached, Limits
+from backend.training.outcome import Outcome, describe_bug, failed, held_back, interrupted, unwritable, without_paths
 from backend.training.progress import Pulse
 from backend.training.warmer import Warmer
 from nets.datasets import Dataset, info, is_cached, load

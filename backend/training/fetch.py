@@ -7,10 +7,8 @@ import logging
 import os
 import selectors
 import signal
-import stat
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -74,23 +72,6 @@ def fetch(
             _end(child)
 
 
-def die_with_parent() -> None:
-    """Call first in the child: ends this process at once when its parent is gone, whatever it is doing.
-
-    The parent holds the other end of stdin; the kernel closes it even when the parent was killed. Without a pipe on
-    stdin (a person's own `--json` call) nothing happens.
-    """
-    if not stat.S_ISFIFO(os.fstat(0).st_mode):
-        return
-
-    def watch() -> None:
-        while os.read(0, 1024):
-            pass
-        os._exit(1)
-
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
-
-
 def command(name: str, data_dir: Path) -> list[str]:
     """What the child runs. It prints JSON lines: `fraction` and `message`, at last `done` or `error`."""
     return [*COMMAND, "datasets", "prepare", name, "--data-dir", str(data_dir), "--json"]
@@ -99,7 +80,7 @@ def command(name: str, data_dir: Path) -> list[str]:
 def _start(name: str, data_dir: Path, *, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command(name, data_dir.resolve()),
-        stdin=subprocess.PIPE,  # never written to: see die_with_parent
+        stdin=subprocess.PIPE,  # never written to: see commands/datasets.py
         stdout=subprocess.PIPE,
         stderr=stderr,
         bufsize=0,

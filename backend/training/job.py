@@ -1,19 +1,17 @@
-"""What the training thread holds about one run, and how its end is put into words."""
+"""What the training thread holds about one run."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Literal
+from uuid import uuid4
 
-from backend.state.deaths import OUT_OF_MEMORY
-from backend.state.records import Json, RunRecord, RunState
+from backend.state.records import Json, RunRecord
+from backend.state.store import utc_now
 from nets.architecture.read import Architecture
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.process.device import device_description, versions
-
-# Absolute paths. Not what follows a scheme or a word, and not the paths of this server's own interface.
-PLACES = re.compile(r"(?<![\w/.:~-])/(?!api/)(?:[^\s/'\"`:,;()]+/)+[^\s/'\"`:,;()]*")
+from nets.training.snapshot import Snapshot
 
 
 class Unwritable(Exception):
@@ -22,6 +20,44 @@ class Unwritable(Exception):
 
 class Halted(Exception):
     """The run was asked to stop."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewRun:
+    """What a run shall be. `architecture_json`: as sent. `snapshot`: what `resumed_from` ended with.
+
+    `named`: the request chose `dataset`, so it is never replaced. `queue`: it waits behind others, past a restart too.
+    """
+
+    model_id: str
+    architecture: Architecture
+    architecture_json: Json
+    hyperparams: Hyperparams
+    dataset: str
+    named: bool
+    warnings: list[str]
+    queue: bool
+    resumed_from: str | None = None
+    snapshot: Snapshot | None = None
+
+    def record(self) -> RunRecord:
+        """Of a run that waits, under an id of its own."""
+        return RunRecord(
+            run_id=f"r_{uuid4().hex}",
+            model_id=self.model_id,
+            state="queued",
+            created_at=utc_now(),
+            architecture=self.architecture_json,
+            hyperparams=self.hyperparams.to_json(),
+            dataset=self.dataset,
+            dataset_named=self.named,
+            queued=self.queue,
+            epochs_total=self.hyperparams.epochs,
+            precision=self.hyperparams.precision,
+            warnings=list(self.warnings),
+            resumed_from=self.resumed_from,
+            epoch=self.snapshot.epoch if self.snapshot else 0,
+        )
 
 
 @dataclass
@@ -81,61 +117,3 @@ def unlike(record: RunRecord) -> list[str]:
     told = ", ".join(f"{name} was {before[name]} and is {now[name]}" for name in changed)
     effect = "its weights may differ in their last digits from those of a run that was never interrupted"
     return [f"run {record.run_id} goes on under other conditions, so {effect}: {told}"] if changed else []
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ends: its terminal state and what the record gets with it."""
-
-    state: RunState
-    fields: Json = field(default_factory=dict)
-
-
-def failed(error: str) -> Outcome:
-    """The end of a run that went wrong."""
-    storable = error.encode("utf-8", "backslashreplace").decode()  # SQLite takes no lone surrogates
-    return Outcome("failed", {"error": without_paths(storable)})
-
-
-def without_paths(text: str) -> str:
-    """A sentence in which files keep their names and lose their places: clients learn nothing of the file system."""
-    return PLACES.sub(lambda found: found[0].rstrip("/").rpartition("/")[2], text)
-
-
-def cancelled() -> Outcome:
-    """The end of a run that a client stopped. It may go on."""
-    return Outcome("cancelled", {"resumable": True})
-
-
-def interrupted(run_id: str, *, epoch: int, epochs_total: int, begun: bool = True, cause: str | None = None) -> Outcome:
-    """The end of a run that the server's own end cut off, and that may go on.
-
-    `epoch`: finished ones. `cause`: of that end, where it is known.
-    """
-    now = min(epoch + 1, epochs_total)
-    place = f"while this run was in epoch {now} of {epochs_total}" if begun else "before this run began"
-    cure = f"Resume it with POST /api/runs/{run_id}/resume."
-    if cause and cause.startswith(OUT_OF_MEMORY):
-        cure = f"Train a smaller network or smaller batches; or give the server more memory, then r{cure[1:]}"
-    error = f"interrupted: {cause or 'the server stopped'} {place}. {cure}"
-    return Outcome("failed", {"error": error, "resumable": True})
-
-
-def held_back(run_id: str, reason: str) -> Outcome:
-    """The end of a run that needs more than a limit allows now, and keeps what it has reached."""
-    cure = f"When there is room for it, resume it with POST /api/runs/{run_id}/resume."
-    return Outcome("failed", {"error": f"{reason}. {cure}", "resumable": True})
-
-
-def unwritable(run_id: str, reason: str) -> Outcome:
-    """The end of a run whose state or weights the disk did not take; the state before them is still there."""
-    cure = f"Make room or let the state directory be written, then resume it with POST /api/runs/{run_id}/resume."
-    return Outcome(
-        "failed", {"error": f"interrupted: what it has learned cannot be written ({reason}). {cure}", "resumable": True}
-    )
-
-
-def describe_bug(error: Exception) -> str:
-    """One sentence for the client: no traceback, and of an `OSError` only the reason, since it may name a path."""
-    reason = error.strerror if isinstance(error, OSError) else str(error).partition("\n")[0][:300]
-    return f"internal error: {type(error).__name__}: {reason or 'no further reason given'}"

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import psutil
 
 from backend import control_groups
-from nets.architecture.read import Architecture
+from nets.architecture.read import MAX_LAYERS, Architecture, parse_architecture
 from nets.datasets import DatasetInfo
 from nets.errors import SpecError
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.inspection.memory import check_memory
 from nets.process import allocator
 from nets.process.device import free_device_memory
+from nets.training.check import check_fit, check_pace
 
 
 class LimitReached(Exception):
@@ -29,12 +30,23 @@ class Limits:
     memory_gb: int = 0
     compile_seconds: int = 600
     queue: int = 100
+    layers: int = MAX_LAYERS
 
     def memory(self) -> int:
         """Bytes that a run may take now."""
         device, asked = free_device_memory(), [self.memory_gb * 10**9] if self.memory_gb else []
         found = [*free_host_memory(), *asked, *([] if device is None else [device])]
         return max(0, min(found))
+
+    def architecture(self, value: object) -> Architecture:
+        """SpecError with every problem of it."""
+        return parse_architecture(value, most_layers=self.layers)
+
+    def check(self, architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> None:
+        """SpecError unless such a run fits together, and into memory, and can be cancelled in time."""
+        check_fit(architecture, hyperparams, info)
+        check_memory(architecture, hyperparams, info, available=self.memory())
+        check_pace(architecture, hyperparams, info)
 
     def check_memory(self, architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> None:
         """LimitReached where a run that has been accepted no longer fits."""

@@ -5,60 +5,33 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-import uuid
 from collections import deque
 from pathlib import Path
 
-from backend.events.log import EventLog, state_data
+from backend.events.log import EventLog
+from backend.events.wire import state_data
 from backend.state.checkpoints import Checkpoints
 from backend.state.deaths import take_note
 from backend.state.errors import UnknownRecord, UnreadableRecord, WrongState
 from backend.state.lock import StateLock, own
-from backend.state.records import Json, RunRecord, RunState, Standing
-from backend.state.store import Store, utc_now
+from backend.state.records import RunRecord, Standing
+from backend.state.store import Store
+from backend.training.errors import Busy, NotActive, QueueFull, ShuttingDown
 from backend.training.executor import Trainer
-from backend.training.job import Job, Outcome, cancelled, failed, interrupted
+from backend.training.job import Job, NewRun
 from backend.training.limits import Limits
+from backend.training.outcome import Outcome, cancelled, failed, interrupted
 from backend.training.warmer import Warmer
 from nets.architecture.read import Architecture, parse_architecture
 from nets.errors import SpecError
 from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
 from nets.process import allocator
-from nets.training.snapshot import Snapshot
 
 logger = logging.getLogger("lamina.runs")
 
 GRACE = 0.5  # seconds in which a run that shall stop ends by itself
 RETRY = 1.0  # seconds until the end of a run is recorded again, when the store refused it
 OTHERS_WERE_THERE = (WrongState, UnknownRecord, UnreadableRecord)  # the row of a run is gone, or is not as we left it
-
-
-class Busy(Exception):
-    """A run is active or waiting, and the request did not ask to queue. `cancelling`: it is to end soon."""
-
-    def __init__(self, active_run_id: str, *, cancelling: bool = False) -> None:
-        super().__init__(f"run {active_run_id} is active")
-        self.active_run_id, self.cancelling = active_run_id, cancelling
-
-
-class QueueFull(Exception):
-    """As many runs wait as may."""
-
-    def __init__(self, places: int) -> None:
-        super().__init__(f"all {places} places in the queue are taken")
-        self.places = places
-
-
-class NotActive(Exception):
-    """A run cannot be cancelled any more: it has ended in `state`."""
-
-    def __init__(self, run_id: str, state: RunState) -> None:
-        super().__init__(f"run {run_id} is {state}: only a queued or running run can be cancelled")
-        self.run_id, self.state = run_id, state
-
-
-class ShuttingDown(Exception):
-    """No run is accepted any more: the server is stopping."""
 
 
 class Runs:
@@ -98,51 +71,22 @@ class Runs:
             self._recover()
         self._thread.start()
 
-    def submit(
-        self,
-        *,
-        model_id: str,
-        architecture: Architecture,
-        architecture_json: Json,
-        hyperparams: Hyperparams,
-        dataset: str,
-        named: bool,
-        warnings: list[str],
-        queue: bool,
-        resumed_from: str | None = None,
-        snapshot: Snapshot | None = None,
-    ) -> RunRecord:
+    def submit(self, new: NewRun) -> RunRecord:
         """Record a new run as queued and hand it to the training thread.
 
-        `named`: the request chose `dataset`, so it is never replaced. `snapshot`: what `resumed_from` ended with.
         Raises as `admit` does, and `UnknownRecord` if the model is gone.
         """
         with self._condition:
-            self.admit(queue)
-            record = RunRecord(
-                run_id=f"r_{uuid.uuid4().hex}",
-                model_id=model_id,
-                state="queued",
-                created_at=utc_now(),
-                architecture=architecture_json,
-                hyperparams=hyperparams.to_json(),
-                dataset=dataset,
-                dataset_named=named,
-                queued=queue,
-                epochs_total=hyperparams.epochs,
-                precision=hyperparams.precision,
-                warnings=list(warnings),
-                resumed_from=resumed_from,
-                epoch=snapshot.epoch if snapshot else 0,
-            )
-            if snapshot:  # a copy of its own: the source may be deleted while this run waits
-                self._checkpoints.keep(record.run_id, snapshot)
+            self.admit(new.queue)
+            record = new.record()
+            if new.snapshot:  # a copy of its own: the source may be deleted while this run waits
+                self._checkpoints.keep(record.run_id, new.snapshot)
             try:
                 self._store.create_run(record, state_data(record.run_id, "queued", queue_position=self._next_place()))
             except BaseException:
                 self._discard(record.run_id)
                 raise
-            self._enqueue(Job.of(record, architecture=architecture, hyperparams=hyperparams))
+            self._enqueue(Job.of(record, architecture=new.architecture, hyperparams=new.hyperparams))
         return record
 
     def resume(
@@ -201,6 +145,10 @@ class Runs:
     def queue_position(self, run_id: str) -> int | None:
         """A waiting run's place: 1 is next. None if it does not wait."""
         return self.standing().places.get(run_id)
+
+    def place_told(self, run_id: str, *, queue: bool) -> int | None:
+        """The place of a run that has just been accepted, for a client that asked to queue and has to wait."""
+        return self.queue_position(run_id) if queue and self.busy() != run_id else None
 
     def standing(self) -> Standing:
         """Of all runs at once. Asked before their records are read, it never says of an ended run that it waits."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from flask import Response, current_app, request
+from flask import Response, request
 
 from backend.config import Settings
 from backend.errors import ApiError
@@ -31,9 +31,8 @@ HEADERS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def check() -> None:
+def check(settings: Settings) -> None:
     """Refuse the current request unless it may be answered. Raises ApiError 400, 401 or 403."""
-    settings: Settings = current_app.extensions["lamina"].settings
     _check_host(settings)
     _check_origin(settings)
     if settings.token and request.method != "OPTIONS":  # browsers send a preflight without the token

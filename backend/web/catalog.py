@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
-from backend.actions.launch import BUNDLED, PREFERRED
 from backend.state.records import Json
+from backend.training.default_dataset import BUNDLED, PREFERRED
 from nets.datasets import DATASETS, DatasetInfo, problem, source
 from nets.layers import LAYERS, Layer
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import current_app, request
+from flask import request
 
 from backend.config import Settings
 from backend.errors import ApiError
@@ -11,10 +11,9 @@ from backend.web.environ import CROWDED
 RETRY_SECONDS = 1
 
 
-def check() -> None:
+def check(settings: Settings) -> None:
     """Refuse the current request, unread, where the server says that it has no place. Raises ApiError 503."""
     if request.environ.get(CROWDED):
-        settings: Settings = current_app.extensions["lamina"].settings
         raise ApiError(
             503,
             f"All {settings.threads} places for requests are taken (--threads); try again in {RETRY_SECONDS} s",

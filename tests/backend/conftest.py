@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backend.actions.launch import DefaultDataset
 from backend.config import Settings
-from backend.services import Services
+from backend.services import Services, start
 from backend.state.deaths import Deaths
+from backend.training.default_dataset import DefaultDataset
 from backend.web.app import create_app
 from nets.training.events import Progress
 from tests.backend.samples import DEADLINE, eventually
@@ -46,16 +46,21 @@ def parts(app: Flask) -> Services:
     return services
 
 
-def offline_app(folder: Path, *, deaths: Deaths | None = None, **changes: Any) -> Flask:
+def out_of_reach(name: str, data_dir: Path) -> tuple[bool, str]:
+    return False, f"{name} is out of reach."
+
+
+def offline_app(
+    folder: Path,
+    *,
+    deaths: Deaths | None = None,
+    available: Callable[[str, Path], tuple[bool, str]] = out_of_reach,
+    **changes: Any,
+) -> Flask:
     """An application that never asks the network for a data set."""
-    app = create_app(settings(folder, **changes), deaths=deaths)
+    chooser = DefaultDataset(folder / "data", available=available)
+    app = create_app(start(settings(folder, **changes), deaths=deaths, default_dataset=chooser))
     app.testing = True
-
-    def available(name: str, data_dir: Path) -> tuple[bool, str]:
-        return False, f"{name} is out of reach."
-
-    offline = DefaultDataset(folder / "data", available=available)
-    app.extensions["lamina"] = replace(parts(app), default_dataset=offline)
     return app
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from backend.events.log import state_data
+from backend.events.wire import state_data
 from backend.state.records import Json, ModelRecord, RunRecord
 from backend.state.store import Store, utc_now
 

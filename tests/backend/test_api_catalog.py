@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from flask import Flask
 
-from backend.actions import health
+from backend.state import writable
 from backend.state.records import Json
 from backend.web.catalog import dataset_entries, layer_entries
 from nets.architecture.read import parse_architecture, parse_layer
@@ -121,20 +121,20 @@ def test_health_says_when_nothing_can_be_written(trained: Trained, monkeypatch: 
     def full(**_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(health, "BELIEVED", 0.0)
-    monkeypatch.setattr(health.tempfile, "TemporaryFile", full)
+    monkeypatch.setattr(writable, "BELIEVED", 0.0)
+    monkeypatch.setattr(writable.tempfile, "TemporaryFile", full)
     report = trained.client.get("/api/health")
     assert report.status_code == 200 and report.json["status"] == "degraded" and not report.json["store_writable"]
 
 
 def test_health_answers_without_a_state_directory(app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(health, "BELIEVED", 0.0)
+    monkeypatch.setattr(writable, "BELIEVED", 0.0)
     (tmp_path / "state").rename(tmp_path / "moved")
     assert app.test_client().get("/api/health").json["status"] == "degraded"
 
 
 def test_health_is_about_the_store_itself(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "BELIEVED", 0.0)
+    monkeypatch.setattr(writable, "BELIEVED", 0.0)
     ask = app.test_client().get
     assert ask("/api/health").json["store_writable"] is True
     parts(app).store._writer.execute("PRAGMA query_only = ON")
@@ -144,8 +144,8 @@ def test_health_is_about_the_store_itself(app: Flask, monkeypatch: pytest.Monkey
 
 
 def test_health_answers_while_the_store_and_the_runs_are_stuck(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "BELIEVED", 0.0)
-    monkeypatch.setattr(health, "PATIENCE", 0.05)
+    monkeypatch.setattr(writable, "BELIEVED", 0.0)
+    monkeypatch.setattr(writable, "PATIENCE", 0.05)
     here = parts(app)
     with ThreadPoolExecutor() as pool, here.store._lock, here.runs._condition:
         for answer in [pool.submit(app.test_client().get, "/api/health") for _ in range(3)]:

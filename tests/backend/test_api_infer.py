@@ -12,9 +12,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backend.actions.infer import Predictors
 from backend.errors import Unprocessable
 from backend.inference.pixels import read_batch, read_image
+from backend.inference.predictors import Predictors
 from backend.parsing.strict_json import Rows
 from backend.state.checkpoints import Checkpoints
 from tests.backend.conftest import BODY, Trained, finish, parts, wait_running

@@ -6,7 +6,6 @@ import copy
 import re
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backend.actions.launch import DefaultDataset
 from backend.demo.example import EXAMPLE
 from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.training.events import Progress
@@ -442,20 +440,20 @@ def test_without_a_data_set_the_server_chooses_and_says_why(app: Flask, held: th
     assert client.get(f"/api/models/{answer['model_id']}").json["hyperparams"] is None
 
 
-def test_mnist_is_the_first_choice(app: Flask, held: threading.Event, tmp_path: Path) -> None:
+def test_mnist_is_the_first_choice(held: threading.Event, tmp_path: Path) -> None:
     asked = []
 
     def available(name: str, data_dir: Path) -> tuple[bool, str]:
         asked.append((name, data_dir))
         return True, "cached"
 
-    chooser = DefaultDataset(tmp_path, available=available)
-    app.extensions["lamina"] = replace(parts(app), default_dataset=chooser)
+    app = offline_app(tmp_path, available=available)
     client = app.test_client()
     body = {**EXAMPLE, "queue": True}
     first, second = client.post("/api/train", json=body).json, client.post("/api/train", json=body).json
     assert first["dataset_type"] == second["dataset_type"] == "mnist" and first["warnings"] == []
-    assert asked == [("mnist", tmp_path)], "the answer is kept for a while"
+    assert asked == [("mnist", tmp_path / "data")], "the answer is kept for a while"
+    parts(app).close()
 
 
 def test_ignored_fields_are_said(client: FlaskClient, held: threading.Event) -> None:

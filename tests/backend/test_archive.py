@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.events.log import state_data
+from backend.events.wire import state_data
 from backend.state.archive import MANIFEST, ArchiveError, export_state, import_state
 from backend.state.rows import SELECT, Table, checksum
 from backend.state.schema import SCHEMA_VERSION

@@ -14,7 +14,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backend.events.log import PAGE, state_data
+from backend.events.follower import PAGE
+from backend.events.wire import state_data
 from backend.services import Services
 from backend.state.errors import UnknownRecord
 from backend.state.records import RunRecord
@@ -167,6 +168,6 @@ def test_a_deletion_in_the_middle_of_reading_weights_is_a_404(
         assert app.test_client().delete("/api/models/m_1").status_code == 200
         return load_weights(*args, **kwargs)
 
-    monkeypatch.setattr("backend.actions.infer.load_weights", deleted_first)
+    monkeypatch.setattr("backend.inference.predictors.load_weights", deleted_first)
     answer = client.post(path, json={"run_id": "r_1", **({"pixels": [0] * 784} if "infer" in path else {})})
     assert (answer.status_code, answer.json) == (404, {"error": "'r_1' was deleted meanwhile"})

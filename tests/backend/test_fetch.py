@@ -123,7 +123,7 @@ def test_the_child_dies_with_its_parent(tmp_path: Path) -> None:
     path, descriptor = pipe(tmp_path)
     program = f"""if True:
         import time
-        from backend.training.fetch import die_with_parent
+        from backend.commands.datasets import die_with_parent
         die_with_parent()
         f = open({path!r}, "wb", 0)
         f.write(b"x")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.events.log import state_data
+from backend.events.wire import state_data
 from backend.state.garbage import KINDS, Kind, garbage, remove
 from backend.state.store import STORE_FILE, Store
 from tests.backend.samples import add_run

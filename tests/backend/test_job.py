@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backend.training.job import failed, without_paths
+from backend.training.outcome import failed, without_paths
 
 
 @pytest.mark.parametrize(

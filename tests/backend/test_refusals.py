@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from backend.config import Settings
 from backend.demo.local_server import LocalServer, free_port
-from backend.server.refusals import without_secrets
+from backend.quoting import without_secrets
 from tests.load.clients import connect, port_of
 
 SECRET = "hunter2-is-a-secret"

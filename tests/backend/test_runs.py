@@ -29,9 +29,11 @@ from backend.state.errors import UnknownRecord
 from backend.state.lock import StateInUse
 from backend.state.records import Json, RunRecord, RunState
 from backend.state.store import Store
+from backend.training.errors import Busy, NotActive, ShuttingDown
+from backend.training.job import NewRun
 from backend.training.limits import Limits
 from backend.training.progress import SHORTEST
-from backend.training.runs import Busy, NotActive, Runs, ShuttingDown
+from backend.training.runs import Runs
 from backend.training.warmer import Warmer
 from nets import datasets
 from nets.architecture.read import parse_architecture
@@ -96,7 +98,7 @@ class Server:
         return self
 
     def submit(self, *, queue: bool = False, dataset: str = "digits", named: bool = True, **hyperparams: Any) -> str:
-        return self.runs.submit(
+        new = NewRun(
             model_id="m_1",
             architecture=parse_architecture(ARCHITECTURE),
             architecture_json=ARCHITECTURE,
@@ -105,7 +107,8 @@ class Server:
             named=named,
             warnings=["a warning"],
             queue=queue,
-        ).run_id
+        )
+        return self.runs.submit(new).run_id
 
     def record(self, run_id: str) -> RunRecord:
         record = self.store.get_run(run_id)

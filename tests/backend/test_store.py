@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.events.log import state_data
+from backend.events.wire import state_data
 from backend.state.errors import StillActive, UnknownRecord, WrongState
 from backend.state.records import RunState
 from backend.state.schema import NewerSchema

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from backend.events.log import TAIL, EventLog, encode, state_data
+from backend.events.channel import TAIL
+from backend.events.log import EventLog
+from backend.events.wire import encode, state_data
 from backend.state.errors import UnknownRecord, WrongState
 from backend.state.records import Json
 from backend.state.store import Store

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import re
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,13 +14,15 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backend.actions.launch import warm_newest
 from backend.config import ConfigError
-from backend.events.log import EventLog, state_data
+from backend.events.log import EventLog
+from backend.events.wire import state_data
 from backend.server.serve import check_state_dir
 from backend.state.integrity import Damaged
 from backend.state.records import Json
 from backend.state.store import STORE_FILE, Store
+from backend.telemetry import Telemetry
+from backend.web.app import create_app
 from tests.backend.conftest import parts
 from tests.backend.samples import a_model, add_run
 
@@ -100,7 +101,7 @@ class Asked:
     """A server that is put over one store after the other, as a start would."""
 
     def __init__(self, app: Flask, folder: Path) -> None:
-        self.app, self.client, self.folder = app, app.test_client(), folder
+        self.app, self.folder = app, folder
 
     def start(self, content: bytes) -> Store:
         for name in (STORE_FILE, f"{STORE_FILE}-wal", f"{STORE_FILE}-shm"):
@@ -112,8 +113,9 @@ class Asked:
         try:
             store.verify()
             store.moved_to("state")
-            self.app.extensions["lamina"] = replace(parts(self.app), store=store, log=EventLog(store))
-            warm_newest(parts(self.app))
+            services = replace(parts(self.app), store=store, log=EventLog(store), telemetry=Telemetry())
+            services.compile_ahead.newest(store)
+            self.client = create_app(services).test_client()
         except BaseException:
             store.close()
             raise
@@ -131,11 +133,9 @@ class Asked:
 
 
 @pytest.fixture
-def asked(app: Flask, tmp_path: Path) -> Iterator[Asked]:
-    before = parts(app)
+def asked(app: Flask, tmp_path: Path) -> Asked:
     (tmp_path / "flipped").mkdir()
-    yield Asked(app, tmp_path / "flipped")
-    app.extensions["lamina"] = before
+    return Asked(app, tmp_path / "flipped")
 
 
 def survives(asked: Asked, content: bytes, places: list[int]) -> int:

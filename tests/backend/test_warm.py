@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from backend.actions.launch import warm_newest
 from backend.state.attempts import Attempts
 from backend.training import warmer as module
+from backend.training.compile_ahead import CompileAhead
 from backend.training.warmer import Warmer
 from nets import datasets
 from nets.architecture.read import parse_architecture
@@ -155,11 +155,9 @@ def test_a_run_that_never_came_to_the_end_of_an_epoch_is_not_compiled_by_the_nex
         parts(app).store.update_model(f"m_{epoch}", architecture=ARCHITECTURE)
     for run_id in ("r_0", "r_1"):
         asked: list[str] = []
-        monkeypatch.setattr(
-            "backend.actions.launch.recipe_of", lambda services, model, asked=asked: asked.append(model.model_id)
-        )
+        monkeypatch.setattr(CompileAhead, "recipe_of", lambda self, model, asked=asked: asked.append(model.model_id))
         done = threading.Event()
-        warm_newest(parts(app))
+        parts(app).compile_ahead.newest(parts(app).store)
         parts(app).warmer.warm(done.set)
         assert done.wait(DEADLINE)
         assert asked == (["m_1"] if run_id == "r_1" else [])

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from backend.events.log import state_data
+from backend.events.wire import state_data
 from backend.state.curve import extended
 from backend.state.records import Json, RunRecord
 from backend.state.rows import RUN_COLUMNS, checksum, dumps, to_columns

@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, current_app, jsonify
+from dataclasses import dataclass
+from pathlib import Path
+
+from flask import current_app, jsonify
 from flask.typing import ResponseReturnValue
 
-from backend.actions.health import health
-from backend.services import services
+from backend.actions.health import Health
 from backend.web.catalog import dataset_entries, layer_entries
 from backend.web.openapi import document
-
-bp = Blueprint("catalog", __name__)
-
-
-@bp.get("/datasets")
-def list_datasets() -> ResponseReturnValue:
-    """Every data set, and which of them are on this disk."""
-    return jsonify({"datasets": dataset_entries(services().settings.data_dir)})
+from backend.web.routes import route
 
 
-@bp.get("/layers")
-def list_layers() -> ResponseReturnValue:
-    """Every layer type with its fields and an example."""
-    return jsonify({"layers": layer_entries()})
+@dataclass(frozen=True)
+class CatalogRoutes:
+    """Under /api."""
 
+    data_dir: Path
+    health: Health
 
-@bp.get("/health")
-def get_health() -> ResponseReturnValue:
-    """`status` is `ok`, or `degraded` when the state directory cannot be written."""
-    return jsonify(health(services()))
+    @route("GET", "/datasets")
+    def list_datasets(self) -> ResponseReturnValue:
+        """Every data set, and which of them are on this disk."""
+        return jsonify({"datasets": dataset_entries(self.data_dir)})
 
+    @route("GET", "/layers")
+    def list_layers(self) -> ResponseReturnValue:
+        """Every layer type with its fields and an example."""
+        return jsonify({"layers": layer_entries()})
 
-@bp.get("/openapi.json")
-def get_openapi() -> ResponseReturnValue:
-    """This document: every endpoint with what it takes and answers."""
-    return jsonify(document(current_app))
+    @route("GET", "/health")
+    def get_health(self) -> ResponseReturnValue:
+        """`status` is `ok`, or `degraded` when the state directory cannot be written."""
+        return jsonify(self.health.now())
+
+    @route("GET", "/openapi.json")
+    def get_openapi(self) -> ResponseReturnValue:
+        """This document: every endpoint with what it takes and answers."""
+        return jsonify(document(current_app))

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import msgspec
-from flask import Blueprint, Response, g
+from flask import Response, g
 from flask.typing import ResponseReturnValue
 
-from backend.actions.infer import UNCHECKED, infer
-from backend.services import services
+from backend.actions.infer import UNCHECKED, Infer
 from backend.web.body import json_object
+from backend.web.routes import route
 
-bp = Blueprint("infer", __name__)
 
+@dataclass(frozen=True)
+class InferRoutes:
+    """Under /api."""
 
-@bp.post("/infer")
-def ask() -> ResponseReturnValue:
-    """The class of one image, or of each in a batch."""
-    answer = infer(services(), json_object(unchecked=UNCHECKED))
-    g.run_id = answer["run_id"]
-    # Ten times as fast as Python's encoder, which is a twentieth of what a batch takes; all numbers are finite by now.
-    return Response(msgspec.json.encode(answer) + b"\n", mimetype="application/json")
+    infer: Infer
+
+    @route("POST", "/infer")
+    def ask(self) -> ResponseReturnValue:
+        """The class of one image, or of each in a batch."""
+        answer = self.infer.answer(json_object(unchecked=UNCHECKED))
+        g.run_id = answer["run_id"]
+        # Ten times as fast as Python's encoder, which is a twentieth of what a batch takes; all numbers are finite.
+        return Response(msgspec.json.encode(answer) + b"\n", mimetype="application/json")

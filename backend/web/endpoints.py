@@ -1,0 +1,63 @@
+"""The routes, by subject, and what each of them works with."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from backend.actions.definitions import Definitions
+from backend.actions.deletion import Deletion
+from backend.actions.health import Health
+from backend.actions.infer import Infer
+from backend.actions.launch import Launch
+from backend.actions.networks import Networks
+from backend.actions.order import Orders
+from backend.actions.promotion import Promotion
+from backend.actions.resume import Resume
+from backend.services import Services
+from backend.web.api.catalog import CatalogRoutes
+from backend.web.api.infer import InferRoutes
+from backend.web.api.models import ModelRoutes
+from backend.web.api.monitoring import MonitoringRoutes
+from backend.web.api.runs import RunRoutes
+from backend.web.api.training import TrainingRoutes
+from backend.web.event_stream import EventStreams
+from backend.web.gauges import Gauges
+from backend.web.routes import blueprint
+
+
+def register(app: Flask, parts: Services) -> None:
+    """Every endpoint of the application."""
+    store, checkpoints, runs = parts.store, parts.checkpoints, parts.runs
+    health = health_of(parts)
+    parts.telemetry.registry.register(Gauges(health))
+    networks = Networks(store, checkpoints, runs, parts.predictors)
+    definitions = Definitions(store, checkpoints, parts.limits, parts.compile_ahead)
+    deletion = Deletion(store, checkpoints, runs, parts.predictors)
+    resume = Resume(store, checkpoints, runs)
+    launch = Launch(store, runs, Orders(store, resume, parts.limits, parts.default_dataset))
+    for routes in (
+        ModelRoutes(store, checkpoints, runs, definitions, Promotion(store, networks), deletion),
+        TrainingRoutes(launch, resume, runs),
+        RunRoutes(store, runs, EventStreams(parts.log, parts.streams), deletion),
+        InferRoutes(Infer(networks, parts.telemetry)),
+        CatalogRoutes(parts.settings.data_dir, health),
+    ):
+        app.register_blueprint(blueprint(routes), url_prefix="/api")
+    app.register_blueprint(blueprint(MonitoringRoutes(parts.telemetry.registry)))
+
+
+def health_of(parts: Services) -> Health:
+    """Of the whole server."""
+    return Health(
+        state_dir=parts.settings.state_dir,
+        writing=parts.writing,
+        runs=parts.runs,
+        streams=parts.streams,
+        warnings=(
+            lambda: parts.warnings,
+            parts.deaths.warnings,
+            parts.attempts.warnings,
+            parts.store.unreadable.sentences,
+        ),
+        started=parts.started,
+    )

@@ -1,0 +1,147 @@
+"""Every failure becomes one JSON body: `{"error": a sentence}`, with `"errors": [{"pointer", "detail"}]` for places.
+
+One table says which status and which sentence an exception is answered with.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+from uuid import uuid4
+
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+
+from backend.errors import ApiError
+from backend.quoting import known, quoted
+from backend.state.database import out_of_room
+from backend.state.errors import UnknownRecord, UnreadableRecord
+from backend.state.unreadable import KIND
+from backend.training.errors import Busy, NotActive, QueueFull, ShuttingDown
+from nets.errors import CheckpointError, Problem, SpecError
+
+logger = logging.getLogger("lamina.http")
+
+QUEUE_SECONDS = 10  # a run takes seconds to hours: the next look is worth no more
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an exception is answered with; what is a function makes it of the exception."""
+
+    status: int | Callable[[Any], int]
+    sentence: Callable[[Any], str]
+    headers: Callable[[Any], Mapping[str, str]] = lambda error: {}
+
+
+def register(app: Flask) -> None:
+    """Answer every exception of `app` in the one shape."""
+    for kind in ANSWERS:
+        app.register_error_handler(kind, respond)
+
+
+def respond(error: Exception) -> Response:
+    """The one error body, by the most specific row of the table."""
+    if (reason := _no_room(error)) is not None:
+        return _body(507, _told_of_no_room(reason))
+    answer = next(ANSWERS[kind] for kind in type(error).__mro__ if kind in ANSWERS)
+    status = answer.status if isinstance(answer.status, int) else answer.status(error)
+    problems = error.problems if isinstance(error, (ApiError, SpecError)) else ()
+    return _body(status, answer.sentence(error), problems, answer.headers(error))
+
+
+def _body(
+    status: int, message: str, problems: Sequence[Problem] = (), headers: Mapping[str, str] = MappingProxyType({})
+) -> Response:
+    body: dict[str, Any] = {"error": message}
+    if problems:
+        body["errors"] = [{"pointer": problem.pointer, "detail": problem.detail} for problem in problems]
+    response = jsonify(body)
+    response.status_code = status
+    response.headers.update(headers)
+    return response
+
+
+def _busy(error: Busy) -> str:
+    if error.cancelling:
+        rule = f"Run {error.active_run_id} is active and cancelling, and only one run trains at a time"
+        return f'{rule}: send this again when it has ended, or send "queue": true to wait in line'
+    return (
+        f"Run {error.active_run_id} is active, and only one run trains at a time: wait for it, cancel it with "
+        f'POST /api/train/{error.active_run_id}/cancel, or send "queue": true to wait in line'
+    )
+
+
+def _queue_full(error: QueueFull) -> str:
+    return f"All {error.places} places in the queue are taken (--max-queue); cancel a run that waits, or try later"
+
+
+def _no_route(_: NotFound) -> str:
+    if "//" in request.path:
+        return f"There is no endpoint {quoted(request.path)}: nothing stands between two of its slashes"
+    return f"There is no endpoint {quoted(request.path)}; GET /api/health, /api/models, /api/runs are where to start"
+
+
+def _no_method(error: MethodNotAllowed) -> str:
+    method = known(request.method, "this method")
+    return f"{quoted(request.path)} does not take {method}; it takes {_allowed(error)}"
+
+
+def _allowed(error: MethodNotAllowed) -> str:
+    return ", ".join(sorted(set(error.valid_methods or ()) | {"OPTIONS"}))
+
+
+def _unreadable(error: UnreadableRecord) -> str:
+    what = f"There is no {KIND[error.table]} {quoted(error.identifier)} that can be read"
+    return f"{what}: records in the store are damaged; the warnings of GET /api/health name them"
+
+
+def _no_room(error: Exception) -> str | None:
+    """Why the state directory cannot be written, if that is what went wrong."""
+    if isinstance(error, sqlite3.Error):
+        read_only = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY
+        return str(error) if read_only or out_of_room(error) else None
+    return (error.strerror or "") if isinstance(error, OSError) and error.errno in NO_ROOM else None
+
+
+def _told_of_no_room(reason: str) -> str:
+    logger.warning("%s %r: the state directory cannot be written (%s)", request.method, request.path, reason)
+    cure = "make room with DELETE /api/runs/<id> or DELETE /api/models/<id>, which work on a full disk, and try again"
+    return f"The state directory cannot be written ({reason}), so nothing was changed: {cure}"
+
+
+def _logged(error: Exception) -> str:
+    """Write the traceback to the log under a fresh id, for a client that may see only the id."""
+    identifier = f"e_{uuid4().hex[:12]}"
+    logger.error("%s: %s %s failed", identifier, known(request.method, "(other)"), quoted(request.path), exc_info=error)
+    return identifier
+
+
+ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
+    {
+        ApiError: Answer(lambda error: error.status, str, headers=lambda error: error.headers or {}),
+        HTTPException: Answer(lambda error: error.code or 500, lambda error: f"{error.name}: {error.description}"),
+        SpecError: Answer(400, str),
+        NotFound: Answer(404, _no_route),
+        UnknownRecord: Answer(404, lambda error: f"{quoted(str(error))} was deleted meanwhile"),
+        UnreadableRecord: Answer(404, _unreadable),
+        MethodNotAllowed: Answer(405, _no_method, headers=lambda error: {"Allow": _allowed(error)}),
+        Busy: Answer(409, _busy),
+        NotActive: Answer(
+            409, lambda error: f"Run {error.run_id} is {error.state}; only a queued or running run can be cancelled"
+        ),
+        CheckpointError: Answer(500, str),
+        sqlite3.Error: Answer(
+            500, lambda error: f"The store failed ({error}); the server log has the details under {_logged(error)}"
+        ),
+        Exception: Answer(500, lambda error: f"Internal error; the server log has the details under {_logged(error)}"),
+        QueueFull: Answer(503, _queue_full, headers=lambda error: {"Retry-After": str(QUEUE_SECONDS)}),
+        ShuttingDown: Answer(503, lambda error: "The server is stopping; try again when it is back"),
+    }
+)
