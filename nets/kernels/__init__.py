@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nets.kernels.cpu import CpuPlan
-from nets.kernels.cpu.gemm import product_unit
+from nets.kernels.cpu.machine import product_unit
 from nets.kernels.cpu.native import conv as native
 from nets.kernels.plan import Plan
 from nets.kernels.xla.plan import XlaPlan

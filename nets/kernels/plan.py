@@ -9,35 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 
-if TYPE_CHECKING:
-    from nets.numerics.windows import Geometry
+from nets.kernels.footprint import Footprint
+from nets.numerics.normalise import Moments
+from nets.numerics.windows import Geometry, Padding, Pair
 
 Activation = Any
-Pair = tuple[int, int]
-Padding = tuple[Pair, Pair]
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Statistics of one batch per channel: mean, biased variance (both `[channels]`), and how many values each saw."""
-
-    mean: jax.Array
-    var: jax.Array
-    count: int
-
-
-class Footprint(NamedTuple):
-    """Bytes of one operation in a training step, beside its result.
-
-    kept: from the way forward to the way back. working: while it is computed, forward or back.
-    """
-
-    kept: int
-    working: int
 
 
 class Rates(NamedTuple):

@@ -9,8 +9,9 @@ from typing import Annotated, Literal, Self
 import jax
 from pydantic import Field
 
-from nets.kernels.plan import Activation, Bound, Moments, Plan
+from nets.kernels.plan import Activation, Bound, Plan
 from nets.layers.base import Example, Layer, Misfit, Parameter, Shape, described, ones, register, zeros
+from nets.numerics.normalise import Moments
 from nets.spec.fields import Real, Width
 
 Eps = Annotated[Real, Field(gt=0, le=1)]

@@ -8,10 +8,11 @@ from typing import Literal, Self
 
 from pydantic import Field
 
-from nets.kernels.plan import Activation, Bound, Moments, Plan
+from nets.kernels.plan import Activation, Bound, Plan
 from nets.layers.base import Example, Layer, Misfit, Parameter, Shape, ones, register, uniform, zeros
 from nets.layers.norm import Eps, Momentum, doubts_about, statistics_of, tracked, unbiased
 from nets.layers.windows import pads, too_wide
+from nets.numerics.normalise import Moments
 from nets.numerics.windows import Geometry
 from nets.spec.fields import Extent, Pair, Width, pair
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from nets.kernels.plan import Moments
-
 SMALLEST = 1e-30
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Statistics of one batch per channel: mean, biased variance (both `[channels]`), and how many values each saw."""
+
+    mean: jax.Array
+    var: jax.Array
+    count: int
 
 
 def scaled_images(images: Array) -> Array:

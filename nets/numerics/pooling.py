@@ -10,9 +10,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import DTypeLike
 
-from nets.kernels.plan import Pair
 from nets.numerics import im2col
-from nets.numerics.windows import NO_PADDING, Geometry
+from nets.numerics.windows import NO_PADDING, Geometry, Pair
 
 
 def max_pool(x: Array, window: Pair, at: Geometry) -> Array:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from nets.kernels.plan import Padding, Pair
-
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]
 Sizes = Sequence[int]  # height and width: a pair, or a slice of a shape
 NO_PADDING: Padding = ((0, 0), (0, 0))
 

@@ -8,6 +8,7 @@ the kernel is a product of 1 x kw patches of `g` with kh x 1 patches of `x`.
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import jax
@@ -15,18 +16,32 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import DTypeLike
 
+from nets.kernels.cpu import limits
 from nets.kernels.cpu.gemm import barrier, dot, pinned, stored
 from nets.kernels.cpu.patches import gather_patches
-from nets.kernels.plan import Pair
-from nets.numerics.windows import NO_PADDING, Geometry
+from nets.kernels.cpu.problem import FLOAT, ConvProblem
+from nets.kernels.footprint import Footprint
+from nets.numerics.windows import NO_PADDING, Geometry, Pair
 
 Saved = tuple[Array, Array]
-SMALLEST_DEPTH = 4
 
 
-def fits(kernel_shape: tuple[int, ...], at: Geometry) -> bool:
-    """Whether there are rows to sum, and channels enough for a product."""
-    return at.dense and at.groups == 1 and kernel_shape[0] > 1 and kernel_shape[2] >= SMALLEST_DEPTH
+def fits(problem: ConvProblem) -> bool:
+    """Whether there are rows to sum, and channels enough for a product.
+
+    In bfloat16: products cost half as much there, and what they read and write weighs twice.
+    """
+    if problem.machine.precision != "bfloat16" or not problem.geometry.dense or problem.geometry.groups > 1:
+        return False
+    return problem.window[0] > 1 and problem.depth >= limits.BANDS_FEWEST_CHANNELS
+
+
+def footprint(problem: ConvProblem) -> Footprint:
+    """The image is kept; patches of its columns, or the gradient's, and the bands of the product come beside it."""
+    (kh, kw), item = problem.window, problem.item
+    wide = math.prod(map(max, problem.size, problem.places)) * problem.batch
+    bands = wide * (problem.inputs + problem.outputs) * (kw * item + kh * (FLOAT + item))
+    return Footprint(problem.image_values * item, problem.ends + bands)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))

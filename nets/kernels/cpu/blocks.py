@@ -10,27 +10,31 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import DTypeLike
 
+from nets.kernels.cpu import limits
 from nets.kernels.cpu.bands import turn
 from nets.kernels.cpu.gemm import barrier, dot, pinned
 from nets.kernels.cpu.layouts import framed
 from nets.kernels.cpu.patches import gather_windows
+from nets.kernels.cpu.problem import FLOAT, ConvProblem
+from nets.kernels.footprint import Footprint
 from nets.numerics.windows import Geometry, Sizes
 
 Saved = tuple[Array, Array]
-# Bytes of float32 patches that are better not made at once. The more taps a window has, the more often patches hold
-# every pixel, and the longer are the sums of one row's product.
-LARGE, LARGE_OF_MANY_TAPS = 32 << 20, 16 << 20
-MANY_TAPS = 25
-SMALLEST_DEPTH = 4
 
 
-def fits(kernel_shape: tuple[int, ...], at: Geometry, size: Sizes, batch: int) -> bool:
-    """Whether all patches of images of `size` would fall out of the caches."""
-    window, depth = kernel_shape[:2], kernel_shape[2]
-    if not at.dense or at.groups > 1 or depth < SMALLEST_DEPTH:
+def fits(problem: ConvProblem) -> bool:
+    """Whether all patches of the image would fall out of the caches; in float32."""
+    if problem.machine.precision != "float32" or not problem.geometry.dense or problem.geometry.groups > 1:
         return False
-    large = LARGE_OF_MANY_TAPS if math.prod(window) >= MANY_TAPS else LARGE
-    return math.prod((*window, depth, *at.places(size, window), batch)) * 4 > large
+    many = math.prod(problem.window) >= limits.BLOCKS_MANY_TAPS
+    large = limits.BLOCKS_LARGE_PATCHES_OF_MANY_TAPS if many else limits.BLOCKS_LARGE_PATCHES
+    return problem.depth >= limits.BLOCKS_FEWEST_CHANNELS and problem.patch_values * FLOAT > large
+
+
+def footprint(problem: ConvProblem) -> Footprint:
+    """The image is kept; the patches of one row come beside it."""
+    working = problem.ends + 2 * problem.padded_values * FLOAT + 2 * problem.row_values * FLOAT
+    return Footprint(problem.image_values * problem.item, working)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))

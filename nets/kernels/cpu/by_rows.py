@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 
 import jax
@@ -10,21 +9,26 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import DTypeLike
 
+from nets.kernels.cpu import limits
 from nets.kernels.cpu.gemm import barrier, dot, pinned
 from nets.kernels.cpu.layouts import framed
 from nets.kernels.cpu.patches import gather_patches, sum_patches
-from nets.kernels.plan import Pair
-from nets.numerics.windows import Geometry, Sizes
+from nets.kernels.cpu.problem import FLOAT, ConvProblem
+from nets.kernels.footprint import Footprint
+from nets.numerics.windows import Geometry, Pair, Sizes
 
 Saved = tuple[Array, Array]
-LARGE = 32 << 20  # bytes of patches, which leave the caches long before
 
 
-def fits(kernel_shape: tuple[int, ...], at: Geometry, size: Pair, batch: int, dtype: DTypeLike) -> bool:
-    """Whether the patches of all rows are that large."""
-    kh, kw, depth, _ = kernel_shape
-    values = kh * kw * depth * at.groups * math.prod(at.places(size, (kh, kw))) * batch
-    return values * jnp.dtype(dtype).itemsize > LARGE
+def fits(problem: ConvProblem) -> bool:
+    """Whether the patches of all rows are too much to keep."""
+    return problem.patch_values * problem.item > limits.ROWS_LARGE_PATCHES
+
+
+def footprint(problem: ConvProblem) -> Footprint:
+    """The image is kept; the patches of one row, of the image and of its gradient, come beside it."""
+    working = problem.ends + 3 * problem.padded_values * FLOAT + 3 * problem.row_values * FLOAT
+    return Footprint(problem.image_values * problem.item, working)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))

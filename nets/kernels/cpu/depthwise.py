@@ -14,10 +14,23 @@ from jax import Array, lax
 from nets.kernels.cpu.gemm import barrier
 from nets.kernels.cpu.layouts import framed
 from nets.kernels.cpu.pool_windows import channel_sums, per_channel
+from nets.kernels.cpu.problem import FLOAT, ConvProblem
+from nets.kernels.footprint import Footprint
 from nets.numerics.im2col import seen
 from nets.numerics.windows import Geometry
 
 Saved = tuple[Array, Array]
+
+
+def fits(problem: ConvProblem) -> bool:
+    """One channel and one result in every group."""
+    return problem.depth == 1 and problem.geometry.groups == problem.outputs > 1
+
+
+def footprint(problem: ConvProblem) -> Footprint:
+    """The padded image is kept; its gradient comes beside it."""
+    padded = problem.padded_values * FLOAT
+    return Footprint(padded, problem.ends + 2 * padded)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))

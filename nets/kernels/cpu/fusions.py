@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 import jax
 from jax import Array
 
-from nets.kernels.cpu import phase_conv
+from nets.kernels.cpu.convolution import convolve_before_pool, convolve_relu, fuses_relu
 from nets.kernels.cpu.layouts import Activation, Image, Phases, image, shape_of
 from nets.kernels.cpu.norm import Recipe, norm_pool
 from nets.kernels.cpu.pool import relu_pool
 from nets.kernels.cpu.pool_windows import Corners
-from nets.kernels.plan import Bound, Moments, Pair, Stage
-from nets.numerics.windows import NO_PADDING, Geometry
+from nets.kernels.cpu.problem import ConvProblem
+from nets.kernels.plan import Bound, Stage
+from nets.numerics.normalise import Moments
+from nets.numerics.windows import NO_PADDING, Geometry, Pair
 
 if TYPE_CHECKING:
     from nets.kernels.cpu.plan import CpuPlan
@@ -45,13 +47,9 @@ class Source:
 
     def corners(self) -> Corners:
         """For a 2 x 2 pool; an odd last row or column may be missing."""
-        _, height, width, batch = shape_of(self.x)
-        if self.conv is not None and not self.plan.native_for(batch):
-            kernel, at = self.conv.param("kernel"), _geometry(self.conv)
-            if phase_conv.fits(kernel.shape, at):
-                return phase_conv.phase_convolve(image(self.x), kernel, at, self.plan.dtype, (height, width))
-        z = self.without_bias()
-        return z.phases if isinstance(z, Phases) else image(z)
+        if self.conv is None:
+            return self.x.phases if isinstance(self.x, Phases) else image(self.x)
+        return convolve_before_pool(self.plan.machine, self.x, self.conv.param("kernel"), _geometry(self.conv))
 
 
 Tail = Callable[[Source, Sequence[Bound]], Activation | None]
@@ -68,7 +66,10 @@ def convolution_relu(source: Source, bounds: Sequence[Bound]) -> Activation | No
     """In the pass that sums the convolution up, and rounded in it."""
     if source.conv is None:
         return None
-    return source.plan.convolve_relu(source.x, source.conv.param("kernel"), source.bias, _geometry(source.conv))
+    (_, *size, batch), kernel, at = shape_of(source.x), source.conv.param("kernel"), _geometry(source.conv)
+    if not fuses_relu(ConvProblem.of(kernel.shape, at, size, batch, source.plan.machine)):
+        return None
+    return convolve_relu(source.plan.machine, source.x, kernel, source.bias, at)
 
 
 def norm_relu(source: Source, bounds: Sequence[Bound]) -> Activation:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
-from pathlib import Path
-from typing import Literal
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -26,25 +24,6 @@ OLD_EMITTERS = {"xla_cpu_use_fusion_emitters": "False"} if jax.__version_info__ 
 # A quarter less to compile, and as fast with the older generator.
 LESS_OPTIMISED = {"xla_backend_optimization_level": "1"}
 OPTIONS_OF_IMAGES = {**OPTIONS, **OLD_EMITTERS, **LESS_OPTIMISED}
-
-
-# What multiplies bfloat16: vector units that take 512 bits in two halves (AMD Zen 4; whatever is not known counts as
-# such) or at once, or matrix units (AMX).
-# Loops over pixels run as fast on all of them, so that products are worth saving the less, the faster they are.
-Unit = Literal["halves", "vectors", "matrices"]
-
-
-@cache
-def product_unit() -> Unit:
-    """What this processor multiplies bfloat16 with, where Linux tells it; "halves" elsewhere."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text().split()
-    except OSError:
-        return "halves"
-    if "amx_bf16" in flags:
-        return "matrices"
-    # Zen 4 has the first of these and not the second; of those with whole units only Cooper Lake is taken for it.
-    return "vectors" if "avx512_bf16" in flags and "avx_vnni" in flags else "halves"
 
 
 def pinned(x: Array) -> Array:

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from nets.kernels.cpu.gemm import pinned
-from nets.kernels.plan import Pair
 from nets.numerics.normalise import scaled_images
+from nets.numerics.windows import Pair
 
 
 @jax.tree_util.register_dataclass

@@ -10,9 +10,8 @@ from jax import Array, lax
 
 from nets.kernels.cpu.gemm import barrier
 from nets.kernels.cpu.layouts import framed
-from nets.kernels.plan import Pair
 from nets.numerics.im2col import put_back
-from nets.numerics.windows import Geometry, Sizes
+from nets.numerics.windows import Geometry, Pair, Sizes
 
 # Sums of more shifted images than this are made first along rows, then of rows: with 16 and 25 taps 1.6 to 7 times as
 # fast (a loop that asks so often where it is costs more than writing and reading once more), with 9 half as fast.

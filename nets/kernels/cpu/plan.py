@@ -11,14 +11,12 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from nets.kernels.cpu import fusions, strided, toom_cook, winograd
-from nets.kernels.cpu.conv import convolve, pointwise
-from nets.kernels.cpu.footprint import footprint
+from nets.kernels.cpu import fusions, limits
+from nets.kernels.cpu.convolution import convolve, footprint
 from nets.kernels.cpu.gemm import (
     OLD_EMITTERS,
     OPTIONS,
     OPTIONS_OF_IMAGES,
-    Unit,
     barrier,
     matmul_columns,
     matmul_rows,
@@ -32,22 +30,20 @@ from nets.kernels.cpu.layouts import (
     Rows,
     columns,
     image,
-    join,
     mapped,
     rows,
     shape_of,
 )
 from nets.kernels.cpu.layouts import phases as phases_of
-from nets.kernels.cpu.native import conv as native
+from nets.kernels.cpu.machine import Machine, Unit
 from nets.kernels.cpu.norm import Recipe, batch_norm
 from nets.kernels.cpu.pool import max_pool
 from nets.kernels.cpu.pool_windows import per_channel
-from nets.kernels.cpu.relu import biased_relu
-from nets.kernels.plan import Footprint, Moments, Padding, Pair, Rates, Stage
-from nets.numerics.normalise import keep_mask, normalised
-from nets.numerics.windows import Geometry
-
-SMALL_BATCH = 64  # images of more fall out of the caches: 1.15 to 1.4 times as fast in parts
+from nets.kernels.cpu.problem import ConvProblem
+from nets.kernels.footprint import Footprint
+from nets.kernels.plan import Rates, Stage
+from nets.numerics.normalise import Moments, keep_mask, normalised
+from nets.numerics.windows import Geometry, Padding, Pair
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ class CpuPlan:
     """
 
     precision: str = "float32"
-    unit: Unit = "halves"
+    unit: Unit = "double_pumped"
     native: bool = False
 
     @property
@@ -76,31 +72,27 @@ class CpuPlan:
     @property
     def rates(self) -> Rates:
         # Of two cores that do nothing else.
-        return Rates(5e11 if self.precision == "bfloat16" and self.unit != "halves" else 2.5e11, 1.6e9)
+        return Rates(5e11 if self.precision == "bfloat16" and self.unit != "double_pumped" else 2.5e11, 1.6e9)
+
+    @property
+    def machine(self) -> Machine:
+        return Machine(self.precision, self.unit, self.native)
 
     @property
     def dtype(self) -> DTypeLike:
         """The type of the operands of products."""
-        return jnp.dtype(self.precision)
+        return self.machine.dtype
 
     def native_for(self, batch: int) -> bool:
         """Whether convolutions of so many images may be computed by kernels of `native`."""
-        return self.native and native.fills(batch, self.unit)
-
-    def fewest_channels(self, batch: int) -> winograd.Limits:
-        """From which Winograd's transforms pay."""
-        if self.native_for(batch):
-            return winograd.FEWEST_CHANNELS_BESIDE_NATIVE[self.precision, self.unit]
-        return winograd.FEWEST_CHANNELS["float32" if self.precision == "float32" else self.unit]
+        return self.machine.native_for(batch)
 
     def micro_batch(self, layers: Sequence[Any]) -> int | None:
-        # Features are few, and every part of a dense network reads all weights and adds to all their gradients: 1.1 to
-        # 1.7 times as fast in parts of 512. Larger ones bring at most a tenth, and wide layers take much memory there.
-        return SMALL_BATCH if _has_images(layers) else 512
+        return limits.IMAGES_AT_A_TIME if _has_images(layers) else limits.FEATURES_AT_A_TIME
 
     @property
     def evaluation_batch(self) -> int | None:
-        return SMALL_BATCH
+        return limits.IMAGES_AT_A_TIME
 
     def enter(self, images: Array) -> Activation:
         return Pixels(images)
@@ -119,54 +111,8 @@ class CpuPlan:
         dilation: Pair = (1, 1),
         groups: int = 1,
     ) -> Activation:
-        y = self.convolve(x, kernel, Geometry(stride, padding, dilation, groups))
+        y = convolve(self.machine, x, kernel, Geometry(stride, padding, dilation, groups))
         return y if bias is None else mapped(lambda v: v + per_channel(bias), y)
-
-    def convolve(self, x: Activation, kernel: Array, at: Geometry, *, kept: bool = True) -> Activation:
-        """Without a bias. kept: False leaves the last sums to be computed in one pass with what follows."""
-        seen, at = at.cropped(shape_of(x)[1:3], kernel.shape[:2])
-        kernel = kernel[seen]
-        if self._computes_natively(x, kernel, at):
-            return Image(native.native_convolve(image(x), kernel, at, self.dtype))
-        if strided.fits(kernel.shape, at):
-            return self._strided(x, kernel, at, kept)
-        _, *size, batch = shape_of(x)
-        if winograd.fits(kernel.shape, at, size, self.fewest_channels(batch)):
-            if winograd.keeps_phases(size, at):
-                return Phases(winograd.winograd(phases_of(x), kernel, self.dtype, at.padding[0][0]))
-            return Image(winograd.winograd_image(image(x), kernel, at, self.dtype))
-        if isinstance(x, Phases) and kernel.shape[:2] == (1, 1) and at == Geometry():
-            return Phases(tuple(pointwise(phase, kernel, at, self.dtype) for phase in x.phases))
-        return Image(convolve(image(x), kernel, at, self.dtype, kept=kept))
-
-    def convolve_relu(self, x: Activation, kernel: Array, bias: Array | None, at: Geometry) -> Activation | None:
-        """relu(convolution + bias) in one pass, rounded to `dtype`; None where that is no faster than one by one."""
-        seen, cropped = at.cropped(shape_of(x)[1:3], kernel.shape[:2])
-        if self._computes_natively(x, kernel[seen], cropped):
-            return Image(native.native_relu(image(x), kernel[seen], bias, cropped, self.dtype))
-        if self.dtype == jnp.float32:
-            return None
-        return biased_relu(self.convolve(x, kernel, at, kept=False), bias, self.dtype)
-
-    def _computes_natively(self, x: Activation, kernel: Array, at: Geometry) -> bool:
-        _, *size, batch = shape_of(x)
-        if not self.native_for(batch) or not native.fits(at):
-            return False
-        return not winograd.fits(kernel.shape, at, size, self.fewest_channels(batch))
-
-    def _strided(self, x: Activation, kernel: Array, at: Geometry, kept: bool) -> Activation:
-        (_, *size, batch), window = shape_of(x), kernel.shape[:2]
-        dense, of_dense = strided.dense_kernel(kernel, at), strided.dense_size(size, window, at)
-        if winograd.fits(dense.shape, Geometry(), of_dense, self.fewest_channels(batch)):
-            phases, blocks = strided.dense_phases(image(x), window, at), strided.blocks(window, at)
-            y = winograd.winograd(phases, dense, self.dtype, 0, blocks)
-            height, width = at.places(size, window)
-            return Image(join(y)[:, :height, :width]) if height % 2 or width % 2 else Phases(y)
-        few = self.dtype == jnp.float32 and toom_cook.fits(dense.shape, Geometry(), of_dense)
-        if not few and strided.stays(kernel.shape, at, self.dtype, size, batch):
-            return Image(convolve(image(x), kernel, at, self.dtype, kept=kept))
-        image_of_phases = strided.dense_image(image(x), window, at)
-        return Image(convolve(image_of_phases, dense, Geometry(), self.dtype, kept=kept))
 
     def max_pool2d(self, x: Activation, *, window: Pair, stride: Pair, padding: Padding) -> Activation:
         array = image(x)
@@ -245,7 +191,7 @@ class CpuPlan:
         return Phases(y) if isinstance(y, tuple) else Image(y), Moments(mean, var, height * width * batch)
 
     def footprint(self, kernel: tuple[int, ...], at: Geometry, size: Pair, batch: int) -> Footprint:
-        return footprint(self, kernel, at, size, batch)
+        return footprint(ConvProblem.of(kernel, at, size, batch, self.machine))
 
     def stages(self, layers: Sequence[Any], *, train: bool) -> tuple[Stage, ...]:
         return fusions.cut(self, layers)

@@ -11,9 +11,8 @@ from jax.typing import DTypeLike
 
 from nets.kernels.cpu.gemm import barrier
 from nets.kernels.cpu.pool_windows import Corners, Form, channel_sums, corners, form, kept, largest, per_channel, spread
-from nets.kernels.plan import Pair
 from nets.numerics import im2col, pooling
-from nets.numerics.windows import Geometry
+from nets.numerics.windows import Geometry, Pair
 
 DEAD = 4
 

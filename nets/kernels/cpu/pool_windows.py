@@ -16,7 +16,7 @@ from jax import Array
 
 from nets.kernels.cpu.gemm import barrier
 from nets.kernels.cpu.layouts import framed
-from nets.kernels.plan import Pair
+from nets.numerics.windows import Pair
 
 Corners = Array | tuple[Array, ...]
 Form = Literal["phases", "stacked"] | Pair

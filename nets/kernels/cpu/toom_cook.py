@@ -21,20 +21,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from nets.kernels.cpu import limits
 from nets.kernels.cpu.gemm import barrier, dot, pinned
 from nets.kernels.cpu.layouts import framed
 from nets.kernels.cpu.patches import gather_windows
-from nets.numerics.windows import Geometry, Sizes
+from nets.kernels.cpu.problem import FLOAT, ConvProblem
+from nets.kernels.footprint import Footprint
+from nets.numerics.windows import Geometry
 
 Saved = tuple[Sequence[Array], Array, tuple[int, ...]]
 
 # Where polynomials are evaluated, beside infinity. Small numbers and their inverses lose the fewest digits.
 POINTS = tuple(Fraction(number) for number in ("0", "1", "-1", "2", "-2", "1/2", "-1/2"))
-FEWEST_TAPS, MOST_TAPS = 4, 7
-# With fewer channels the transforms take longer than the products that they save.
-SMALLEST_CHANNELS = 8
-# The share of the multiplications that may be left, for the same reason.
-MOST_LEFT = 0.6
 # Bytes of the patches of one point that stay in the second caches of two processors, the products beside them.
 BLOCK = 3 << 18
 
@@ -47,17 +45,29 @@ class Transforms(NamedTuple):
     outputs: np.ndarray
 
 
-def fits(kernel_shape: tuple[int, ...], at: Geometry, size: Sizes) -> bool:
-    """Whether there are columns enough to save on, and channels enough to make it worth while; size: of the image."""
-    kh, columns, inputs, outputs = kernel_shape
-    wide = FEWEST_TAPS <= columns <= MOST_TAPS and min(inputs, outputs) >= SMALLEST_CHANNELS
-    if not (wide and at.dense and at.groups == 1):
+def fits(problem: ConvProblem) -> bool:
+    """Whether there are columns enough to save on, and channels enough to make it worth while; in float32."""
+    columns, channels = problem.window[1], min(problem.depth, problem.outputs)
+    wide = limits.TOOM_COOK_FEWEST_COLUMNS <= columns <= limits.TOOM_COOK_MOST_COLUMNS
+    if not wide or channels < limits.TOOM_COOK_FEWEST_CHANNELS or problem.machine.precision != "float32":
         return False
-    height, width = at.places(size, (kh, columns))
+    if not problem.geometry.dense or problem.geometry.groups > 1:
+        return False
+    height, width = problem.places
     tiles = Tiles.of(width, columns)
     # Both gradients go over the rows of the image, not over those of the result.
-    products = tiles.count * (tiles.outputs + columns - 1) * (height + 2 * size[0])
-    return products <= MOST_LEFT * 3 * width * columns * height
+    products = tiles.count * (tiles.outputs + columns - 1) * (height + 2 * problem.size[0])
+    return products <= limits.TOOM_COOK_MOST_PRODUCTS * 3 * width * columns * height
+
+
+def footprint(problem: ConvProblem) -> Footprint:
+    """Transformed pixels are kept; transformed gradients and the patches of a block come beside them."""
+    kh, kw = problem.window
+    tiles = Tiles.of(problem.places[1], kw)
+    rows = problem.size[0] + problem.places[0] + 2 * kh
+    points = (tiles.outputs + kw - 1) * (tiles.count + tiles.over) * rows * problem.batch * FLOAT
+    working = problem.ends + points * problem.outputs + 4 * problem.row_values * FLOAT
+    return Footprint(points * problem.inputs, working)
 
 
 @cache

@@ -9,9 +9,9 @@ by 1.7 times (root mean square, independent values) what rounding the pixels ins
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,10 +19,12 @@ import numpy as np
 from jax import Array, lax
 from jax.typing import DTypeLike
 
-from nets.kernels.cpu.gemm import Unit, barrier, dot
+from nets.kernels.cpu import limits
+from nets.kernels.cpu.gemm import barrier, dot
 from nets.kernels.cpu.layouts import framed, join, split
-from nets.kernels.plan import Pair
-from nets.numerics.windows import Geometry, Sizes
+from nets.kernels.cpu.problem import FLOAT, ConvProblem
+from nets.kernels.footprint import Footprint
+from nets.numerics.windows import Geometry, Pair
 
 Four = tuple[Array, ...]
 Grid = list[list[Array]]
@@ -33,29 +35,11 @@ OUTPUT = ({0: 1, 1: 1, 2: 1}, {1: 1, 2: -1, 3: -1})
 # The 3 x 3 weights, as a vector of 9, in the 16 places of a tile.
 WEIGHTS = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], np.float32)
 WEIGHTS_TWICE = np.kron(WEIGHTS, WEIGHTS)
-# The fewest channels from which on the products saved outweigh the transforms, which also take five times as long to
-# compile: (up to so many pixels a side, channels), for results of even and of odd size. Odd ones are computed a row and
-# a column larger, and joined. Measured at batches of 64 and 16, forward and back, against patches and bands of them.
-Limits = tuple[tuple[tuple[float, float], ...], tuple[tuple[float, float], ...]]
-NEVER = ((math.inf, math.inf),)
-FEWEST_CHANNELS: Mapping[Literal["float32"] | Unit, Limits] = {
-    "float32": (((6, 40), (math.inf, 8)), ((5, 85), (9, 40), (15, 18), (math.inf, 10))),
-    "halves": (((14, 36), (math.inf, 24)), ((11, 90), (15, 50), (math.inf, 36))),
-    "vectors": (((math.inf, 72),), ((9, 150), (15, 128), (math.inf, 96))),
-    "matrices": (NEVER, NEVER),
-}
-# Where the kernels of `native` compute the plain form.
-FEWEST_CHANNELS_BESIDE_NATIVE: Mapping[tuple[str, Unit], Limits] = {
-    ("float32", "vectors"): (((7, 150), (math.inf, 80)), ((7, 150), (math.inf, 80))),
-    ("float32", "matrices"): (((7, 150), (math.inf, 80)), ((7, 150), (math.inf, 80))),
-    ("float32", "halves"): (((8, 72), (math.inf, 48)), ((7, 105), (math.inf, 64))),
-    ("bfloat16", "vectors"): (((math.inf, 120),), ((7, 300), (math.inf, 150))),
-    ("bfloat16", "halves"): (((math.inf, 72),), ((7, 150), (math.inf, 100))),
-}
+PRODUCTS = 16  # of a tile of 2 x 2 results
 SAME, VALID = Geometry(padding=((1, 1), (1, 1))), Geometry()
 
 
-class Blocks(NamedTuple):
+class ChannelGrid(NamedTuple):
     """Input channels as `grid` of blocks, of which only the first `full` have weights in the last row and column.
 
     The others' last row of a tile is multiplied by nothing but zeros, and left out.
@@ -81,25 +65,40 @@ class Blocks(NamedTuple):
         return whole.reshape(-1, *whole.shape[3:])
 
 
-ONE_BLOCK = Blocks((1, 1), (1, 1))
+WHOLE = ChannelGrid((1, 1), (1, 1))
 
 
-def fits(kernel_shape: tuple[int, ...], at: Geometry, size: Sizes, fewest_channels: Limits) -> bool:
-    """Whether this is the fastest form for an image of `size`; the limits are one of `FEWEST_CHANNELS`."""
-    kh, kw, inputs, outputs = kernel_shape
-    if (kh, kw) != (3, 3) or not at.dense or at.groups > 1:
+def fits(problem: ConvProblem) -> bool:
+    """Whether it saves more products than its transforms cost."""
+    if problem.window != (3, 3) or not problem.geometry.dense or problem.geometry.groups > 1:
         return False
-    height, width = at.places(size, (3, 3))
-    limits = fewest_channels[height % 2 or width % 2]
-    fewest = next(channels for side, channels in limits if height * width <= side**2)
+    (height, width), inputs, outputs = problem.places, problem.inputs, problem.outputs
+    of_size = _fewest_channels(problem)[height % 2 or width % 2]
+    fewest = next(channels for side, channels in of_size if height * width <= side**2)
     # Products grow with both numbers of channels, transforms with their sum: the harmonic mean decides.
     mean = 2 * inputs * outputs / (inputs + outputs)
-    return mean >= fewest and min(inputs, outputs) >= limits[-1][1]
+    return mean >= fewest and min(inputs, outputs) >= of_size[-1][1]
 
 
-def keeps_phases(size: Sizes, at: Geometry) -> bool:
+def _fewest_channels(problem: ConvProblem) -> limits.FewestChannels:
+    machine = problem.machine
+    if machine.native_for(problem.batch):
+        return limits.WINOGRAD_FEWEST_CHANNELS_BESIDE_NATIVE[machine.precision, machine.unit]
+    return limits.WINOGRAD_FEWEST_CHANNELS["float32" if machine.precision == "float32" else machine.unit]
+
+
+def footprint(problem: ConvProblem) -> Footprint:
+    """Transformed tiles are kept; those of the gradients and both kernels come beside them."""
+    item, kernels = problem.item, 2 * problem.inputs * problem.outputs * PRODUCTS * (problem.item + FLOAT)
+    tiles = PRODUCTS * math.prod(-(-n // 2) for n in problem.places) * problem.batch
+    back = tiles * (problem.outputs * (item + FLOAT) + problem.inputs * FLOAT)
+    ends = 2 * (problem.padded_values + problem.result_values) * FLOAT
+    return Footprint(tiles * problem.inputs * item, back + kernels + ends)
+
+
+def keeps_phases(problem: ConvProblem) -> bool:
     """Whether what comes out has four phases of one size, as what goes in."""
-    return at in (SAME, VALID) and size[0] % 2 == size[1] % 2 == 0
+    return problem.geometry in (SAME, VALID) and problem.size[0] % 2 == problem.size[1] % 2 == 0
 
 
 def winograd_image(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
@@ -111,24 +110,24 @@ def winograd_image(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> A
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def winograd(phases: Four, kernel: Array, dtype: DTypeLike, padding: int, blocks: Blocks = ONE_BLOCK) -> Four:
+def winograd(phases: Four, kernel: Array, dtype: DTypeLike, padding: int, grid: ChannelGrid = WHOLE) -> Four:
     """Four phases `[in, H / 2, W / 2, B]` and a `[3, 3, in, out]` kernel -> four phases of the result.
 
     padding: 1 for a result of the same size, 0 for one of two rows and columns less.
     """
-    return _forward(phases, kernel, dtype, padding, blocks)[0]
+    return _forward(phases, kernel, dtype, padding, grid)[0]
 
 
 def _forward(
-    phases: Four, kernel: Array, dtype: DTypeLike, padding: int, blocks: Blocks
+    phases: Four, kernel: Array, dtype: DTypeLike, padding: int, grid: ChannelGrid
 ) -> tuple[Four, tuple[Grid, Array]]:
     _, height, width, batch = phases[0].shape
     shape = kernel.shape[3], height - 1 + padding, width - 1 + padding, batch
-    tiles = _input_transform(phases, dtype, padding, blocks)
+    tiles = _input_transform(phases, dtype, padding, grid)
     kernels = _kernel_transform(kernel.swapaxes(2, 3), dtype)
 
     def product(a: int, b: int) -> Array:
-        weights = blocks.taking_part(kernels[4 * a + b], a, b, axis=1)
+        weights = grid.taking_part(kernels[4 * a + b], a, b, axis=1)
         return barrier(dot(weights.reshape(weights.shape[0], -1), tiles[a][b], 1, 0))
 
     products = _each(product)
@@ -140,7 +139,9 @@ def _forward(
     return tuple(outputs), (tiles, kernel)
 
 
-def _backward(dtype: DTypeLike, padding: int, blocks: Blocks, saved: tuple[Grid, Array], g: Four) -> tuple[Four, Array]:
+def _backward(
+    dtype: DTypeLike, padding: int, grid: ChannelGrid, saved: tuple[Grid, Array], g: Four
+) -> tuple[Four, Array]:
     tiles, kernel = saved
     outputs, *size = g[0].shape
     spread = [{i: OUTPUT[i][a] for i in (0, 1) if a in OUTPUT[i]} for a in range(4)]
@@ -150,20 +151,20 @@ def _backward(dtype: DTypeLike, padding: int, blocks: Blocks, saved: tuple[Grid,
         return barrier(product.astype(dtype)).reshape(outputs, -1)
 
     def tile_gradient(a: int, b: int) -> Array:
-        weights = blocks.taking_part(kernels[4 * a + b], a, b)
+        weights = grid.taking_part(kernels[4 * a + b], a, b)
         product = barrier(dot(weights.reshape(-1, outputs), products[a][b], 1, 0))
         return product.reshape(*weights.shape[:3], *size)
 
     def from_tiles(a: int, b: int) -> Array:
         product = dot(tiles[a][b], products[a][b], 1, 1)
-        return blocks.put_back(product.reshape(*blocks.at(a, b), -1, outputs), ((0, 0, 0),)).reshape(-1)
+        return grid.put_back(product.reshape(*grid.at(a, b), -1, outputs), ((0, 0, 0),)).reshape(-1)
 
     products = _each(gradient)
     kernels = _kernel_transform(kernel, dtype)
     of_weights = jnp.stack([from_tiles(a, b) for a in range(4) for b in range(4)])
     kernel_gradient = dot(jnp.asarray(WEIGHTS_TWICE.T), of_weights, 1, 0).reshape(kernel.shape)
     of_tiles = _each(tile_gradient)
-    x_gradient = tuple(_phase_gradient(i, j, of_tiles, padding, blocks) for i in (0, 1) for j in (0, 1))
+    x_gradient = tuple(_phase_gradient(i, j, of_tiles, padding, grid) for i in (0, 1) for j in (0, 1))
     return x_gradient, kernel_gradient
 
 
@@ -176,7 +177,7 @@ def _row_of_tile(row: int, padding: int) -> tuple[int, int]:
     return phase, shift
 
 
-def _input_transform(phases: Four, dtype: DTypeLike, padding: int, blocks: Blocks) -> Grid:
+def _input_transform(phases: Four, dtype: DTypeLike, padding: int, grid: ChannelGrid) -> Grid:
     """The 16 matrices `[in, tiles * B]` that the kernels are multiplied with."""
     height, width = (size - 1 + padding for size in phases[0].shape[1:3])
     # Of a padded image, odd phases get their row of zeros before them, even ones behind: each is read at two offsets.
@@ -187,7 +188,7 @@ def _input_transform(phases: Four, dtype: DTypeLike, padding: int, blocks: Block
         def pixel(row: int, column: int) -> Array:
             (i, down), (j, right) = _row_of_tile(row, padding), _row_of_tile(column, padding)
             top, left = down + i * padding, right + j * padding
-            channels = blocks.taking_part(padded[2 * i + j], a, b)
+            channels = grid.taking_part(padded[2 * i + j], a, b)
             return channels[:, :, :, top : top + height, left : left + width]
 
         tile = barrier(_combined(_crossed(INPUT[a], INPUT[b]), pixel).astype(dtype))
@@ -196,7 +197,7 @@ def _input_transform(phases: Four, dtype: DTypeLike, padding: int, blocks: Block
     return _each(transformed)
 
 
-def _phase_gradient(i: int, j: int, tiles: Grid, padding: int, blocks: Blocks) -> Array:
+def _phase_gradient(i: int, j: int, tiles: Grid, padding: int, grid: ChannelGrid) -> Array:
     """What the tiles hand back to phase (i, j): its pixels lie in two rows and two columns of them."""
     total: Array | None = None
     for row in range(4):
@@ -207,9 +208,9 @@ def _phase_gradient(i: int, j: int, tiles: Grid, padding: int, blocks: Blocks) -
             edges = (down, 1 - padding - down, 0), (right, 1 - padding - right, 0), (0, 0, 0)
             users: dict[Pair, list[tuple[Pair, int]]] = {}
             for place, sign in _crossed(_users(row), _users(column)):
-                users.setdefault(blocks.at(*place), []).append((place, sign))
+                users.setdefault(grid.at(*place), []).append((place, sign))
             for terms in users.values():
-                part = blocks.put_back(_combined(terms, lambda a, b: tiles[a][b]), edges)
+                part = grid.put_back(_combined(terms, lambda a, b: tiles[a][b]), edges)
                 total = part if total is None else total + part
     return barrier(total)
 

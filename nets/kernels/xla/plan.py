@@ -14,10 +14,11 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import DTypeLike
 
-from nets.kernels.plan import Footprint, Moments, Padding, Pair, Rates, Stage
-from nets.numerics.normalise import as_float32, keep_mask, normalised, scaled_images
+from nets.kernels.footprint import Footprint
+from nets.kernels.plan import Rates, Stage
+from nets.numerics.normalise import Moments, as_float32, keep_mask, normalised, scaled_images
 from nets.numerics.pooling import max_pool
-from nets.numerics.windows import Geometry
+from nets.numerics.windows import Geometry, Padding, Pair
 
 # Measured rates of whole training steps, rounded down: only the length of one dispatch depends on them.
 RATES = MappingProxyType({"cpu": Rates(2e10, 1.3e8), "gpu": Rates(1e13, 6.7e10), "tpu": Rates(1e13, 6.7e10)})

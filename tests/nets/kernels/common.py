@@ -16,6 +16,8 @@ from nets.architecture.read import Architecture
 from nets.kernels import Plan
 from nets.kernels.cpu.gemm import OPTIONS_OF_IMAGES
 from nets.kernels.cpu.layouts import framed
+from nets.kernels.cpu.machine import Machine
+from nets.kernels.cpu.problem import ConvProblem
 from nets.network import Network, initial_variables, numbers_of
 from nets.numerics.windows import Geometry
 
@@ -52,6 +54,18 @@ def assert_near(found: list[jax.Array], expected: list[jax.Array], tolerance: fl
         assert ours.shape == theirs.shape
         scale = max(float(jnp.abs(theirs).max()), 1e-3)
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * scale)
+
+
+def problem(
+    kernel: tuple[int, ...],
+    at: Geometry = Geometry(),  # noqa: B008
+    size: tuple[int, int] = (14, 14),
+    batch: int = 64,
+    *,
+    machine: Machine = Machine(),  # noqa: B008
+) -> ConvProblem:
+    """Without native kernels unless `machine` has them."""
+    return ConvProblem.of(kernel, at, size, batch, machine)
 
 
 def lax_conv(x: jax.Array, kernel: jax.Array, at: Geometry) -> jax.Array:

@@ -15,8 +15,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from jax.typing import DTypeLike
 
-from nets.kernels import CpuPlan
+from nets.kernels.cpu.convolution import convolve
 from nets.kernels.cpu.layouts import Image, image
+from nets.kernels.cpu.machine import Machine
 from nets.kernels.cpu.native import call, machine
 from nets.kernels.cpu.native.conv import available, fits, native_convolve, native_relu
 from nets.numerics.windows import Geometry
@@ -27,6 +28,7 @@ from tests.nets.kernels.common import (
     assert_near,
     lax_conv,
     pairs,
+    problem,
     random,
     value_and_gradients,
 )
@@ -36,6 +38,7 @@ TYPES = [
     for name, dtype, bound in (("float32", F32, 1e-5), ("bfloat16", BF16, BF16_BOUND))
 ]
 each_type = pytest.mark.parametrize(("dtype", "bound"), TYPES)
+NATIVE = Machine("float32", "full_width", native=True)
 float32_alone = pytest.mark.skipif(not available("float32"), reason="not on this processor")
 SAME = Geometry(padding=((1, 1), (1, 1)))
 
@@ -62,7 +65,7 @@ def convolutions(draw: st.DrawFn) -> Case:
 @given(case=convolutions())
 def test_any_convolution_equals_xlas(dtype: DTypeLike, bound: float, case: Case) -> None:
     x, kernel, at = random(*case[0]), random(*case[1]), case[2]
-    assert fits(at)
+    assert fits(problem((1, 1, 1, 1), at, machine=NATIVE))
     found = value_and_gradients(lambda x, kernel: native_convolve(x, kernel, at, dtype), x, kernel)
     assert all(array.dtype == F32 for array in found)
     assert_near(found, value_and_gradients(lambda x, kernel: lax_conv(x, kernel, at), x, kernel), bound)
@@ -269,9 +272,13 @@ def test_any_number_of_threads_gives_the_same(count: int, monkeypatch: pytest.Mo
 
 
 def test_what_these_kernels_are_not_for() -> None:
-    assert fits(Geometry()) and fits(Geometry(stride=(2, 1))) and fits(Geometry(dilation=(1, 2)))
-    assert not fits(Geometry(stride=(16, 16))), "256 calls for the gradient of an image"
-    assert not fits(Geometry(groups=2)) and not fits(Geometry(stride=(1, 2), dilation=(2, 1)))
+    def on_native(at: Geometry) -> bool:
+        return fits(problem((3, 3, 4, 4), at, machine=NATIVE))
+
+    assert on_native(Geometry()) and on_native(Geometry(stride=(2, 1))) and on_native(Geometry(dilation=(1, 2)))
+    assert not on_native(Geometry(stride=(16, 16))), "256 calls for the gradient of an image"
+    assert not on_native(Geometry(groups=2)) and not on_native(Geometry(stride=(1, 2), dilation=(2, 1)))
+    assert not fits(problem((3, 3, 4, 4), batch=20, machine=NATIVE)) and not fits(problem((3, 3, 4, 4)))
 
 
 @pytest.mark.parametrize("found", [None, (0, 2), (1, 3)])
@@ -291,9 +298,9 @@ def test_the_interface_of_this_jaxlib_is_known() -> None:
 @each_type
 def test_many_channels_are_left_to_winograd(dtype: DTypeLike, bound: float) -> None:
     """Fewer products; what comes out has four phases."""
-    plan = CpuPlan(jnp.dtype(dtype).name, "vectors", native=True)
+    machine = Machine(jnp.dtype(dtype).name, "full_width", native=True)
     few, many = (
-        plan.convolve(Image(random(channels, 8, 8, 16)), random(3, 3, channels, channels), SAME)
+        convolve(machine, Image(random(channels, 8, 8, 16)), random(3, 3, channels, channels), SAME)
         for channels in (32, 128)
     )
     assert isinstance(few, Image) and not isinstance(many, Image)
@@ -301,8 +308,8 @@ def test_many_channels_are_left_to_winograd(dtype: DTypeLike, bound: float) -> N
 
 
 def test_vectors_that_would_be_half_empty_are_left_to_products_of_matrices() -> None:
-    halves, vectors = (CpuPlan("float32", unit, native=True) for unit in ("halves", "vectors"))
-    assert all(plan.native_for(batch) for plan in (halves, vectors) for batch in (16, 32, 48, 60, 64, 256))
-    assert vectors.native_for(100) and not halves.native_for(100)
-    assert not any(plan.native_for(batch) for plan in (halves, vectors) for batch in (1, 10, 20, 50))
-    assert not CpuPlan("float32", "vectors").native_for(64)
+    double, full = (Machine("float32", unit, native=True) for unit in ("double_pumped", "full_width"))
+    assert all(machine.native_for(batch) for machine in (double, full) for batch in (16, 32, 48, 60, 64, 256))
+    assert full.native_for(100) and not double.native_for(100)
+    assert not any(machine.native_for(batch) for machine in (double, full) for batch in (0, 1, 10, 20, 50))
+    assert not Machine("float32", "full_width").native_for(64)

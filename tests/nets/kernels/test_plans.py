@@ -16,7 +16,7 @@ from jax import lax
 from nets.architecture.read import Architecture, parse_architecture
 from nets.kernels import Plan, XlaPlan, plan_for
 from nets.kernels.cpu import CpuPlan
-from nets.kernels.cpu.gemm import product_unit
+from nets.kernels.cpu.machine import product_unit
 from nets.kernels.cpu.native import conv as native
 from nets.kernels.plan import Stage
 from nets.network import Network, numbers_of

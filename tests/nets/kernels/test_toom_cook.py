@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from nets.kernels.cpu import toom_cook
-from nets.kernels.cpu.conv import convolve
+from nets.kernels.cpu.convolution import convolve
+from nets.kernels.cpu.layouts import Image
+from nets.kernels.cpu.machine import Machine
 from nets.numerics.windows import Geometry
-from tests.nets.kernels.common import assert_near, few, lax_conv, pairs, random, value_and_gradients
+from tests.nets.kernels.common import assert_near, few, lax_conv, pairs, problem, random, value_and_gradients
 
 SIZES = [(m, taps) for taps in range(4, 8) for m in range(1, 10 - taps)]
 edges = pairs(0, 4)
@@ -72,25 +73,30 @@ def test_blocks_of_rows_meet(monkeypatch: pytest.MonkeyPatch) -> None:
     check(random(3, 7, 8, 3), random(5, 5, 3, 4), Geometry(padding=((2, 2), (2, 2))))
 
 
+def fits(kernel: tuple[int, ...], at: Geometry = Geometry(), size: tuple[int, int] = (14, 14)) -> bool:  # noqa: B008
+    return toom_cook.fits(problem(kernel, at, size))
+
+
 def test_wide_kernels_of_neighbouring_places_and_many_channels() -> None:
-    same, kernel, size = Geometry(padding=((2, 2), (2, 2))), (5, 5, 16, 32), (14, 14)
-    assert toom_cook.fits(kernel, same, size)
-    assert not toom_cook.fits((5, 3, 16, 32), same, size) and not toom_cook.fits((5, 9, 16, 32), same, size)
-    assert not toom_cook.fits((5, 5, 3, 32), same, size)
-    assert not toom_cook.fits(kernel, Geometry(stride=(1, 2)), size)
-    assert not toom_cook.fits(kernel, Geometry(groups=2), size)
+    same, kernel = Geometry(padding=((2, 2), (2, 2))), (5, 5, 16, 32)
+    assert fits(kernel, same)
+    assert not fits((5, 3, 16, 32), same) and not fits((5, 9, 16, 32), same)
+    assert not fits((5, 5, 3, 32), same)
+    assert not fits(kernel, Geometry(stride=(1, 2)))
+    assert not fits(kernel, Geometry(groups=2))
 
 
 def test_not_where_few_outputs_are_left() -> None:
-    assert toom_cook.fits((5, 5, 16, 120), Geometry(), (12, 12))
-    assert not toom_cook.fits((5, 5, 16, 120), Geometry(), (5, 5))
-    assert not toom_cook.fits((28, 5, 16, 16), Geometry(), (28, 28))
+    assert fits((5, 5, 16, 120), size=(12, 12))
+    assert not fits((5, 5, 16, 120), size=(5, 5))
+    assert not fits((28, 5, 16, 16), size=(28, 28))
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-def test_bfloat16_does_without(dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_bfloat16_does_without(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounded values at many points would lose three times as much as rounded pixels."""
     asked: list[tuple[int, ...]] = []
     monkeypatch.setattr(toom_cook, "toom_cook", lambda x, kernel, at: asked.append(kernel.shape) or x)
-    convolve(random(8, 8, 8, 2), random(5, 5, 8, 8), Geometry(padding=((2, 2), (2, 2))), dtype)
-    assert bool(asked) == (dtype == jnp.float32)
+    same = Geometry(padding=((2, 2), (2, 2)))
+    convolve(Machine(precision), Image(random(8, 8, 8, 2)), random(5, 5, 8, 8), same)
+    assert bool(asked) == (precision == "float32")

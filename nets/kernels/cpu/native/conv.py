@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from math import prod
 from typing import Any
@@ -13,20 +12,18 @@ from jax import Array
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import DTypeLike
 
-from nets.kernels.cpu.gemm import Unit, barrier, product_unit
+from nets.kernels.cpu import limits
+from nets.kernels.cpu.gemm import barrier
+from nets.kernels.cpu.machine import product_unit
 from nets.kernels.cpu.native import machine
-from nets.kernels.cpu.native.code import LANES
 from nets.kernels.cpu.native.forward import Epilogue, convolve
 from nets.kernels.cpu.native.kernel_gradient import kernel_gradient, values_of_parts
 from nets.kernels.cpu.native.strips import Dtype, Shape
 from nets.kernels.cpu.pool_windows import channel_sums
-from nets.kernels.plan import Pair
-from nets.numerics.windows import Geometry, Sizes
+from nets.kernels.cpu.problem import FLOAT, ConvProblem
+from nets.kernels.footprint import Footprint
+from nets.numerics.windows import Geometry, Pair
 
-# The most lanes for an image at which these kernels are ahead of products of matrices, which leave none empty. Measured
-# on halves (batches of 60 equal, 100 0.93, 50 0.85, 20 0.8); the others by how much further ahead they are at 64.
-MOST_LANES: Mapping[Unit, float] = {"halves": 1.07, "vectors": 1.25, "matrices": 1.25}
-MOST_PHASES = 16  # of a stride: the gradient of the image computes them one by one
 Saved = tuple[Array, Array, Array | None]
 Wanted = tuple[()] | None
 Primal = Any  # jax.custom_derivatives.CustomVJPPrimal, which is not public by name
@@ -36,24 +33,24 @@ def available(precision: str) -> bool:
     """Whether this processor has vectors of the precision, and in bfloat16 nothing else that multiplies faster."""
     if precision == "float32":
         return machine.multiplies()
-    return "avx512bf16" in machine.features() and product_unit() != "matrices"
+    return "avx512bf16" in machine.features() and product_unit() != "amx"
 
 
-def fits(at: Geometry) -> bool:
-    """One group; no dilation where there is a stride, and few phases of it, each of which is a call."""
-    return at.groups == 1 and 1 in (max(at.stride), max(at.dilation)) and prod(at.stride) <= MOST_PHASES
+def fits(problem: ConvProblem) -> bool:
+    """One group; no dilation where there is a stride, and few steps of it; a batch that fills vectors."""
+    at = problem.geometry
+    if not problem.machine.native_for(problem.batch) or at.groups > 1:
+        return False
+    return 1 in (max(at.stride), max(at.dilation)) and prod(at.stride) <= limits.NATIVE_MOST_STEPS
 
 
-def fills(batch: int, unit: Unit) -> bool:
-    """Whether the vectors of a batch are full, or nearly."""
-    return batch > 0 and -(-batch // LANES) * LANES <= MOST_LANES[unit] * batch
-
-
-def sums_of_kernel(kernel: tuple[int, ...], at: Geometry, size: Sizes, batch: int, item: int) -> int:
-    """How many values the parts of the gradient of a kernel are, before they are summed."""
-    kh, kw, channels, outputs = kernel
-    dtype: Dtype = "float32" if item == 4 else "bfloat16"
-    return values_of_parts(Shape(channels, (size[0], size[1]), batch, outputs, (kh, kw), at, dtype))
+def footprint(problem: ConvProblem) -> Footprint:
+    """The image is kept; its gradient comes beside it, by itself for each step of a stride, and sums of the kernel."""
+    dtype: Dtype = "float32" if problem.machine.precision == "float32" else "bfloat16"
+    shape = Shape(problem.inputs, problem.size, problem.batch, problem.outputs, problem.window, problem.geometry, dtype)
+    images = 3 if prod(problem.geometry.stride) > 1 else 1
+    values = images * problem.image_values + 2 * problem.result_values + 4 * prod(problem.kernel)
+    return Footprint(problem.image_values * problem.item, (values + values_of_parts(shape)) * FLOAT)
 
 
 def native_convolve(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:

@@ -13,8 +13,7 @@ from typing import Literal
 from llvmlite import ir
 
 from nets.kernels.cpu.native.code import FLOAT, HALF, INT, LANES, Code, Value, long, vector, zeros
-from nets.kernels.plan import Pair
-from nets.numerics.windows import Geometry
+from nets.numerics.windows import Geometry, Pair
 
 # What one thread's strips may take of its second cache.
 MOST_BYTES = 400 << 10

@@ -1,4 +1,4 @@
-"""Convolutions of a stride as dense ones: the pixels between two places become channels of one.
+"""Convolutions of a stride as dense ones by space-to-depth: the pixels between two places become channels of one.
 
 The kernel shrinks by the stride, with zeros where it is no multiple of it. Its patches then hold every pixel so many
 times less, its gradients need no values spread out, and whatever makes dense convolutions cheap serves it too.
@@ -12,39 +12,57 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import DTypeLike
 
+from nets.kernels.cpu import limits, toom_cook, winograd
 from nets.kernels.cpu.gemm import barrier
 from nets.kernels.cpu.layouts import framed
 from nets.kernels.cpu.patches import phases_of_stride
-from nets.kernels.cpu.winograd import Blocks, Four
-from nets.kernels.plan import Pair
-from nets.numerics.windows import Geometry, Sizes
-
-# With fewer channels the rows of its product are few either way; mostly a first layer, whose image has no gradient.
-SMALLEST_DEPTH = 4
-# 3 x 3 weights of stride 2 would be 4 x 4, seven of them zeros: more products than it saves elsewhere.
-MOST_FILLED_UP = 1.5
-# Bytes of float32 patches up to which it is faster to keep the stride and leave the zeros out, 1.2 to 2.5 times as fast
-# where no transform saves more. Larger ones leave the caches; bfloat16 has bands for the dense form.
-SMALL = {"float32": 24 << 20, "bfloat16": 10 << 20}
+from nets.kernels.cpu.problem import FLOAT, ConvProblem
+from nets.kernels.cpu.winograd import ChannelGrid, Four
+from nets.kernels.footprint import Footprint
+from nets.numerics.windows import Geometry, Pair, Sizes
 
 
-def fits(kernel_shape: tuple[int, ...], at: Geometry) -> bool:
-    """Whether there is a stride in both directions, and the zeros in the kernel are few."""
-    if min(at.stride) == 1 or at.dilation != (1, 1) or at.groups > 1 or kernel_shape[2] < SMALLEST_DEPTH:
+def possible(problem: ConvProblem) -> bool:
+    """Whether there is a stride in both directions, and the zeros in the dense kernel are few."""
+    at, few = problem.geometry, problem.depth < limits.SPACE_TO_DEPTH_FEWEST_CHANNELS
+    if min(at.stride) == 1 or at.dilation != (1, 1) or at.groups > 1 or few:
         return False
-    dense = _dense_window(kernel_shape, at)
-    filled = math.prod(taps * stride for taps, stride in zip(dense, at.stride, strict=True))
-    return filled <= MOST_FILLED_UP * math.prod(kernel_shape[:2])
+    rows, columns = _dense_window(problem.window, at)
+    weights = rows * at.stride[0] * columns * at.stride[1]
+    return weights <= limits.SPACE_TO_DEPTH_MOST_WEIGHTS * math.prod(problem.window)
 
 
-def stays(kernel_shape: tuple[int, ...], at: Geometry, dtype: DTypeLike, size: Sizes, batch: int) -> bool:
+def dense(problem: ConvProblem) -> ConvProblem:
+    """The convolution of stride 1 that gives the same result."""
+    at, (rows, columns) = problem.geometry, _dense_window(problem.window, problem.geometry)
+    kernel = rows, columns, problem.inputs * math.prod(at.stride), problem.outputs
+    size = dense_size(problem.size, problem.window, at)
+    return ConvProblem(kernel, Geometry(), size, problem.batch, problem.machine)
+
+
+def fits_winograd(problem: ConvProblem) -> bool:
+    """Whether the dense form is one for Winograd's transforms."""
+    return possible(problem) and winograd.fits(dense(problem))
+
+
+def fits(problem: ConvProblem) -> bool:
+    """Whether the dense form is faster than patches of the image as it is."""
+    return possible(problem) and (toom_cook.fits(dense(problem)) or not _has_few_patches(problem))
+
+
+def _has_few_patches(problem: ConvProblem) -> bool:
     """Whether patches of the image as it is are fewer than those of the dense one, and few enough."""
-    window, depth = kernel_shape[:2], kernel_shape[2]
-    if not any(taps % stride for taps, stride in zip(window, at.stride, strict=True)):
+    if not any(taps % stride for taps, stride in zip(problem.window, problem.geometry.stride, strict=True)):
         return False
-    return math.prod((*window, depth, *at.places(size, window), batch)) * 4 <= SMALL[jnp.dtype(dtype).name]
+    return problem.patch_values * FLOAT <= limits.SPACE_TO_DEPTH_SMALL_PATCHES[problem.machine.precision]
+
+
+def footprint(problem: ConvProblem, of_dense: Footprint) -> Footprint:
+    """The dense image is kept as well, and made from the padded one."""
+    moved = dense(problem).image_values
+    working = 3 * max(moved, problem.padded_values) * FLOAT
+    return Footprint(of_dense.kept + moved * problem.item, of_dense.working + working)
 
 
 def dense_kernel(kernel: Array, at: Geometry) -> Array:
@@ -106,13 +124,14 @@ def _edges(at: Geometry, half: Pair, size: Pair) -> tuple[Pair, Pair]:
     return rows, columns
 
 
-def blocks(window: Sizes, at: Geometry) -> Blocks:
+def grid(problem: ConvProblem) -> ChannelGrid:
     """The channels of the dense image by row and column of the stride; only the first have no zeros in the kernel."""
-    full = [
-        taps - (rows - 1) * stride
-        for taps, rows, stride in zip(window, _dense_window(window, at), at.stride, strict=False)
-    ]
-    return Blocks(at.stride, (full[0], full[1]))
+    (kh, kw), (sh, sw), (rows, columns) = (
+        problem.window,
+        problem.geometry.stride,
+        _dense_window(problem.window, problem.geometry),
+    )
+    return ChannelGrid((sh, sw), (kh - (rows - 1) * sh, kw - (columns - 1) * sw))
 
 
 def _dense_window(window: Sizes, at: Geometry) -> Pair:

@@ -13,20 +13,30 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
+from nets.kernels.cpu import limits
 from nets.kernels.cpu.gemm import barrier, dot, pinned
 from nets.kernels.cpu.patches import gather_patches, sum_patches
-from nets.kernels.plan import Pair
-from nets.numerics.windows import Geometry
+from nets.kernels.cpu.problem import FLOAT, ConvProblem
+from nets.kernels.footprint import Footprint
+from nets.numerics.windows import Geometry, Pair
 
-MOST_CHANNELS = 3
+
+def fits(problem: ConvProblem) -> bool:
+    """Whether the channels are few, and no native kernel computes them in less time."""
+    if problem.machine.native_for(problem.batch) or problem.geometry.groups > 1 or not problem.geometry.dense:
+        return False
+    return problem.depth <= limits.BEFORE_POOL_MOST_CHANNELS
 
 
-def fits(kernel_shape: tuple[int, ...], at: Geometry) -> bool:
-    return kernel_shape[2] <= MOST_CHANNELS and at.groups == 1 and at.dense
+def footprint(problem: ConvProblem) -> Footprint:
+    """Patches of the larger window are kept; products of all of them, and their gradient, come beside them."""
+    (kh, kw), (height, width) = problem.window, problem.places
+    patches = (kh + 1) * (kw + 1) * problem.inputs * -(-height // 2) * -(-width // 2) * problem.batch
+    return Footprint(patches * problem.item, patches * FLOAT * 2)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def phase_convolve(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike, size: Pair) -> Array:
+def convolve(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike, size: Pair) -> Array:
     """`[in, H, W, B] * [kh, kw, in, out] -> [4, out, H' // 2, W' // 2, B]`, stride 1. size: (H, W)."""
     return _forward(x, kernel, at, dtype, size)[0]
 
@@ -48,7 +58,7 @@ def _backward(at: Geometry, dtype: DTypeLike, size: Pair, saved: tuple[Array, Ar
     return sum_patches(patch_gradient, window, by_two, shape), kernel_gradient(dot(g, patches, 1, 1).T)[0]
 
 
-phase_convolve.defvjp(_forward, _backward)
+convolve.defvjp(_forward, _backward)
 
 
 def _widened(kernel: Array, at: Geometry) -> tuple[Pair, Geometry]:

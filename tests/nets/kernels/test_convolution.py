@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +12,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from jax.typing import DTypeLike
 
-from nets.kernels.cpu import blocks
+from nets.kernels.cpu import before_pool, blocks
 from nets.kernels.cpu.bands import by_bands
 from nets.kernels.cpu.blocks import by_blocks
 from nets.kernels.cpu.by_rows import by_rows
-from nets.kernels.cpu.conv import convolve
-from nets.kernels.cpu.phase_conv import phase_convolve
+from nets.kernels.cpu.convolution import convolve
+from nets.kernels.cpu.layouts import Image, image
+from nets.kernels.cpu.machine import Machine
 from nets.kernels.cpu.pool_windows import corners
-from nets.kernels.cpu.winograd import FEWEST_CHANNELS, fits, keeps_phases, winograd, winograd_image
+from nets.kernels.cpu.winograd import fits, keeps_phases, winograd, winograd_image
 from nets.kernels.xla import plan as xla
 from nets.numerics.windows import Geometry
 from tests.nets.kernels.common import (
@@ -31,6 +31,7 @@ from tests.nets.kernels.common import (
     few,
     lax_conv,
     pairs,
+    problem,
     random,
     value_and_gradients,
 )
@@ -48,9 +49,13 @@ def geometries(draw: st.DrawFn, *, groups: st.SearchStrategy[int]) -> tuple[tupl
     return (depth * at.groups, *size, 2), (*window, depth, outputs * at.groups), at
 
 
+def by_products(x: jax.Array, kernel: jax.Array, at: Geometry, precision: str) -> jax.Array:
+    return image(convolve(Machine(precision), Image(x), kernel, at))
+
+
 def check_convolution(x_shape: tuple[int, ...], kernel_shape: tuple[int, ...], at: Geometry) -> None:
     x, kernel = random(*x_shape), random(*kernel_shape)
-    found = value_and_gradients(lambda x, kernel: convolve(x, kernel, at, F32), x, kernel)
+    found = value_and_gradients(lambda x, kernel: by_products(x, kernel, at, "float32"), x, kernel)
     assert_near(found, value_and_gradients(lambda x, kernel: lax_conv(x, kernel, at), x, kernel))
 
 
@@ -95,10 +100,10 @@ def test_rows_at_a_time(
 
 def test_blocks_are_for_many_patches_of_neighbouring_places() -> None:
     same, size = Geometry(padding=((4, 4), (4, 4))), (14, 14)
-    assert blocks.fits((9, 9, 32, 64), same, size, 64)
-    assert not blocks.fits((9, 9, 32, 64), same, size, 2)
-    assert not blocks.fits((9, 9, 3, 64), same, (128, 128), 64)
-    assert not blocks.fits((9, 9, 32, 64), Geometry(stride=(2, 2)), (64, 64), 64)
+    assert blocks.fits(problem((9, 9, 32, 64), same, size, 64))
+    assert not blocks.fits(problem((9, 9, 32, 64), same, size, 2))
+    assert not blocks.fits(problem((9, 9, 3, 64), same, (128, 128), 64))
+    assert not blocks.fits(problem((9, 9, 32, 64), Geometry(stride=(2, 2)), (64, 64), 64))
 
 
 @pytest.mark.parametrize("outputs", [3, 8])
@@ -106,7 +111,7 @@ def test_blocks_are_for_many_patches_of_neighbouring_places() -> None:
 def test_bfloat16_operands_stay_within_their_bound(outputs: int, groups: int) -> None:
     at = Geometry(padding=((1, 1), (1, 1)), groups=groups)
     x, kernel = random(8, 6, 6, 4), random(3, 3, 8 // groups, outputs // groups * groups)
-    found = value_and_gradients(lambda x, kernel: convolve(x, kernel, at, BF16), x, kernel)
+    found = value_and_gradients(lambda x, kernel: by_products(x, kernel, at, "bfloat16"), x, kernel)
     assert all(array.dtype == F32 for array in found)
     assert_near(found, value_and_gradients(lambda x, kernel: lax_conv(x, kernel, at), x, kernel), BF16_BOUND)
 
@@ -116,7 +121,7 @@ def test_bfloat16_operands_stay_within_their_bound(outputs: int, groups: int) ->
 def test_winograd_equals_xlas(size: tuple[int, int], padding: int, dtype: DTypeLike, bound: float) -> None:
     at = Geometry(padding=((padding, padding), (padding, padding)))
     x, kernel = random(5, *size, 3), random(3, 3, 5, 4)
-    assert keeps_phases(size, at)
+    assert keeps_phases(problem((3, 3, 5, 4), at, size))
 
     def ours(x: jax.Array, kernel: jax.Array) -> jax.Array:
         return jnp.stack(winograd(corners(x), kernel, dtype, padding))
@@ -147,33 +152,46 @@ def test_winograd_of_any_size_and_padding(
 
 
 def test_winograd_is_for_three_by_three_kernels_of_many_channels() -> None:
-    same, wide, size = Geometry(padding=((1, 1), (1, 1))), (3, 3, 16, 64), (28, 28)
-    least = FEWEST_CHANNELS["float32"]
-    assert fits(wide, same, size, least)
-    assert keeps_phases((8, 6), same)
-    assert not keeps_phases((7, 6), same) and not keeps_phases((8, 6), Geometry(padding=((0, 0), (1, 1))))
-    assert not fits(wide, Geometry(stride=(2, 1)), size, least)
-    assert not fits(wide, Geometry(dilation=(1, 2)), size, least)
-    assert not fits((5, 5, 32, 64), Geometry(padding=((2, 2), (2, 2))), size, least)
-    assert not fits((3, 3, 3, 64), same, size, least)
+    same, wide = Geometry(padding=((1, 1), (1, 1))), (3, 3, 16, 64)
+    assert fits(problem(wide, same))
+    assert not fits(problem(wide, Geometry(stride=(2, 1))))
+    assert not fits(problem(wide, Geometry(dilation=(1, 2))))
+    assert not fits(problem((5, 5, 32, 64), Geometry(padding=((2, 2), (2, 2)))))
+    assert not fits(problem((3, 3, 3, 64), same))
+    assert keeps_phases(problem(wide, same, (8, 6)))
+    assert not keeps_phases(problem(wide, same, (7, 6)))
+    assert not keeps_phases(problem(wide, Geometry(padding=((0, 0), (1, 1))), (8, 6)))
 
 
-@pytest.mark.parametrize(("limits", "fewest"), [("float32", 8), ("halves", 24), ("vectors", 72), ("matrices", 1 << 20)])
-def test_the_faster_products_are_the_more_channels_winograd_needs(limits: Any, fewest: int) -> None:
+UNITS = [
+    (Machine("float32"), 8),
+    (Machine("bfloat16", "double_pumped"), 24),
+    (Machine("bfloat16", "full_width"), 72),
+    (Machine("bfloat16", "amx"), 1 << 20),
+]
+
+
+@pytest.mark.parametrize(("machine", "fewest"), UNITS)
+def test_the_faster_products_are_the_more_channels_winograd_needs(machine: Machine, fewest: int) -> None:
+    same = Geometry(padding=((1, 1), (1, 1)))
     for channels in (8, 24, 72, 256):
-        kernel, same = (3, 3, channels, channels), Geometry(padding=((1, 1), (1, 1)))
-        assert fits(kernel, same, (28, 28), FEWEST_CHANNELS[limits]) == (channels >= fewest)
+        found = fits(problem((3, 3, channels, channels), same, (28, 28), machine=machine))
+        assert found == (channels >= fewest)
 
 
-@pytest.mark.parametrize(("limits", "larger"), [("float32", 9), ("halves", 13)])
-def test_small_images_of_odd_size_are_left_to_patches(limits: Any, larger: int) -> None:
+@pytest.mark.parametrize(("machine", "larger"), [(Machine("float32"), 9), (Machine("bfloat16"), 13)])
+def test_small_images_of_odd_size_are_left_to_patches(machine: Machine, larger: int) -> None:
     """A row and a column computed for nothing cost more there than the products saved."""
-    same, kernel, least = Geometry(padding=((1, 1), (1, 1))), (3, 3, 64, 64), FEWEST_CHANNELS[limits]
-    assert not fits(kernel, same, (5, 5), least) and fits(kernel, same, (larger, larger), least)
-    assert not fits(kernel, Geometry(), (7, 7), least)  # what comes out counts
-    assert fits((3, 3, 128, 128), same, (larger, larger), least)
-    if limits == "float32":
-        assert fits((3, 3, 24, 64), same, (8, 8), least) and not fits((3, 3, 24, 64), same, (6, 6), least)
+
+    def winograds(channels: tuple[int, int], side: int, padding: int = 1) -> bool:
+        at = Geometry(padding=((padding, padding), (padding, padding)))
+        return fits(problem((3, 3, *channels), at, (side, side), machine=machine))
+
+    assert not winograds((64, 64), 5) and winograds((64, 64), larger)
+    assert not winograds((64, 64), 7, padding=0)  # what comes out counts
+    assert winograds((128, 128), larger)
+    if machine.precision == "float32":
+        assert winograds((24, 64), 8) and not winograds((24, 64), 6)
 
 
 @pytest.mark.parametrize("size", [(6, 8), (7, 5)])
@@ -186,7 +204,7 @@ def test_phase_convolution_gives_the_corners_of_every_window(
     def theirs(x: jax.Array, kernel: jax.Array) -> jax.Array:
         return jnp.stack(corners(lax_conv(x, kernel, at)))
 
-    ours = value_and_gradients(lambda x, kernel: phase_convolve(x, kernel, at, F32, size), x, kernel)
+    ours = value_and_gradients(lambda x, kernel: before_pool.convolve(x, kernel, at, F32, size), x, kernel)
     assert_near(ours, value_and_gradients(theirs, x, kernel))
 
 
