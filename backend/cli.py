@@ -11,7 +11,7 @@ from typing import Any
 
 from backend.config import ConfigError, Settings, rows, settings_from, switch
 
-DESCRIPTION = "Trains neural networks given as JSON lists of layers, over HTTP, with JAX."
+DESCRIPTION = "Trains neural networks with JAX, over HTTP. A network is a JSON list of layers."
 
 
 def parser() -> argparse.ArgumentParser:
@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=settings_help(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    top.add_argument("--version", action="store_true", help="print the version and leave")
+    top.add_argument("--version", action="store_true", help="print the version and exit")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     _add_serve(commands)
     _add_demo(commands)
@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
 
 def settings_help() -> str:
     """The settings as plain text, for `lamina --help`."""
-    lines = ["settings (flag, environment, default; a flag wins over the environment):"]
+    lines = ["settings (flag, environment variable, default; a flag wins over its variable):"]
     for row in rows():
         lines += [f"  {row.flag:<15} {row.variable:<20} {row.default}", f"  {'':<15} {row.help}"]
     return "\n".join(lines)
@@ -48,35 +48,39 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    about = "Starts a server, trains the reference's example on it, promotes and asks the model, and goes on serving."
-    demo = commands.add_parser("demo", help="see all of it work, then go on serving", description=about)
-    demo.add_argument("--once", action="store_true", help="stop after the report; exit code 0 if all of it worked")
+    about = "Starts a server, trains an example network on it, promotes the run, predicts with it, and keeps serving."
+    demo = commands.add_parser(
+        "demo", help="show a training run and its predictions, then keep serving", description=about
+    )
+    demo.add_argument("--once", action="store_true", help="exit after the report, with code 0 if everything worked")
     add_settings(demo, but=("host",))
 
 
 def _add_datasets(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    about = "Lists the data sets: size, classes, and which of them are here."
-    datasets = commands.add_parser("datasets", help="list the data sets, or fetch one", description=about)
+    about = "Lists the data sets: size, classes, and whether they are on this disk."
+    datasets = commands.add_parser("datasets", help="list the data sets, or download one", description=about)
     add_settings(datasets, only=("data_dir",))
     actions = datasets.add_subparsers(dest="action", metavar="ACTION", title="actions")
-    prepare = actions.add_parser("prepare", help="fetch one", description="Fetches a data set, or finds it.")
-    prepare.add_argument("name", metavar="NAME", help="as listed by `lamina datasets`")
+    prepare = actions.add_parser(
+        "prepare", help="download one", description="Downloads a data set, unless it is on this disk."
+    )
+    prepare.add_argument("name", metavar="NAME", help="name of a data set, as `lamina datasets` lists it")
     prepare.add_argument("--json", action="store_true", help="one JSON object per line instead of a progress bar")
     add_settings(prepare, only=("data_dir",))
 
 
 def _add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    about = "Lists files that no record names and records whose files are gone. Only while no server runs on them."
+    about = "Lists files without a record and records without files. Stop the server first."
     collect = commands.add_parser("gc", help="list what a state directory no longer needs", description=about)
-    collect.add_argument("--yes", action="store_true", help="remove it")
+    collect.add_argument("--yes", action="store_true", help="remove what is listed")
     collect.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     add_settings(collect, only=("state_dir",))
-    about = "Writes models, runs, weights and training states to one tar. Only while no server runs on them."
-    export = commands.add_parser("export-state", help="write a whole state to one tar", description=about)
-    about = "Makes the state in a tar that of a directory which is empty or new, verified file by file."
-    import_ = commands.add_parser("import-state", help="take a whole state from such a tar", description=about)
+    about = "Writes models, runs, weights and training states to a tar file. Stop the server first."
+    export = commands.add_parser("export-state", help="write the whole state to a tar file", description=about)
+    about = "Reads a tar file of export-state into an empty or new state directory. Every file is verified."
+    import_ = commands.add_parser("import-state", help="read the whole state from such a file", description=about)
     for command in (export, import_):
-        command.add_argument("file", metavar="FILE", help="the tar")
+        command.add_argument("file", metavar="FILE", help="the tar file")
         add_settings(command, only=("state_dir",))
 
 

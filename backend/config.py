@@ -110,14 +110,14 @@ class Settings:
 
     host: str = setting(
         "127.0.0.1",
-        "address to listen on; a name, such as localhost, is all of its addresses",
+        "address to listen on; a name such as localhost means all of its addresses",
         read=address,
         metavar="ADDRESS",
     )
-    port: int = setting(8080, "port to listen on; 0 takes a free one", read=whole_number(0, 65535), metavar="PORT")
+    port: int = setting(8080, "port to listen on; 0 chooses a free one", read=whole_number(0, 65535), metavar="PORT")
     token: str = setting(
         "",
-        "what every request must carry as Authorization: Bearer; as a flag it shows in the list of processes",
+        "secret that every request must send as Authorization: Bearer TOKEN; the flag shows in the list of processes",
         read=secret,
         metavar="TOKEN",
         shown="none",
@@ -125,20 +125,20 @@ class Settings:
     )
     allow_anonymous: bool = setting(
         "no",
-        "listen on another address than this machine's own without a token: anyone there can train and delete",
+        "listen on a public address without a token: everyone who reaches it can train and delete",
         read=switch,
         metavar="yes|no",
     )
     allowed_hosts: tuple[str, ...] = setting(
         "",
-        "further names, with commas, by which clients may call this server (Host header); * for any",
+        "further names of this server in Host headers, separated by commas; * for any",
         read=names,
         metavar="NAMES",
         shown="none",
     )
     cors_origins: tuple[str, ...] = setting(
         "",
-        "further origins, with commas, whose pages may ask, e.g. https://lab.example; * for any",
+        "further origins, separated by commas, whose web pages have access, e.g. https://lab.example; * for any",
         read=names,
         metavar="ORIGINS",
         shown="pages of this machine",
@@ -152,40 +152,40 @@ class Settings:
         shown="$TFDS_DATA_DIR, else ~/tensorflow_datasets",
     )
     max_body_mb: int = setting(
-        32, "largest request body, in megabytes; beyond it 413", read=whole_number(1, 4096), metavar="MB"
+        32, "largest request body, in megabytes; a larger one gets a 413", read=whole_number(1, 4096), metavar="MB"
     )
     max_layers: int = setting(
         256,
-        "layers of a network, beyond it 400; compiling takes 0.05 s for each, 1 to 2 s for a convolution",
+        "most layers in a network, more get a 400; compiling takes 0.05 s per layer, 1 to 2 s per convolution",
         read=whole_number(1, 2048),
         metavar="N",
     )
     max_memory_gb: int = setting(
         0,
-        "memory that a run may take, in 10^9 bytes, beyond it 400; 0 for whatever is free",
+        "most memory for a run, in 10^9 bytes, more gets a 400; 0 for all that is free",
         read=whole_number(0, 1_000_000),
         metavar="GB",
     )
     max_compile_seconds: int = setting(
         600,
-        "compiling of one run, in seconds, beyond it the run fails; 0 for any time",
+        "longest compilation of a run, in seconds, a longer one fails; 0 for no limit",
         read=whole_number(0, 1_000_000),
         metavar="SECONDS",
     )
     max_streams: int = setting(
-        400, "event streams open at one time; beyond it 503", read=whole_number(1, 10_000), metavar="N"
+        400, "most event streams at a time; more get a 503", read=whole_number(1, 10_000), metavar="N"
     )
     max_queue: int = setting(
-        100, "runs that wait at one time; beyond it 503", read=whole_number(1, 10_000), metavar="N"
+        100, "most runs that wait at a time; more get a 503", read=whole_number(1, 10_000), metavar="N"
     )
     threads: int = setting(
         64,
-        "requests served at one time, not counting event streams; beyond it 503",
+        "most requests served at a time, event streams aside; more get a 503",
         read=whole_number(1, 10_000),
         metavar="N",
     )
     log_level: str = setting(
-        "info", f"least level that is logged: {', '.join(LOG_LEVELS)}", read=word(*LOG_LEVELS), metavar="LEVEL"
+        "info", f"lowest level that is logged: {', '.join(LOG_LEVELS)}", read=word(*LOG_LEVELS), metavar="LEVEL"
     )
 
 

@@ -31,13 +31,15 @@ class Telemetry:
         self._runs = Counter("lamina_runs_ended", "Runs that ended, by their state", ("state",), registry=registry)
         self._epochs = Counter("lamina_epochs", "Epochs trained", registry=registry)
         self._pace = Gauge(
-            "lamina_training_samples_per_second", "Pace of the newest epoch; 0 while nothing trains", registry=registry
+            "lamina_training_samples_per_second",
+            "Samples per second of the newest epoch; 0 while nothing trains",
+            registry=registry,
         )
         self._compiling = Counter("lamina_compile_seconds", "Time that runs spent compiling", registry=registry)
         self._inference = Histogram(
-            "lamina_inference_seconds", "Time that a network took to answer", registry=registry, buckets=REQUEST_SECONDS
+            "lamina_inference_seconds", "Time that a prediction took", registry=registry, buckets=REQUEST_SECONDS
         )
-        self._images = Counter("lamina_inference_images", "Images that networks answered for", registry=registry)
+        self._images = Counter("lamina_inference_images", "Images that were predicted", registry=registry)
         for state in TERMINAL:
             self._runs.labels(state)
 

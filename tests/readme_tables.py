@@ -7,11 +7,12 @@ import inspect
 import json
 import re
 from pathlib import Path
+from unittest.mock import MagicMock
 
 from flask import Flask
 
 from backend.config import settings_table
-from backend.web.api import catalog, infer, models, monitoring, runs, training
+from backend.web.endpoints import register
 from backend.web.openapi import document
 from nets.datasets import DATASETS
 from nets.hyperparams.hyperparams import Hyperparams
@@ -33,15 +34,13 @@ def table(heads, rows):
 
 def endpoints():
     app = Flask("documents")
-    for module in (models, training, runs, infer, catalog):
-        app.register_blueprint(module.bp, url_prefix="/api")
-    app.register_blueprint(monitoring.bp)
+    register(app, MagicMock())  # the routes without a server behind them
     found = [
         (f"`{method.upper()} {path}`", operation["summary"], query_of(operation))
         for path, methods in document(app)["paths"].items()
         for method, operation in methods.items()
     ]
-    return table(("endpoint", "does", "query"), sorted(found, key=lambda row: (row[0].split()[1], row[0])))
+    return table(("endpoint", "does", "query"), sorted(found, key=lambda row: (row[0].split()[1].strip("`"), row[0])))
 
 
 def query_of(operation):

@@ -194,7 +194,7 @@ def test_a_dead_worker_is_replaced_and_none_outlives_its_master(tmp_path):
         second.send_signal(signal.SIGSEGV)
         until(lambda: not second.is_running() and healthy(server), what="third worker")
         assert server.client.get("/api/health")["warnings"][0].endswith(
-            "UTC: crashed (SIGSEGV), number 2 of those that lived less than a minute; the next one started in 1 s"
+            "UTC: crashed (SIGSEGV), 2 times in a row within a minute of its start; the next one started in 1 s"
         )
         assert "the next one starts in 1 s" in next(line for line in server.lines if "SIGSEGV" in line)
         second = worker_of(server)

@@ -61,7 +61,7 @@ def test_beyond_the_limit_a_clear_503_and_health_answers(server: LocalServer) ->
         for refused, text in asked:
             assert refused.status == 503 and refused.getheader("Retry-After") == "1"
             assert refused.getheader("Content-Type") == "application/json"
-            assert json.loads(text)["error"].startswith(f"All {THREADS} places for requests are taken (--threads)")
+            assert json.loads(text)["error"].startswith(f"The server is busy with {THREADS} requests (--threads)")
         assert answers(server, "/api/health", 200)
         assert b"lamina_http_requests_total" in ask(server, "/metrics")[1]
     assert answers(server, "/api/datasets", 200)

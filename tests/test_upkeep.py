@@ -44,7 +44,7 @@ def test_gc_lists_first_and_removes_when_told(tmp_path):
     done = json.loads(lamina("gc", "--state-dir", state, "--json", "--yes").stdout)
     assert done["removed"] and done["bytes"] == 1 and all(each["done"] for each in done["found"])
     assert not (state / "r_orphan").exists()
-    assert lamina("gc", "--state-dir", state).stdout == f"Nothing in {state} is of no more use.\n"
+    assert lamina("gc", "--state-dir", state).stdout == f"Nothing to remove in {state}.\n"
     with closing(Store(state / STORE_FILE)) as store:
         assert store.get_run("r_1").saved_model_path is None and store.get_run("r_0").saved_model_path is not None
 
@@ -53,7 +53,7 @@ def test_gc_lists_first_and_removes_when_told(tmp_path):
 def test_where_there_is_no_state_there_is_one_sentence_and_code_2(tmp_path, command):
     answer = lamina(*command, "--state-dir", tmp_path / "none")
     assert answer.returncode == 2
-    assert answer.stderr == f"lamina: --state-dir: {tmp_path}/none holds no state of Lamina\n"
+    assert answer.stderr == f"lamina: --state-dir: {tmp_path}/none holds no Lamina state\n"
     assert not (tmp_path / "none").exists()
 
 
@@ -70,7 +70,7 @@ def test_a_tar_that_cannot_be_taken_is_one_sentence_and_code_1(tmp_path):
     (tmp_path / "a.tar").write_bytes(b"no tar")
     answer = lamina("import-state", tmp_path / "a.tar", "--state-dir", tmp_path / "new")
     assert answer.returncode == 1
-    assert len(answer.stderr.splitlines()) == 1 and "a.tar is no whole tar" in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1 and "a.tar is not a complete tar" in answer.stderr
     missing = lamina("import-state", tmp_path / "b.tar", "--state-dir", tmp_path / "new")
     assert (missing.returncode, missing.stderr) == (1, f"lamina: {tmp_path}/b.tar: No such file or directory\n")
     assert sorted(os.listdir(tmp_path)) == ["a.tar"]

@@ -145,7 +145,7 @@ def remarks(model: ModelRecord, *, new: bool) -> list[str]:
             f"architecture: model {model.model_id} was created without one, so it cannot be trained yet; {cure}"
         )
     if model.trained and model.saved_run_id is None:
-        cure = f"POST /api/models/{model.model_id}/save with a run_id gives it those of a run"
+        cure = f"POST /api/models/{model.model_id}/save with a run_id promotes a run"
         said.append(f"trained: model {model.model_id} is marked as trained but has no weights of its own; {cure}")
     return said
 

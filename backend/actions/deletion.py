@@ -46,16 +46,16 @@ class Deletion:
             raise self._active(run_id, f"Run {run_id}") from None
         except Promoted as error:
             cure = (
-                "promote another run of it, empty it by POST /api/models with "
-                f'{{"model_id": "{error.model_id}", "trained": false, "saved_model_path": null}}, or delete the model'
+                "promote another run of the model, empty it with POST /api/models and "
+                f'{{"model_id": "{error.model_id}", "trained": false, "saved_model_path": null}}, or delete it'
             )
-            raise ApiError(409, f"Run {run_id} is what model {error.model_id} was promoted from; {cure}") from None
+            raise ApiError(409, f"Model {error.model_id} is promoted from run {run_id}; {cure}") from None
         self._remove_files([run_id])
 
     def _active(self, run_id: str, who: str) -> ApiError:
         if self.runs.cancelling() == run_id:
-            return ApiError(409, f"{who} is still active and cancelling; send this again when it has ended")
-        cure = f"wait for its end or cancel it with POST /api/train/{run_id}/cancel"
+            return ApiError(409, f"{who} is being cancelled; send this again when it has ended")
+        cure = f"wait until it has ended, or cancel it with POST /api/train/{run_id}/cancel"
         return ApiError(409, f"{who} is still active; {cure}")
 
     def _remove_files(self, run_ids: Sequence[str]) -> None:

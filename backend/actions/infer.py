@@ -57,7 +57,7 @@ class Infer:
         fields = Fields(body, FIELDS)
         run_id, model_id = fields.run_id(), fields.model_id()
         if not fields.has("run_id") and not fields.has("model_id"):
-            fields.add("run_id", "is required: the run to ask, or model_id instead")
+            fields.add("run_id", "is required: the run to predict with; or send model_id")
         one = fields.has("pixels")
         if one and fields.has("batch"):
             fields.add("batch", "came beside pixels; send pixels for one image or batch for many")

@@ -60,13 +60,13 @@ class Networks:
         if model.saved_run_id is not None:
             return model.saved_run_id
         if model.latest_run is None:
-            raise ApiError(409, f"Model {model_id} has no succeeded run to ask; train it with POST /api/train first")
+            raise ApiError(409, f"Model {model_id} has no succeeded run; train it with POST /api/train first")
         run = self.store.get_run(model.latest_run["run_id"], metrics=False)
         if run is None:
             raise UnknownRecord(model.latest_run["run_id"])
         if not _same_network(run.architecture, model.architecture):
-            cure = "train it with POST /api/train, or name the run to ask with run_id"
-            raise ApiError(409, f"The definition of model {model_id} is not what its latest run was trained by; {cure}")
+            cure = "train it with POST /api/train, or send the run_id to predict with"
+            raise ApiError(409, f"The definition of model {model_id} differs from that of its latest run; {cure}")
         return run.run_id
 
     def _require_weights(self, run: RunRecord) -> None:

@@ -104,7 +104,7 @@ class Resume:
         except CheckpointError as error:
             if self.store.get_run(run.run_id, metrics=False) is None:
                 raise UnknownRecord(run.run_id) from None
-            raise ApiError(409, f"Run {run.run_id} cannot go on: {error}; {AGAIN}") from None
+            raise ApiError(409, f"Run {run.run_id} cannot be resumed: {error}; {AGAIN}") from None
 
 
 def filled_in(run: RunRecord, body: Json) -> Json:
@@ -124,7 +124,7 @@ def leaks(run: RunRecord, hyperparams: Hyperparams) -> list[str]:
     """Warnings where the samples that validate may be such that the source has trained on."""
     now = hyperparams.to_json()
     return [
-        f"hyperparams.{name}: differs from run {run.run_id}, so this run may validate on samples trained on before"
+        f"hyperparams.{name}: differs from run {run.run_id}, so this run may validate on samples that it was trained on"
         for name in SAMPLING
         if now[name] != run.hyperparams.get(name)
     ]
@@ -135,7 +135,7 @@ def _in_the_way(run: RunRecord, architecture: Architecture, hyperparams: Hyperpa
     before, settings = _definition(run)
     problems = []
     if architecture.structure != before.structure:
-        rule = f"must be that of run {run.run_id}, whose weights it goes on from"
+        rule = f"must be that of run {run.run_id}, which it continues"
         problems.append(Problem(("architecture",), f"{rule}; leave it out, or train without resume_from"))
     if hyperparams.epochs <= run.epoch:
         rule = f"must be more than the {run.epoch} epochs of run {run.run_id}, since it is the total"

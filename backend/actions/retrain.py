@@ -34,10 +34,10 @@ def remarks(model: ModelRecord, sent: Json, hyperparams: Hyperparams, *, update:
     if before and stored.get("optimizer") and hyperparams.optimizer.type != before.optimizer.type:
         now = hyperparams.optimizer.type
         why = f"{now} instead of the stored {before.optimizer.type}"
-        said.append(f"hyperparams.optimizer: {why}; what was not sent is {now}'s default")
+        said.append(f"hyperparams.optimizer: {why}; options that were not sent have the defaults of {now}")
     other = hyperparams != before or sent.get("architecture") not in (None, model.architecture)
     if other and not update and model.architecture is not None:
-        cure = 'send "update_model": true to have it keep what this run uses'
+        cure = 'send "update_model": true to store what this run uses'
         said.append(f"model {model.model_id} keeps its own definition; {cure}")
     return said
 

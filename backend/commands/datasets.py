@@ -36,7 +36,7 @@ def list_all(data_dir: Path) -> int:
     console.print(table)
     for reason in filter(None, (problem(name, data_dir) for name in DATASETS)):
         console.print(reason, markup=False, soft_wrap=True)
-    console.print("`lamina datasets prepare NAME` fetches one.")
+    console.print("`lamina datasets prepare NAME` downloads one.")
     return 0
 
 

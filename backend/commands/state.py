@@ -47,7 +47,7 @@ def export(state_dir: Path, archive: Path) -> int:
         moved = export_state(here, archive, progress=progress)
     _say_moved(f"{archive} holds", moved)
     for run_id in moved.damaged:
-        text = f"the weights of run {run_id} are not those that its record tells of; they were exported as they are"
+        text = f"the weights of run {run_id} do not match its record; they were exported as they are"
         print(f"lamina: {text}", file=sys.stderr)
     _tell(moved.left_out)
     return 0
@@ -68,7 +68,7 @@ def owned(state_dir: Path) -> Iterator[Path]:
     """The state directory, to ourselves. ConfigError where there is no state, or a server runs on it."""
     here = _directory(state_dir)
     if not (here / STORE_FILE).is_file():
-        raise ConfigError(f"--state-dir: {state_dir} holds no state of Lamina")
+        raise ConfigError(f"--state-dir: {state_dir} holds no Lamina state")
     try:
         lock = own(here, patience=0.0)
     except StateInUse as reason:
@@ -150,10 +150,10 @@ def _print_json(state_dir: Path, found: list[Found], failed: list[tuple[Found, O
 def _print_table(state_dir: Path, found: list[Found], *, removed: bool) -> None:
     console = Console(highlight=False)
     if not found:
-        console.print(f"Nothing in {state_dir} is of no more use.", soft_wrap=True)
+        console.print(f"Nothing to remove in {state_dir}.", soft_wrap=True)
         return
     shown = _place_in(state_dir)
-    table = Table(title=f"Of no more use in {state_dir}", title_justify="left")
+    table = Table(title=f"No longer needed in {state_dir}", title_justify="left")
     table.add_column("path", overflow="fold")
     table.add_column("size", justify="right", no_wrap=True)
     for heading in ("what it is", "was" if removed else "would be"):

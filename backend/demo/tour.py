@@ -97,9 +97,7 @@ def say_data_set(console: Console, client: Client, started: Json) -> None:
     """Which data set the server took, and why: the request named none."""
     run = client.get(f"/api/runs/{started['run_id']}")
     note(console, f"data set: {run['dataset_type']}")
-    for warning in started.get("warnings") or [
-        "no dataset_type in the request: the server prefers MNIST, which it has or can get"
-    ]:
+    for warning in started.get("warnings") or ["chosen by the server: the request names no dataset_type"]:
         note(console, warning, style="yellow")
 
 
@@ -126,7 +124,7 @@ def watch(console: Console, client: Client, started: Json) -> Json:
     if seen.final["state"] != "succeeded":
         raise DemoError(f"the run {seen.final['state']}: {seen.final['error']}")
     if len(seen.epochs) != started["epochs_total"] or seen.final["test_accuracy"] is None:
-        raise DemoError(f"the event stream told {len(seen.epochs)} of {started['epochs_total']} epochs")
+        raise DemoError(f"the event stream had {len(seen.epochs)} of {started['epochs_total']} epochs")
     step(console, "result", f"test accuracy {percent(seen.final['test_accuracy'])} on images that training never saw")
     return seen.final
 
@@ -182,7 +180,7 @@ def ask(console: Console, client: Client, run_id: str, samples: list[Json]) -> N
     for sample in samples[:PICTURES]:
         answer = client.post("/api/infer", {"run_id": run_id, "pixels": pixels_of(sample)})
         if answer["label"] != sample["prediction"]:
-            raise DemoError(f"inference says {answer['label']}, the run had said {sample['prediction']}")
+            raise DemoError(f"inference says {answer['label']}, the run had predicted {sample['prediction']}")
         cells.append(picture(console, sample, answer))
     right = sum(sample["label"] == sample["prediction"] for sample in samples[:PICTURES])
     step(console, "infer", f"POST /api/infer: {len(cells)} test images, {right} of them right")

@@ -248,7 +248,7 @@ class Delivery:
             logger.debug("a client of run %s is gone: %s", outlet.follower.run_id, reason)
             self._end(outlet, False)
         except Exception:
-            logger.exception("the events of run %s cannot be told", outlet.follower.run_id)
+            logger.exception("the events of run %s cannot be sent", outlet.follower.run_id)
             self._end(outlet, False)
 
     def _pump(self, outlet: Outlet, now: float) -> None:

@@ -132,5 +132,5 @@ def _said(value: object) -> str:
     if isinstance(value, NotJson):
         return "a number that JSON does not have"
     typed_array = isinstance(value, dict) and "0" in value and all(map(str.isdecimal, value))
-    cure = "; JSON makes such an object of a typed array of JavaScript: send Array.from(array)" if typed_array else ""
+    cure = "; a typed array of JavaScript becomes such an object in JSON: send Array.from(array)" if typed_array else ""
     return f"{shown(value)}{cure}"

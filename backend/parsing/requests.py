@@ -67,7 +67,7 @@ class Fields:
         elif len(value) > most:
             self.add(name, f"must have at most {most} characters, got {len(value)}")
         elif "\0" in value:
-            self.add(name, "must not hold a NUL character")
+            self.add(name, "must not contain a NUL character")
         else:
             return value
         return None

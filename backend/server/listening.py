@@ -30,7 +30,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
             close(listeners)
             raise
         close(listeners)
-    raise ConfigError(f"--port: none is free on all addresses of {host}; choose one")
+    raise ConfigError(f"--port: no port is free on all addresses of {host}; choose one")
 
 
 def close(listeners: list[socket.socket]) -> None:
@@ -73,7 +73,7 @@ def _bind_all(listeners: list[socket.socket], addresses: list[Address], host: st
         try:
             listeners.append(_bound(family, (address[0], chosen, *address[2:]), alone=len(addresses) == 1))
         except PermissionError:
-            raise ConfigError(f"--port: {port} may only be used by the system; take one from 1024") from None
+            raise ConfigError(f"--port: {port} may only be used by the system; choose 1024 or higher") from None
         except OSError as reason:
             if reason.errno in ABSENT and (listeners or address != addresses[-1][1]):
                 continue

@@ -17,17 +17,17 @@ log = logging.getLogger("lamina.server")
 BAD = "400 Bad Request"
 KINDS = MappingProxyType(
     {
-        errors.InvalidRequestLine: (BAD, "the first line must be a method, a path and HTTP/1.1, with a blank between"),
+        errors.InvalidRequestLine: (BAD, "the first line must be a method, a path and HTTP/1.1, separated by blanks"),
         errors.InvalidRequestMethod: (BAD, "the method is malformed"),
         errors.InvalidHTTPVersion: (BAD, "the first line must end with HTTP/1.1 or HTTP/1.0"),
         errors.InvalidHeader: (BAD, "a header is malformed, comes twice, or contradicts another"),
         errors.InvalidHeaderName: (BAD, "the name of a header is malformed"),
-        errors.ObsoleteFolding: (BAD, "a header goes on in a second line"),
+        errors.ObsoleteFolding: (BAD, "a header continues on a second line"),
         errors.InvalidSchemeHeaders: (BAD, "two headers contradict each other"),
-        errors.ExpectationFailed: ("417 Expectation Failed", "the Expect header may say 100-continue only"),
+        errors.ExpectationFailed: ("417 Expectation Failed", "the Expect header may only be 100-continue"),
         errors.LimitRequestLine: ("414 URI Too Long", "the path and its query are too long"),
         errors.LimitRequestHeaders: ("431 Request Header Fields Too Large", "the headers are too many or too large"),
-        errors.UnsupportedTransferCoding: ("501 Not Implemented", "the Transfer-Encoding must be chunked, or none"),
+        errors.UnsupportedTransferCoding: ("501 Not Implemented", "the Transfer-Encoding must be chunked or absent"),
     }
 )
 OTHER = (BAD, "it is malformed")

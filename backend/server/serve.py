@@ -93,8 +93,8 @@ def check_access(settings: Settings, listeners: list[socket.socket]) -> None:
     if is_public(listeners) and not settings.token and not settings.allow_anonymous:
         close(listeners)
         raise ConfigError(
-            f"--host: {settings.host} is reached by others, and no token is set: set LAMINA_TOKEN to a secret, "
-            "listen on 127.0.0.1, or say --allow-anonymous if anyone there may train and delete"
+            f"--host: others can reach {settings.host}, and no token is set: set LAMINA_TOKEN to a secret, "
+            "listen on 127.0.0.1, or add --allow-anonymous if everyone may train and delete"
         )
 
 
@@ -102,7 +102,9 @@ def announce(settings: Settings, at: str, *, public: bool) -> None:
     log.info("Lamina %s listens at %s", version("lamina"), at)
     log.info("state in %s, data sets in %s", settings.state_dir, settings.data_dir)
     if public and not settings.token:
-        log.warning("anyone who reaches %s can train, infer and delete, as --allow-anonymous says", settings.host)
+        log.warning(
+            "everyone who reaches %s can train, predict and delete, because of --allow-anonymous", settings.host
+        )
 
 
 class LineLogger(Logger):

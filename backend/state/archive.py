@@ -142,7 +142,7 @@ def _require_sense(path: Path) -> None:
     """`NotAStore` where a row is not what a server writes: a server would fail on it, list by list."""
     with closing(Store(path)) as store:
         if (found := store.senseless()) is not None:
-            raise NotAStore(f"the record of {found} makes no sense")
+            raise NotAStore(f"the record of {found} is invalid")
 
 
 def _files(state_dir: Path, claims: Mapping[str, Claim]) -> Iterator[tuple[str, Path]]:
@@ -203,9 +203,9 @@ def _add(tar: tarfile.TarFile, name: str, path: Path, told: Callable[[int], None
 def _require_room(state_dir: Path) -> None:
     """ArchiveError unless a folder can get the name of `state_dir`."""
     if state_dir.is_mount():
-        raise ArchiveError(f"{state_dir} is where a disk is mounted; import into a folder inside it")
+        raise ArchiveError(f"{state_dir} is a mount point; import into a folder inside it")
     if state_dir.exists() and (not state_dir.is_dir() or any(state_dir.iterdir())):
-        raise ArchiveError(f"{state_dir} is not empty; a state is imported into a directory that is empty or new")
+        raise ArchiveError(f"{state_dir} is not empty; import into an empty or new directory")
 
 
 def _unpack(archive: Path, folder: Path, progress: Report) -> Moved:
@@ -213,7 +213,7 @@ def _unpack(archive: Path, folder: Path, progress: Report) -> Moved:
     try:
         found = _extract(archive, folder, _counting(progress, archive.stat().st_size))
     except (tarfile.TarError, EOFError, UnicodeError, ValueError) as error:
-        raise ArchiveError(f"{archive.name} is no whole tar ({error}); nothing was imported") from None
+        raise ArchiveError(f"{archive.name} is not a complete tar ({error}); nothing was imported") from None
     manifest, sha256 = _manifest(archive, folder / MANIFEST)
     told = {member.name: member for member in manifest.members}
     for name in sorted(told.keys() | found.keys()):
@@ -256,7 +256,7 @@ def _require_expected(archive: Path, info: tarfile.TarInfo, folder: Path, found:
     """ArchiveError unless a member is a plain file of a state that has not come yet. Two checks, ours and Python's."""
     shown = ascii(info.name[:80])
     if not MEMBER.fullmatch(info.name):
-        raise ArchiveError(f"{archive.name} holds {shown}, which no state does; nothing was imported")
+        raise ArchiveError(f"{archive.name} holds {shown}, which does not belong to a state; nothing was imported")
     if info.type not in PLAIN or info.issparse():
         raise ArchiveError(f"{archive.name} holds {shown} as something other than a file; nothing was imported")
     if info.name in found or MANIFEST in found:
@@ -267,7 +267,7 @@ def _require_expected(archive: Path, info: tarfile.TarInfo, folder: Path, found:
 def _manifest(archive: Path, path: Path) -> tuple[Manifest, str]:
     """The manifest in a file, and its SHA-256."""
     if not path.is_file():
-        raise ArchiveError(f"{archive.name} breaks off before its manifest; nothing was imported, copy it again")
+        raise ArchiveError(f"{archive.name} ends before its manifest; nothing was imported, copy it again")
     content = path.read_bytes() if path.stat().st_size <= MOST_MANIFEST else b""
     try:
         manifest = msgspec.json.decode(content, type=Manifest)
@@ -275,7 +275,7 @@ def _manifest(archive: Path, path: Path) -> tuple[Manifest, str]:
         raise ArchiveError(f"{archive.name} has no readable manifest ({error}); nothing was imported") from None
     if manifest.format != FORMAT:
         raise ArchiveError(
-            f"{archive.name} is of the format {ascii(manifest.format[:40])}, and {FORMAT!r} is read here; "
+            f"{archive.name} has the format {ascii(manifest.format[:40])}, and this version reads {FORMAT!r}; "
             f"use the version of Lamina that wrote it, {ascii(manifest.lamina[:20])}, or a later one"
         )
     return manifest, hashlib.sha256(content).hexdigest()

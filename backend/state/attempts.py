@@ -19,7 +19,7 @@ logger = logging.getLogger("lamina.attempts")
 CAREFUL_SECONDS = 3600.0  # after which a start no longer takes an end in an attempt for that of the server before it
 BELIEVED_SECONDS = 30 * 86_400.0  # after which what has ended a server may be tried once more
 COMPILING, READING = "compiling a network ahead", "reading a data set ahead"
-CAREFUL = "nothing is read or compiled ahead before a run succeeds: the last server ended in that"
+CAREFUL = "no data set is read and no network compiled ahead until a run succeeds: the last server ended while doing so"
 LONGEST = 1000  # characters of a mark
 
 
@@ -84,7 +84,7 @@ class Attempts:
                     os.fsync(file.fileno())
                 sync_folder(self._folder)
             except OSError as error:
-                logger.warning("%s is left out: the state directory takes no mark (%s)", what, error.strerror)
+                logger.warning("%s is skipped: the state directory cannot be written (%s)", what, error.strerror)
                 return False
             self._begun.add(path)
             return True
@@ -97,8 +97,8 @@ class Attempts:
 
 def _warning(what: str) -> str:
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
-    ended = f"a server that began it at {when} UTC ended in the middle of it"
-    return f"{what} is left out: {ended}. A run that succeeds with it lifts this"
+    ended = f"a server that began it at {when} UTC ended before it was done"
+    return f"{what} is skipped: {ended}. A run that succeeds with it ends this"
 
 
 def _name(what: str, depends_on: object) -> str:

@@ -29,7 +29,7 @@ class Checkpoints:
     def folder(self, run_id: str) -> Path:
         """The folder of a run, whether it exists or not; `ValueError` for an id that is no plain name."""
         if not RUN_ID.fullmatch(run_id):
-            raise ValueError(f"{run_id!r} is no run id")
+            raise ValueError(f"{run_id!r} is not a run id")
         return self.root / run_id
 
     def weights(self, run_id: str) -> Path:
@@ -65,7 +65,9 @@ class Checkpoints:
         """
         snapshot = load_snapshot(self.training(run_id), architecture, optimizer, owner=run_id)
         if snapshot.epoch not in (epoch, epoch + 1):
-            raise CheckpointError(f"the training state {TRAINING} is of epoch {snapshot.epoch}, the record of {epoch}")
+            raise CheckpointError(
+                f"the training state {TRAINING} is that of epoch {snapshot.epoch}, and the record that of epoch {epoch}"
+            )
         return snapshot
 
     def _made(self, run_id: str) -> Path:

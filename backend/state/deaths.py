@@ -48,7 +48,7 @@ class Deaths:
         self.in_a_row = 1 if lived >= STEADY_SECONDS else self.in_a_row + 1
         pause = 0.0 if self.in_a_row == 1 else min(LONGEST_PAUSE, 2.0 ** (self.in_a_row - 2))
         waits = f"the next one starts {f'in {pause:g} s' if pause else 'at once'}"
-        often = f", number {self.in_a_row} of those that lived less than a minute" if self.in_a_row > 1 else ""
+        often = f", {self.in_a_row} times in a row within a minute of its start" if self.in_a_row > 1 else ""
         logger.error("the worker process died: %s%s; %s", cause, often, waits)
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
         self._last = f"the worker process died at {when} UTC: {cause}{often}; {waits}".replace("starts", "started")

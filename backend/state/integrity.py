@@ -40,8 +40,8 @@ def require_whole(path: Path) -> None:
         _require_new(path, log)
         return
     if log.is_file() and breaks_off(log.read_bytes()):
-        cure = f'keep what stands before that place: sqlite3 {path.name} "PRAGMA wal_checkpoint(TRUNCATE)"'
-        raise Damaged(log, "what was committed stands behind a place that cannot be read", cure=cure)
+        cure = f'keep what precedes that place: sqlite3 {path.name} "PRAGMA wal_checkpoint(TRUNCATE)"'
+        raise Damaged(log, "committed changes follow a place that cannot be read", cure=cure)
     if (reason := _unreadable(path)) is not None:
         raise damaged(path, reason)
 
@@ -64,7 +64,7 @@ def look(connection: sqlite3.Connection, check: str) -> list[str]:
     try:
         rows = connection.execute(f"PRAGMA {check}").fetchall()
     except UnicodeDecodeError:  # Python's, of what SQLite says of them
-        return ["the description of its tables is no text"]
+        return ["the description of its tables is not text"]
     finally:
         connection.text_factory = kept
     found = [" ".join(bytes(row[0]).decode(errors="replace").split()) for row in rows]
@@ -79,7 +79,7 @@ def damaged(path: Path, reason: str) -> Damaged:
 def _require_new(path: Path, log: Path) -> None:
     """A store that is missing or empty is a new one only where no run has left a folder, and no log its pages."""
     if any(path.parent.glob("r_*/*")) or (log.is_file() and log.stat().st_size):
-        raise Damaged(path, "it is empty or gone, but runs have been here", cure="move their folders away")
+        raise Damaged(path, "it is empty or missing, but there are folders of runs", cure="move their folders away")
 
 
 def breaks_off(log: bytes) -> bool:

@@ -77,6 +77,6 @@ def own(state_dir: Path, *, patience: float) -> StateLock:
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 raise StateInUse(
-                    f"another Lamina server uses the state directory {state_dir}: stop it, or choose another one"
+                    f"another Lamina server uses the state directory {state_dir}: stop it, or choose another directory"
                 ) from None
             time.sleep(0.05)

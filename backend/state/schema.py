@@ -42,7 +42,7 @@ def require_tables(connection: sqlite3.Connection, name: str) -> int:
         if wanted.get(part) != found.get(part):
             kind, _, called = part.partition(" ")
             what = f"no such {kind}: {called}" if part not in found else f"another {kind}: {called}"
-            raise UnknownSchema(f"{name} is not as its schema {version} has it ({what}): restore it from a copy")
+            raise UnknownSchema(f"{name} does not match its schema {version} ({what}): restore it from a copy")
     return version
 
 

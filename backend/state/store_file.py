@@ -31,7 +31,7 @@ def require_store(path: Path) -> None:
     with closing(sqlite3.connect(f"{_uri(path)}?mode=ro&immutable=1", uri=True)) as connection:
         try:
             if not version_of(connection, path.name):
-                raise NotAStore("it is empty, or not one of Lamina")
+                raise NotAStore("it is empty, or not a Lamina store")
             require_tables(connection, path.name)
             found = [each for each in look(connection, "quick_check") if not OF_ORDER.fullmatch(each)]
             run_ids = [row[0] for row in connection.execute("SELECT run_id FROM runs")]
@@ -40,7 +40,7 @@ def require_store(path: Path) -> None:
     if found:
         raise NotAStore(found[0])
     if not all(isinstance(run_id, str) and RUN_FOLDER.fullmatch(run_id) for run_id in run_ids):
-        raise NotAStore("it has a run whose id is no plain name")
+        raise NotAStore("it has a run with an invalid id")
 
 
 def _uri(path: Path) -> str:

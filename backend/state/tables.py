@@ -143,7 +143,7 @@ def renew(connection: sqlite3.Connection, model_id: str, **changes: Any) -> None
 
 
 def seal(connection: sqlite3.Connection) -> None:
-    """Give every model and run of a store that had no checksums its first one, unless it makes no sense."""
+    """Give every model and run of a store that had no checksums its first one, unless it is invalid."""
     for table in ("runs", "models"):
         for (sequence,) in connection.execute(f"SELECT sequence FROM {table}").fetchall():
             row = connection.execute(f"{SELECT[table]} WHERE sequence = ?", (sequence,)).fetchone()
@@ -175,7 +175,7 @@ def makes_sense(table: Table, row: sqlite3.Row) -> bool:
 
 
 def event_checksum(run_id: bytes, number: int, name: bytes, data: bytes) -> int:
-    """For the SQL of schema 3: the first checksum of an event, which fits none that makes no sense."""
+    """For the SQL of schema 3: the first checksum of an event, which fits none that is invalid."""
     try:
         texts = run_id.decode(), name.decode(), data.decode()
         msgspec.json.decode(data, type=dict)

@@ -1,4 +1,4 @@
-"""Whether the state directory takes a write."""
+"""Whether the state directory can be written."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class Trainer:
                 self._tell(job, Log("warning", warning), warnings=job.warnings)
             return
         if job.resumed_from:
-            self._tell(job, Log("info", f"goes on from run {job.resumed_from} after epoch {job.epoch}"))
+            self._tell(job, Log("info", f"continues run {job.resumed_from} after epoch {job.epoch}"))
         for warning in job.warnings:
             self._tell(job, Log("warning", warning))
 
@@ -124,7 +124,7 @@ class Trainer:
         try:
             return self._checkpoints.snapshot(job.run_id, job.architecture, job.hyperparams.optimizer, epoch=job.epoch)
         except CheckpointError as error:
-            raise CheckpointError(f"the run cannot go on: {error}; start it again with POST /api/train") from None
+            raise CheckpointError(f"the run cannot continue: {error}; start it again with POST /api/train") from None
 
     def _hear(self, job: Job, event: Event, pulse: Pulse) -> None:
         match event:

@@ -63,11 +63,9 @@ def fetch(
                 child.wait(timeout=2.0)  # it has closed its output, so it is about to end: its exit status says how
             killed = child.returncode == -signal.SIGKILL and out_of_memory_kills() > kills
             how = OUT_OF_MEMORY if killed else f"exit status {child.returncode}"
-            logger.error("fetch of %s broke off (%s): %s", name, how, _tail(complaints))
+            logger.error("fetching %s failed (%s): %s", name, how, _tail(complaints))
             cure = "where there is more memory, then train again" if killed else "to see why"
-            raise DataError(
-                f"the fetch of data set {name} broke off ({how}); try `lamina datasets prepare {name}` {cure}"
-            )
+            raise DataError(f"fetching data set {name} failed ({how}); try `lamina datasets prepare {name}` {cure}")
         finally:
             _end(child)
 

@@ -116,4 +116,4 @@ def unlike(record: RunRecord) -> list[str]:
     changed = [name for name, value in now.items() if before.get(name) not in (None, value)]
     told = ", ".join(f"{name} was {before[name]} and is {now[name]}" for name in changed)
     effect = "its weights may differ in their last digits from those of a run that was never interrupted"
-    return [f"run {record.run_id} goes on under other conditions, so {effect}: {told}"] if changed else []
+    return [f"run {record.run_id} continues under other conditions, so {effect}: {told}"] if changed else []

@@ -58,9 +58,9 @@ def held_back(run_id: str, reason: str) -> Outcome:
 
 def unwritable(run_id: str, reason: str) -> Outcome:
     """The end of a run whose state or weights the disk did not take; the state before them is still there."""
-    cure = f"Make room or let the state directory be written, then resume it with POST /api/runs/{run_id}/resume."
+    cure = f"Free some space or make the state directory writable, then resume it with POST /api/runs/{run_id}/resume."
     return Outcome(
-        "failed", {"error": f"interrupted: what it has learned cannot be written ({reason}). {cure}", "resumable": True}
+        "failed", {"error": f"interrupted: its training state cannot be written ({reason}). {cure}", "resumable": True}
     )
 
 

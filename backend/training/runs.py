@@ -163,7 +163,7 @@ class Runs:
 
     def in_words(self, run: RunRecord) -> str:
         """A run's state, for a sentence."""
-        return f"{run.state} and cancelling" if run.run_id == self.cancelling() else run.state
+        return f"{run.state} and being cancelled" if run.run_id == self.cancelling() else run.state
 
     def _waiting(self) -> list[Job]:
         """Who waits: the head of the queue does not, where the thread has just not taken it yet."""

@@ -85,19 +85,20 @@ def _check_host(settings: Settings) -> None:
     if not allows_host(name, settings):
         raise ApiError(
             403,
-            f"The Host header names {ascii(header[:80])}, which this server does not answer for; "
-            "add the name to LAMINA_ALLOWED_HOSTS",
+            f"The Host header names {ascii(header[:80])}, which is not a name of this server; "
+            "add it to LAMINA_ALLOWED_HOSTS",
         )
 
 
 def _check_origin(settings: Settings) -> None:
-    """A page elsewhere must not change anything, not even by a request for which browsers ask no leave."""
+    """A page elsewhere must not change anything, not even by a CORS-simple request."""
     origin = request.headers.get("Origin")
     if request.method in SAFE_METHODS or origin is None or allows_origin(origin, settings):
         return
     if origin.partition("://")[2] != request.environ.get("HTTP_HOST"):
         raise ApiError(
-            403, f"A page of {ascii(origin[:80])} may not change anything here; add it to LAMINA_CORS_ORIGINS"
+            403,
+            f"Web pages of {ascii(origin[:80])} may not change anything here; add the origin to LAMINA_CORS_ORIGINS",
         )
 
 

@@ -63,7 +63,7 @@ def _check_head(incoming: Incoming) -> None:
         raise ApiError(400, f"{request.method} takes no body here; send the request without one")
     if incoming.length is None and request.headers["Transfer-Encoding"].strip().lower() != "chunked":
         raise ApiError(
-            415, "The Transfer-Encoding of a body must be chunked, or none; compress by Content-Encoding: gzip"
+            415, "The Transfer-Encoding of a body must be chunked or absent; to compress, send Content-Encoding: gzip"
         )
     if incoming.length is not None:
         _check_type()
@@ -76,7 +76,7 @@ def _check_type() -> None:
         came = ascii(request.mimetype[:80]) if request.mimetype else "none"
         raise ApiError(415, f"The Content-Type of a body must be application/json, got {came}")
     if _coding() not in (*GZIP, "identity"):
-        rule = "The Content-Encoding of a body must be gzip, or none"
+        rule = "The Content-Encoding of a body must be gzip or absent"
         raise ApiError(415, f"{rule}, got {ascii(_coding()[:80])}", headers={"Accept-Encoding": "gzip"})
 
 
@@ -162,6 +162,6 @@ def query_choices(name: str, choices: Collection[Choice]) -> tuple[Choice, ...]:
     named = value.split(",") if value is not None else []
     for word in named:
         if word not in choices:
-            rule = f"must name some of {', '.join(choices)}, with commas"
+            rule = f"must be one or more of {', '.join(choices)}, with commas"
             raise ApiError(400, f"{name}: {rule}, got {shown(word)}.{did_you_mean(word, choices)}")
     return tuple(choice for choice in choices if choice in named)

@@ -70,7 +70,7 @@ def _body(
 
 def _busy(error: Busy) -> str:
     if error.cancelling:
-        rule = f"Run {error.active_run_id} is active and cancelling, and only one run trains at a time"
+        rule = f"Run {error.active_run_id} is being cancelled, and only one run trains at a time"
         return f'{rule}: send this again when it has ended, or send "queue": true to wait in line'
     return (
         f"Run {error.active_run_id} is active, and only one run trains at a time: wait for it, cancel it with "
@@ -79,13 +79,13 @@ def _busy(error: Busy) -> str:
 
 
 def _queue_full(error: QueueFull) -> str:
-    return f"All {error.places} places in the queue are taken (--max-queue); cancel a run that waits, or try later"
+    return f"The queue is full: {error.places} runs are waiting (--max-queue); cancel one, or try again later"
 
 
 def _no_route(_: NotFound) -> str:
     if "//" in request.path:
-        return f"There is no endpoint {quoted(request.path)}: nothing stands between two of its slashes"
-    return f"There is no endpoint {quoted(request.path)}; GET /api/health, /api/models, /api/runs are where to start"
+        return f"There is no endpoint {quoted(request.path)}: it has two slashes in a row"
+    return f"There is no endpoint {quoted(request.path)}; GET /api/openapi.json lists all endpoints"
 
 
 def _no_method(error: MethodNotAllowed) -> str:

@@ -25,13 +25,13 @@ class Gauges(Collector):
         yield _gauge("lamina_active_runs", "Runs that train: 0 or 1", now["active_run"] is not None)
         yield _gauge("lamina_queued_runs", "Runs that wait", now["queue_length"])
         yield _gauge("lamina_event_streams", "Event streams that are open", now["event_streams"])
-        yield _gauge("lamina_store_writable", "Whether the state directory takes a write", now["store_writable"])
-        yield _gauge("lamina_disk_free_bytes", "Room where the state directory is", now["disk_free_bytes"])
+        yield _gauge("lamina_store_writable", "Whether the state directory can be written", now["store_writable"])
+        yield _gauge("lamina_disk_free_bytes", "Free space on the disk of the state directory", now["disk_free_bytes"])
         yield _gauge("lamina_uptime_seconds", "Time since the start", now["uptime_seconds"])
         device = now["devices"][0]
         build = {"version": now["version"], "jax": now["versions"]["jax"]}
         build |= {"platform": device["platform"], "device": device["kind"]}
-        info = GaugeMetricFamily("lamina_build_info", "What runs here; always 1", labels=tuple(build))
+        info = GaugeMetricFamily("lamina_build_info", "Versions; always 1", labels=tuple(build))
         info.add_metric(tuple(build.values()), 1)
         yield info
 

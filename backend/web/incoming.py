@@ -117,7 +117,7 @@ NO_GZIP = Failure(400, "The body is not one whole gzip stream, as its Content-En
 LATE = Failure(
     408, f"The body arrived too slowly: after {GRACE_SECONDS:.0f} s less than {LEAST_PACE >> 10} KB a second"
 )
-NO_ROOM = Failure(503, "The memory for large bodies is taken by those of others; try again in 1 s")
+NO_ROOM = Failure(503, "The memory for large bodies is in use; try again in 1 s")
 
 
 @dataclass(eq=False)

@@ -29,10 +29,10 @@ from nets.training.events import EpochMetrics, SamplePrediction
 
 EVERYWHERE = (400, 401, 403, 408, 413, 414, 431, 500, 503, 507)
 REASONS = {
-    400: "Malformed or invalid; every problem has its place",
+    400: "The body or the query is malformed or invalid; `errors` lists every problem with its place",
     401: "The token is missing or wrong",
-    403: "The Host or Origin header is not one that is answered",
-    404: "Unknown",
+    403: "The Host or Origin header is not allowed",
+    404: "Not found",
     408: "The body arrived too slowly",
     409: "The state of the run or model does not allow it",
     413: "The body is too large",
@@ -41,8 +41,8 @@ REASONS = {
     422: "The pixels are wrong",
     431: "The headers are too large",
     500: "The server failed; its log has the details",
-    503: "Too much is asked at one time, or the server is stopping",
-    507: "The state directory takes no more: the disk is full or read-only",
+    503: "The server is overloaded or stopping; see Retry-After",
+    507: "The state directory cannot be written: the disk is full or read-only",
 }
 
 Schema = Mapping[str, Any]
@@ -91,7 +91,7 @@ DEFINITION: dict[str, Schema] = {
 }
 STANDING: dict[str, Schema] = {"trained": optional(FLAG), "saved_model_path": optional(TEXT)}
 PROMOTION = {"run_id": RUN_ID, "model_id": NEW_MODEL_ID, "name": NAME, "description": DESCRIPTION}
-PIXELS = {"type": "array", "description": "Numbers 0 to 1, flat in rows from the top, or nested as rows."}
+PIXELS = {"type": "array", "description": "Numbers from 0 to 1, row by row from the top, flat or nested."}
 
 
 @dataclass(frozen=True)
@@ -215,8 +215,8 @@ def document(app: Flask) -> Json:
         "info": {
             "title": "Lamina",
             "version": version("lamina"),
-            "description": "Neural networks as JSON lists of layers: trained, streamed, kept, asked. Every endpoint "
-            "ignores a query parameter `_`, refuses others that it does not know, and takes none twice.",
+            "description": "Trains neural networks given as JSON, streams the metrics, and predicts. Every endpoint "
+            "ignores the query parameter `_`, and refuses unknown and repeated ones.",
         },
         "paths": paths,
         "components": {
@@ -248,7 +248,7 @@ def _answers(operation: Operation) -> Json:
     answers: Json = {}
     for key, schema in operation.answers.items():
         status, media = key if isinstance(key, tuple) else (key, "application/json")
-        answer = answers.setdefault(str(status), {"description": "What was asked for"})
+        answer = answers.setdefault(str(status), {"description": "Success"})
         if schema:
             answer.setdefault("content", {})[media] = {"schema": schema}
     return answers

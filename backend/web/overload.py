@@ -16,6 +16,6 @@ def check(settings: Settings) -> None:
     if request.environ.get(CROWDED):
         raise ApiError(
             503,
-            f"All {settings.threads} places for requests are taken (--threads); try again in {RETRY_SECONDS} s",
+            f"The server is busy with {settings.threads} requests (--threads); try again in {RETRY_SECONDS} s",
             headers={"Retry-After": str(RETRY_SECONDS)},
         )

@@ -111,7 +111,7 @@ def test_the_bind_says_which_names_are_answered(settings: dict[str, Any], name: 
     "origin", ["https://evil.example", "null", "http://localhost.evil.example", "http://evil.example:80"]
 )
 def test_a_page_elsewhere_changes_nothing(client: FlaskClient, origin: str) -> None:
-    """Not even by a request without a body, for which browsers send no preflight."""
+    """Not even by a CORS-simple request, which has no preflight."""
     answer = client.post("/api/train/r_1/cancel", headers={"Origin": origin})
     assert answer.status_code == 403 and "LAMINA_CORS_ORIGINS" in answer.get_json()["error"]
     assert client.delete("/api/models/m_1", headers={"Origin": origin}).status_code == 403

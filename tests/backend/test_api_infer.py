@@ -105,7 +105,7 @@ def test_a_model_answers_with_its_latest_then_its_promoted_run(app: Flask) -> No
     wider = {**BODY["architecture"], "layers": [{"type": "linear", "out": 10}]}
     client.post("/api/models/mine/save", json={"architecture": wider})
     changed = client.post("/api/infer", json={"model_id": "mine", "pixels": BLANK})
-    assert changed.status_code == 409 and "is not what its latest run was trained by" in changed.json["error"]
+    assert changed.status_code == 409 and "differs from that of its latest run" in changed.json["error"]
     assert client.post("/api/infer", json={"run_id": second, "pixels": BLANK}).status_code == 200
     same = {**BODY["architecture"], "layers": [{"type": "linear", "units": 16}, *BODY["architecture"]["layers"][1:]]}
     client.post("/api/models/mine/save", json={"architecture": same})

@@ -162,7 +162,7 @@ def test_a_model_marked_as_trained_has_no_weights_and_answers_nothing(trained: T
         ({"model_id": ["m"]}, "model_id: must be a string"),
         ({"name": " "}, "name: must not be blank"),
         ({"name": "x" * 201}, "name: must have at most 200 characters"),
-        ({"name": "a\0b"}, "name: must not hold a NUL"),
+        ({"name": "a\0b"}, "name: must not contain a NUL"),
         ({"description": {}}, "description: must be a string"),
         ({"trained": 1}, "trained: must be true or false, got 1"),
         ({"trained": "true"}, "trained: must be true or false"),
@@ -178,7 +178,7 @@ def test_a_model_marked_as_trained_has_no_weights_and_answers_nothing(trained: T
         ),
         ({"saved_model_path": "state/../../etc/passwd"}, "saved_model_path: must be null"),
         ({"saved_model_path": "state/r_1/weights.msgpack"}, "saved_model_path: must be null"),
-        ({"saved_model_path": "state/\u0000/weights.msgpack"}, "saved_model_path: must not hold a NUL"),
+        ({"saved_model_path": "state/\u0000/weights.msgpack"}, "saved_model_path: must not contain a NUL"),
         ({"saved_model": "x"}, "saved_model: is not a field.*Did you mean 'saved_model_path'"),
     ],
 )

@@ -221,7 +221,7 @@ def test_a_full_queue_is_a_503_that_leaves_nothing_behind(tmp_path: Path, held: 
     first, second, third = (client.post("/api/train", json={**BODY, "queue": True}).json["run_id"] for _ in range(3))
     full = client.post("/api/train", json={**BODY, "queue": True})
     assert full.status_code == 503 and int(full.headers["Retry-After"]) > 0
-    assert "All 2 places in the queue are taken (--max-queue)" in full.json["error"]
+    assert "The queue is full: 2 runs are waiting (--max-queue)" in full.json["error"]
     assert client.post("/api/train", json=BODY).status_code == 409, (
         "who does not want to wait is told of the active run"
     )
@@ -284,7 +284,7 @@ def test_between_its_cancel_and_its_end_a_run_reads_cancelling(
         ("POST", f"/api/models/{model_id}/save", {"run_id": run_id}),
     ):
         answer = client.open(path, method=method, json=body)
-        assert answer.status_code == 409 and " and cancelling" in answer.json["error"], (path, answer.json)
+        assert answer.status_code == 409 and "being cancelled" in answer.json["error"], (path, answer.json)
         assert "cancel it" not in answer.json["error"], "that has been done"
     stream = parts(client.application).log.follow(run_id, after=99)
     while (frame := read_frame(next(stream)))[1] != "progress":

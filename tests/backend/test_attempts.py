@@ -42,7 +42,7 @@ def test_what_has_killed_one_server_kills_no_second_one(tmp_path: Path) -> None:
     again = server(tmp_path)
     assert (again.returncode, again.stdout) == (0, "lives\n")
     warnings = Attempts(tmp_path).warnings()
-    assert warnings[0].startswith(f"{COMPILING} is left out: a server that began it at ") and warnings[1:] == [CAREFUL]
+    assert warnings[0].startswith(f"{COMPILING} is skipped: a server that began it at ") and warnings[1:] == [CAREFUL]
 
 
 def test_a_mark_stands_only_while_it_lasts(tmp_path: Path) -> None:

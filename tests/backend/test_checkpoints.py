@@ -122,9 +122,9 @@ def test_a_state_directory_behind_a_link_works(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("run_id", ["", "..", ".", "a/b", "a\n", "/etc", "r_1\0"])
 def test_an_id_that_is_no_plain_name_has_no_folder(checkpoints: Checkpoints, run_id: str) -> None:
-    with pytest.raises(ValueError, match="is no run id"):
+    with pytest.raises(ValueError, match="is not a run id"):
         checkpoints.folder(run_id)
-    with pytest.raises(ValueError, match="is no run id"):
+    with pytest.raises(ValueError, match="is not a run id"):
         checkpoints.remove(run_id)
 
 

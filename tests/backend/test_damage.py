@@ -94,7 +94,7 @@ def test_a_damaged_store_is_refused_and_left_as_it_is(killed: Path, damage: str,
 def test_a_store_that_is_gone_is_not_made_anew_beside_its_runs(tmp_path: Path) -> None:
     (tmp_path / "r_1").mkdir()
     (tmp_path / "r_1" / "weights.msgpack").touch()
-    with pytest.raises(Damaged, match="it is empty or gone, but runs have been here"):
+    with pytest.raises(Damaged, match="it is empty or missing, but there are folders of runs"):
         require_whole(tmp_path / STORE_FILE)
 
 
@@ -121,7 +121,7 @@ def test_damage_in_the_log_is_no_end_of_it(killed: Path) -> None:
     assert breaks_off(overwritten(log, 0, 4)) and breaks_off(overwritten(log, 17, 1))
     log_of(killed).write_bytes(overwritten(log, HEADER + FRAME, PAGE))
     before = contents(killed.parent)
-    with pytest.raises(Damaged, match=r"^lamina\.sqlite3-wal is damaged \(what was committed stands behind"):
+    with pytest.raises(Damaged, match=r"^lamina\.sqlite3-wal is damaged \(committed changes follow"):
         require_whole(killed)
     assert contents(killed.parent) == before
 

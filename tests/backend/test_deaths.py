@@ -31,7 +31,7 @@ def test_who_dies_young_again_and_again_is_replaced_ever_later(tmp_path: Path) -
     deaths = Deaths(tmp_path)
     assert [deaths.add("hung", lived=5.0) for _ in range(5)] == [0, 1, 2, 4, 8]
     assert max(deaths.add("hung", lived=5.0) for _ in range(5)) == LONGEST_PAUSE
-    assert "number 10 of those that lived less than a minute" in deaths.warnings()[0]
+    assert "10 times in a row within a minute of its start" in deaths.warnings()[0]
     assert deaths.add("hung", lived=3600.0) == 0
     (warning,) = deaths.warnings()
     assert warning.startswith("the worker process died at ") and warning.endswith(

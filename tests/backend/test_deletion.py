@@ -63,7 +63,7 @@ def test_a_run_that_a_model_was_promoted_from_is_not_deleted(app: Flask) -> None
     finish(client, run_id)
     client.post(f"/api/models/{model_id}/save", json={"run_id": run_id})
     refused = client.delete(f"/api/runs/{run_id}")
-    assert refused.status_code == 409 and f"what model {model_id} was promoted from" in refused.json["error"]
+    assert refused.status_code == 409 and f"Model {model_id} is promoted from run {run_id}" in refused.json["error"]
     assert client.post("/api/infer", json={"run_id": run_id, "pixels": [0] * 784}).status_code == 200
     cure = json.loads(re.search(r"\{.*?\}", refused.json["error"])[0])
     assert client.post("/api/models", json=cure).status_code == 200

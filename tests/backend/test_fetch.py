@@ -61,7 +61,7 @@ def test_a_child_that_breaks_off_is_reported_with_status_and_cure(
     child: Child, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     child("import sys; sys.stderr.write('the secret reason'); sys.exit(3)")
-    with pytest.raises(DataError, match=r"broke off \(exit status 3\); try `lamina datasets prepare mnist`"):
+    with pytest.raises(DataError, match=r"failed \(exit status 3\); try `lamina datasets prepare mnist`"):
         fetch("mnist", tmp_path, progress=nothing, stopped=NEVER)
     assert "the secret reason" in caplog.text
 
@@ -164,5 +164,5 @@ def test_a_child_killed_for_want_of_memory_is_told_as_that(
     counts = iter([3, 4])
     monkeypatch.setattr(backend.training.fetch, "out_of_memory_kills", lambda: next(counts))
     child("import os; os.kill(os.getpid(), 9)")
-    with pytest.raises(DataError, match=r"broke off \(killed by the system: out of memory\); .* where there is more"):
+    with pytest.raises(DataError, match=r"failed \(killed by the system: out of memory\); .* where there is more"):
         fetch("mnist", tmp_path, progress=nothing, stopped=NEVER)

@@ -26,7 +26,7 @@ def test_an_id_that_is_missing_is_not_passed_over(client: FlaskClient) -> None:
     assert tidy("/api/models//save") == "/api/models//save"
     for method, path in (("POST", "/api/models//save"), ("GET", "/api/runs//events"), ("POST", "/api/train//cancel")):
         answer = client.open(path, method=method, json={} if method == "POST" else None)
-        assert answer.status_code == 404 and "nothing stands between two of its slashes" in answer.get_json()["error"]
+        assert answer.status_code == 404 and "it has two slashes in a row" in answer.get_json()["error"]
 
 
 def test_no_slash_opens_what_needs_a_token(tmp_path_factory: pytest.TempPathFactory) -> None:

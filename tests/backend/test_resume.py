@@ -229,7 +229,7 @@ def test_a_damaged_state_is_not_gone_on_from(host: Host, damage: str) -> None:
         path.write_bytes(content[:-9] if damage == "truncate" else content[:-9] + b"\0" * 9)
         if damage == "delete":
             path.unlink()
-    assert "cannot go on: the training state training.msgpack" in host.refused(cut)
+    assert "cannot be resumed: the training state training.msgpack" in host.refused(cut)
     answer = host.client.post("/api/train", json={"resume_from": done, "hyperparams": {"epochs": 2}})
     assert answer.status_code == 409
     assert "training state" in answer.json["error"] and "POST /api/train" in answer.json["error"]
@@ -241,14 +241,16 @@ def test_the_state_of_another_run_or_of_another_time_is_not_gone_on_from(host: H
     path = host.services.checkpoints.training(cut)
     own = path.read_bytes()
     path.write_bytes(host.services.checkpoints.training(other).read_bytes())
-    assert f"cannot go on: the training state training.msgpack is not its own but of {other}" in host.refused(cut)
+    assert f"cannot be resumed: the training state training.msgpack is not its own but of {other}" in host.refused(cut)
     path.write_bytes(own)
     host.resume(cut)
     assert finish(host.client, cut)["state"] == "succeeded"
     path.write_bytes(own)  # of the third epoch, as in a folder that was restored from a copy
     answer = host.client.post("/api/train", json={"resume_from": cut, "hyperparams": {"epochs": 6}})
     assert answer.status_code == 409
-    assert "the training state training.msgpack is of epoch 3, the record of 4" in answer.json["error"]
+    assert (
+        "the training state training.msgpack is that of epoch 3, and the record that of epoch 4" in answer.json["error"]
+    )
 
 
 def test_a_resumed_run_waits_in_the_queue_across_a_restart(host: Host, held: Any) -> None:
@@ -360,7 +362,7 @@ def test_a_full_disk_costs_no_epoch(host: Host, name: str, on: int, monkeypatch:
     monkeypatch.setattr(Checkpoints, name, full)
     record = finish(host.client, host.train(body()))
     assert record["state"] == "failed" and record["resumable"] and "secret" not in record["error"]
-    assert "(No space left on device). Make room" in record["error"]
+    assert "(No space left on device). Free some space" in record["error"]
     assert [metric["epoch"] for metric in record["metrics"]] == ([1, 2] if name == "keep" else [1, 2, 3, 4])
     host.resume(record["run_id"])
     same(finish(host.client, record["run_id"]), whole)
@@ -379,7 +381,7 @@ def test_a_store_that_takes_no_metric_costs_no_epoch(host: Host, monkeypatch: py
         patch.setattr(Store, "append_event", full)
         record = finish(host.client, host.train(body()))
     assert record["state"] == "failed" and record["resumable"]
-    assert "cannot be written (database or disk is full). Make room" in record["error"]
+    assert "cannot be written (database or disk is full). Free some space" in record["error"]
     assert [metric["epoch"] for metric in record["metrics"]] == [1, 2]
     host.resume(record["run_id"])
     same(finish(host.client, record["run_id"]), whole)

@@ -39,7 +39,7 @@ OF_THE_STORE: dict[str, Damage] = {
     "header overwritten": (STORE, lambda c: os.urandom(100) + c[100:], "file is not a database"),
     "pages overwritten": (STORE, lambda c: c[: 4 * PAGE] + os.urandom(3 * PAGE) + c[7 * PAGE :], "restore it"),
     "truncated": (STORE, lambda c: c[: len(c) // 2], "restore it"),
-    "zero bytes": (STORE, lambda c: b"", "empty or gone, but runs have been here"),
+    "zero bytes": (STORE, lambda c: b"", "empty or missing, but there are folders of runs"),
 }
 OF_ITS_LOG: dict[str, Damage] = {
     "log overwritten": (f"{STORE}-wal", lambda c: c[:100] + os.urandom(PAGE) + c[100 + PAGE :], "cannot be read"),
@@ -133,7 +133,7 @@ def test_a_full_disk_gives_clear_errors_and_costs_nothing(host: Host, small_disk
     small_disk.free()
     cut = host.finish(active)
     assert (cut["state"], cut["resumable"]) == ("failed", True)
-    assert cut["error"].startswith("interrupted: what it has learned cannot be written (")
+    assert cut["error"].startswith("interrupted: its training state cannot be written (")
     witness.hear_out()
     assert follower.over()
     assert worker.is_running(), "the server has stayed up"
@@ -159,7 +159,7 @@ def test_a_disk_that_becomes_read_only_costs_no_epoch(host: Host) -> None:
         health = host.healthy()
         assert health is not None and (health["status"], health["store_writable"]) == ("degraded", False)
         cut = host.finish(host.train(body(CNN))["run_id"])
-        assert "cannot be written (Read-only file system). Make room or let the state directory be" in cut["error"]
+        assert "cannot be written (Read-only file system). Free some space or make the state directory" in cut["error"]
         assert str(host.folder) not in cut["error"]
         pixels = [0.5] * 784
         host.client.post("/api/infer", {"run_id": whole["run_id"], "pixels": pixels})

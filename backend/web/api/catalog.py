@@ -33,10 +33,10 @@ class CatalogRoutes:
 
     @route("GET", "/health")
     def get_health(self) -> ResponseReturnValue:
-        """`status` is `ok`, or `degraded` when the state directory cannot be written."""
+        """Health of the server. `status` is `ok`, or `degraded` if the state directory cannot be written."""
         return jsonify(self.health.now())
 
     @route("GET", "/openapi.json")
     def get_openapi(self) -> ResponseReturnValue:
-        """This document: every endpoint with what it takes and answers."""
+        """This document: every endpoint with its parameters, body and answers."""
         return jsonify(document(current_app))

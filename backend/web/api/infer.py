@@ -21,7 +21,7 @@ class InferRoutes:
 
     @route("POST", "/infer")
     def ask(self) -> ResponseReturnValue:
-        """The class of one image, or of each in a batch."""
+        """Predict the class of one image, or of each image of a batch."""
         answer = self.infer.answer(json_object(unchecked=UNCHECKED))
         g.run_id = answer["run_id"]
         # Ten times as fast as Python's encoder, which is a twentieth of what a batch takes; all numbers are finite.

@@ -37,7 +37,7 @@ class ModelRoutes:
 
     @route("GET", "/models")
     def list_models(self) -> ResponseReturnValue:
-        """Models, newest first: a bare array. Where there are more, the header `Link` leads to older ones."""
+        """Models, newest first, as a bare array. The header `Link` leads to the next page."""
         limit, before = asked(usual=NEWEST)
         found = self.store.each_model(before=before)
         listed = page(found, lambda model: model_summary(model, self.checkpoints), limit=limit)
@@ -48,14 +48,14 @@ class ModelRoutes:
 
     @route("POST", "/models")
     def define_model(self) -> ResponseReturnValue:
-        """Create (201) or change (200) a definition."""
+        """Create (201) or change (200) a model."""
         model, new = self.definitions.define(json_object())
         headers = {"Location": f"/api/models/{model.model_id}"} if new else {}
         return jsonify(self._defined(model, new=new)), 201 if new else 200, headers
 
     @route("GET", "/models/<model_id>")
     def get_model(self, model_id: str) -> ResponseReturnValue:
-        """A model with its runs, newest first. `next` leads to older ones."""
+        """A model with its runs, newest first. `next` leads to the next page."""
         limit, before = asked(usual=NEWEST_RUNS)
         standing = self.runs.standing()
         with self.store.moment():
@@ -72,7 +72,7 @@ class ModelRoutes:
 
     @route("PATCH", "/models/<model_id>")
     def change_model(self, model_id: str) -> ResponseReturnValue:
-        """Change the fields that come, down to single hyperparameters, of a model that exists."""
+        """Change the given fields of an existing model, down to single hyperparameters."""
         return jsonify(self._defined(self.definitions.change(model_id, json_object())))
 
     @route("DELETE", "/models/<model_id>")
@@ -83,7 +83,7 @@ class ModelRoutes:
 
     @route("POST", "/models/<model_id>/save")
     def save_model(self, model_id: str) -> ResponseReturnValue:
-        """Store an untrained definition, or, given a `run_id`, promote that run."""
+        """Store an untrained definition; with a `run_id`, promote that run."""
         body = json_object()
         if body.get("run_id") is None:
             return jsonify(self._defined(self.definitions.save(model_id, body)))
@@ -91,7 +91,7 @@ class ModelRoutes:
 
     @route("POST", "/models/save")
     def save_run(self) -> ResponseReturnValue:
-        """Promote a run into its model, with a name."""
+        """Promote a run, and name its model."""
         return jsonify(promoted(*self.promotion.promote(json_object()))), 201
 
     def _defined(self, model: ModelRecord, *, new: bool = False) -> Defined:

@@ -34,7 +34,7 @@ class RunRoutes:
 
     @route("GET", "/runs")
     def list_runs(self) -> ResponseReturnValue:
-        """Runs in brief, newest first; of a model, in a state. `next` leads to older ones."""
+        """Runs in brief, newest first, of a model or in a state. `next` leads to the next page."""
         state = query_choice("state", (*ACTIVE, *TERMINAL))
         include, (limit, before) = query_choices("include", DETAILS), asked(usual=NEWEST)
         standing = self.runs.standing()
@@ -53,13 +53,13 @@ class RunRoutes:
 
     @route("DELETE", "/runs/<run_id>")
     def delete_one(self, run_id: str) -> ResponseReturnValue:
-        """Delete a run and its files. 409 while it is active, and while a model is promoted from it."""
+        """Delete a run and its files. 409 while it is active or a model is promoted from it."""
         self.deletion.run(run_id)
         return jsonify({"run_id": run_id, "deleted": True})
 
     @route("GET", "/runs/<run_id>/metrics")
     def get_metrics(self, run_id: str) -> ResponseReturnValue:
-        """Metrics after the event that the client has last, as JSON, or as CSV where that is accepted rather."""
+        """Metrics after the event `since`, as JSON, or as CSV if the Accept header prefers it."""
         found = self._metrics(run_id)
         response = metrics_csv(found) if prefers_csv() else metrics_json(found)
         response.vary.add("Accept")
@@ -67,12 +67,12 @@ class RunRoutes:
 
     @route("GET", "/runs/<run_id>/metrics.csv")
     def get_metrics_csv(self, run_id: str) -> ResponseReturnValue:
-        """Metrics after the event that the client has last, as CSV."""
+        """Metrics after the event `since`, as CSV."""
         return metrics_csv(self._metrics(run_id))
 
     @route("GET", "/runs/<run_id>/events")
     def get_events(self, run_id: str) -> ResponseReturnValue:
-        """Server-Sent Events: what happened, then what happens. 204 for a client that has the terminal event."""
+        """Server-Sent Events of a run: its history, then live. 204 for a client that has the last event."""
         self._find(run_id)
         return self.event_streams.response(run_id, after=last_event_id())
 

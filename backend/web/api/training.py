@@ -34,7 +34,7 @@ class TrainingRoutes:
 
     @route("POST", "/train/<run_id>/cancel")
     def cancel(self, run_id: str) -> ResponseReturnValue:
-        """Ask an active run to stop; its `state` event says when it has. The body is empty, or an empty object."""
+        """Cancel an active run; its `state` event tells when it has stopped. The body is empty, or an empty object."""
         json_object(required=False)
         try:
             self.runs.cancel(run_id)
@@ -44,6 +44,6 @@ class TrainingRoutes:
 
     @route("POST", "/runs/<run_id>/resume")
     def resume_run(self, run_id: str) -> ResponseReturnValue:
-        """Go on with a run that was interrupted or cancelled, as the same run. The body is empty, or says `queue`."""
+        """Resume an interrupted or cancelled run. The body is empty, or has `queue`."""
         run, name, position = self.resume.same_run(run_id, json_object(required=False))
         return jsonify(resumed(run, name, position)), 202, {"Location": f"/api/runs/{run_id}"}
