@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,19 +11,16 @@ from backend.actions.model_names import model_name
 from backend.actions.retrain import merged_in
 from backend.errors import ApiError, not_found
 from backend.parsing.ids import MODEL_ID_RULE, is_model_id, new_model_id
-from backend.parsing.requests import Fields
+from backend.parsing.requests import DefineBody, Definition, SaveBody, check
 from backend.state.checkpoints import Checkpoints
 from backend.state.errors import UnknownRecord
-from backend.state.records import Json, ModelRecord
+from backend.state.records import Json, ModelRecord, RunRecord
 from backend.state.store import Store, utc_now
 from backend.training.compile_ahead import CompileAhead
 from backend.training.limits import Limits
 from nets.architecture.read import Architecture, parse_architecture
-from nets.hyperparams.hyperparams import parse_hyperparams
+from nets.errors import Problem
 from nets.spec.fields import shown
-
-DEFINE_FIELDS = ("model_id", "name", "description", "architecture", "hyperparams", "trained", "saved_model_path")
-SAVE_FIELDS = ("run_id", "model_id", "name", "description", "architecture", "hyperparams")
 
 
 @dataclass(frozen=True)
@@ -36,17 +34,14 @@ class Definitions:
 
     def define(self, body: Json) -> tuple[ModelRecord, bool]:
         """Create a model, or change the fields that came: (the model, whether it is new). null empties a field."""
-        fields = Fields(body, DEFINE_FIELDS)
-        model_id = fields.model_id()
-        changes = self._changes(fields, model_id)
-        return self._put(model_id or new_model_id(), changes)
+        request, changes = self._checked(body, body.get("model_id"))
+        return self._put(request.model_id or new_model_id(), changes)
 
     def change(self, model_id: str, body: Json) -> ModelRecord:
         """Change the fields that came, down to single hyperparameters, of a model that exists; ApiError 404."""
         model = self.store.get_model(model_id)
-        fields = Fields(merged_in(model, body) if model else body, DEFINE_FIELDS)
-        require_same(fields, model_id)
-        changes = self._changes(fields, model_id)
+        further = differs(body, model_id)
+        _, changes = self._checked(merged_in(model, body) if model else body, model_id, further)
         if model is None:
             raise not_found("model", model_id, listing="/api/models")
         if not changes:
@@ -55,60 +50,40 @@ class Definitions:
 
     def save(self, model_id: str, body: Json) -> ModelRecord:
         """Store an untrained definition under `model_id`: the first workflow of the save endpoint."""
-        fields = Fields(body, SAVE_FIELDS)
+        further = differs(body, model_id)
         if not is_model_id(model_id):
-            fields.add("model_id", f"{MODEL_ID_RULE}, got {shown(model_id)} in the path")
-        else:
-            require_same(fields, model_id)
-        if not fields.has("architecture"):
-            fields.add("architecture", "is required to store a definition; or send run_id to promote a run")
-        changes = self._definition(fields)
-        fields.done()
-        changes |= {"trained": False, "saved_model_path": None, "saved_run_id": None}
+            further = [Problem(("model_id",), f"{MODEL_ID_RULE}, got {shown(model_id)} in the path")]
+        request = check(SaveBody, body, most_layers=self.limits.layers, further=further)
+        changes = _definition(request) | {"trained": False, "saved_model_path": None, "saved_run_id": None}
         return self._put(model_id, changes)[0]
 
-    def _changes(self, fields: Fields, model_id: str | None) -> dict[str, Any]:
-        """All that a request wants of a model. SpecError with every problem of it."""
-        changes = self._definition(fields)
-        trained = fields.flag("trained")
-        if trained is not None:
-            changes["trained"] = trained
-        if "saved_model_path" in fields.body:
-            changes |= self._saved_path(fields, model_id)
-        fields.done()
-        return changes
+    def _checked(
+        self, body: Json, model_id: object, further: Sequence[Problem] = ()
+    ) -> tuple[DefineBody, dict[str, Any]]:
+        """The body, and all that it wants changed of a model. SpecError with every problem of it."""
+        path = body.get("saved_model_path")
+        run = self._owner(path, model_id)
+        if isinstance(path, str) and run is None:
+            rule = "must be null or the saved_model_path of a succeeded run of this model"
+            detail = f"{rule}, got {shown(path)}; GET /api/models/<id> lists its runs"
+            further = [*further, Problem(("saved_model_path",), detail)]
+        request = check(DefineBody, body, most_layers=self.limits.layers, further=further)
+        changes = _definition(request)
+        if request.trained is not None:
+            changes["trained"] = request.trained
+        if "saved_model_path" in request.model_fields_set:
+            weights = (run.saved_model_path, run.run_id) if run else (None, None)
+            changes["saved_model_path"], changes["saved_run_id"] = weights
+        return request, changes
 
-    def _definition(self, fields: Fields) -> dict[str, Any]:
-        """The changes that name, description, architecture and hyperparams ask for, each kept as it was sent."""
-        changes: dict[str, Any] = {}
-        architecture = None
-        if fields.has("architecture"):
-            architecture = fields.parsed("architecture", self.limits.architecture)
-        if fields.has("hyperparams"):
-            fields.parsed("hyperparams", parse_hyperparams)
-        changes |= {name: fields.body[name] for name in ("architecture", "hyperparams") if name in fields.body}
-        if "description" in fields.body:
-            fields.description()
-            changes["description"] = fields.body["description"]
-        if "name" in fields.body:
-            changes["name"] = fields.name() or _generated(architecture)
-        return changes
-
-    def _saved_path(self, fields: Fields, model_id: str | None) -> dict[str, Any]:
-        """The changes for `saved_model_path`: null, or the weights of a recorded run of this model."""
-        path = fields.text("saved_model_path", most=400)
-        if path is None:
-            return {"saved_model_path": None, "saved_run_id": None}
-        rule = "must be null or the saved_model_path of a succeeded run of this model"
+    def _owner(self, path: object, model_id: object) -> RunRecord | None:
+        """The recorded run of a model whose weights a `saved_model_path` names."""
         try:
-            run_id = self.checkpoints.resolve(path).parent.name
+            run_id = self.checkpoints.resolve(path).parent.name if isinstance(path, str) else ""
         except (ValueError, OSError):
             run_id = ""
         run = self.store.get_run(run_id, metrics=False) if run_id else None
-        if run is None or run.model_id != model_id or not self.checkpoints.weights(run_id).is_file():
-            fields.add("saved_model_path", f"{rule}, got {shown(path)}; GET /api/models/<id> lists its runs")
-            return {}
-        return {"saved_model_path": run.saved_model_path, "saved_run_id": run_id}
+        return run if run and run.model_id == model_id and self.checkpoints.weights(run_id).is_file() else None
 
     def _put(self, model_id: str, changes: dict[str, Any]) -> tuple[ModelRecord, bool]:
         """Change a model, or create it with these fields; (the model, whether it is new)."""
@@ -150,11 +125,24 @@ def remarks(model: ModelRecord, *, new: bool) -> list[str]:
     return said
 
 
-def require_same(fields: Fields, model_id: str) -> None:
-    """The body may repeat the id of the path, and name no other."""
-    stated = fields.body.get("model_id")
-    if stated not in (None, model_id):
-        fields.add("model_id", f"must be the {shown(model_id)} of the path or left out, got {shown(stated)}")
+def differs(body: Json, model_id: str) -> list[Problem]:
+    """The problem of a body that names another model than the path; it may repeat the id."""
+    stated = body.get("model_id")
+    if stated in (None, model_id):
+        return []
+    return [Problem(("model_id",), f"must be the {shown(model_id)} of the path or left out, got {shown(stated)}")]
+
+
+def _definition(request: Definition) -> dict[str, Any]:
+    """The changes that name, description, architecture and hyperparams ask for, each kept as it was sent."""
+    came = request.model_fields_set
+    parts = {"architecture": request.architecture, "hyperparams": request.hyperparams}
+    changes: dict[str, Any] = {name: part.json if part else None for name, part in parts.items() if name in came}
+    if "description" in came:
+        changes["description"] = request.description
+    if "name" in came:
+        changes["name"] = request.name or _generated(request.architecture.value if request.architecture else None)
+    return changes
 
 
 def _generated(architecture: Architecture | None) -> str:

@@ -14,12 +14,9 @@ from backend.actions.networks import Networks
 from backend.errors import ApiError
 from backend.inference.pixels import read_batch, read_image
 from backend.inference.predictors import Loaded
-from backend.parsing.requests import Fields
+from backend.parsing.requests import InferBody, check
 from backend.state.records import Json
 from backend.telemetry import Telemetry
-
-FIELDS = ("run_id", "model_id", "pixels", "batch")
-UNCHECKED = ("pixels", "batch")  # by the JSON reader: inference/pixels.py looks at every number anyway
 
 
 class Answer(TypedDict):
@@ -54,20 +51,11 @@ class Infer:
 
     def answer(self, body: Json) -> Answer | Answers:
         """To `POST /api/infer`. Raises SpecError (400), ApiError 404 / 409, Unprocessable, CheckpointError."""
-        fields = Fields(body, FIELDS)
-        run_id, model_id = fields.run_id(), fields.model_id()
-        if not fields.has("run_id") and not fields.has("model_id"):
-            fields.add("run_id", "is required: the run to predict with; or send model_id")
-        one = fields.has("pixels")
-        if one and fields.has("batch"):
-            fields.add("batch", "came beside pixels; send pixels for one image or batch for many")
-        if not one and not fields.has("batch"):
-            fields.add("pixels", "is required for one image, or batch for many")
-        fields.done()
-
-        loaded = self.networks.find(run_id, model_id)
+        request = check(InferBody, body)
+        loaded = self.networks.find(request.run_id, request.model_id)
+        one = request.pixels is not None
         images = (
-            read_image(body["pixels"], shape=loaded.shape) if one else read_batch(body["batch"], shape=loaded.shape)
+            read_image(request.pixels, shape=loaded.shape) if one else read_batch(request.batch, shape=loaded.shape)
         )
         began = time.monotonic()
         probabilities = loaded.predictor.probabilities(images)

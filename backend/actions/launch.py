@@ -45,9 +45,9 @@ class Launch:
         now = utc_now()
         model = ModelRecord(
             model_id=new_model_id(),
-            name=order.name or model_name(order.architecture.summary_name(), order.dataset),
-            description=order.description,
-            architecture=order.architecture_json,
+            name=order.request.name or model_name(order.architecture.value.summary_name(), order.dataset),
+            description=order.request.description or None,
+            architecture=order.architecture.json,
             hyperparams=order.hyperparams_json,
             created_at=now,
             updated_at=now,
@@ -57,10 +57,13 @@ class Launch:
 
     def _update_model(self, order: Order, model: ModelRecord) -> ModelRecord:
         """The name and description that came, and of the definition what is to change."""
-        came = {"name": order.name, "description": order.description}
+        came = {"name": order.request.name, "description": order.request.description or None}
         changes = {field: value for field, value in came.items() if value not in (None, getattr(model, field))}
         changes |= retrain.changes(
-            model, architecture=order.architecture_json, hyperparams=order.hyperparams_json, update=order.update
+            model,
+            architecture=order.architecture.json,
+            hyperparams=order.hyperparams_json,
+            update=bool(order.request.update_model),
         )
         if not changes:
             return model

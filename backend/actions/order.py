@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from backend.actions import retrain
 from backend.actions.resume import Resume, Source, filled_in, leaks
 from backend.errors import not_found
-from backend.parsing.requests import MAX_ID, Fields
+from backend.parsing.parts import Sent
+from backend.parsing.requests import Beginning, TrainBody, check, glance
 from backend.state.records import Json, ModelRecord, RunRecord
 from backend.state.store import Store
 from backend.training.default_dataset import DefaultDataset
@@ -16,40 +17,39 @@ from backend.training.limits import Limits
 from nets import datasets
 from nets.architecture.read import Architecture, parse_architecture
 from nets.errors import Problem, SpecError
-from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams, unused_fields
+from nets.hyperparams.hyperparams import Hyperparams, unused_fields
 from nets.training.check import doubts
-
-FIELDS = ("architecture", "hyperparams", "model_id", "name", "description", "queue", "resume_from", "update_model")
 
 
 @dataclass(frozen=True)
 class Order:
-    """A checked request for training. `architecture_json`: as sent, now or when stored.
+    """A checked request for training. `architecture`: as sent, now or when `model` was stored."""
 
-    `update`: `model` keeps the definition that this run uses; a new one does in any case.
-    """
-
+    request: TrainBody
     model: ModelRecord | None
-    name: str | None
-    description: str | None
-    queue: bool
-    update: bool
-    architecture: Architecture
-    architecture_json: Json
-    hyperparams: Hyperparams
-    hyperparams_json: Json | None
+    architecture: Sent[Architecture]
     dataset: str
     warnings: list[str]
     source: Source | None
 
+    @property
+    def queue(self) -> bool:
+        return bool(self.request.queue)
+
+    @property
+    def hyperparams_json(self) -> Json | None:
+        """As sent, with those of the stored model that this run uses."""
+        return self.request.hyperparams.json if self.request.hyperparams else None
+
     def run_of(self, model: ModelRecord) -> NewRun:
+        hyperparams = self.request.settings
         return NewRun(
             model_id=model.model_id,
-            architecture=self.architecture,
-            architecture_json=self.architecture_json,
-            hyperparams=self.hyperparams,
+            architecture=self.architecture.value,
+            architecture_json=self.architecture.json,
+            hyperparams=hyperparams,
             dataset=self.dataset,
-            named=self.hyperparams.dataset_type is not None or self.source is not None,
+            named=hyperparams.dataset_type is not None or self.source is not None,
             warnings=self.warnings,
             queue=self.queue,
             resumed_from=self.source.run.run_id if self.source else None,
@@ -66,40 +66,30 @@ class Orders:
     limits: Limits
     default_dataset: DefaultDataset
 
-    def read(self, body: Json) -> Order:
+    def read(self, sent: Json) -> Order:
         """The request, checked: every problem of the body at once, then its model, then the fit to the data."""
-        fields, sent = Fields(body, FIELDS), body
-        run_id, model_id = fields.text("resume_from", most=MAX_ID), fields.model_id()
-        before = self.resume.continued(run_id) if run_id else None
+        begins, body = glance(Beginning, sent), sent
+        before = self.resume.continued(begins.resume_from) if begins.resume_from else None
         if before is not None:
-            fields.body = body = filled_in(before, body)
-            model_id = before.model_id
+            body = filled_in(before, sent)
+        model_id = before.model_id if before else begins.model_id
         model = self.store.get_model(model_id) if model_id is not None else None
         if model is not None and before is None:
-            fields.body = body = retrain.filled_in(model, body)
-        name, description = fields.name(), fields.description()
-        queue, update = fields.flag("queue") or False, fields.flag("update_model") or False
-        hyperparams, architecture = fields.parsed("hyperparams", parse_hyperparams), None
-        if fields.has("architecture") or not fields.has("model_id"):
-            architecture = fields.parsed("architecture", self._required_architecture)
-        fields.done()
+            body = retrain.filled_in(model, sent)
+        request = check(TrainBody, body, most_layers=self.limits.layers)
         if model_id is not None and model is None:
             raise not_found("model", model_id, listing="/api/models")
-        architecture_json, hyperparams_json = body.get("architecture"), body.get("hyperparams")
-        if architecture is None:
-            assert model is not None
-            architecture_json, architecture = model.architecture, self._stored_architecture(model)
-        assert hyperparams is not None and isinstance(architecture_json, dict)
+        architecture, hyperparams = request.architecture or _stored(model), request.settings
 
-        source = self.resume.source_of(before, architecture, hyperparams) if before else None
+        source = self.resume.source_of(before, architecture.value, hyperparams) if before else None
         dataset, warnings = self._dataset(before, hyperparams)
         info = datasets.info(dataset)
-        self.limits.check(architecture, hyperparams, info)
-        warnings = [*unused_fields(hyperparams_json), *doubts(architecture, hyperparams, info), *warnings]
+        self.limits.check(architecture.value, hyperparams, info)
+        sent_hyperparams = request.hyperparams.json if request.hyperparams else None
+        warnings = [*unused_fields(sent_hyperparams), *doubts(architecture.value, hyperparams, info), *warnings]
         if model is not None and before is None:
-            warnings += retrain.remarks(model, sent, hyperparams, update=update)
-        definition = architecture, architecture_json, hyperparams, hyperparams_json
-        return Order(model, name, description, queue, update, *definition, dataset, warnings, source)
+            warnings += retrain.remarks(model, sent, hyperparams, update=bool(request.update_model))
+        return Order(request, model, architecture, dataset, warnings, source)
 
     def _dataset(self, before: RunRecord | None, hyperparams: Hyperparams) -> tuple[str, list[str]]:
         """What to train on, and warnings about it. `before`: the run that this one goes on from."""
@@ -110,14 +100,10 @@ class Orders:
         dataset, warning = self.default_dataset.choose()
         return dataset, [warning] if warning else []
 
-    def _required_architecture(self, value: object) -> Architecture:
-        if value is None:
-            detail = "is required: an object with a list of layers, or give the model_id of a stored definition"
-            raise SpecError([Problem(("architecture",), detail)])
-        return self.limits.architecture(value)
 
-    def _stored_architecture(self, model: ModelRecord) -> Architecture:
-        if model.architecture is None:
-            detail = f"is required: model {model.model_id} has none stored"
-            raise SpecError([Problem(("architecture",), detail)])
-        return parse_architecture(model.architecture)
+def _stored(model: ModelRecord | None) -> Sent[Architecture]:
+    assert model is not None, "a body without an architecture names a model"
+    if model.architecture is None:
+        detail = f"is required: model {model.model_id} has none stored"
+        raise SpecError([Problem(("architecture",), detail)])
+    return Sent(model.architecture, parse_architecture(model.architecture))

@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from backend.actions.definitions import require_same
+from backend.actions.definitions import differs
 from backend.actions.networks import Networks
 from backend.errors import ApiError, not_found
-from backend.parsing.requests import Fields
+from backend.parsing.requests import PromoteBody, check
 from backend.state.errors import UnknownRecord
 from backend.state.records import Json, ModelRecord, RunRecord
 from backend.state.store import Store
 from nets.errors import SpecError
 from nets.hyperparams.hyperparams import parse_hyperparams
-
-PROMOTE_FIELDS = ("run_id", "model_id", "name", "description")
 
 
 @dataclass(frozen=True)
@@ -30,16 +28,8 @@ class Promotion:
 
         CheckpointError where the weights are damaged.
         """
-        fields = Fields(body, PROMOTE_FIELDS)
-        run_id, name, description, stated = fields.run_id(), fields.name(), fields.description(), fields.model_id()
-        if not fields.has("run_id"):
-            fields.add("run_id", "is required: the succeeded run to keep")
-        if model_id is not None:
-            require_same(fields, model_id)
-        fields.done()
-        assert run_id is not None
-
-        wanted = model_id or stated
+        request = check(PromoteBody, body, further=differs(body, model_id) if model_id is not None else ())
+        run_id, wanted = request.run_id, model_id or request.model_id
         if wanted is not None and self.store.get_model(wanted) is None:
             raise not_found("model", wanted, listing="/api/models")
         run = self.store.get_run(run_id, metrics=False)
@@ -49,7 +39,8 @@ class Promotion:
             raise ApiError(409, f"Run {run_id} is a run of model {run.model_id}, not of {wanted}")
         self.networks.load(run)  # what cannot be asked is not promoted
         changes: dict[str, Any] = {"trained": True, "saved_model_path": run.saved_model_path, "saved_run_id": run_id}
-        changes |= {key: value for key, value in (("name", name), ("description", description)) if value is not None}
+        said = {"name": request.name, "description": request.description or None}
+        changes |= {key: value for key, value in said.items() if value is not None}
         model = self.store.get_model(run.model_id)
         if model is None:
             raise UnknownRecord(run.model_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from backend.errors import ApiError, not_found
-from backend.parsing.requests import Fields
+from backend.parsing.requests import ResumeBody, check
 from backend.state.checkpoints import Checkpoints
 from backend.state.errors import UnknownRecord, WrongState
 from backend.state.records import ACTIVE, Json, RunRecord
@@ -43,9 +43,7 @@ class Resume:
 
         Raises SpecError, ApiError 404 (unknown run) and 409 (nothing to resume, with the cure), and as `Runs.admit`.
         """
-        fields = Fields(body, ("queue",))
-        queue = fields.flag("queue") or False
-        fields.done()
+        queue = bool(check(ResumeBody, body).queue)
         run = self._require(run_id)
         self._require_resumable(run)
         architecture, hyperparams = _definition(run)

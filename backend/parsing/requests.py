@@ -1,111 +1,210 @@
-"""The top-level fields of a request: checked one by one, told all at once."""
+"""The bodies of requests: each is one type, which checks it and which the OpenAPI document is made from.
+
+To add a field, add it to its type: unknown names are refused, this one is checked, and described with its range.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
-from typing import TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
-from backend.parsing.ids import MODEL_ID_RULE, is_model_id
-from backend.parsing.strict_json import printable
+from pydantic import Field
+
+from backend.parsing.parts import (
+    LAYERS_ALLOWED,
+    Architecture,
+    Description,
+    Hyperparams,
+    Line,
+    ModelId,
+    Name,
+    Pixels,
+    RunId,
+)
 from backend.state.records import Json
-from nets.architecture.read import Frame
+from nets.architecture.read import MAX_LAYERS, Frame
 from nets.errors import MOST_PROBLEMS, Problem, SpecError
-from nets.hyperparams.hyperparams import Hyperparams
+from nets.hyperparams import hyperparams
 from nets.hyperparams.optimizers import OPTIMIZERS
-from nets.spec.fields import did_you_mean, shown, wire_names
+from nets.spec.fields import Boolean, Spec, parse, wire_names
 from nets.spec.words import meant
 
-Value = TypeVar("Value")
-
-MAX_NAME = 200
-MAX_DESCRIPTION = 10_000
-MAX_ID = 128
-MAX_LISTED = 10_000  # models, runs or metrics in one list
-MAX_CURSOR = 10**18 - 1  # of lists
-MAX_SINCE = 10**18 - 1  # ids of events that a query may name
 INSIDE: dict[str, Collection[str]] = {
-    "hyperparams": wire_names(Hyperparams),
+    "hyperparams": wire_names(hyperparams.Hyperparams),
     "hyperparams.optimizer": [name for kind in OPTIMIZERS.values() for name in wire_names(kind) if name != "type"],
     "architecture": wire_names(Frame),
 }
 
 
-def elsewhere(name: str, known: Collection[str]) -> str:
-    """Where else in a request a field belongs, as a sentence after a blank; nothing for one that is only misspelt."""
+class Body(Spec):
+    """A body. Of a field that may be left out, null says the same, unless its description says more."""
+
+    example: ClassVar[Json | None] = None
+    unchecked: ClassVar[Collection[str]] = ()  # by the JSON reader, since each of their numbers is looked at later
+
+    @classmethod
+    def at_odds(cls, came: Collection[str]) -> Iterator[Problem]:
+        """What is wrong about which fields came, with a value, and which did not."""
+        yield from ()
+
+
+class Definition(Body):
+    """What a model is, as far as it comes."""
+
+    name: Name | None = Field(None, description="What people call the model; without one, a name is made up.")
+    description: Description | None = Field(None, description="For people.")
+    architecture: Architecture | None = Field(None, description="The network.")
+    hyperparams: Hyperparams | None = Field(None, description="How it is trained; what is left out has a default.")
+
+
+class DefineBody(Definition):
+    """A model to create, or the fields of one to change; null empties a field."""
+
+    model_id: ModelId | None = Field(None, description="The model to change, or the id of a new one; else one is made.")
+    trained: Boolean | None = Field(None, description="Whether it counts as trained.")
+    saved_model_path: Annotated[str, Line(400)] | None = Field(
+        None, description="The weights of a succeeded run of this model, as the run names them; null for none."
+    )
+
+
+class SaveBody(Definition):
+    """An untrained definition to store."""
+
+    run_id: None = Field(None, description="With the id of a run, that run is promoted instead.")
+    model_id: ModelId | None = Field(None, description="That of the path, if it comes.")
+
+    @classmethod
+    def at_odds(cls, came: Collection[str]) -> Iterator[Problem]:
+        if "architecture" not in came:
+            detail = "is required to store a definition; or send run_id to promote a run"
+            yield Problem(("architecture",), detail)
+
+
+class PromoteBody(Body):
+    """A run whose weights shall be those of its model."""
+
+    run_id: RunId = Field(description="The succeeded run to keep.")
+    model_id: ModelId | None = Field(None, description="Its model.")
+    name: Name | None = Field(None, description="What people call the model from now on.")
+    description: Description | None = Field(None, description="For people.")
+
+    @classmethod
+    def at_odds(cls, came: Collection[str]) -> Iterator[Problem]:
+        if "run_id" not in came:
+            yield Problem(("run_id",), "is required: the succeeded run to keep")
+
+
+class Beginning(Body):
+    """What a training begins with, beside what the body says itself."""
+
+    model_id: ModelId | None = Field(None, description="A stored model: what the body leaves out is as stored with it.")
+    resume_from: RunId | None = Field(
+        None, description="A succeeded run whose training a new run continues; what the body leaves out is the run's."
+    )
+
+
+class TrainBody(Definition, Beginning):
+    """A run to start."""
+
+    example: ClassVar[Json] = {
+        "architecture": {
+            "input_size": 784,
+            "layers": [
+                {"type": "linear", "out": 16},
+                {"type": "relu"},
+                {"type": "linear", "out": 10},
+                {"type": "softmax"},
+            ],
+        },
+        "hyperparams": {"epochs": 1, "max_samples": 128, "dataset_type": "digits"},
+        "queue": True,
+    }
+    queue: Boolean | None = Field(None, description="Wait behind the active run, where there is one, instead of a 409.")
+    update_model: Boolean | None = Field(None, description="The stored model keeps what this run uses.")
+
+    @classmethod
+    def at_odds(cls, came: Collection[str]) -> Iterator[Problem]:
+        if "architecture" not in came and "model_id" not in came:
+            detail = "is required: an object with a list of layers, or give the model_id of a stored definition"
+            yield Problem(("architecture",), detail)
+
+    @property
+    def settings(self) -> hyperparams.Hyperparams:
+        """How to train: what came, and defaults."""
+        return self.hyperparams.value if self.hyperparams else hyperparams.parse_hyperparams(None)
+
+
+class ResumeBody(Body):
+    """How a run goes on."""
+
+    queue: Boolean | None = Field(None, description="Wait behind the active run, where there is one, instead of a 409.")
+
+
+class CancelBody(Body):
+    """Nothing."""
+
+
+class InferBody(Body):
+    """Images, and the network to ask about them: of a run, or of a model's promoted or latest succeeded run."""
+
+    unchecked: ClassVar[Collection[str]] = ("pixels", "batch")
+    run_id: RunId | None = Field(None, description="The run to ask.")
+    model_id: ModelId | None = Field(None, description="The model to ask.")
+    pixels: Pixels | None = Field(None, description="One image.")
+    batch: Pixels | None = Field(None, description="Images, all laid out alike.")
+
+    @classmethod
+    def at_odds(cls, came: Collection[str]) -> Iterator[Problem]:
+        if not {"run_id", "model_id"} & set(came):
+            yield Problem(("run_id",), "is required: the run to predict with; or send model_id")
+        if {"pixels", "batch"} <= set(came):
+            yield Problem(("batch",), "came beside pixels; send pixels for one image or batch for many")
+        if not {"pixels", "batch"} & set(came):
+            yield Problem(("pixels",), "is required for one image, or batch for many")
+
+
+R = TypeVar("R", bound=Body)
+
+
+def check(request: type[R], body: Json, *, most_layers: int = MAX_LAYERS, further: Iterable[Problem] = ()) -> R:
+    """A body as its type; SpecError with every problem of it, and with `further` ones that only the caller can see.
+
+    Unknown fields come first: they tell best what was meant.
+    """
+    known = wire_names(request)
+    unknown = list(islice((name for name in body if name not in known), MOST_PROBLEMS))
+    sent = {name: body[name] for name in (*filter(body.__contains__, known), *unknown)}
+    found = list(request.at_odds([name for name, value in sent.items() if value is not None]))
+    checked: R | None = None
+    try:
+        hint = partial(elsewhere, known)
+        checked = parse(request, sent, (), owner="this request", elsewhere=hint, context={LAYERS_ALLOWED: most_layers})
+    except SpecError as error:
+        found += _beside(found, error.problems)
+    found += _beside(found, further)
+    if found or checked is None:
+        raise SpecError(sorted(found, key=lambda problem: problem.path[0] in known))
+    return checked
+
+
+def _beside(found: Sequence[Problem], others: Iterable[Problem]) -> Iterator[Problem]:
+    """Those of `others` that are about places of which nothing was found yet."""
+    told = {problem.path for problem in found}
+    return (problem for problem in others if problem.path not in told)
+
+
+def glance(request: type[R], body: Json) -> R:
+    """The fields of a type in a larger body; none of them where one is wrong, which the check of the body tells."""
+    try:
+        return parse(request, {name: body[name] for name in wire_names(request) if name in body}, (), owner="")
+    except SpecError:
+        return request()
+
+
+def elsewhere(known: Collection[str], name: str, value: object) -> str:
+    """Where else in a request a field belongs, as a sentence after a blank, or nothing."""
     homes = (home for home, fields in INSIDE.items() if home.partition(".")[0] in known and meant(name, fields))
-    home = None if meant(name, known) else next(homes, None)
+    home = next(homes, None)
     return f" It belongs in {home}." if home else ""
-
-
-class Fields:
-    """A body under examination: checks collect `problems`, and `done()` raises all of them."""
-
-    def __init__(self, body: Json, known: Collection[str]) -> None:
-        self.body = body
-        self.problems: list[Problem] = []
-        for name in islice((name for name in body if name not in known), MOST_PROBLEMS):
-            hint = elsewhere(name, known) or did_you_mean(name, known)
-            self.add(printable(name[:80]), f"is not a field of this request.{hint} Its fields: {', '.join(known)}")
-
-    def add(self, name: str, detail: str) -> None:
-        self.problems.append(Problem((name,), detail))
-
-    def has(self, name: str) -> bool:
-        """Whether the field came with a value; null is none."""
-        return self.body.get(name) is not None
-
-    def text(self, name: str, *, most: int) -> str | None:
-        """A string of 1 to `most` characters, not blank; None when left out or wrong."""
-        value = self.body.get(name)
-        if value is None:
-            return None
-        if not isinstance(value, str):
-            self.add(name, f"must be a string, got {shown(value)}")
-        elif not value.strip():
-            self.add(name, f"must not be blank, got {shown(value)}; leave it out instead")
-        elif len(value) > most:
-            self.add(name, f"must have at most {most} characters, got {len(value)}")
-        elif "\0" in value:
-            self.add(name, "must not contain a NUL character")
-        else:
-            return value
-        return None
-
-    def name(self) -> str | None:
-        return self.text("name", most=MAX_NAME)
-
-    def description(self) -> str | None:
-        """As sent, an empty one included: it says that there is nothing to say."""
-        return None if self.body.get("description") == "" else self.text("description", most=MAX_DESCRIPTION)
-
-    def run_id(self) -> str | None:
-        return self.text("run_id", most=MAX_ID)
-
-    def model_id(self) -> str | None:
-        """An id that a model can have."""
-        value = self.text("model_id", most=MAX_ID)
-        if value is not None and not is_model_id(value):
-            self.add("model_id", f"{MODEL_ID_RULE}, got {shown(value)}")
-            return None
-        return value
-
-    def flag(self, name: str) -> bool | None:
-        """A boolean; None when left out or wrong."""
-        value = self.body.get(name)
-        if value is None or isinstance(value, bool):
-            return value
-        self.add(name, f"must be true or false, got {shown(value)}")
-        return None
-
-    def parsed(self, name: str, parse: Callable[[object], Value]) -> Value | None:
-        """What `parse` makes of the field; None where it raised SpecError, whose problems are kept."""
-        try:
-            return parse(self.body.get(name))
-        except SpecError as error:
-            self.problems.extend(error.problems)
-            return None
-
-    def done(self) -> None:
-        if self.problems:
-            raise SpecError(self.problems)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import psutil
 
 from backend import control_groups
-from nets.architecture.read import MAX_LAYERS, Architecture, parse_architecture
+from nets.architecture.read import MAX_LAYERS, Architecture
 from nets.datasets import DatasetInfo
 from nets.errors import SpecError
 from nets.hyperparams.hyperparams import Hyperparams
@@ -37,10 +37,6 @@ class Limits:
         device, asked = free_device_memory(), [self.memory_gb * 10**9] if self.memory_gb else []
         found = [*free_host_memory(), *asked, *([] if device is None else [device])]
         return max(0, min(found))
-
-    def architecture(self, value: object) -> Architecture:
-        """SpecError with every problem of it."""
-        return parse_architecture(value, most_layers=self.layers)
 
     def check(self, architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> None:
         """SpecError unless such a run fits together, and into memory, and can be cancelled in time."""

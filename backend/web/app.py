@@ -14,7 +14,7 @@ from flask.json.provider import DefaultJSONProvider
 from backend.quoting import known, without_secrets
 from backend.services import Services
 from backend.telemetry import Telemetry
-from backend.web import access, body, cors, endpoints, error_handlers, overload, paths
+from backend.web import access, body, cors, endpoints, error_handlers, overload, paths, query
 
 logger = logging.getLogger("lamina.http")
 
@@ -34,7 +34,7 @@ def create_app(services: Services) -> Flask:
     app.before_request(partial(overload.check, settings))
     app.before_request(partial(access.check, settings))
     app.before_request(cors.answer_preflight)
-    app.before_request(body.check_query)
+    app.before_request(query.check_query)
     app.before_request(body.read_body)  # whoever may not ask is answered before
     app.after_request(log_request)
     app.after_request(partial(count_request, services.telemetry))

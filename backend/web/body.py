@@ -1,11 +1,9 @@
-"""What came over the wire: bodies whole and bounded, JSON objects, query parameters."""
+"""What came over the wire: bodies whole and bounded, and JSON objects."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Collection
-from typing import TypeVar
 
 from flask import current_app, g, request
 
@@ -14,13 +12,9 @@ from backend.parsing import strict_json
 from backend.state.records import Json
 from backend.web.environ import INCOMING, Parked
 from backend.web.incoming import Failure, Incoming, Room, too_large, unzipped
-from backend.web.openapi import OPERATIONS
 from nets.errors import SpecError
-from nets.spec.fields import did_you_mean, shown
+from nets.spec.fields import shown
 
-Choice = TypeVar("Choice", bound=str)
-
-CACHE_BUSTER = "_"
 TAKE_BODIES = frozenset({"POST", "PUT", "PATCH"})
 GZIP = frozenset({"gzip", "x-gzip"})
 
@@ -114,54 +108,3 @@ def json_object(*, required: bool = True, unchecked: Collection[str] = ()) -> Js
 
 def is_json(mimetype: str) -> bool:
     return mimetype == "application/json" or (mimetype.startswith("application/") and mimetype.endswith("+json"))
-
-
-def check_query() -> None:
-    """400 for a query parameter that the endpoint does not know, or that comes twice, whatever the method.
-
-    `?_=` with anything is what clients send lest a cache answers; nothing here may be cached, and it says nothing.
-    """
-    rule = request.url_rule
-    if rule is None or request.method == "OPTIONS":
-        return
-    operation = OPERATIONS.get(("GET" if request.method == "HEAD" else request.method, rule.rule))
-    known = list(operation.query) if operation else []
-    for name, values in request.args.lists():
-        if name == CACHE_BUSTER:
-            continue
-        if name not in known:
-            listed = f"it takes {', '.join(known)}" if known else "it takes none"
-            cure = f" Send {name} in the body." if operation and name in operation.fields else did_you_mean(name, known)
-            raise ApiError(400, f"{shown(name)} is not a query parameter of this endpoint; {listed}.{cure}")
-        if len(values) > 1:
-            raise ApiError(400, f"The query parameter {name} came {len(values)} times; send it once")
-
-
-def query_number(name: str, *, least: int, most: int) -> int | None:
-    value = request.args.get(name)
-    if value is None:
-        return None
-    if not re.fullmatch(r"[0-9]{1,18}", value) or not least <= int(value) <= most:
-        raise ApiError(400, f"{name}: must be a whole number from {least} to {most}, got {shown(value)}")
-    return int(value)
-
-
-def query_choice(name: str, choices: Collection[Choice]) -> Choice | None:
-    value = request.args.get(name)
-    chosen = next((choice for choice in choices if choice == value), None)
-    if value is not None and chosen is None:
-        raise ApiError(
-            400, f"{name}: must be one of {', '.join(choices)}, got {shown(value)}.{did_you_mean(value, choices)}"
-        )
-    return chosen
-
-
-def query_choices(name: str, choices: Collection[Choice]) -> tuple[Choice, ...]:
-    """Those of `choices` that are named, with commas between them."""
-    value = request.args.get(name)
-    named = value.split(",") if value is not None else []
-    for word in named:
-        if word not in choices:
-            rule = f"must be one or more of {', '.join(choices)}, with commas"
-            raise ApiError(400, f"{name}: {rule}, got {shown(word)}.{did_you_mean(word, choices)}")
-    return tuple(choice for choice in choices if choice in named)

@@ -12,13 +12,14 @@ from flask import Response, request
 from backend.errors import ApiError
 from backend.events.capacity import Places
 from backend.events.log import EventLog
+from backend.parsing.queries import Stream
 from backend.web.environ import HANDED_OVER
+from backend.web.query import asked
 
 logger = logging.getLogger("lamina.http")
 
 # no-transform: proxies of development servers compress what may be transformed, and keep it until they have enough.
 HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no", "Connection": "keep-alive"}
-LAST_EVENT_ID = ("lastEventId", "last_event_id")  # in the query
 
 
 def last_event_id() -> int:
@@ -27,7 +28,8 @@ def last_event_id() -> int:
     The header, else the query, where clients put it that can set no header. A browser's own EventSource keeps the
     query that a page began with, and sends the header when it comes back: the header is the newer one.
     """
-    told = [request.headers.get("Last-Event-ID"), *(request.args.get(name) for name in LAST_EVENT_ID)]
+    query = asked(Stream)
+    told = (request.headers.get("Last-Event-ID"), query.lastEventId, query.last_event_id)
     return next((int(value) for value in told if value and re.fullmatch(r"[0-9]{1,18}", value)), 0)
 
 

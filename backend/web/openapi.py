@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -16,15 +16,21 @@ from flask import Flask
 from pydantic import TypeAdapter
 
 from backend.actions.infer import Answer, Answers
-from backend.parsing.ids import MODEL_ID
-from backend.parsing.requests import MAX_CURSOR, MAX_DESCRIPTION, MAX_ID, MAX_LISTED, MAX_NAME, MAX_SINCE
-from backend.state.records import ACTIVE, DETAILS, TERMINAL, Json
-from backend.web.event_stream import LAST_EVENT_ID
+from backend.parsing.queries import Page, Query, RunPage, Since, Stream
+from backend.parsing.requests import (
+    Body,
+    CancelBody,
+    DefineBody,
+    InferBody,
+    PromoteBody,
+    ResumeBody,
+    SaveBody,
+    TrainBody,
+)
+from backend.state.records import Json
 from backend.web.metrics import Metrics
 from backend.web.views import Accepted, Defined, ListedRun, Model, ModelWithRuns, Promoted, Run
-from nets.hyperparams.hyperparams import Hyperparams
-from nets.hyperparams.optimizers import OPTIMIZERS
-from nets.layers import LAYERS
+from nets.spec.fields import wire_names
 from nets.training.events import EpochMetrics, SamplePrediction
 
 EVERYWHERE = (400, 401, 403, 408, 413, 414, 431, 500, 503, 507)
@@ -65,12 +71,6 @@ def obj(required: Mapping[str, Schema], **optional: Schema) -> Json:
     return {"type": "object", "required": list(required), "properties": {**required, **optional}}
 
 
-def body(*required: str, **fields: Schema) -> Json:
-    """An object with these fields and no others."""
-    shape: Json = {"type": "object", "properties": fields, "additionalProperties": False}
-    return {**shape, "required": list(required)} if required else shape
-
-
 def optional(schema: Schema) -> Json:
     return {"anyOf": [schema, {"type": "null"}]}
 
@@ -79,108 +79,57 @@ TEXT = {"type": "string"}
 NUMBER = {"type": "number"}
 FLAG = {"type": "boolean"}
 OBJECT = {"type": "object"}
-NAME = optional({"type": "string", "minLength": 1, "maxLength": MAX_NAME, "pattern": r"\S"})
-DESCRIPTION = optional({"type": "string", "maxLength": MAX_DESCRIPTION})
-RUN_ID = {"type": "string", "minLength": 1, "maxLength": MAX_ID, "pattern": r"\S"}
-NEW_MODEL_ID = optional({"type": "string", "maxLength": MAX_ID, "pattern": f"^{MODEL_ID.pattern}$"})
-DEFINITION: dict[str, Schema] = {
-    "name": NAME,
-    "description": DESCRIPTION,
-    "architecture": optional(ref("Architecture")),
-    "hyperparams": optional(ref("Hyperparams")),
-}
-STANDING: dict[str, Schema] = {"trained": optional(FLAG), "saved_model_path": optional(TEXT)}
-PROMOTION = {"run_id": RUN_ID, "model_id": NEW_MODEL_ID, "name": NAME, "description": DESCRIPTION}
-PIXELS = {"type": "array", "description": "Numbers from 0 to 1, row by row from the top, flat or nested."}
 
 
 @dataclass(frozen=True)
 class Operation:
-    """What an endpoint takes and answers. `answers`: schema by status; another media type by `(status, type)`."""
+    """What an endpoint takes and answers. `answers`: schema by status; another media type by `(status, type)`.
+
+    takes: the types that its body may have.
+    """
 
     answers: Mapping[int | tuple[int, str], Schema]
-    takes: Schema | None = None
-    example: Json | None = None
+    takes: tuple[type[Body], ...] = ()
     needs_body: bool = True
     errors: tuple[int, ...] = ()
-    query: Mapping[str, Schema] = field(default_factory=dict)
+    query: type[Query] = Query
 
     @property
     def fields(self) -> Collection[str]:
         """Those of the body."""
-        return self.takes["properties"] if self.takes else ()
+        return {name for body in self.takes for name in wire_names(body)}
 
 
-SMALL: Json = {
-    "architecture": {
-        "input_size": 784,
-        "layers": [{"type": "linear", "out": 16}, {"type": "relu"}, {"type": "linear", "out": 10}, {"type": "softmax"}],
-    },
-    "hyperparams": {"epochs": 1, "max_samples": 128, "dataset_type": "digits"},
-    "queue": True,
-}
-LIMIT = {"type": "integer", "minimum": 1, "maximum": MAX_LISTED}
-SINCE = {"since": {"type": "integer", "minimum": 0, "maximum": MAX_SINCE}, "limit": LIMIT}
-PAGED = {"limit": LIMIT, "before": {"type": "integer", "minimum": 1, "maximum": MAX_CURSOR}}
-DETAIL = f"({'|'.join(DETAILS)})"
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
-    ("GET", "/api/models"): Operation({200: listed(ref("Model"))}, query=PAGED),
-    ("POST", "/api/models"): Operation(
-        {200: ref("Defined"), 201: ref("Defined")},
-        body(**DEFINITION, **STANDING, model_id=NEW_MODEL_ID),
-        errors=(404, 409),
-    ),
-    ("GET", "/api/models/<model_id>"): Operation({200: ref("ModelWithRuns")}, query=PAGED),
-    ("PATCH", "/api/models/<model_id>"): Operation(
-        {200: ref("Defined")}, body(**DEFINITION, **STANDING, model_id=NEW_MODEL_ID)
-    ),
+    ("GET", "/api/models"): Operation({200: listed(ref("Model"))}, query=Page),
+    ("POST", "/api/models"): Operation({200: ref("Defined"), 201: ref("Defined")}, (DefineBody,), errors=(404, 409)),
+    ("GET", "/api/models/<model_id>"): Operation({200: ref("ModelWithRuns")}, query=Page),
+    ("PATCH", "/api/models/<model_id>"): Operation({200: ref("Defined")}, (DefineBody,)),
     ("DELETE", "/api/models/<model_id>"): Operation(
         {200: obj({"model_id": TEXT, "deleted": FLAG, "runs_deleted": listed(TEXT)})}, errors=(409,)
     ),
     ("POST", "/api/models/<model_id>/save"): Operation(
-        {200: {"anyOf": [ref("Defined"), ref("Promoted")]}},
-        body(**{**DEFINITION, **PROMOTION, "run_id": optional(RUN_ID)}),
-        errors=(409,),
+        {200: {"anyOf": [ref("Defined"), ref("Promoted")]}}, (SaveBody, PromoteBody), errors=(409,)
     ),
-    ("POST", "/api/models/save"): Operation({201: ref("Promoted")}, body("run_id", **PROMOTION), errors=(404, 409)),
-    ("POST", "/api/train"): Operation(
-        {202: ref("Accepted")},
-        body(
-            **DEFINITION,
-            model_id=NEW_MODEL_ID,
-            queue=optional(FLAG),
-            resume_from=optional(RUN_ID),
-            update_model=optional(FLAG),
-        ),
-        SMALL,
-        errors=(404, 409),
-    ),
+    ("POST", "/api/models/save"): Operation({201: ref("Promoted")}, (PromoteBody,), errors=(404, 409)),
+    ("POST", "/api/train"): Operation({202: ref("Accepted")}, (TrainBody,), errors=(404, 409)),
     ("POST", "/api/train/<run_id>/cancel"): Operation(
-        {202: obj({"run_id": TEXT, "status": TEXT})}, body(), needs_body=False, errors=(409,)
+        {202: obj({"run_id": TEXT, "status": TEXT})}, (CancelBody,), needs_body=False, errors=(409,)
     ),
     ("GET", "/api/runs"): Operation(
         {200: obj({"runs": listed(ref("ListedRun")), "next": optional({"type": "integer"}), "warnings": listed(TEXT)})},
-        query={
-            "model_id": TEXT,
-            "state": {"enum": [*ACTIVE, *TERMINAL]},
-            "include": {"type": "string", "pattern": f"^{DETAIL}(,{DETAIL})*$"},
-            **PAGED,
-        },
+        query=RunPage,
     ),
     ("GET", "/api/runs/<run_id>"): Operation({200: ref("Run")}),
     ("DELETE", "/api/runs/<run_id>"): Operation({200: obj({"run_id": TEXT, "deleted": FLAG})}, errors=(409,)),
     ("POST", "/api/runs/<run_id>/resume"): Operation(
-        {202: ref("Accepted")}, body(queue=optional(FLAG)), needs_body=False, errors=(409,)
+        {202: ref("Accepted")}, (ResumeBody,), needs_body=False, errors=(409,)
     ),
-    ("GET", "/api/runs/<run_id>/metrics"): Operation({200: ref("Metrics"), (200, "text/csv"): TEXT}, query=SINCE),
-    ("GET", "/api/runs/<run_id>/metrics.csv"): Operation({(200, "text/csv"): TEXT}, query=SINCE),
-    ("GET", "/api/runs/<run_id>/events"): Operation(
-        {(200, "text/event-stream"): TEXT, 204: {}}, query={"token": TEXT, **dict.fromkeys(LAST_EVENT_ID, TEXT)}
-    ),
+    ("GET", "/api/runs/<run_id>/metrics"): Operation({200: ref("Metrics"), (200, "text/csv"): TEXT}, query=Since),
+    ("GET", "/api/runs/<run_id>/metrics.csv"): Operation({(200, "text/csv"): TEXT}, query=Since),
+    ("GET", "/api/runs/<run_id>/events"): Operation({(200, "text/event-stream"): TEXT, 204: {}}, query=Stream),
     ("POST", "/api/infer"): Operation(
-        {200: {"anyOf": [ref("Answer"), ref("Answers")]}},
-        body(run_id=optional(RUN_ID), model_id=NEW_MODEL_ID, pixels=optional(PIXELS), batch=optional(PIXELS)),
-        errors=(404, 409, 422),
+        {200: {"anyOf": [ref("Answer"), ref("Answers")]}}, (InferBody,), errors=(404, 409, 422)
     ),
     ("GET", "/api/datasets"): Operation({200: obj({"datasets": listed(OBJECT)})}),
     ("GET", "/api/layers"): Operation({200: obj({"layers": listed(OBJECT)})}),
@@ -230,18 +179,31 @@ def document(app: Flask) -> Json:
 def _operation(operation: Operation, rule: str, endpoint: str, sentence: str) -> Json:
     names = re.findall(r"<(\w+)>", rule)
     parameters: list[Json] = [{"name": name, "in": "path", "required": True, "schema": TEXT} for name in names]
-    parameters += [{"name": name, "in": "query", "schema": schema} for name, schema in operation.query.items()]
+    parameters += _query(operation.query)
     described: Json = {"operationId": endpoint.replace(".", "_"), "summary": sentence.split("\n")[0]}
     if parameters:
         described["parameters"] = parameters
     errors = {*EVERYWHERE, *operation.errors, *([404] if names else [])}
-    if operation.takes is not None:
+    if operation.takes:
         errors.add(415)
-        example = {} if operation.example is None else {"example": operation.example}
-        content = {"application/json": {"schema": operation.takes, **example}}
-        described["requestBody"] = {"required": operation.needs_body, "content": content}
+        described["requestBody"] = {"required": operation.needs_body, "content": {"application/json": _body(operation)}}
     described["responses"] = {**_answers(operation), **{str(status): _error(status) for status in sorted(errors)}}
     return described
+
+
+def _query(query: type[Query]) -> list[Json]:
+    parameters = []
+    for name, schema in query.model_json_schema().get("properties", {}).items():
+        schema = {key: value for key, value in schema.items() if key != "title" and (key, value) != ("default", None)}
+        about = schema.pop("description")
+        parameters.append({"name": name, "in": "query", "description": about, "schema": schema})
+    return parameters
+
+
+def _body(operation: Operation) -> Json:
+    one, *others = (ref(body.__name__) for body in operation.takes)
+    examples = [body.example for body in operation.takes if body.example is not None]
+    return {"schema": {"anyOf": [one, *others]} if others else one, **({"example": examples[0]} if examples else {})}
 
 
 def _answers(operation: Operation) -> Json:
@@ -261,8 +223,12 @@ def _error(status: int) -> Json:
 def schemas() -> Json:
     """The named parts. Answers are what the types of the views say, which mypy holds the views to."""
     made: Json = {}
+    template = ref("{model}")["$ref"]
+    for body in dict.fromkeys(body for operation in OPERATIONS.values() for body in operation.takes):
+        schema = body.model_json_schema(ref_template=template)
+        made |= {**schema.pop("$defs", {}), body.__name__: schema}
     for view in VIEWS:
-        schema = TypeAdapter(view).json_schema(mode="serialization", ref_template=ref("{model}")["$ref"])
+        schema = TypeAdapter(view).json_schema(mode="serialization", ref_template=template)
         made |= {**schema.pop("$defs", {}), view.__name__: schema}
     for name in ("Run", "ListedRun", "Accepted", "Metrics"):
         made[name]["properties"]["metrics"]["items"] = {"allOf": [ref("EpochMetrics"), obj({"run_id": TEXT})]}
@@ -270,23 +236,5 @@ def schemas() -> Json:
         made[name]["properties"]["sample_predictions"]["anyOf"][0]["items"] = ref("SamplePrediction")
     return {
         "Error": obj({"error": TEXT}, errors=listed(obj({"pointer": TEXT, "detail": TEXT}))),
-        "Architecture": _architecture(),
-        "Hyperparams": _hyperparams(),
         **made,
     }
-
-
-def _architecture() -> Json:
-    """The frame and, as a choice, every layer type with its fields and their other names."""
-    size = optional({"type": "integer", "minimum": 1})
-    frame = {name: size for name in ("input_size", "input_channels", "input_height", "input_width")}
-    shape = optional({"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 3, "maxItems": 3})
-    layers = {"type": "array", "minItems": 1, "items": LAYERS.schema()}
-    return {**body("layers", **frame, input_shape=shape, layers=layers), "title": "Architecture"}
-
-
-def _hyperparams() -> Json:
-    schema = Hyperparams.model_json_schema()
-    fields = {**schema["properties"], "optimizer": OPTIMIZERS.schema()}
-    fields["dataset"] = fields["dataset_type"]
-    return {"type": "object", "description": schema["description"], "properties": fields}

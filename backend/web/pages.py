@@ -10,9 +10,6 @@ from typing import TypeVar
 import msgspec
 from flask import Response
 
-from backend.parsing.requests import MAX_CURSOR, MAX_LISTED
-from backend.web.body import query_number
-
 Record = TypeVar("Record")
 
 PAGE_BYTES = 8 << 20  # a longer page ends here, and goes on behind its cursor: so much memory an answer takes
@@ -24,12 +21,6 @@ class Page:
 
     items: list[msgspec.Raw]
     next: int | None
-
-
-def asked(*, usual: int) -> tuple[int, int | None]:
-    """`limit` and `before` of the current request."""
-    limit = query_number("limit", least=1, most=MAX_LISTED) or usual
-    return limit, query_number("before", least=1, most=MAX_CURSOR)
 
 
 def page(found: Generator[tuple[int, Record]], show: Callable[[Record], object], *, limit: int) -> Page:

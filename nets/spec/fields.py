@@ -252,19 +252,25 @@ def parse(
     owner: str,
     aliases: Mapping[str, str] | None = None,
     elsewhere: Elsewhere = lambda name, value: "",
+    context: object = None,
 ) -> Model:
     """A checked `model` from a JSON object; SpecError with every problem, named as the client named them.
 
     aliases: other names that older clients use, to the field's own name. elsewhere: asked about unknown fields.
+    context: what validators find in their info. One that parses a whole part may raise SpecError itself.
     """
     if not isinstance(value, dict):
         raise SpecError([Problem(path, f"must be an object, got {shown(value)}")])
     fields, said, problems = canonical(value, aliases or {}, path)
     try:
-        parsed = model.model_validate(fields)
+        parsed = model.model_validate(fields, context=context)
     except ValidationError as failure:
         known = wire_names(model)
         for error in failure.errors(include_url=False)[:MOST_PROBLEMS]:
+            inside = error.get("ctx", {}).get("error")
+            if isinstance(inside, SpecError):
+                problems += inside.problems
+                continue
             place = tuple(said.get(part, part) if i == 0 else part for i, part in enumerate(error["loc"][:1]))
             problems.append(Problem(path + place, detail_of(error, owner, known, elsewhere)))
         raise SpecError(problems) from None

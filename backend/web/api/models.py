@@ -11,12 +11,14 @@ from backend.actions.definitions import Definitions, remarks
 from backend.actions.deletion import Deletion
 from backend.actions.promotion import Promotion
 from backend.errors import not_found
+from backend.parsing.queries import Page
 from backend.state.checkpoints import Checkpoints
 from backend.state.records import DETAILS, ModelRecord
 from backend.state.store import Store
 from backend.training.runs import Runs
 from backend.web.body import json_object
-from backend.web.pages import asked, json_answer, page
+from backend.web.pages import json_answer, page
+from backend.web.query import asked
 from backend.web.routes import route
 from backend.web.views import Defined, model_summary, promoted, run_view
 
@@ -38,8 +40,9 @@ class ModelRoutes:
     @route("GET", "/models")
     def list_models(self) -> ResponseReturnValue:
         """Models, newest first, as a bare array. The header `Link` leads to the next page."""
-        limit, before = asked(usual=NEWEST)
-        found = self.store.each_model(before=before)
+        query = asked(Page)
+        limit = query.limit or NEWEST
+        found = self.store.each_model(before=query.before)
         listed = page(found, lambda model: model_summary(model, self.checkpoints), limit=limit)
         response = json_answer(listed.items)
         if listed.next is not None:
@@ -56,14 +59,14 @@ class ModelRoutes:
     @route("GET", "/models/<model_id>")
     def get_model(self, model_id: str) -> ResponseReturnValue:
         """A model with its runs, newest first. `next` leads to the next page."""
-        limit, before = asked(usual=NEWEST_RUNS)
+        query = asked(Page)
         standing = self.runs.standing()
         with self.store.moment():
             model = self.store.get_model(model_id)
             if model is None:
                 raise not_found("model", model_id, listing="/api/models")
-            found = self.store.each_run(model_id, before=before, details=DETAILS)
-            listed = page(found, lambda run: run_view(run, standing), limit=limit)
+            found = self.store.each_run(model_id, before=query.before, details=DETAILS)
+            listed = page(found, lambda run: run_view(run, standing), limit=query.limit or NEWEST_RUNS)
         warnings = self.store.unreadable.sentences("runs", "events")
         summary = model_summary(model, self.checkpoints)
         if summary["saved_run_id"] and not summary["saved_model_exists"] and self.store.get_model(model_id) is None:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flask import jsonify, request
+from flask import jsonify
 from flask.typing import ResponseReturnValue
 
 from backend.actions.deletion import Deletion
 from backend.errors import not_found
-from backend.parsing.requests import MAX_LISTED, MAX_SINCE
-from backend.state.records import ACTIVE, DETAILS, TERMINAL, RunRecord
+from backend.parsing.queries import RunPage, Since
+from backend.state.records import RunRecord
 from backend.state.store import Store
 from backend.training.runs import Runs
-from backend.web.body import query_choice, query_choices, query_number
 from backend.web.event_stream import EventStreams, last_event_id
 from backend.web.metrics import Telling, metrics_csv, metrics_json, prefers_csv, telling
-from backend.web.pages import asked, json_answer, page
+from backend.web.pages import json_answer, page
+from backend.web.query import asked
 from backend.web.routes import route
 from backend.web.views import listed_run, run_view
 
@@ -35,11 +35,10 @@ class RunRoutes:
     @route("GET", "/runs")
     def list_runs(self) -> ResponseReturnValue:
         """Runs in brief, newest first, of a model or in a state. `next` leads to the next page."""
-        state = query_choice("state", (*ACTIVE, *TERMINAL))
-        include, (limit, before) = query_choices("include", DETAILS), asked(usual=NEWEST)
+        query = asked(RunPage)
         standing = self.runs.standing()
-        found = self.store.each_run(request.args.get("model_id"), state, before=before, details=include)
-        listed = page(found, lambda run: listed_run(run, standing, include), limit=limit)
+        found = self.store.each_run(query.model_id, query.state, before=query.before, details=query.include)
+        listed = page(found, lambda run: listed_run(run, standing, query.include), limit=query.limit or NEWEST)
         warnings = self.store.unreadable.sentences("runs")
         return json_answer({"runs": listed.items, "next": listed.next, "warnings": warnings})
 
@@ -78,10 +77,9 @@ class RunRoutes:
 
     def _metrics(self, run_id: str) -> Telling:
         """Those after the event that the query names."""
-        since = query_number("since", least=0, most=MAX_SINCE) or 0
-        limit = query_number("limit", least=1, most=MAX_LISTED)
+        query = asked(Since)
         self._find(run_id)
-        return telling(self.store, run_id, since=since, limit=limit)
+        return telling(self.store, run_id, since=query.since, limit=query.limit)
 
     def _find(self, run_id: str, *, metrics: bool = False) -> RunRecord:
         run = self.store.get_run(run_id, metrics=metrics)

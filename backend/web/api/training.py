@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 from backend.actions.launch import Launch
 from backend.actions.resume import Resume
 from backend.errors import not_found
+from backend.parsing.requests import CancelBody, check
 from backend.state.errors import UnknownRecord
 from backend.training.runs import Runs
 from backend.web.body import json_object
@@ -35,7 +36,7 @@ class TrainingRoutes:
     @route("POST", "/train/<run_id>/cancel")
     def cancel(self, run_id: str) -> ResponseReturnValue:
         """Cancel an active run; its `state` event tells when it has stopped. The body is empty, or an empty object."""
-        json_object(required=False)
+        check(CancelBody, json_object(required=False))
         try:
             self.runs.cancel(run_id)
         except UnknownRecord:

@@ -1,0 +1,142 @@
+"""What bodies of requests are made of: how each part is checked, and how the OpenAPI document describes it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import AfterValidator, BaseModel, GetCoreSchemaHandler, RootModel, ValidationInfo, WithJsonSchema
+from pydantic_core import CoreSchema, core_schema
+
+from backend.parsing.ids import MODEL_ID, MODEL_ID_RULE, is_model_id
+from backend.state.records import Json
+from nets.architecture import read
+from nets.hyperparams import hyperparams
+from nets.hyperparams.optimizers import OPTIMIZERS
+from nets.layers import LAYERS
+from nets.spec.fields import shown
+
+T = TypeVar("T")
+
+MAX_ID = 128
+LAYERS_ALLOWED = "most_layers"  # the key of the context of a check
+
+
+class Rule(ABC):
+    """How one value is checked, as an annotation of its type."""
+
+    @abstractmethod
+    def check(self, value: Any) -> object:
+        """What the value means; ValueError with the rule, what came, and the cure."""
+
+    @abstractmethod
+    def schema(self) -> Json:
+        """The same as JSON Schema."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.check)
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: Any) -> Json:
+        return self.schema()
+
+
+@dataclass(frozen=True)
+class Line(Rule):
+    """A string of 1 to `most` characters, not blank. `empty`: or of none, which says that there is nothing to say."""
+
+    most: int
+    empty: bool = False
+
+    def check(self, value: object) -> str:
+        if not isinstance(value, str):
+            raise ValueError(f"must be a string, got {shown(value)}")
+        if not value.strip() and not (self.empty and value == ""):
+            raise ValueError(f"must not be blank, got {shown(value)}; leave it out instead")
+        if len(value) > self.most:
+            raise ValueError(f"must have at most {self.most} characters, got {len(value)}")
+        if "\0" in value:
+            raise ValueError("must not contain a NUL character")
+        return value
+
+    def schema(self) -> Json:
+        least = {} if self.empty else {"minLength": 1, "pattern": r"\S"}
+        return {"type": "string", "maxLength": self.most, **least}
+
+
+def _model_id(value: str) -> str:
+    if not is_model_id(value):
+        raise ValueError(f"{MODEL_ID_RULE}, got {shown(value)}")
+    return value
+
+
+Name = Annotated[str, Line(200)]
+Description = Annotated[str, Line(10_000, empty=True)]
+RunId = Annotated[str, Line(MAX_ID)]
+ModelId = Annotated[  # one that a model can have
+    str,
+    Line(MAX_ID),
+    AfterValidator(_model_id),
+    WithJsonSchema({"type": "string", "maxLength": MAX_ID, "pattern": f"^{MODEL_ID.pattern}$"}),
+]
+Pixels = Annotated[  # checked by backend/inference/pixels.py, when it is known how large an image is
+    Any,
+    WithJsonSchema({"type": "array", "description": "Numbers from 0 to 1, row by row from the top, flat or nested."}),
+]
+
+
+@dataclass(frozen=True)
+class Sent(Generic[T]):
+    """A part of a body that is kept as it came: `json`. `value`: what it means."""
+
+    json: Json
+    value: T
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A part that the library parses. `described`: stands for its JSON in the document."""
+
+    parse: Callable[[Any, int], object]
+    described: type[BaseModel]
+
+    def check(self, value: Json, info: ValidationInfo) -> Sent[object]:
+        return Sent(value, self.parse(value, (info.context or {}).get(LAYERS_ALLOWED, read.MAX_LAYERS)))
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        described = handler.generate_schema(self.described)
+        return core_schema.with_info_plain_validator_function(self.check, json_schema_input_schema=described)
+
+
+def _described(name: str, schema: Callable[[], Json]) -> type[BaseModel]:
+    """JSON that the library describes, under a name of its own in the document."""
+    hook = classmethod(lambda cls, core, handler: schema())
+    members = {"__module__": __name__, "__get_pydantic_json_schema__": hook}
+    return type(name, (RootModel[Json],), members)
+
+
+def _architecture() -> Json:
+    """The frame and, as a choice, every layer type with its fields and their other names."""
+    schema = read.Frame.model_json_schema()
+    layers = {"type": "array", "minItems": 1, "items": LAYERS.schema()}
+    return {**schema, "title": "Architecture", "properties": {**schema["properties"], "layers": layers}}
+
+
+def _hyperparams() -> Json:
+    schema = hyperparams.Hyperparams.model_json_schema()
+    fields = {**schema["properties"], "optimizer": OPTIMIZERS.schema()}
+    others = {alias: fields[name] for alias, name in hyperparams.ALIASES.items()}
+    return {"type": "object", "description": schema["description"], "properties": {**fields, **others}}
+
+
+Architecture = Annotated[
+    Sent[read.Architecture],
+    Parsed(
+        lambda value, most: read.parse_architecture(value, most_layers=most), _described("Architecture", _architecture)
+    ),
+]
+Hyperparams = Annotated[
+    Sent[hyperparams.Hyperparams],
+    Parsed(lambda value, most: hyperparams.parse_hyperparams(value), _described("Hyperparams", _hyperparams)),
+]
