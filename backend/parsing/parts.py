@@ -7,8 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import AfterValidator, BaseModel, GetCoreSchemaHandler, RootModel, ValidationInfo, WithJsonSchema
-from pydantic_core import CoreSchema, core_schema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    GetCoreSchemaHandler,
+    PlainValidator,
+    RootModel,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
 from backend.parsing.ids import MODEL_ID, MODEL_ID_RULE, is_model_id
 from backend.state.records import Json
@@ -35,10 +42,10 @@ class Rule(ABC):
     def schema(self) -> Json:
         """The same as JSON Schema."""
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(self.check)
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        return PlainValidator(self.check).__get_pydantic_core_schema__(Any, handler)
 
-    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: Any) -> Json:
+    def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> Json:
         return self.schema()
 
 
@@ -104,9 +111,9 @@ class Parsed:
     def check(self, value: Json, info: ValidationInfo) -> Sent[object]:
         return Sent(value, self.parse(value, (info.context or {}).get(LAYERS_ALLOWED, read.MAX_LAYERS)))
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        described = handler.generate_schema(self.described)
-        return core_schema.with_info_plain_validator_function(self.check, json_schema_input_schema=described)
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        validator = PlainValidator(self.check, json_schema_input_type=self.described)
+        return validator.__get_pydantic_core_schema__(Any, handler)
 
 
 def _described(name: str, schema: Callable[[], Json]) -> type[BaseModel]:
