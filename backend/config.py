@@ -125,7 +125,7 @@ class Settings:
     )
     allow_anonymous: bool = setting(
         "no",
-        "listen on a public address without a token: everyone who reaches it can train and delete",
+        "listen where others can reach the server without a token: they can train and delete",
         read=switch,
         metavar="yes|no",
     )

@@ -20,7 +20,7 @@ from backend.telemetry import Telemetry
 
 
 class Answer(TypedDict):
-    """What a network says about one image."""
+    """The prediction for one image."""
 
     run_id: str
     label: int
@@ -30,7 +30,7 @@ class Answer(TypedDict):
 
 
 class Answers(TypedDict):
-    """What a network says about a batch, image by image."""
+    """The predictions for a batch, image by image."""
 
     run_id: str
     labels: list[int]

@@ -141,7 +141,7 @@ def _in_the_way(run: RunRecord, architecture: Architecture, hyperparams: Hyperpa
         problems.append(Problem(("hyperparams", "epochs"), f"{rule}, got {hyperparams.epochs}; {cure}"))
     kinds = settings.optimizer.state_kind(), hyperparams.optimizer.state_kind()
     if kinds[0] != kinds[1]:
-        rule = f"must stay {kinds[0]}, whose state run {run.run_id} has left, got {kinds[1]}"
+        rule = f"must stay {kinds[0]} as in run {run.run_id}, whose optimizer state is continued, got {kinds[1]}"
         problems.append(Problem(("hyperparams", "optimizer"), f"{rule}; leave it out, or train without resume_from"))
     return problems
 

@@ -17,7 +17,7 @@ class QueueFull(Exception):
     """As many runs wait as may."""
 
     def __init__(self, places: int) -> None:
-        super().__init__(f"all {places} places in the queue are taken")
+        super().__init__(f"the queue is full: {places} runs are waiting")
         self.places = places
 
 

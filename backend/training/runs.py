@@ -257,7 +257,7 @@ class Runs:
         try:
             self._log.move(places)
         except sqlite3.Error:  # the queue goes on, and records tell the places
-            logger.exception("new places in the queue cannot be told")
+            logger.exception("new places in the queue cannot be sent")
 
     def _end(self, job: Job, outcome: Outcome) -> None:
         if job.reason == "cancelled":  # promised to a client before the run ended by itself

@@ -23,7 +23,7 @@ PIECE = 500  # events in memory at once
 class Metrics(TypedDict):
     """A run's metrics after an event. `last_event_id`: what to send as `since` next time.
 
-    `next`: the same where `limit` has cut the list off, else null.
+    `next`: the same number if `limit` has cut the list off, or null.
     """
 
     run_id: str

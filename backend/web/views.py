@@ -73,7 +73,7 @@ class RunInBrief(TypedDict):
 
 
 class Run(RunInBrief):
-    """A run as in `GET /api/runs/<id>`. `metrics`: at most 200; of more, the first, the last and the best are there."""
+    """A run as in `GET /api/runs/<id>`. `metrics`: at most 200, among them the first, the last and the best."""
 
     metrics: list[Json]
     sample_predictions: list[Json] | None
@@ -81,7 +81,7 @@ class Run(RunInBrief):
 
 
 class ListedRun(RunInBrief):
-    """A run as in `GET /api/runs`: what makes it long comes where `include` names it."""
+    """A run as in `GET /api/runs`: long fields are there if `include` names them."""
 
     metrics: NotRequired[list[Json]]
     sample_predictions: NotRequired[list[Json] | None]
@@ -89,7 +89,7 @@ class ListedRun(RunInBrief):
 
 
 class ModelWithRuns(Model):
-    """A model as in `GET /api/models/<id>`. `next`: what to send as `before` for older runs; null after the oldest."""
+    """A model as in `GET /api/models/<id>`. `next`: what to send as `before` for older runs, or null."""
 
     runs: list[Run]
     next: int | None
@@ -118,7 +118,7 @@ class Accepted(TypedDict):
 
 
 class Promoted(TypedDict):
-    """The answer of both saves that promote a run."""
+    """The answer to a promotion."""
 
     model_id: str
     run_id: str

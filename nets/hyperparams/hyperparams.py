@@ -19,13 +19,13 @@ ALIASES = {"dataset": "dataset_type"}
 
 
 class Hyperparams(Spec):
-    """How a network is trained. Defaults are those of the API reference's example, one seed for everything random."""
+    """How a network is trained."""
 
     epochs: Annotated[Whole, Field(ge=1, le=100_000)] = Field(5, description="Passes over the training samples.")
     batch_size: Annotated[Whole, Field(ge=1, le=65_536)] = Field(64, description="Samples per step.")
     optimizer: Optimizer = Field(Sgd(), description="A type with its options.")
     loss: Annotated[str, BeforeValidator(LOSSES.known)] = Field(
-        "cross_entropy", description="Of the logits; cross_entropy is softmax cross-entropy."
+        "cross_entropy", description="Loss of the logits; `cross_entropy` is softmax cross-entropy."
     )
     seed: Annotated[Whole, Field(ge=0, le=2**53 - 1)] = Field(
         42,
@@ -42,9 +42,11 @@ class Hyperparams(Spec):
         None, description="Name of the data set; without it MNIST, or digits if MNIST cannot be had."
     )
     keep_best: Boolean = Field(
-        False, description="Test, save and use the epoch of the lowest validation loss instead of the last one."
+        False, description="Test, save and use the epoch with the lowest validation loss instead of the last one."
     )
-    precision: Precision = Field("float32", description="Of operands; sums, weights and statistics stay float32.")
+    precision: Precision = Field(
+        "float32", description="Precision of operands; sums, weights and statistics stay float32."
+    )
 
     def to_json(self) -> dict[str, Any]:
         """Every field filled in."""

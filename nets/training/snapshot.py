@@ -77,7 +77,7 @@ def load_snapshot(path: Path, architecture: Architecture, optimizer: Optimizer, 
     """The state in `path`; CheckpointError unless it is whole, and owner and every array are those of the arguments."""
     restored = _read(path)
     if restored["owner"] != owner:
-        raise CheckpointError(f"the training state {path.name} is not its own but of {restored['owner'] or 'nobody'}")
+        raise CheckpointError(f"the training state {path.name} belongs to {restored['owner'] or 'no run'}")
     state = _declared(architecture, optimizer)
 
     def part(name: str, value: Any, expected: Any) -> None:

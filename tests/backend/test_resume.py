@@ -241,7 +241,7 @@ def test_the_state_of_another_run_or_of_another_time_is_not_gone_on_from(host: H
     path = host.services.checkpoints.training(cut)
     own = path.read_bytes()
     path.write_bytes(host.services.checkpoints.training(other).read_bytes())
-    assert f"cannot be resumed: the training state training.msgpack is not its own but of {other}" in host.refused(cut)
+    assert f"cannot be resumed: the training state training.msgpack belongs to {other}" in host.refused(cut)
     path.write_bytes(own)
     host.resume(cut)
     assert finish(host.client, cut)["state"] == "succeeded"
