@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,30 @@ NOT_IN_SERVER = {"flax", "optax"}
 NOWHERE = {"pickle", "dill", "cloudpickle", "marshal", "shelve", "torch", "tensorflow"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
 
+# Of each package, from the top floor down: which of its other folders (or files, that stand in none) a folder imports,
+# be it for types only. What stands in a folder of a folder belongs to the outer one.
+ARROWS = {
+    "backend": {
+        "cli": "commands config demo server",
+        "server": "config control_groups events services state web",
+        "web": "actions config errors events parsing quoting services state telemetry training",
+        "services": "config events inference state telemetry training",
+        "actions": "errors events inference parsing state telemetry training",
+        "training": "config control_groups events state",
+        "inference": "errors parsing state",
+        "commands": "config state",
+        "demo": "config",
+        "events": "state",
+        "parsing": "state",
+        "telemetry": "state",
+        "errors": "quoting",
+        "state": "",
+        "config": "",
+        "control_groups": "",
+        "quoting": "",
+    },
+}
+
 MOST_LINES = 400
 MOST_LINES_OF_A_FUNCTION = 40
 
@@ -51,6 +76,64 @@ def imports(path):
 
 def roots(path):
     return {module.partition(".")[0] for module in imports(path)}
+
+
+def modules(package):
+    """The modules of a package by their names; a folder is the module `__init__` in it."""
+    paths = {path.relative_to(HOUSE).with_suffix("").parts: path for path in (HOUSE / package).rglob("*.py")}
+    return {".".join(parts[:-1] if parts[-1] == "__init__" else parts): path for parts, path in paths.items()}
+
+
+def arrows(package):
+    """Each module of a package with those of the same package that it imports, anywhere in it."""
+    known = modules(package)
+    found = {}
+    for name, path in known.items():
+        named = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                named |= {each.name for each in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                whole = {f"{node.module}.{each.name}" for each in node.names}
+                named |= {each if each in known else node.module for each in whole}
+        found[name] = (named & known.keys()) - {name}
+    return found
+
+
+def room(module):
+    return module.split(".")[1] if "." in module else module
+
+
+@pytest.mark.parametrize("package", ARROWS)
+def test_arrows_lead_down(package):
+    """A folder imports those that the table names and no others; nothing imports in a circle."""
+    allowed = {name: set(others.split()) for name, others in ARROWS[package].items()}
+    used = {name: set() for name in allowed}
+    for module, others in arrows(package).items():
+        for other in others if module != package else ():
+            if room(other) != room(module):
+                assert room(other) in allowed.get(room(module), ()), f"{module} imports {other}"
+                used[room(module)].add(room(other))
+    assert used == allowed, "the table names what nothing imports"
+    above = set()
+    for name, others in allowed.items():
+        above.add(name)
+        assert not others & above, f"{name} imports what stands above it"
+    assert list(TopologicalSorter(arrows(package)).static_order())  # CycleError names a circle
+
+
+@pytest.mark.parametrize("package", ARROWS)
+def test_tests_are_found_by_name(package):
+    """A module's tests are `test_<module>.py`, or `test_<folder>.py` where a folder is tested as one."""
+    known = [module.split(".")[1:] for module, path in modules(package).items() if path.name != "__init__.py"]
+    there = {path.stem.removeprefix("test_") for path in (HOUSE / "tests" / package).rglob("test_*.py")}
+    assert not there - {part for parts in known for part in parts}, "named after nothing that is there"
+    assert not [".".join(parts) for parts in known if not there & set(parts)], "without tests of their name"
+
+
+@pytest.mark.parametrize("package", ARROWS)
+def test_no_file_is_named_like_one_of_the_standard_library(package):
+    assert not {path.stem for path in modules(package).values()} & set(sys.stdlib_module_names)
 
 
 @pytest.mark.parametrize("path", LIBRARY, ids=name_of)

@@ -30,6 +30,27 @@ ARCHITECTURE: Json = {
     "layers": [{"type": "flatten"}, {"type": "linear", "in": 784, "out": 10}, {"type": "softmax"}],
 }
 
+SUMMARY = {
+    "model_id",
+    "name",
+    "description",
+    "architecture",
+    "hyperparams",
+    "trained",
+    "saved_model_path",
+    "saved_model_exists",
+    "last_trained_at",
+    "created_at",
+    "highest_accuracy",
+    "runs_total",
+    "latest_run",
+}
+
+METRIC = {
+    *("run_id", "epoch", "train_loss", "val_loss", "train_accuracy", "val_accuracy", "learning_rate", "epoch_time"),
+    *("samples_per_sec", "progress", "eta_seconds"),
+}
+
 
 def a_model(model_id: str = "m_1", **fields: Any) -> ModelRecord:
     return ModelRecord(model_id=model_id, name="CNN", created_at=utc_now(), updated_at=utc_now(), **fields)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.parsing import strict_json
-from backend.parsing.strict_json import LONG, Malformed, NotJson, loads
+from backend.parsing.strict_json import LONG, Malformed, NotJson, Rows, _numbers, loads
 from tests.backend.conftest import Trained
 
 UNCHECKED = ("pixels", "batch")
@@ -110,3 +110,66 @@ def test_random_bytes_never_surprise_a_reader() -> None:
         body = chance.randbytes(chance.choice([0, 1, 2, 3, 4, 5, 40, LONG]))
         with pytest.raises(Malformed):
             loads(b"\xfe" + body, UNCHECKED)
+
+
+def test_whole_surrogate_pairs_and_plain_unicode_pass() -> None:
+    assert loads(b'{"name": "\\ud83d\\ude00"}') == ({"name": "\U0001f600"}, [])
+    assert loads('{"name": "\u00e9"}'.encode()) == ({"name": "\u00e9"}, [])
+
+
+def test_all_that_json_forbids_is_told_at_once() -> None:
+    _, problems = loads(b'{"a": [1.0, NaN], "b": {"c": 1e400, "c": 2e400}, "d": 99999999999999999999}')
+    assert [problem.pointer for problem in problems] == ["/a/1", "/b/c", "/b/c", "/d"]
+
+
+def test_fields_that_the_caller_checks_are_left_alone() -> None:
+    value, problems = loads(b'{"pixels": [NaN, 1e999], "run_id": NaN}', unchecked=("pixels",))
+    assert len(value["pixels"]) == 2 and [problem.place for problem in problems] == ["run_id"]
+
+
+LONG_LIST = "[" + "0.5," * LONG + "0.25]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"run_id": "r_1", "batch": %s}',
+        '{"batch": [%s, %s]}',
+        '{"batch": [true, null, %s]}',
+        '{"batch": %s, "batch": [1]}',
+        '{"batch": %s, "run_id": "a", "run_id": "b"}',
+        '{"batch": %s, "run_id": "\\ud800"}',
+        '{"batch": [NaN, %s]}',
+        '{"batch": [1e999, %s]}',
+        '{"batch": [{"a": 1, "a": 2}, %s]}',
+        '{"batch": ["0.5", %s]}',
+        '{"other": [NaN, %s]}',
+        '{"other": %s, "deep": {"a": 1, "a": 2}}',
+        "[%s]",
+    ],
+)
+def test_long_bodies_are_read_quickly_and_as_strictly(text: str) -> None:
+    """What the quick way lets through is what the other one finds."""
+    body = text.replace("%s", LONG_LIST).encode()
+    assert _numbers(body, ("batch",)) is None or loads(body, ("batch",))[0] == json.loads(body)
+    quick, slow = loads(body, ("batch",)), loads(text.replace("%s", "[0.5]").encode(), ("batch",))
+    assert [str(problem) for problem in quick[1]] == [str(problem) for problem in slow[1]]
+
+
+def test_the_quick_way_is_taken_where_nothing_can_be_wrong() -> None:
+    assert _numbers(b'{"run_id": "r_1", "batch": [[0.5]]}', ("batch",)) == {"run_id": "r_1", "batch": [[0.5]]}
+    for other in (b'{"batch": [], "batch": [0]}', b'{"b": [1]}', b'{"batch": ["1"]}', b'{"batch": {"a": 1}}', b"[1]"):
+        assert _numbers(other, ("batch",)) is None
+
+
+def test_rows_of_numbers_are_told_from_lists_of_anything() -> None:
+    rows = _numbers(b'{"batch": [[1, 0.5], [0]]}', ("batch",))
+    assert rows is not None and isinstance(rows["batch"], Rows) and set(map(type, rows["batch"][0])) == {int, float}
+    for other in (b"[[true]]", b"[[null, 0]]", b"[0.5]", b"[[[0.5]]]"):
+        anything = _numbers(b'{"batch": %s}' % other, ("batch",))
+        assert anything is not None and type(anything["batch"]) is list
+
+
+def test_malformed_text_is_one_sentence() -> None:
+    with pytest.raises(Malformed, match="line 1, column 1: Expecting value"):
+        loads(b"<html>")

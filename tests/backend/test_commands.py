@@ -17,8 +17,8 @@ from backend.demo.client import ClientError
 from backend.demo.local_server import LocalServer, free_port
 from backend.state.store import STORE_FILE, Store
 from tests.backend.test_archive import files, make_state
-from tests.test_cli import lamina
-from tests.test_server import body
+from tests.backend.test_cli import lamina
+from tests.backend.test_server import body
 
 PIXELS = [round(index % 28 / 28, 3) for index in range(784)]
 

@@ -1,64 +1,19 @@
-"""/api/models: definitions, promotion, deletion."""
+"""Definitions: created, changed, saved, and refused with all that is wrong in them."""
 
 from __future__ import annotations
 
 import re
-import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.backend.conftest import BODY, NET, PARAMS, Trained, finish, parts, wait_running
-
-SUMMARY = {
-    "model_id",
-    "name",
-    "description",
-    "architecture",
-    "hyperparams",
-    "trained",
-    "saved_model_path",
-    "saved_model_exists",
-    "last_trained_at",
-    "created_at",
-    "highest_accuracy",
-    "runs_total",
-    "latest_run",
-}
-RUN = {
-    *("run_id", "model_id", "state", "created_at", "completed_at", "epochs_total", "epoch", "metrics", "test_accuracy"),
-    *("error", "saved_model_path", "sample_predictions", "hyperparams", "architecture"),
-}
+from tests.backend.conftest import BODY, NET, PARAMS, Trained
+from tests.backend.samples import SUMMARY
 
 
 def without_warnings(answer: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in answer.items() if key != "warnings"}
-
-
-def test_the_list_is_a_bare_array_of_summaries(trained: Trained) -> None:
-    answer = trained.client.get("/api/models")
-    assert answer.status_code == 200 and isinstance(answer.json, list)
-    [summary] = [model for model in answer.json if model["model_id"] == trained.model_id]
-    assert summary.keys() >= SUMMARY
-    assert summary["architecture"] == NET and summary["hyperparams"] == PARAMS
-    assert (summary["name"], summary["runs_total"]) == ("shared", 1)
-    run = trained.client.get(f"/api/runs/{trained.run_id}").json
-    assert summary["highest_accuracy"] == run["test_accuracy"] > 0.3
-    assert summary["last_trained_at"] == run["completed_at"]
-    expected = {key: run[key] for key in ("run_id", "completed_at", "test_accuracy", "saved_model_path")}
-    assert summary["latest_run"] == expected
-
-
-def test_a_model_shows_its_runs(trained: Trained) -> None:
-    model = trained.client.get(f"/api/models/{trained.model_id}").json
-    [run] = model["runs"]
-    assert run.keys() >= RUN
-    assert run["run_id"] == trained.run_id and len(run["metrics"]) == run["epoch"] == run["epochs_total"] == 2
-    assert run["saved_model_path"] == f"state/{trained.run_id}/weights.msgpack"
-    assert len(run["sample_predictions"]) == 8 and run["error"] is None
 
 
 def test_create_then_update_touches_only_what_came(client: FlaskClient) -> None:
@@ -189,14 +144,6 @@ def test_bad_definitions_are_a_400_and_change_nothing(trained: Trained, body: di
     assert trained.client.get("/api/models").json == before
 
 
-def test_unknown_models_are_a_404(trained: Trained) -> None:
-    for method, path in (("GET", ""), ("DELETE", "")):
-        answer = trained.client.open(f"/api/models/m_nope{path}", method=method)
-        assert answer.status_code == 404 and "m_nope" in answer.json["error"]
-    answer = trained.client.post("/api/models/m_nope/save", json={"run_id": trained.run_id})
-    assert answer.status_code == 404 and "no model 'm_nope'" in answer.json["error"]
-
-
 def test_save_stores_a_definition_that_is_untrained(client: FlaskClient) -> None:
     answer = client.post("/api/models/mine/save", json=BODY)
     assert answer.status_code == 200 and answer.json.keys() >= SUMMARY
@@ -231,92 +178,3 @@ def test_bad_saves_are_a_400(trained: Trained, body: dict[str, Any], message: st
 def test_save_under_an_id_that_no_model_can_have(trained: Trained) -> None:
     answer = trained.client.post("/api/models/.x/save", json=BODY)
     assert answer.status_code == 400 and answer.json["errors"][0]["pointer"] == "/model_id"
-
-
-def test_promotion_records_the_weights(client: FlaskClient) -> None:
-    started = client.post("/api/train", json=BODY).json
-    record = finish(client, started["run_id"])
-    before = client.get(f"/api/models/{started['model_id']}").json
-    assert (before["trained"], before["saved_model_path"], before["saved_model_exists"]) == (False, None, False)
-    answer = client.post(f"/api/models/{started['model_id']}/save", json={"run_id": started["run_id"]})
-    assert answer.status_code == 200
-    assert answer.json["model_id"] == started["model_id"] and answer.json["run_id"] == started["run_id"]
-    assert answer.json["trained"] is True and answer.json["saved_model_path"] == record["saved_model_path"]
-    assert answer.json["architecture"] == NET and answer.json["hyperparams"] == PARAMS
-    model = client.get(f"/api/models/{started['model_id']}").json
-    assert model["trained"] and model["saved_model_exists"] and model["saved_model_path"] == record["saved_model_path"]
-
-    named = client.post("/api/models/save", json={"run_id": started["run_id"], "name": "the best"})
-    assert named.status_code == 201
-    wanted = {"model_id", "run_id", "saved_path", "saved_model_path", "trained", "name", "architecture", "hyperparams"}
-    assert named.json.keys() >= wanted and named.json["name"] == "the best" and named.json["trained"] is True
-    assert named.json["saved_path"] == record["saved_model_path"]
-    assert client.get(f"/api/models/{started['model_id']}").json["name"] == "the best"
-
-    path = {"model_id": started["model_id"], "saved_model_path": record["saved_model_path"]}
-    assert client.post("/api/models", json={**path, "saved_model_path": None}).json["saved_model_exists"] is False
-    assert client.post("/api/models", json=path).json["saved_model_exists"] is True
-    other = client.post("/api/models", json={**path, "model_id": "another"})
-    assert other.status_code == 400 and "saved_model_path" in other.json["error"]
-
-    stored = client.post(f"/api/models/{started['model_id']}/save", json=BODY).json
-    assert (stored["trained"], stored["saved_model_path"], stored["saved_model_exists"]) == (False, None, False)
-
-
-def test_promotion_brings_back_the_definition_of_the_weights(app: Flask, trained: Trained) -> None:
-    client = app.test_client()
-    started = client.post("/api/train", json=BODY).json
-    run = finish(client, started["run_id"])
-    changed = {"architecture": {"layers": [{"type": "linear", "out": 10}]}, "hyperparams": {"epochs": 9}}
-    client.post(f"/api/models/{started['model_id']}/save", json=changed)
-    saved = client.post(f"/api/models/{started['model_id']}/save", json={"run_id": started["run_id"]}).json
-    assert saved["architecture"] == NET and saved["hyperparams"] == run["hyperparams"]
-
-
-def test_runs_that_cannot_be_promoted(trained: Trained) -> None:
-    client = trained.client
-    assert client.post("/api/models/save", json={"run_id": "r_nope"}).status_code == 404
-    assert client.post("/api/models/save", json={"name": "x"}).json["error"].startswith("run_id: is required")
-    client.post("/api/models/other/save", json=BODY)
-    answer = client.post("/api/models/other/save", json={"run_id": trained.run_id})
-    assert answer.status_code == 409 and f"of model {trained.model_id}" in answer.json["error"]
-    assert client.delete("/api/models/other").status_code == 200
-
-
-def test_an_unfinished_run_is_not_promoted_and_keeps_its_model(app: Flask, held: threading.Event) -> None:
-    client = app.test_client()
-    started = client.post("/api/train", json=BODY).json
-    wait_running(client, started["run_id"])
-    answer = client.post("/api/models/save", json={"run_id": started["run_id"]})
-    assert answer.status_code == 409 and "is running" in answer.json["error"]
-    refused = client.delete(f"/api/models/{started['model_id']}")
-    assert refused.status_code == 409 and started["run_id"] in refused.json["error"]
-    client.post(f"/api/train/{started['run_id']}/cancel")
-    assert finish(client, started["run_id"])["state"] == "cancelled"
-    answer = client.post("/api/models/save", json={"run_id": started["run_id"]})
-    assert answer.status_code == 409 and "is cancelled" in answer.json["error"]
-    assert client.delete(f"/api/models/{started['model_id']}").status_code == 200
-
-
-def test_deleting_a_model_deletes_its_runs_and_files(app: Flask, tmp_path: Path) -> None:
-    client = app.test_client()
-    started = client.post("/api/train", json=BODY).json
-    run_id = started["run_id"]
-    finish(client, run_id)
-    assert client.post("/api/infer", json={"run_id": run_id, "pixels": [0] * 784}).status_code == 200
-    assert (tmp_path / "state" / run_id / "weights.msgpack").is_file()
-    answer = client.delete(f"/api/models/{started['model_id']}")
-    assert answer.json == {"model_id": started["model_id"], "deleted": True, "runs_deleted": [run_id]}
-    assert not (tmp_path / "state" / run_id).exists()
-    for path in (f"/api/models/{started['model_id']}", f"/api/runs/{run_id}", f"/api/runs/{run_id}/events"):
-        assert client.get(path).status_code == 404
-    assert client.post("/api/infer", json={"run_id": run_id, "pixels": [0] * 784}).status_code == 404
-
-
-def test_weights_that_are_gone_are_not_promoted(app: Flask) -> None:
-    client = app.test_client()
-    started = client.post("/api/train", json=BODY).json
-    finish(client, started["run_id"])
-    parts(app).checkpoints.weights(started["run_id"]).unlink()
-    answer = client.post("/api/models/save", json={"run_id": started["run_id"]})
-    assert answer.status_code == 409 and "gone" in answer.json["error"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.backend.samples import eventually
-from tests.backend.test_runs import Server
+from tests.backend.test_training import Server
 
 EPOCHS, PART = 20_000, 1000
 FEW = 0.02  # of the epochs are faster: what else the machine does shows in the others

@@ -1,26 +1,22 @@
-"""What the server tells about itself: data sets, layer types, health."""
+"""What the server tells about itself: data sets, layer types."""
 
 from __future__ import annotations
 
 import json
 import re
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
-from flask import Flask
 
-from backend.state import writable
 from backend.state.records import Json
 from backend.web.catalog import dataset_entries, layer_entries
 from nets.architecture.read import parse_architecture, parse_layer
 from nets.datasets import DATASETS
 from nets.errors import SpecError
 from nets.layers import LAYERS
-from tests.backend.conftest import Trained, offline_app, parts
-from tests.backend.samples import DEADLINE
+from tests.backend.conftest import Trained
 from tests.nets.dataset_files import arrays
 
 
@@ -92,61 +88,3 @@ def refused(layer: Json) -> list[str]:
     except SpecError as error:
         return [problem.place for problem in error.problems]
     return []
-
-
-def test_health(trained: Trained) -> None:
-    report = trained.client.get("/api/health").json
-    assert report["status"] == "ok" and report["store_writable"] is True
-    assert report["version"] and report["uptime_seconds"] > 0 and report["disk_free_bytes"] > 0
-    assert report["devices"][0].keys() >= {"id", "platform", "kind"}
-    assert (report["active_run"], report["queue_length"]) == (None, 0)
-
-
-def test_a_state_directory_of_everybody_is_used_without_compiled_programs(tmp_path: Path) -> None:
-    (tmp_path / "state" / "compiled").mkdir(parents=True)
-    (tmp_path / "state").chmod(0o777)
-    app = offline_app(tmp_path)
-    try:
-        (warning,) = app.test_client().get("/api/health").json["warnings"]
-    finally:
-        parts(app).close()
-    assert "compiled programs are not kept" in warning and warning.endswith(
-        "state may be written to by others (mode 0777): chmod go-w it"
-    )
-    assert str(tmp_path) not in warning
-    assert not any((tmp_path / "state" / "compiled").iterdir())
-
-
-def test_health_says_when_nothing_can_be_written(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(**_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(writable, "BELIEVED", 0.0)
-    monkeypatch.setattr(writable.tempfile, "TemporaryFile", full)
-    report = trained.client.get("/api/health")
-    assert report.status_code == 200 and report.json["status"] == "degraded" and not report.json["store_writable"]
-
-
-def test_health_answers_without_a_state_directory(app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(writable, "BELIEVED", 0.0)
-    (tmp_path / "state").rename(tmp_path / "moved")
-    assert app.test_client().get("/api/health").json["status"] == "degraded"
-
-
-def test_health_is_about_the_store_itself(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writable, "BELIEVED", 0.0)
-    ask = app.test_client().get
-    assert ask("/api/health").json["store_writable"] is True
-    parts(app).store._writer.execute("PRAGMA query_only = ON")
-    assert ask("/api/health").json["store_writable"] is False
-    parts(app).store._writer.execute("PRAGMA query_only = OFF")
-    assert ask("/api/health").json["store_writable"] is True
-
-
-def test_health_answers_while_the_store_and_the_runs_are_stuck(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writable, "BELIEVED", 0.0)
-    monkeypatch.setattr(writable, "PATIENCE", 0.05)
-    here = parts(app)
-    with ThreadPoolExecutor() as pool, here.store._lock, here.runs._condition:
-        for answer in [pool.submit(app.test_client().get, "/api/health") for _ in range(3)]:
-            assert answer.result(DEADLINE).json["status"] == "degraded"

@@ -1,11 +1,10 @@
-"""Query parameters and bodies, by one rule on every route."""
+"""Query parameters, by one rule on every route."""
 
 from __future__ import annotations
 
 import re
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
 from backend.parsing.queries import Query
@@ -59,12 +58,3 @@ def test_a_preflight_and_an_unknown_path_say_what_they_say(client: FlaskClient) 
     assert client.options("/api/train?x=1", headers={"Origin": "http://localhost:3000"}).status_code == 200
     assert client.get("/api/nowhere?x=1").status_code == 404
     assert client.put("/api/train?x=1").status_code == 405
-
-
-@pytest.mark.parametrize("body", [b"", b"null", b" null\n", b"{}"])
-def test_null_is_an_empty_body_where_none_is_required(app: Flask, body: bytes) -> None:
-    client = app.test_client()
-    for path in ("/api/train/r_unknown/cancel", "/api/runs/r_unknown/resume"):
-        answer = client.post(path, data=body, content_type="application/json")
-        assert answer.status_code == 404 and "no run" in answer.json["error"]
-    assert client.post("/api/train", data=body, content_type="application/json").status_code == 400
