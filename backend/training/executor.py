@@ -39,7 +39,7 @@ DESCRIBED = (
 )
 
 
-class Trainer:
+class Executor:
     """Turns a job into an outcome, and tells the event log what happens on the way."""
 
     def __init__(

@@ -17,7 +17,7 @@ from backend.state.lock import StateLock, own
 from backend.state.records import RunRecord, Standing
 from backend.state.store import Store
 from backend.training.errors import Busy, NotActive, QueueFull, ShuttingDown
-from backend.training.executor import Trainer
+from backend.training.executor import Executor
 from backend.training.job import Job, NewRun
 from backend.training.limits import Limits
 from backend.training.outcome import Outcome, cancelled, failed, interrupted
@@ -53,7 +53,7 @@ class Runs:
     ) -> None:
         self._store, self._log, self._checkpoints = store, log, checkpoints
         self._places = limits.queue
-        self._trainer = Trainer(store, log, checkpoints, data_dir=data_dir, warmer=warmer, limits=limits)
+        self._executor = Executor(store, log, checkpoints, data_dir=data_dir, warmer=warmer, limits=limits)
         self._state_lock: StateLock | None = None
         self._condition = threading.Condition()
         self._queue: deque[Job] = deque()
@@ -215,7 +215,7 @@ class Runs:
 
     def _work(self) -> None:
         while job := self._next():
-            self._settle(job, self._trainer.carry_out(job))
+            self._settle(job, self._executor.carry_out(job))
             if not self.busy():
                 allocator.release()
 
