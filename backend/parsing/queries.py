@@ -60,7 +60,7 @@ class SomeOf(Rule):
         named = value.split(",")
         for name in named:
             if name not in self.names:
-                rule = f"must be one or more of {', '.join(self.names)}, with commas"
+                rule = f"must be one or more of {', '.join(self.names)}, separated by commas"
                 raise ValueError(f"{rule}, got {shown(name)}.{did_you_mean(name, self.names)}")
         return tuple(name for name in self.names if name in named)
 
@@ -79,9 +79,9 @@ class Query(Spec):
 class Page(Query):
     """A part of a list, newest first."""
 
-    limit: Limit | Left = Field(None, description="How many there are at most.")
+    limit: Limit | Left = Field(None, description="Items on a page, at most.")
     before: Annotated[int, Digits(1, 10**18 - 1)] | Left = Field(
-        None, description="The `next` of the page before: only older ones."
+        None, description="The `next` of the page before, to get older items."
     )
 
 
@@ -90,19 +90,19 @@ class RunPage(Page):
 
     model_id: str | Left = Field(None, description="Runs of this model.")
     state: Annotated[RunState, OneOf((*ACTIVE, *TERMINAL))] | Left = Field(None, description="Runs in this state.")
-    include: Annotated[tuple[Detail, ...], SomeOf(DETAILS)] = Field((), description="Fields that make a run long.")
+    include: Annotated[tuple[Detail, ...], SomeOf(DETAILS)] = Field((), description="Long fields to include.")
 
 
 class Since(Query):
     """Metrics of a run, oldest first."""
 
-    since: Annotated[int, Digits(0, 10**18 - 1)] = Field(0, description="The id of the last event that one has.")
-    limit: Limit | Left = Field(None, description="How many there are at most.")
+    since: Annotated[int, Digits(0, 10**18 - 1)] = Field(0, description="The id of the last event that the client has.")
+    limit: Limit | Left = Field(None, description="Items on a page, at most.")
 
 
 class Stream(Query):
     """What clients that can set no header say in the query. An id that is none of ours is that of a new client."""
 
-    token: str | Left = Field(None, description="As in Authorization: Bearer.")
-    lastEventId: str | Left = Field(None, description="As in the header Last-Event-ID, which wins.")
+    token: str | Left = Field(None, description="The token, for clients that cannot send headers.")
+    lastEventId: str | Left = Field(None, description="The same as the header Last-Event-ID, which wins.")
     last_event_id: str | Left = Field(None, description="The same.")

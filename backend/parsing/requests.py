@@ -53,16 +53,18 @@ class Body(Spec):
 class Definition(Body):
     """What a model is, as far as it comes."""
 
-    name: Name | None = Field(None, description="What people call the model; without one, a name is made up.")
+    name: Name | None = Field(None, description="The name of the model; without one, the server makes one up.")
     description: Description | None = Field(None, description="For people.")
     architecture: Architecture | None = Field(None, description="The network.")
-    hyperparams: Hyperparams | None = Field(None, description="How it is trained; what is left out has a default.")
+    hyperparams: Hyperparams | None = Field(None, description="How it is trained; each field has a default.")
 
 
 class DefineBody(Definition):
     """A model to create, or the fields of one to change; null empties a field."""
 
-    model_id: ModelId | None = Field(None, description="The model to change, or the id of a new one; else one is made.")
+    model_id: ModelId | None = Field(
+        None, description="The model to change, or the id of a new one; without it, an id is made up."
+    )
     trained: Boolean | None = Field(None, description="Whether it counts as trained.")
     saved_model_path: Annotated[str, Line(400)] | None = Field(
         None, description="The weights of a succeeded run of this model, as the run names them; null for none."
@@ -72,8 +74,8 @@ class DefineBody(Definition):
 class SaveBody(Definition):
     """An untrained definition to store."""
 
-    run_id: None = Field(None, description="With the id of a run, that run is promoted instead.")
-    model_id: ModelId | None = Field(None, description="That of the path, if it comes.")
+    run_id: None = Field(None, description="The succeeded run to promote, instead of storing a definition.")
+    model_id: ModelId | None = Field(None, description="Left out, or the id in the path.")
 
     @classmethod
     def at_odds(cls, came: Collection[str]) -> Iterator[Problem]:
@@ -85,23 +87,23 @@ class SaveBody(Definition):
 class PromoteBody(Body):
     """A run whose weights shall be those of its model."""
 
-    run_id: RunId = Field(description="The succeeded run to keep.")
+    run_id: RunId = Field(description="The succeeded run to promote.")
     model_id: ModelId | None = Field(None, description="Its model.")
-    name: Name | None = Field(None, description="What people call the model from now on.")
+    name: Name | None = Field(None, description="The new name of the model.")
     description: Description | None = Field(None, description="For people.")
 
     @classmethod
     def at_odds(cls, came: Collection[str]) -> Iterator[Problem]:
         if "run_id" not in came:
-            yield Problem(("run_id",), "is required: the succeeded run to keep")
+            yield Problem(("run_id",), "is required: the succeeded run to promote")
 
 
 class Beginning(Body):
     """What a training begins with, beside what the body says itself."""
 
-    model_id: ModelId | None = Field(None, description="A stored model: what the body leaves out is as stored with it.")
+    model_id: ModelId | None = Field(None, description="A stored model to train; fields left out are taken from it.")
     resume_from: RunId | None = Field(
-        None, description="A succeeded run whose training a new run continues; what the body leaves out is the run's."
+        None, description="A succeeded run to continue as a new run; fields left out are taken from it."
     )
 
 
@@ -121,8 +123,8 @@ class TrainBody(Definition, Beginning):
         "hyperparams": {"epochs": 1, "max_samples": 128, "dataset_type": "digits"},
         "queue": True,
     }
-    queue: Boolean | None = Field(None, description="Wait behind the active run, where there is one, instead of a 409.")
-    update_model: Boolean | None = Field(None, description="The stored model keeps what this run uses.")
+    queue: Boolean | None = Field(None, description="Wait in the queue if a run is active, instead of a 409.")
+    update_model: Boolean | None = Field(None, description="Whether to store what this run uses in the model.")
 
     @classmethod
     def at_odds(cls, came: Collection[str]) -> Iterator[Problem]:
@@ -139,7 +141,7 @@ class TrainBody(Definition, Beginning):
 class ResumeBody(Body):
     """How a run goes on."""
 
-    queue: Boolean | None = Field(None, description="Wait behind the active run, where there is one, instead of a 409.")
+    queue: Boolean | None = Field(None, description="Wait in the queue if a run is active, instead of a 409.")
 
 
 class CancelBody(Body):
@@ -150,10 +152,12 @@ class InferBody(Body):
     """Images, and the network to ask about them: of a run, or of a model's promoted or latest succeeded run."""
 
     unchecked: ClassVar[Collection[str]] = ("pixels", "batch")
-    run_id: RunId | None = Field(None, description="The run to ask.")
-    model_id: ModelId | None = Field(None, description="The model to ask.")
+    run_id: RunId | None = Field(None, description="The run to predict with.")
+    model_id: ModelId | None = Field(
+        None, description="The model to predict with: by its promoted run, else its latest succeeded one."
+    )
     pixels: Pixels | None = Field(None, description="One image.")
-    batch: Pixels | None = Field(None, description="Images, all laid out alike.")
+    batch: Pixels | None = Field(None, description="Several images, all in the same form.")
 
     @classmethod
     def at_odds(cls, came: Collection[str]) -> Iterator[Problem]:

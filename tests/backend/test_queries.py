@@ -18,7 +18,7 @@ from nets.spec.fields import parse
         (Page, {"before": "9" * 19}, "before: must be a whole number from 1 to 9"),
         (Since, {"since": "-1"}, "since: must be a whole number from 0 to"),
         (RunPage, {"state": "Running"}, "state: must be one of queued.*got \"Running\". Did you mean 'running'"),
-        (RunPage, {"include": "metrics,x"}, 'include: must be one or more of metrics.*with commas, got "x"'),
+        (RunPage, {"include": "metrics,x"}, 'include: must be one or more of metrics.*separated by commas, got "x"'),
         (RunPage, {"include": ""}, "include: must be one or more of"),
     ],
 )
