@@ -68,8 +68,8 @@ class Geometry:
             padding.append((low - first * dilation, high - behind * dilation))
         return (kept[0], kept[1]), replace(self, padding=(padding[0], padding[1]))
 
-    def spread(self, tap: int, size: int, places: int, *, axis: int) -> tuple[int, int, int]:
-        """The (low, high, interior) padding that puts `places` values back on the pixels that one tap saw."""
+    def col2im_padding(self, tap: int, size: int, places: int, *, axis: int) -> tuple[int, int, int]:
+        """The (low, high, interior) padding that lays `places` values on the pixels that one tap met."""
         stride = self.stride[axis]
         low = tap * self.dilation[axis] - self.padding[axis][0]
         return low, size - low - ((places - 1) * stride + 1), stride - 1

@@ -17,7 +17,7 @@ from jax import Array, lax
 from jax.typing import DTypeLike
 
 from nets.kernels.cpu import limits
-from nets.kernels.cpu.gemm import barrier, dot, pinned, stored
+from nets.kernels.cpu.gemm import barrier, dot, row_major, stored
 from nets.kernels.cpu.patches import gather_patches
 from nets.kernels.cpu.problem import FLOAT, ConvProblem
 from nets.kernels.footprint import Footprint
@@ -37,7 +37,7 @@ def fits(problem: ConvProblem) -> bool:
 
 
 def footprint(problem: ConvProblem) -> Footprint:
-    """The image is kept; patches of its columns, or the gradient's, and the bands of the product come beside it."""
+    """The image is kept; patches of its columns, or the gradient's, and the product's bands come beside it."""
     (kh, kw), item = problem.window, problem.item
     wide = math.prod(map(max, problem.size, problem.places)) * problem.batch
     bands = wide * (problem.inputs + problem.outputs) * (kw * item + kh * (FLOAT + item))
@@ -45,28 +45,28 @@ def footprint(problem: ConvProblem) -> Footprint:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def by_bands(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike, kept: bool = True) -> Array:
+def by_bands(x: Array, kernel: Array, geometry: Geometry, dtype: DTypeLike, materialise: bool = True) -> Array:
     """`[in, H, W, B] * [kh, kw, in, out] -> [out, H', W', B]`, stride 1, one group.
 
-    kept: whether the result is in memory, not left open to be summed in the same pass as what follows.
+    materialise: whether the result is in memory, not left open to be summed in the same pass as what follows.
     """
-    return _forward(x, kernel, at, dtype, kept)[0]
+    return _forward(x, kernel, geometry, dtype, materialise)[0]
 
 
-def _forward(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike, kept: bool) -> tuple[Array, Saved]:
+def _forward(x: Array, kernel: Array, geometry: Geometry, dtype: DTypeLike, materialise: bool) -> tuple[Array, Saved]:
     x = barrier(x.astype(dtype))
-    y = _banded(_column_patches(x, kernel, at), kernel, at, dtype, x.shape)
-    return barrier(y) if kept else y, (x, kernel)
+    y = _banded(_column_patches(x, kernel, geometry), kernel, geometry, dtype, x.shape)
+    return barrier(y) if materialise else y, (x, kernel)
 
 
-def _backward(at: Geometry, dtype: DTypeLike, kept: bool, saved: Saved, g: Array) -> tuple[Array, Array]:
+def _backward(geometry: Geometry, dtype: DTypeLike, materialise: bool, saved: Saved, g: Array) -> tuple[Array, Array]:
     x, kernel = saved
     kh, kw, inputs, outputs = kernel.shape
-    (top, bottom), (left, right) = at.padding
+    (top, bottom), (left, right) = geometry.padding
     back = Geometry(padding=((kh - 1 - top, kh - 1 - bottom), (kw - 1 - left, kw - 1 - right)))
     turned = turn(kernel)
     columns = _column_patches(barrier(g.astype(dtype)), turned, back)
-    rows = gather_patches(x, (kh, 1), Geometry(padding=(at.padding[0], (0, 0))))[0]
+    rows = gather_patches(x, (kh, 1), Geometry(padding=(geometry.padding[0], (0, 0))))[0]
     kernel_gradient = dot(columns, rows, 1, 1).reshape(kw, outputs, kh, inputs)
     x_gradient = stored(_banded(columns, turned, back, dtype, g.shape), dtype)
     return x_gradient, kernel_gradient[::-1].transpose(2, 0, 3, 1)
@@ -80,20 +80,20 @@ def turn(kernel: Array) -> Array:
     return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
-def _column_patches(x: Array, kernel: Array, at: Geometry) -> Array:
+def _column_patches(x: Array, kernel: Array, geometry: Geometry) -> Array:
     """`[kw * in, H * W' * B]`."""
-    return gather_patches(x, (1, kernel.shape[1]), Geometry(padding=(NO_PADDING[0], at.padding[1])))[0]
+    return gather_patches(x, (1, kernel.shape[1]), Geometry(padding=(NO_PADDING[0], geometry.padding[1])))[0]
 
 
-def _banded(columns: Array, kernel: Array, at: Geometry, dtype: DTypeLike, shape: tuple[int, ...]) -> Array:
+def _banded(columns: Array, kernel: Array, geometry: Geometry, dtype: DTypeLike, shape: tuple[int, ...]) -> Array:
     """The sum over the rows of `kernel` of its product with the patches of an image of `shape`."""
     kh, kw, depth, outputs = kernel.shape
-    places: Pair = at.places(shape[1:3], (kh, kw))
-    matrix = pinned(kernel.transpose(0, 3, 1, 2).reshape(kh * outputs, kw * depth).astype(dtype))
+    places: Pair = geometry.places(shape[1:3], (kh, kw))
+    matrix = row_major(kernel.transpose(0, 3, 1, 2).reshape(kh * outputs, kw * depth).astype(dtype))
     bands = barrier(dot(matrix, columns, 1, 0)).reshape(kh, outputs, shape[1], places[1] * shape[3])
     total = jnp.zeros((), jnp.float32)
     for i in range(kh):
-        above = at.padding[0][0] - i
+        above = geometry.padding[0][0] - i
         edges = ((0, 0, 0), (above, places[0] - shape[1] - above, 0), (0, 0, 0))
         total = total + lax.pad(bands[i], jnp.zeros((), jnp.float32), edges)
     return total.reshape(outputs, *places, shape[3])

@@ -14,7 +14,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from nets.kernels.cpu import limits
-from nets.kernels.cpu.gemm import barrier, dot, pinned
+from nets.kernels.cpu.gemm import barrier, dot, row_major
 from nets.kernels.cpu.patches import gather_patches, sum_patches
 from nets.kernels.cpu.problem import FLOAT, ConvProblem
 from nets.kernels.footprint import Footprint
@@ -36,24 +36,28 @@ def footprint(problem: ConvProblem) -> Footprint:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def convolve(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike, size: Pair) -> Array:
+def convolve(x: Array, kernel: Array, geometry: Geometry, dtype: DTypeLike, size: Pair) -> Array:
     """`[in, H, W, B] * [kh, kw, in, out] -> [4, out, H' // 2, W' // 2, B]`, stride 1. size: (H, W)."""
-    return _forward(x, kernel, at, dtype, size)[0]
+    return _forward(x, kernel, geometry, dtype, size)[0]
 
 
-def _forward(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike, size: Pair) -> tuple[Array, tuple[Array, Array]]:
-    window, by_two = _widened(kernel, at)
+def _forward(
+    x: Array, kernel: Array, geometry: Geometry, dtype: DTypeLike, size: Pair
+) -> tuple[Array, tuple[Array, Array]]:
+    window, by_two = _widened(kernel, geometry)
     patches = gather_patches(x.astype(dtype), window, by_two)[0]
-    z = barrier(dot(pinned(_four_kernels(kernel).T.astype(dtype)), patches, 1, 0))
+    z = barrier(dot(row_major(_four_kernels(kernel).T.astype(dtype)), patches, 1, 0))
     return z.reshape(4, kernel.shape[3], *by_two.places(size, window), x.shape[3]), (patches, kernel)
 
 
-def _backward(at: Geometry, dtype: DTypeLike, size: Pair, saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
+def _backward(
+    geometry: Geometry, dtype: DTypeLike, size: Pair, saved: tuple[Array, Array], g: Array
+) -> tuple[Array, Array]:
     patches, kernel = saved
-    window, by_two = _widened(kernel, at)
+    window, by_two = _widened(kernel, geometry)
     g = barrier(g.astype(dtype)).reshape(-1, patches.shape[1])
     kernels, kernel_gradient = jax.vjp(_four_kernels, kernel)
-    patch_gradient = barrier(dot(pinned(kernels.astype(dtype)), g, 1, 0))
+    patch_gradient = barrier(dot(row_major(kernels.astype(dtype)), g, 1, 0))
     shape = (kernel.shape[2], *size, patches.shape[1] // _area(by_two.places(size, window)))
     return sum_patches(patch_gradient, window, by_two, shape), kernel_gradient(dot(g, patches, 1, 1).T)[0]
 
@@ -61,8 +65,8 @@ def _backward(at: Geometry, dtype: DTypeLike, size: Pair, saved: tuple[Array, Ar
 convolve.defvjp(_forward, _backward)
 
 
-def _widened(kernel: Array, at: Geometry) -> tuple[Pair, Geometry]:
-    return (kernel.shape[0] + 1, kernel.shape[1] + 1), Geometry(stride=(2, 2), padding=at.padding)
+def _widened(kernel: Array, geometry: Geometry) -> tuple[Pair, Geometry]:
+    return (kernel.shape[0] + 1, kernel.shape[1] + 1), Geometry(stride=(2, 2), padding=geometry.padding)
 
 
 def _four_kernels(kernel: Array) -> Array:

@@ -12,8 +12,8 @@ from jax.typing import DTypeLike
 
 from nets.kernels.cpu import limits
 from nets.kernels.cpu.bands import turn
-from nets.kernels.cpu.gemm import barrier, dot, pinned
-from nets.kernels.cpu.layouts import framed
+from nets.kernels.cpu.gemm import barrier, dot, row_major
+from nets.kernels.cpu.layouts import zero_pad
 from nets.kernels.cpu.patches import gather_windows
 from nets.kernels.cpu.problem import FLOAT, ConvProblem
 from nets.kernels.footprint import Footprint
@@ -38,18 +38,18 @@ def footprint(problem: ConvProblem) -> Footprint:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def by_blocks(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
+def by_blocks(x: Array, kernel: Array, geometry: Geometry, dtype: DTypeLike) -> Array:
     """`[in, H, W, B] * [kh, kw, in, out] -> [out, H', W', B]`, stride 1, one group.
 
     Patches of `g`, row by row, serve both gradients; none are kept.
     """
-    return _forward(x, kernel, at, dtype)[0]
+    return _forward(x, kernel, geometry, dtype)[0]
 
 
-def _forward(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> tuple[Array, Saved]:
+def _forward(x: Array, kernel: Array, geometry: Geometry, dtype: DTypeLike) -> tuple[Array, Saved]:
     kh, kw, _, outputs = kernel.shape
-    x, places, batch = x.astype(dtype), at.places(x.shape[1:3], (kh, kw)), x.shape[3]
-    matrix, padded = _matrix(kernel, dtype), barrier(framed(x, *at.padding))
+    x, places, batch = x.astype(dtype), geometry.places(x.shape[1:3], (kh, kw)), x.shape[3]
+    matrix, padded = _matrix(kernel, dtype), barrier(zero_pad(x, *geometry.padding))
 
     def step(row: Array, y: Array) -> Array:
         product = dot(matrix, _patches_of_row(padded, row, (kh, kw), places[1]), 1, 0)
@@ -59,21 +59,21 @@ def _forward(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> tuple[A
     return y.reshape(outputs, *places, batch), (x, kernel)
 
 
-def _backward(at: Geometry, dtype: DTypeLike, saved: Saved, g: Array) -> tuple[Array, Array]:
+def _backward(geometry: Geometry, dtype: DTypeLike, saved: Saved, g: Array) -> tuple[Array, Array]:
     x, kernel = saved
     kh, kw, inputs, outputs = kernel.shape
     _, height, width, batch = x.shape
-    (top, bottom), (left, right) = at.padding
+    (top, bottom), (left, right) = geometry.padding
     back = Geometry(padding=((kh - 1 - top, kh - 1 - bottom), (kw - 1 - left, kw - 1 - right)))
-    matrix, padded = _matrix(turn(kernel), dtype), barrier(framed(g.astype(dtype), *back.padding))
+    matrix, padded = _matrix(turn(kernel), dtype), barrier(zero_pad(g.astype(dtype), *back.padding))
     pixels = barrier(x).reshape(inputs, height, width * batch)
 
     def step(row: Array, gradients: tuple[Array, Array]) -> tuple[Array, Array]:
         dx, dw = gradients
         patches = _patches_of_row(padded, row, (kh, kw), width)
-        seen = barrier(lax.dynamic_index_in_dim(pixels, row, 1, keepdims=False))
+        pixels_of_row = barrier(lax.dynamic_index_in_dim(pixels, row, 1, keepdims=False))
         dx = lax.dynamic_update_slice(dx, dot(matrix, patches, 1, 0)[:, None], (0, row, 0))
-        return dx, dw + dot(patches, seen, 1, 1)
+        return dx, dw + dot(patches, pixels_of_row, 1, 1)
 
     nothing = jnp.zeros(pixels.shape), jnp.zeros((kh * kw * outputs, inputs))
     dx, dw = lax.fori_loop(0, height, step, nothing)
@@ -84,7 +84,7 @@ by_blocks.defvjp(_forward, _backward)
 
 
 def _matrix(kernel: Array, dtype: DTypeLike) -> Array:
-    return pinned(kernel.reshape(-1, kernel.shape[3]).T.astype(dtype))
+    return row_major(kernel.reshape(-1, kernel.shape[3]).T.astype(dtype))
 
 
 def _patches_of_row(padded: Array, row: Array, window: Sizes, columns: int) -> Array:

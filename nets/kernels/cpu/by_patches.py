@@ -8,7 +8,7 @@ import jax
 from jax import Array
 from jax.typing import DTypeLike
 
-from nets.kernels.cpu.gemm import barrier, dot, pinned, stored
+from nets.kernels.cpu.gemm import barrier, dot, row_major, stored
 from nets.kernels.cpu.patches import gather_patches, sum_patches
 from nets.kernels.cpu.problem import FLOAT, ConvProblem
 from nets.kernels.footprint import Footprint
@@ -31,29 +31,29 @@ def footprint(problem: ConvProblem) -> Footprint:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def by_patches(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike, size: Pair) -> Array:
+def by_patches(x: Array, kernel: Array, geometry: Geometry, dtype: DTypeLike, size: Pair) -> Array:
     """Any convolution: the kernel times the patches of `x`, group by group; the patches are kept for the gradient.
 
     size: height and width of `x`, which the gradient cannot tell from the patches.
     """
-    return _patches_forward(x, kernel, at, dtype, size)[0]
+    return _patches_forward(x, kernel, geometry, dtype, size)[0]
 
 
-def _patches_forward(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike, size: Pair) -> tuple[Array, Saved]:
+def _patches_forward(x: Array, kernel: Array, geometry: Geometry, dtype: DTypeLike, size: Pair) -> tuple[Array, Saved]:
     window = kernel.shape[:2]
-    patches = gather_patches(x.astype(dtype), window, at)
-    y = dot(pinned(_matrices(kernel, at.groups).swapaxes(-1, -2).astype(dtype)), _single(patches), 1, 0)
-    return y.reshape(kernel.shape[3], *at.places(size, window), x.shape[3]), (patches, kernel)
+    patches = gather_patches(x.astype(dtype), window, geometry)
+    y = dot(row_major(_matrices(kernel, geometry.groups).swapaxes(-1, -2).astype(dtype)), _single(patches), 1, 0)
+    return y.reshape(kernel.shape[3], *geometry.places(size, window), x.shape[3]), (patches, kernel)
 
 
-def _patches_backward(at: Geometry, dtype: DTypeLike, size: Pair, saved: Saved, g: Array) -> tuple[Array, Array]:
+def _patches_backward(geometry: Geometry, dtype: DTypeLike, size: Pair, saved: Saved, g: Array) -> tuple[Array, Array]:
     patches, kernel = saved
     kh, kw, depth, outputs = kernel.shape
-    shape = (depth * at.groups, *size, g.shape[3])
-    g = _single(barrier(g.astype(dtype)).reshape(at.groups, outputs // at.groups, -1))
-    kernel_gradient = dot(_single(patches), g, 1, 1).reshape(at.groups, kh, kw, depth, -1)
-    patch_gradient = barrier(dot(pinned(_matrices(kernel, at.groups).astype(dtype)), g, 1, 0))
-    x_gradient = sum_patches(patch_gradient, (kh, kw), at, shape)
+    shape = (depth * geometry.groups, *size, g.shape[3])
+    g = _single(barrier(g.astype(dtype)).reshape(geometry.groups, outputs // geometry.groups, -1))
+    kernel_gradient = dot(_single(patches), g, 1, 1).reshape(geometry.groups, kh, kw, depth, -1)
+    patch_gradient = barrier(dot(row_major(_matrices(kernel, geometry.groups).astype(dtype)), g, 1, 0))
+    x_gradient = sum_patches(patch_gradient, (kh, kw), geometry, shape)
     return stored(x_gradient, dtype), kernel_gradient.transpose(1, 2, 3, 0, 4).reshape(kernel.shape)
 
 

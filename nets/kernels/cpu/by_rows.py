@@ -10,8 +10,8 @@ from jax import Array, lax
 from jax.typing import DTypeLike
 
 from nets.kernels.cpu import limits
-from nets.kernels.cpu.gemm import barrier, dot, pinned
-from nets.kernels.cpu.layouts import framed
+from nets.kernels.cpu.gemm import barrier, dot, row_major
+from nets.kernels.cpu.layouts import zero_pad
 from nets.kernels.cpu.patches import gather_patches, sum_patches
 from nets.kernels.cpu.problem import FLOAT, ConvProblem
 from nets.kernels.footprint import Footprint
@@ -32,49 +32,54 @@ def footprint(problem: ConvProblem) -> Footprint:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def by_rows(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike, size: Pair) -> Array:
+def by_rows(x: Array, kernel: Array, geometry: Geometry, dtype: DTypeLike, size: Pair) -> Array:
     """`[in, H, W, B] * [kh, kw, in / groups, out] -> [out, H', W', B]`; patches are made again for the gradient."""
-    return _forward(x, kernel, at, dtype, size)[0]
+    return _forward(x, kernel, geometry, dtype, size)[0]
 
 
-def _forward(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike, size: Pair) -> tuple[Array, Saved]:
+def _forward(x: Array, kernel: Array, geometry: Geometry, dtype: DTypeLike, size: Pair) -> tuple[Array, Saved]:
     outputs, batch = kernel.shape[3], x.shape[3]
-    rows, columns = at.places(size, kernel.shape[:2])
-    at = at.tight(size, kernel.shape[:2])
+    rows, columns = geometry.places(size, kernel.shape[:2])
+    geometry = geometry.tight(size, kernel.shape[:2])
     x = x.astype(dtype)
-    padded, matrices = barrier(framed(x, *at.padding)), _matrices(kernel, at.groups).astype(dtype)
-    matrices = pinned(matrices.swapaxes(1, 2))
+    padded, matrices = barrier(zero_pad(x, *geometry.padding)), _matrices(kernel, geometry.groups).astype(dtype)
+    matrices = row_major(matrices.swapaxes(1, 2))
 
     def step(row: Array, y: Array) -> Array:
-        patches = _patches(padded, row, kernel.shape[:2], at)
+        patches = _patches(padded, row, kernel.shape[:2], geometry)
         return lax.dynamic_update_slice(y, _product(matrices, patches, 1, 0).reshape(outputs, 1, -1), (0, row, 0))
 
     y = lax.fori_loop(0, rows, step, jnp.zeros((outputs, rows, columns * batch)))
     return y.reshape(outputs, rows, columns, batch), (x, kernel)
 
 
-def _backward(at: Geometry, dtype: DTypeLike, size: Pair, saved: Saved, g: Array) -> tuple[Array, Array]:
+def _backward(geometry: Geometry, dtype: DTypeLike, size: Pair, saved: Saved, g: Array) -> tuple[Array, Array]:
     x, kernel = saved
     window, (kh, kw, depth, outputs) = kernel.shape[:2], kernel.shape
-    at = at.tight(size, window)
-    padded, matrices = barrier(framed(x, *at.padding)), pinned(_matrices(kernel, at.groups).astype(dtype))
+    geometry = geometry.tight(size, window)
+    padded, matrices = (
+        barrier(zero_pad(x, *geometry.padding)),
+        row_major(_matrices(kernel, geometry.groups).astype(dtype)),
+    )
     g = barrier(g.astype(dtype)).reshape(outputs, g.shape[1], -1)
-    band, across = (padded.shape[0], _reach(window, at), *padded.shape[2:]), _of_a_row(at)
+    band, across = (padded.shape[0], _reach(window, geometry), *padded.shape[2:]), _of_a_row(geometry)
 
     def step(row: Array, gradients: Saved) -> Saved:
         dx, dw = gradients
-        patches = _patches(padded, row, window, at)
-        of_row = barrier(lax.dynamic_slice_in_dim(g, row, 1, 1)).reshape(at.groups, outputs // at.groups, -1)
+        patches = _patches(padded, row, window, geometry)
+        of_row = barrier(lax.dynamic_slice_in_dim(g, row, 1, 1)).reshape(
+            geometry.groups, outputs // geometry.groups, -1
+        )
         of_pixels = sum_patches(barrier(_product(matrices, of_row, 1, 0)), window, across, band)
-        start = (0, row * at.stride[0], 0, 0)
+        start = (0, row * geometry.stride[0], 0, 0)
         dx = lax.dynamic_update_slice(dx, lax.dynamic_slice(dx, start, band) + of_pixels, start)
         return dx, dw + _product(patches, of_row, 1, 1)
 
     nothing = jnp.zeros(padded.shape), jnp.zeros(matrices.shape)
     dx, dw = lax.fori_loop(0, g.shape[1], step, nothing)
-    (top, bottom), (left, right) = at.padding
-    dw = dw.reshape(at.groups, kh, kw, depth, -1).transpose(1, 2, 3, 0, 4).reshape(kernel.shape)
-    return framed(dx, (-top, -bottom), (-left, -right)), dw
+    (top, bottom), (left, right) = geometry.padding
+    dw = dw.reshape(geometry.groups, kh, kw, depth, -1).transpose(1, 2, 3, 0, 4).reshape(kernel.shape)
+    return zero_pad(dx, (-top, -bottom), (-left, -right)), dw
 
 
 by_rows.defvjp(_forward, _backward)
@@ -90,17 +95,17 @@ def _product(a: Array, b: Array, axis_a: int, axis_b: int) -> Array:
     return dot(a[0], b[0], axis_a, axis_b)[None] if a.shape[0] == 1 else dot(a, b, axis_a, axis_b)
 
 
-def _reach(window: Sizes, at: Geometry) -> int:
+def _reach(window: Sizes, geometry: Geometry) -> int:
     """How many rows of pixels the results of one row see."""
-    return at.dilation[0] * (window[0] - 1) + 1
+    return geometry.dilation[0] * (window[0] - 1) + 1
 
 
-def _of_a_row(at: Geometry) -> Geometry:
+def _of_a_row(geometry: Geometry) -> Geometry:
     """What the window does on the rows that it sees at a time, which have their padding around them."""
-    return Geometry((1, at.stride[1]), dilation=at.dilation, groups=at.groups)
+    return Geometry((1, geometry.stride[1]), dilation=geometry.dilation, groups=geometry.groups)
 
 
-def _patches(padded: Array, row: Array, window: Sizes, at: Geometry) -> Array:
+def _patches(padded: Array, row: Array, window: Sizes, geometry: Geometry) -> Array:
     """`[groups, kh * kw * depth, W' * B]`: what the results of one row see."""
-    band = lax.dynamic_slice_in_dim(padded, row * at.stride[0], _reach(window, at), 1)
-    return gather_patches(band, window, _of_a_row(at))
+    band = lax.dynamic_slice_in_dim(padded, row * geometry.stride[0], _reach(window, geometry), 1)
+    return gather_patches(band, window, _of_a_row(geometry))

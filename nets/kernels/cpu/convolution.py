@@ -32,75 +32,80 @@ from nets.kernels.cpu.relu import biased_relu
 from nets.kernels.footprint import Footprint
 from nets.numerics.windows import Geometry
 
-# problem, image, kernel of its shape, kept -> result. kept: whether it has to be in memory, or may be left to be summed
-# in the same pass as what follows.
+# problem, image, kernel of its shape, materialise -> result. materialise: whether it has to be in memory; if not, its
+# last sums may be computed in the same pass as what follows.
 Run = Callable[[ConvProblem, Activation, Array, bool], Activation]
 
 
 @dataclass(frozen=True)
 class Algorithm:
-    """One way to compute a convolution and its gradients. does, source: for readers."""
+    """One way to compute a convolution and its gradients. takes, does, source: for readers.
+
+    limits: the names of those that `fits` reads, beside those of a dense form.
+    """
 
     name: str
+    takes: str
     does: str
     source: str
+    limits: tuple[str, ...]
     fits: Callable[[ConvProblem], bool]
     run: Run
     footprint: Callable[[ConvProblem], Footprint]
 
 
-def _native(p: ConvProblem, x: Activation, kernel: Array, kept: bool) -> Activation:
+def _native(p: ConvProblem, x: Activation, kernel: Array, materialise: bool) -> Activation:
     return Image(native.native_convolve(image(x), kernel, p.geometry, p.machine.dtype))
 
 
-def _winograd_phases(p: ConvProblem, x: Activation, kernel: Array, kept: bool) -> Activation:
+def _winograd_phases(p: ConvProblem, x: Activation, kernel: Array, materialise: bool) -> Activation:
     return Phases(winograd.winograd(phases(x), kernel, p.machine.dtype, p.geometry.padding[0][0]))
 
 
-def _winograd(p: ConvProblem, x: Activation, kernel: Array, kept: bool) -> Activation:
+def _winograd(p: ConvProblem, x: Activation, kernel: Array, materialise: bool) -> Activation:
     return Image(winograd.winograd_image(image(x), kernel, p.geometry, p.machine.dtype))
 
 
-def _strided_winograd(p: ConvProblem, x: Activation, kernel: Array, kept: bool) -> Activation:
+def _strided_winograd(p: ConvProblem, x: Activation, kernel: Array, materialise: bool) -> Activation:
     apart, grid = space_to_depth.dense_phases(image(x), p.window, p.geometry), space_to_depth.grid(p)
     y = winograd.winograd(apart, space_to_depth.dense_kernel(kernel, p.geometry), p.machine.dtype, 0, grid)
     height, width = p.places
     return Image(join(y)[:, :height, :width]) if height % 2 or width % 2 else Phases(y)
 
 
-def _space_to_depth(p: ConvProblem, x: Activation, kernel: Array, kept: bool) -> Activation:
+def _space_to_depth(p: ConvProblem, x: Activation, kernel: Array, materialise: bool) -> Activation:
     dense, weights = space_to_depth.dense(p), space_to_depth.dense_kernel(kernel, p.geometry)
     apart = Image(space_to_depth.dense_image(image(x), p.window, p.geometry))
-    return _first(PRODUCTS, dense).run(dense, apart, weights, kept)
+    return _first(PRODUCTS, dense).run(dense, apart, weights, materialise)
 
 
-def _pointwise(p: ConvProblem, x: Activation, kernel: Array, kept: bool) -> Activation:
+def _pointwise(p: ConvProblem, x: Activation, kernel: Array, materialise: bool) -> Activation:
     if isinstance(x, Phases) and p.geometry == Geometry():  # no need to join them
         return Phases(tuple(pointwise.pointwise(phase, kernel, p.geometry, p.machine.dtype) for phase in x.phases))
     return Image(pointwise.pointwise(image(x), kernel, p.geometry, p.machine.dtype))
 
 
-def _depthwise(p: ConvProblem, x: Activation, kernel: Array, kept: bool) -> Activation:
+def _depthwise(p: ConvProblem, x: Activation, kernel: Array, materialise: bool) -> Activation:
     return Image(depthwise.depthwise(image(x), kernel, p.geometry))
 
 
-def _bands(p: ConvProblem, x: Activation, kernel: Array, kept: bool) -> Activation:
-    return Image(bands.by_bands(image(x), kernel, p.geometry, p.machine.dtype, kept))
+def _bands(p: ConvProblem, x: Activation, kernel: Array, materialise: bool) -> Activation:
+    return Image(bands.by_bands(image(x), kernel, p.geometry, p.machine.dtype, materialise))
 
 
-def _toom_cook(p: ConvProblem, x: Activation, kernel: Array, kept: bool) -> Activation:
+def _toom_cook(p: ConvProblem, x: Activation, kernel: Array, materialise: bool) -> Activation:
     return Image(toom_cook.toom_cook(image(x), kernel, p.geometry))
 
 
-def _blocks(p: ConvProblem, x: Activation, kernel: Array, kept: bool) -> Activation:
+def _blocks(p: ConvProblem, x: Activation, kernel: Array, materialise: bool) -> Activation:
     return Image(blocks.by_blocks(image(x), kernel, p.geometry, p.machine.dtype))
 
 
-def _rows(p: ConvProblem, x: Activation, kernel: Array, kept: bool) -> Activation:
+def _rows(p: ConvProblem, x: Activation, kernel: Array, materialise: bool) -> Activation:
     return Image(by_rows.by_rows(image(x), kernel, p.geometry, p.machine.dtype, p.size))
 
 
-def _patches(p: ConvProblem, x: Activation, kernel: Array, kept: bool) -> Activation:
+def _patches(p: ConvProblem, x: Activation, kernel: Array, materialise: bool) -> Activation:
     return Image(by_patches.by_patches(image(x), kernel, p.geometry, p.machine.dtype, p.size))
 
 
@@ -113,108 +118,143 @@ def _footprint_of_space_to_depth(p: ConvProblem) -> Footprint:
     return space_to_depth.footprint(p, _first(PRODUCTS, dense).footprint(dense))
 
 
-WINOGRAD, TOOM_COOK = "Lavin & Gray, 2016", "Toom, 1963; Cook, 1966; Winograd, 1980"
+_WINOGRAD = "F(2x2, 3x3) of Lavin & Gray, 2016"
+_WINOGRAD_LIMITS = "WINOGRAD_FEWEST_CHANNELS", "WINOGRAD_FEWEST_CHANNELS_BESIDE_NATIVE"
 
-# Dense convolutions, and what is left of others, as products of matrices.
+# Products of matrices: what is left when no other way fits, and what a dense form of a stride is computed by.
 PRODUCTS: tuple[Algorithm, ...] = (
     Algorithm(
         "pointwise",
-        "1 x 1: one product with the image as it lies",
-        "",
-        pointwise.fits,
-        _pointwise,
-        pointwise.footprint,
+        takes="1 x 1 kernels, one group",
+        does="one product of the kernel with the image as it lies",
+        source="",
+        limits=(),
+        fits=pointwise.fits,
+        run=_pointwise,
+        footprint=pointwise.footprint,
     ),
     Algorithm(
         "depthwise",
-        "every channel by itself: weighted sums of shifted images",
-        "",
-        depthwise.fits,
-        _depthwise,
-        depthwise.footprint,
+        takes="one channel and one result in every group",
+        does="weighted sums of shifted images; there is no product in it",
+        source="",
+        limits=(),
+        fits=depthwise.fits,
+        run=_depthwise,
+        footprint=depthwise.footprint,
     ),
     Algorithm(
         "bands",
-        "bfloat16: patches of one row of the kernel, the rows summed behind the product",
-        "after Anderson et al., 2017",
-        bands.fits,
-        _bands,
-        bands.footprint,
+        takes="bfloat16, stride 1, one group, kernels of several rows",
+        does="patches of single rows; one product for all rows of the kernel, whose results are shifted and summed",
+        source="kn2row of Vasudevan, Anderson & Gregg, 2017, over rows",
+        limits=("BANDS_FEWEST_CHANNELS",),
+        fits=bands.fits,
+        run=_bands,
+        footprint=bands.footprint,
     ),
     Algorithm(
         "toom_cook",
-        "float32, 4 to 7 columns: fewer multiplications along a row",
-        TOOM_COOK,
-        toom_cook.fits,
-        _toom_cook,
-        toom_cook.footprint,
+        takes="float32, stride 1, one group, kernels of 4 to 7 columns",
+        does="fewer multiplications along a row, some rows at a time",
+        source="Toom, 1963; Cook, 1966; Winograd, 1980; Lavin & Gray, 2016",
+        limits=(
+            "TOOM_COOK_FEWEST_COLUMNS",
+            "TOOM_COOK_MOST_COLUMNS",
+            "TOOM_COOK_FEWEST_CHANNELS",
+            "TOOM_COOK_MOST_PRODUCTS",
+        ),
+        fits=toom_cook.fits,
+        run=_toom_cook,
+        footprint=toom_cook.footprint,
     ),
     Algorithm(
         "blocks",
-        "float32, stride 1: patches of one row of results at a time",
-        "after Chellapilla et al., 2006",
-        blocks.fits,
-        _blocks,
-        blocks.footprint,
+        takes="float32, stride 1, one group, large patches",
+        does="im2col of one row of results at a time; both gradients from patches of the gradient",
+        source="Chellapilla et al., 2006",
+        limits=(
+            "BLOCKS_FEWEST_CHANNELS",
+            "BLOCKS_LARGE_PATCHES",
+            "BLOCKS_LARGE_PATCHES_OF_MANY_TAPS",
+            "BLOCKS_MANY_TAPS",
+        ),
+        fits=blocks.fits,
+        run=_blocks,
+        footprint=blocks.footprint,
     ),
     Algorithm(
         "rows",
-        "any stride, dilation and groups: patches of one row of results at a time",
-        "after Chellapilla et al., 2006",
-        by_rows.fits,
-        _rows,
-        by_rows.footprint,
+        takes="anything with large patches",
+        does="im2col of one row of results at a time; patches are made again for the gradient",
+        source="Chellapilla et al., 2006",
+        limits=("ROWS_LARGE_PATCHES",),
+        fits=by_rows.fits,
+        run=_rows,
+        footprint=by_rows.footprint,
     ),
     Algorithm(
         "patches",
-        "one product with all patches (im2col), kept for the gradient",
-        "Chellapilla et al., 2006",
-        by_patches.fits,
-        _patches,
-        by_patches.footprint,
+        takes="anything",
+        does="im2col: one product with all patches, which are kept for the gradient",
+        source="Chellapilla et al., 2006",
+        limits=(),
+        fits=by_patches.fits,
+        run=_patches,
+        footprint=by_patches.footprint,
     ),
 )
 
 ALGORITHMS: tuple[Algorithm, ...] = (
     Algorithm(
         "winograd_phases",
-        "3 x 3 by F(2x2, 3x3), even sizes: from and to even and odd rows and columns apart",
-        WINOGRAD,
-        lambda p: winograd.fits(p) and winograd.keeps_phases(p),
-        _winograd_phases,
-        winograd.footprint,
+        takes="3 x 3, stride 1, one group, many channels; even sizes; same padding or none",
+        does="16 products where the plain form takes 36; even and odd rows and columns come and go apart",
+        source=_WINOGRAD,
+        limits=_WINOGRAD_LIMITS,
+        fits=lambda p: winograd.fits(p) and winograd.keeps_phases(p),
+        run=_winograd_phases,
+        footprint=winograd.footprint,
     ),
     Algorithm(
         "winograd",
-        "3 x 3 by F(2x2, 3x3), any size and padding",
-        WINOGRAD,
-        winograd.fits,
-        _winograd,
-        winograd.footprint,
+        takes="3 x 3, stride 1, one group, many channels; any size and padding",
+        does="the same, cut out of an image and joined behind",
+        source=_WINOGRAD,
+        limits=_WINOGRAD_LIMITS,
+        fits=winograd.fits,
+        run=_winograd,
+        footprint=winograd.footprint,
     ),
     Algorithm(
         "native",
-        "machine code for this very shape; no patches, sums stay in registers",
-        "after Georganas et al., 2018",
-        native.fits,
-        _native,
-        native.footprint,
+        takes="one group; a batch that fills vectors; a processor with AVX2, in bfloat16 with its dot products",
+        does="machine code for this very shape: no patches, every sum stays in a register until it is complete",
+        source="after Georganas et al., 2018",
+        limits=("NATIVE_MOST_LANES", "NATIVE_MOST_STEPS"),
+        fits=native.fits,
+        run=_native,
+        footprint=native.footprint,
     ),
     Algorithm(
         "strided_winograd",
-        "a stride taken apart by space-to-depth, then F(2x2, 3x3)",
-        WINOGRAD,
-        space_to_depth.fits_winograd,
-        _strided_winograd,
-        _footprint_of_strided_winograd,
+        takes="strides whose dense form is 3 x 3 with many channels",
+        does="space-to-depth, then Winograd without the products that only meet zeros",
+        source=_WINOGRAD,
+        limits=("SPACE_TO_DEPTH_FEWEST_CHANNELS", "SPACE_TO_DEPTH_MOST_WEIGHTS", *_WINOGRAD_LIMITS),
+        fits=space_to_depth.fits_winograd,
+        run=_strided_winograd,
+        footprint=_footprint_of_strided_winograd,
     ),
     Algorithm(
         "space_to_depth",
-        "a stride taken apart by space-to-depth, then the first below that fits the dense form",
-        "",
-        space_to_depth.fits,
-        _space_to_depth,
-        _footprint_of_space_to_depth,
+        takes="strides in both directions whose dense form has few zeros",
+        does="space-to-depth: a stride of 1 over more channels, computed by the first below that fits",
+        source="",
+        limits=("SPACE_TO_DEPTH_FEWEST_CHANNELS", "SPACE_TO_DEPTH_MOST_WEIGHTS", "SPACE_TO_DEPTH_SMALL_PATCHES"),
+        fits=space_to_depth.fits,
+        run=_space_to_depth,
+        footprint=_footprint_of_space_to_depth,
     ),
     *PRODUCTS,
 )
@@ -238,10 +278,10 @@ def footprint(problem: ConvProblem) -> Footprint:
     return found
 
 
-def convolve(machine: Machine, x: Activation, kernel: Array, geometry: Geometry, *, kept: bool = True) -> Activation:
-    """Without a bias. kept: False leaves the last sums to be computed in one pass with what follows."""
+def convolve(machine: Machine, x: Activation, kernel: Array, geometry: Geometry) -> Activation:
+    """Without a bias."""
     problem, kernel = _cropped(machine, x, kernel, geometry)
-    return choose(problem).run(problem, x, kernel, kept)
+    return choose(problem).run(problem, x, kernel, True)
 
 
 def fuses_relu(problem: ConvProblem) -> bool:

@@ -17,7 +17,7 @@ from jax import Array
 
 from nets.kernels.cpu.convolution import convolve_before_pool, convolve_relu, fuses_relu
 from nets.kernels.cpu.layouts import Activation, Image, Phases, image, shape_of
-from nets.kernels.cpu.norm import Recipe, norm_pool
+from nets.kernels.cpu.norm import NormOptions, norm_pool
 from nets.kernels.cpu.pool import relu_pool
 from nets.kernels.cpu.pool_windows import Corners
 from nets.kernels.cpu.problem import ConvProblem
@@ -85,9 +85,11 @@ def norm_relu_pool(source: Source, bounds: Sequence[Bound]) -> Activation | None
     if not (norm.train and even and _pools_by_two(_find(bounds, "maxpool2d"))):
         return None
     before = types[0] == "relu"
-    recipe = Recipe(norm.layer.eps, source.plan.dtype, relu_before=before, relu_after="relu" in types and not before)
+    options = NormOptions(
+        norm.layer.eps, source.plan.dtype, relu_before=before, relu_after="relu" in types and not before
+    )
     scale, bias = norm.param("scale"), norm.param("bias")
-    y, mean, var = norm_pool(source.corners(), source.bias if before else None, scale, bias, recipe)
+    y, mean, var = norm_pool(source.corners(), source.bias if before else None, scale, bias, options)
     if source.bias is not None and not before:
         mean = mean + source.bias
     batch = y.shape[-1]

@@ -26,7 +26,7 @@ LESS_OPTIMISED = {"xla_backend_optimization_level": "1"}
 OPTIONS_OF_IMAGES = {**OPTIONS, **OLD_EMITTERS, **LESS_OPTIMISED}
 
 
-def pinned(x: Array) -> Array:
+def row_major(x: Array) -> Array:
     """`x` in memory, in row-major order. A barrier on the matrix itself lets a transposed layout through."""
     return barrier(x.reshape(-1)).reshape(x.shape)
 
@@ -74,8 +74,8 @@ def _rows_backward(dtype: DTypeLike, saved: tuple[Array, Array], g: Array) -> tu
     x, kernel = saved
     g = barrier(rounded(g, dtype))
     # A product of a transposed bf16 left side is slow: transpose it first.
-    kernel_gradient = dot(x, g, 0, 0) if dtype == jnp.float32 else dot(pinned(x.T), g, 1, 0)
-    return dot(g, pinned(kernel), 1, 1), kernel_gradient
+    kernel_gradient = dot(x, g, 0, 0) if dtype == jnp.float32 else dot(row_major(x.T), g, 1, 0)
+    return dot(g, row_major(kernel), 1, 1), kernel_gradient
 
 
 matmul_rows.defvjp(_rows_forward, _rows_backward)
@@ -93,8 +93,8 @@ def _columns_forward(x: Array, kernel: Array, dtype: DTypeLike) -> tuple[Array, 
     # One side has to be transposed: a kernel of few outputs is the smaller one, and so is then the result.
     if kernel.shape[1] <= x.shape[1] // 2:
         # Pinned: the next layer would multiply columns by columns, and XLA has no such product of bf16 (nor an error).
-        return pinned(barrier(dot(pinned(kernel.T), x, 1, 0)).T), (x, kernel)
-    return dot(x, kernel, 0, 0) if dtype == jnp.float32 else dot(pinned(x.T), kernel, 1, 0), (x, kernel)
+        return row_major(barrier(dot(row_major(kernel.T), x, 1, 0)).T), (x, kernel)
+    return dot(x, kernel, 0, 0) if dtype == jnp.float32 else dot(row_major(x.T), kernel, 1, 0), (x, kernel)
 
 
 def _columns_backward(dtype: DTypeLike, saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from nets.kernels.cpu.gemm import pinned
+from nets.kernels.cpu.gemm import row_major
 from nets.numerics.normalise import scaled_images
 from nets.numerics.windows import Pair
 
@@ -85,7 +85,7 @@ def _scaled(moved: Array, *, channels: int) -> Array:
     """Pixels in another order, scaled."""
     # Of several channels every value is far from its new neighbour: moved once, as bytes, 196,608 of them take 0.3 ms.
     # A gather of windows would look for each so often, in 5 ms. A single channel is left to whoever reads it.
-    return scaled_images(moved if channels == 1 else pinned(moved))
+    return scaled_images(moved if channels == 1 else row_major(moved))
 
 
 def phases(x: Activation) -> tuple[Array, ...]:
@@ -116,7 +116,7 @@ def columns(x: Activation) -> Array:
     return array.reshape(-1, array.shape[-1])
 
 
-def framed(x: Array, rows: Pair, columns: Pair) -> Array:
+def zero_pad(x: Array, rows: Pair, columns: Pair) -> Array:
     """`[channels, height, width, batch]` with zeros around: so many (before, behind); negative numbers cut."""
     return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), (*rows, 0), (*columns, 0), (0, 0, 0)))
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from nets.kernels.cpu import limits
-from nets.kernels.cpu.native.code import LANES
+from nets.kernels.cpu.native.llvm_ir import LANES
 
 # What multiplies bfloat16: AVX-512 whose vectors pass through units of 256 bits twice (AMD Zen 4; what is not known
 # counts as such), AVX-512 of the full width, or Intel's matrix units. Loops over pixels run as fast on all of them, so

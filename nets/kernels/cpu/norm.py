@@ -19,15 +19,15 @@ from jax.typing import DTypeLike
 from nets.kernels.cpu.gemm import barrier
 from nets.kernels.cpu.pool_windows import (
     Corners,
-    Form,
+    WindowForm,
     channel_sums,
     corners,
     form,
-    kept,
     largest,
     mapped,
+    materialised,
     per_channel,
-    spread,
+    unpool_windows,
 )
 
 Normalised = tuple[Corners, Array, Array]
@@ -35,8 +35,8 @@ Pooled = tuple[Array, Array, Array]
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """What surrounds the normalisation: a relu before or after it; the type that results are kept in; epsilon."""
+class NormOptions:
+    """What surrounds the normalisation: a relu before or after it; the type of what is kept; epsilon."""
 
     eps: float
     dtype: DTypeLike
@@ -65,111 +65,111 @@ def moments_around(center: Array, sums: Array, squares: Array, values: int) -> t
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(4,))
-def batch_norm(z: Corners, skip: Corners | None, scale: Array, bias: Array, recipe: Recipe) -> Normalised:
+def batch_norm(z: Corners, skip: Corners | None, scale: Array, bias: Array, options: NormOptions) -> Normalised:
     """`z` normalised per channel (+ skip, then relu, where asked), and its mean and variance, both `[channels]`."""
-    return _norm_forward(z, skip, scale, bias, recipe)[0]
+    return _norm_forward(z, skip, scale, bias, options)[0]
 
 
 NormSaved = tuple[Corners, Corners | None, Array, Array, Array, Array]
 
 
 def _norm_forward(
-    z: Corners, skip: Corners | None, scale: Array, bias: Array, recipe: Recipe
+    z: Corners, skip: Corners | None, scale: Array, bias: Array, options: NormOptions
 ) -> tuple[Normalised, NormSaved]:
-    z = kept(z)
+    z = materialised(z)
     center = anchor(z)
     centered = mapped(lambda v: v - per_channel(center), z)
     sums, squares = channel_sums(centered), channel_sums(mapped(jnp.square, centered))
     mean, var = moments_around(center, sums, squares, count(z))
-    inverse = lax.rsqrt(var + recipe.eps)
+    inverse = lax.rsqrt(var + options.eps)
     y = mapped(lambda v: _affine(v, mean, scale * inverse, bias), z)
     if skip is None:
         # Left to fuse into whatever reads it; the gradient computes the mask again.
-        y, saved = mapped(jax.nn.relu, y) if recipe.relu_after else y, None
+        y, saved = mapped(jax.nn.relu, y) if options.relu_after else y, None
     else:
         y = mapped(jnp.add, y, skip)
-        y = mapped(jax.nn.relu, y) if recipe.relu_after else y
-        saved = mapped(lambda v: barrier(v.astype(recipe.dtype)), y)
+        y = mapped(jax.nn.relu, y) if options.relu_after else y
+        saved = mapped(lambda v: barrier(v.astype(options.dtype)), y)
         y = mapped(lambda v: v.astype(jnp.float32), saved)
     return (y, mean, var), (z, saved, scale, bias, mean, inverse)
 
 
 def _norm_backward(
-    recipe: Recipe, saved: NormSaved, cotangents: Normalised
+    options: NormOptions, saved: NormSaved, cotangents: Normalised
 ) -> tuple[Corners, Corners | None, Array, Array]:
     z, y, scale, bias, mean, inverse = saved
     d = cotangents[0]
-    if recipe.relu_after:
+    if options.relu_after:
         alive = mapped(lambda v: _affine(v, mean, scale * inverse, bias) > 0, z) if y is None else mapped(_positive, y)
         d = mapped(lambda live, g: jnp.where(live, g, 0), alive, d)
-    d = kept(d)
+    d = materialised(d)
     sums = channel_sums(d)
     products = channel_sums(mapped(lambda g, v: g * (v - per_channel(mean)), d, z)) * inverse
     z_gradient = mapped(_input_gradient(z, mean, inverse, scale, sums, products), d, z)
     if isinstance(z, tuple):
-        z_gradient = kept(z_gradient)
+        z_gradient = materialised(z_gradient)
     return z_gradient, (None if y is None else d), products, sums
 
 
 batch_norm.defvjp(_norm_forward, _norm_backward)
 
 
-def norm_pool(z: Corners, before: Array | None, scale: Array, bias: Array, recipe: Recipe) -> Pooled:
+def norm_pool(z: Corners, before: Array | None, scale: Array, bias: Array, options: NormOptions) -> Pooled:
     """[relu(z + before),] batch norm [, relu], then the largest of every 2 x 2 window of an image of even size.
 
     The normalisation is monotone: it rises or falls with the sign of its scale. So the windows are pooled first, and
     everything after that, forwards and backwards, works at the pooled size.
     """
     channels = corners(z)[0].shape[0]
-    return _norm_pool(z, jnp.zeros(channels) if before is None else before, scale, bias, form(z), recipe)
+    return _norm_pool(z, jnp.zeros(channels) if before is None else before, scale, bias, form(z), options)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(4, 5))
-def _norm_pool(z: Corners, before: Array, scale: Array, bias: Array, back: Form, recipe: Recipe) -> Pooled:
-    return _norm_pool_forward(z, before, scale, bias, back, recipe)[0]
+def _norm_pool(z: Corners, before: Array, scale: Array, bias: Array, back: WindowForm, options: NormOptions) -> Pooled:
+    return _norm_pool_forward(z, before, scale, bias, back, options)[0]
 
 
 PoolSaved = tuple[Corners, Array, Array, Array, Array, Array, Array]
 
 
 def _norm_pool_forward(
-    z: Corners, before: Array, scale: Array, bias: Array, back: Form, recipe: Recipe
+    z: Corners, before: Array, scale: Array, bias: Array, back: WindowForm, options: NormOptions
 ) -> tuple[Pooled, PoolSaved]:
-    z = kept(z)
-    inputs = partial(_input, before=before, recipe=recipe)
+    z = materialised(z)
+    inputs = partial(_input, before=before, options=options)
     center = inputs(anchor(z)[:, None, None, None])[:, 0, 0, 0]
     four = [inputs(v) for v in corners(z)]
     a, b, c, d = (v - per_channel(center) for v in four)
     sums, squares = channel_sums(barrier(a + b + c + d)), channel_sums(barrier(a * a + b * b + c * c + d * d))
     sign = _sign(scale)
-    packed = barrier(pack(*largest(tuple(per_channel(sign) * v for v in four)), recipe.dtype))
+    packed = barrier(pack(*largest(tuple(per_channel(sign) * v for v in four)), options.dtype))
     mean, var = moments_around(center, sums, squares, count(z))
-    inverse = lax.rsqrt(var + recipe.eps)
+    inverse = lax.rsqrt(var + options.eps)
     y = _affine(unpack(packed)[0], sign * mean, jnp.abs(scale) * inverse, bias)
-    y = jax.nn.relu(y) if recipe.relu_after else y
-    return (y.astype(recipe.dtype).astype(jnp.float32), mean, var), (z, before, scale, bias, packed, mean, inverse)
+    y = jax.nn.relu(y) if options.relu_after else y
+    return (y.astype(options.dtype).astype(jnp.float32), mean, var), (z, before, scale, bias, packed, mean, inverse)
 
 
 def _norm_pool_backward(
-    back: Form, recipe: Recipe, saved: PoolSaved, cotangents: Pooled
+    back: WindowForm, options: NormOptions, saved: PoolSaved, cotangents: Pooled
 ) -> tuple[Corners, Array, Array, Array]:
     z, before, scale, bias, packed, mean, inverse = saved
     sign = _sign(scale)
     value, which = unpack(packed)
     d = cotangents[0]
-    if recipe.relu_after:
+    if options.relu_after:
         d = jnp.where(_affine(value, sign * mean, jnp.abs(scale) * inverse, bias) > 0, d, 0)
     d = barrier(d)
     sums = channel_sums(d)
     products = sign * channel_sums(barrier(d * (value - per_channel(sign * mean)))) * inverse
     gradient = _input_gradient(z, mean, inverse, scale, sums, products)
-    inputs = partial(_input, before=before, recipe=recipe)
+    inputs = partial(_input, before=before, options=options)
 
     def corner_gradient(g: Array, v: Array) -> Array:
         dz = gradient(g, inputs(v))
-        return barrier((jnp.where(inputs(v) > 0, dz, 0) if recipe.relu_before else dz).astype(recipe.dtype))
+        return barrier((jnp.where(inputs(v) > 0, dz, 0) if options.relu_before else dz).astype(options.dtype))
 
-    z_gradient = mapped(corner_gradient, spread(d, which, back), z)
+    z_gradient = mapped(corner_gradient, unpool_windows(d, which, back), z)
     before_gradient = channel_sums(z_gradient)
     return mapped(lambda v: v.astype(jnp.float32), z_gradient), before_gradient, products, sums
 
@@ -191,8 +191,8 @@ def unpack(word: Array) -> tuple[Array, Array]:
     return value, (word & np.uint32(3)).astype(jnp.int8)
 
 
-def _input(v: Array, *, before: Array, recipe: Recipe) -> Array:
-    return jax.nn.relu(v + per_channel(before)) if recipe.relu_before else v
+def _input(v: Array, *, before: Array, options: NormOptions) -> Array:
+    return jax.nn.relu(v + per_channel(before)) if options.relu_before else v
 
 
 def _affine(v: Array, mean: Array, factor: Array, bias: Array) -> Array:

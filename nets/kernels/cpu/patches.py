@@ -9,8 +9,8 @@ import numpy as np
 from jax import Array, lax
 
 from nets.kernels.cpu.gemm import barrier
-from nets.kernels.cpu.layouts import framed
-from nets.numerics.im2col import put_back
+from nets.kernels.cpu.layouts import zero_pad
+from nets.numerics.im2col import col2im
 from nets.numerics.windows import Geometry, Pair, Sizes
 
 # Sums of more shifted images than this are made first along rows, then of rows: with 16 and 25 taps 1.6 to 7 times as
@@ -18,7 +18,7 @@ from nets.numerics.windows import Geometry, Pair, Sizes
 SUMMED_AT_ONCE = 9
 
 
-def gather_patches(x: Array, window: Sizes, at: Geometry) -> Array:
+def gather_patches(x: Array, window: Sizes, geometry: Geometry) -> Array:
     """`[channels, H, W, batch]` -> `[groups, kh * kw * channels / groups, H' * W' * batch]`.
 
     One gather whose slices are whole windows: little more than a memory copy. The batch stays an axis of its own:
@@ -28,15 +28,15 @@ def gather_patches(x: Array, window: Sizes, at: Geometry) -> Array:
     dtype = x.dtype
     x = _bits(x)
     channels, height, width, batch = x.shape
-    at = at.tight((height, width), window)
-    (kh, kw), (sh, sw), (dh, dw) = window, at.stride, at.dilation
-    out_h, out_w = at.places((height, width), window)
+    geometry = geometry.tight((height, width), window)
+    (kh, kw), (sh, sw), (dh, dw) = window, geometry.stride, geometry.dilation
+    out_h, out_w = geometry.places((height, width), window)
     # Every phase gets the same size: the one that the last tap needs.
-    x = phases_of_stride(x, at, (dh * (kh - 1) // sh + out_h, dw * (kw - 1) // sw + out_w))
-    depth = channels // at.groups
+    x = space_to_depth(x, geometry, (dh * (kh - 1) // sh + out_h, dw * (kw - 1) // sw + out_w))
+    depth = channels // geometry.groups
     starts = [
         (i * dh % sh, j * dw % sw, group * depth, i * dh // sh, j * dw // sw)
-        for group in range(at.groups)
+        for group in range(geometry.groups)
         for i in range(kh)
         for j in range(kw)
     ]
@@ -50,15 +50,15 @@ def gather_patches(x: Array, window: Sizes, at: Geometry) -> Array:
         mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
     )
     taken = barrier(lax.bitcast_convert_type(taken, dtype))
-    return taken.reshape(at.groups, kh * kw * depth, out_h * out_w * batch)
+    return taken.reshape(geometry.groups, kh * kw * depth, out_h * out_w * batch)
 
 
-def phases_of_stride(x: Array, at: Geometry, size: Sizes) -> Array:
+def space_to_depth(x: Array, geometry: Geometry, size: Sizes) -> Array:
     """`[channels, H, W, batch]`, padded -> `[sh, sw, channels, *size, batch]`: every sh-th row and sw-th column."""
     channels, height, width, batch = x.shape
-    (sh, sw), (rows, columns), ((top, _), (left, _)) = at.stride, size, at.padding
-    x = barrier(framed(x, (top, rows * sh - height - top), (left, columns * sw - width - left)))
-    if at.stride != (1, 1):
+    (sh, sw), (rows, columns), ((top, _), (left, _)) = geometry.stride, size, geometry.padding
+    x = barrier(zero_pad(x, (top, rows * sh - height - top), (left, columns * sw - width - left)))
+    if geometry.stride != (1, 1):
         x = barrier(x.reshape(channels, rows, sh, columns, sw, batch).transpose(2, 4, 0, 1, 3, 5))
     return x.reshape(sh, sw, channels, rows, columns, batch)
 
@@ -84,16 +84,16 @@ def _bits(x: Array) -> Array:
     return lax.bitcast_convert_type(x, jnp.uint16) if x.dtype == jnp.bfloat16 else x
 
 
-def sum_patches(patches: Array, window: Sizes, at: Geometry, shape: tuple[int, ...]) -> Array:
+def sum_patches(patches: Array, window: Sizes, geometry: Geometry, shape: tuple[int, ...]) -> Array:
     """The transpose of `gather_patches`: every pixel of an image of `shape` gets the sum of its places in patches."""
     channels, height, width, batch = shape
-    (kh, kw), (out_h, out_w) = window, at.places((height, width), window)
-    of_taps = patches.reshape(at.groups, kh, kw, channels // at.groups, out_h, out_w, batch)
+    (kh, kw), (out_h, out_w) = window, geometry.places((height, width), window)
+    of_taps = patches.reshape(geometry.groups, kh, kw, channels // geometry.groups, out_h, out_w, batch)
     if kh * kw <= SUMMED_AT_ONCE:
         values = (of_taps[:, i, j].reshape(channels, out_h, out_w, batch) for i in range(kh) for j in range(kw))
-        return put_back(values, window, at, jnp.zeros(shape, patches.dtype))
+        return col2im(values, window, geometry, jnp.zeros(shape, patches.dtype))
     columns = (of_taps[:, :, j].reshape(kh * channels, out_h, out_w, batch) for j in range(kw))
-    of_rows = put_back(columns, (1, kw), at.across, jnp.zeros((kh * channels, out_h, width, batch), patches.dtype))
-    of_rows = barrier(of_rows).reshape(at.groups, kh, channels // at.groups, out_h, width, batch)
+    of_rows = col2im(columns, (1, kw), geometry.across, jnp.zeros((kh * channels, out_h, width, batch), patches.dtype))
+    of_rows = barrier(of_rows).reshape(geometry.groups, kh, channels // geometry.groups, out_h, width, batch)
     rows = (of_rows[:, i].reshape(channels, out_h, width, batch) for i in range(kh))
-    return put_back(rows, (kh, 1), at.down, jnp.zeros(shape, patches.dtype))
+    return col2im(rows, (kh, 1), geometry.down, jnp.zeros(shape, patches.dtype))

@@ -36,7 +36,7 @@ from nets.kernels.cpu.layouts import (
 )
 from nets.kernels.cpu.layouts import phases as phases_of
 from nets.kernels.cpu.machine import Machine, Unit
-from nets.kernels.cpu.norm import Recipe, batch_norm
+from nets.kernels.cpu.norm import NormOptions, batch_norm
 from nets.kernels.cpu.pool import max_pool
 from nets.kernels.cpu.pool_windows import per_channel
 from nets.kernels.cpu.problem import ConvProblem
@@ -183,9 +183,9 @@ class CpuPlan:
         skip: Activation | None,
         relu: bool,
     ) -> tuple[Activation, Moments]:
-        recipe = Recipe(eps, self.dtype, relu_after=relu)
+        options = NormOptions(eps, self.dtype, relu_after=relu)
         form = phases_of if isinstance(x, Phases) else image
-        y, mean, var = batch_norm(form(x), None if skip is None else form(skip), scale, bias, recipe)
+        y, mean, var = batch_norm(form(x), None if skip is None else form(skip), scale, bias, options)
         mean = mean if shift is None else mean + shift
         _, height, width, batch = shape_of(x)
         return Phases(y) if isinstance(y, tuple) else Image(y), Moments(mean, var, height * width * batch)

@@ -8,8 +8,8 @@ import jax
 from jax import Array
 from jax.typing import DTypeLike
 
-from nets.kernels.cpu.gemm import barrier, dot, pinned
-from nets.kernels.cpu.layouts import framed
+from nets.kernels.cpu.gemm import barrier, dot, row_major
+from nets.kernels.cpu.layouts import zero_pad
 from nets.kernels.cpu.problem import ConvProblem
 from nets.kernels.footprint import Footprint
 from nets.numerics.windows import NO_PADDING, Geometry
@@ -27,11 +27,11 @@ def footprint(problem: ConvProblem) -> Footprint:
     return Footprint(problem.padded_values * problem.item, problem.ends)
 
 
-def pointwise(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
+def pointwise(x: Array, kernel: Array, geometry: Geometry, dtype: DTypeLike) -> Array:
     """`[in, H, W, B] * [1, 1, in, out] -> [out, H', W', B]`."""
-    if at.padding != NO_PADDING:
-        x = framed(x, *at.padding)
-    x = x[:, :: at.stride[0], :: at.stride[1]]
+    if geometry.padding != NO_PADDING:
+        x = zero_pad(x, *geometry.padding)
+    x = x[:, :: geometry.stride[0], :: geometry.stride[1]]
     return _mix_channels(x, kernel[0, 0], dtype)
 
 
@@ -42,14 +42,14 @@ def _mix_channels(x: Array, kernel: Array, dtype: DTypeLike) -> Array:
 
 def _mix_forward(x: Array, kernel: Array, dtype: DTypeLike) -> tuple[Array, Saved]:
     x = barrier(x.astype(dtype))
-    y = dot(pinned(kernel.T.astype(dtype)), x.reshape(x.shape[0], -1), 1, 0)
+    y = dot(row_major(kernel.T.astype(dtype)), x.reshape(x.shape[0], -1), 1, 0)
     return y.reshape(-1, *x.shape[1:]), (x, kernel)
 
 
 def _mix_backward(dtype: DTypeLike, saved: Saved, g: Array) -> tuple[Array, Array]:
     x, kernel = saved
     g = barrier(g.astype(dtype)).reshape(g.shape[0], -1)
-    x_gradient = barrier(dot(pinned(kernel.astype(dtype)), g, 1, 0)).reshape(x.shape)
+    x_gradient = barrier(dot(row_major(kernel.astype(dtype)), g, 1, 0)).reshape(x.shape)
     return x_gradient, dot(x.reshape(x.shape[0], -1), g, 1, 1)
 
 

@@ -15,15 +15,15 @@ import numpy as np
 from jax import Array
 
 from nets.kernels.cpu.gemm import barrier
-from nets.kernels.cpu.layouts import framed
+from nets.kernels.cpu.layouts import zero_pad
 from nets.numerics.windows import Pair
 
 Corners = Array | tuple[Array, ...]
-Form = Literal["phases", "stacked"] | Pair
+WindowForm = Literal["phases", "stacked"] | Pair
 
 
-def form(z: Corners) -> Form:
-    """What `spread` needs to know to hand gradients back as `z` came; an image is known by its height and width."""
+def form(z: Corners) -> WindowForm:
+    """In which form `unpool_windows` has to hand gradients back to `z`; for an image its height and width."""
     if isinstance(z, tuple):
         return "phases"
     return "stacked" if z.ndim == 5 else (z.shape[1], z.shape[2])
@@ -47,7 +47,7 @@ def largest(four: tuple[Array, ...]) -> tuple[Array, Array]:
     return value, which.astype(jnp.int8)
 
 
-def spread(g: Array, which: Array, back: Form) -> Corners:
+def unpool_windows(g: Array, which: Array, back: WindowForm) -> Corners:
     """The gradient `g` of every window at the corner that it came from, zero at the others."""
     if back == "phases":
         return tuple(jnp.where(which == i, g, 0) for i in range(4))
@@ -57,7 +57,7 @@ def spread(g: Array, which: Array, back: Form) -> Corners:
     place = np.arange(4, dtype=np.int8).reshape(1, 1, 2, 1, 2, 1)
     grid = jnp.where(which[:, :, None, :, None] == place, g[:, :, None, :, None], 0)
     whole = grid.reshape(channels, 2 * height, 2 * width, batch)
-    return framed(whole, (0, back[0] - 2 * height), (0, back[1] - 2 * width))
+    return zero_pad(whole, (0, back[0] - 2 * height), (0, back[1] - 2 * width))
 
 
 def mapped(function: Callable[..., Array], *trees: Corners) -> Corners:
@@ -65,7 +65,7 @@ def mapped(function: Callable[..., Array], *trees: Corners) -> Corners:
     return result
 
 
-def kept(z: Corners) -> Corners:
+def materialised(z: Corners) -> Corners:
     """`z` in memory."""
     return mapped(barrier, z)
 

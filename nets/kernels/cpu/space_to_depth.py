@@ -15,8 +15,8 @@ from jax import Array
 
 from nets.kernels.cpu import limits, toom_cook, winograd
 from nets.kernels.cpu.gemm import barrier
-from nets.kernels.cpu.layouts import framed
-from nets.kernels.cpu.patches import phases_of_stride
+from nets.kernels.cpu.layouts import zero_pad
+from nets.kernels.cpu.patches import space_to_depth
 from nets.kernels.cpu.problem import FLOAT, ConvProblem
 from nets.kernels.cpu.winograd import ChannelGrid, Four
 from nets.kernels.footprint import Footprint
@@ -25,19 +25,19 @@ from nets.numerics.windows import Geometry, Pair, Sizes
 
 def possible(problem: ConvProblem) -> bool:
     """Whether there is a stride in both directions, and the zeros in the dense kernel are few."""
-    at, few = problem.geometry, problem.depth < limits.SPACE_TO_DEPTH_FEWEST_CHANNELS
-    if min(at.stride) == 1 or at.dilation != (1, 1) or at.groups > 1 or few:
+    geometry, few = problem.geometry, problem.depth < limits.SPACE_TO_DEPTH_FEWEST_CHANNELS
+    if min(geometry.stride) == 1 or geometry.dilation != (1, 1) or geometry.groups > 1 or few:
         return False
-    rows, columns = _dense_window(problem.window, at)
-    weights = rows * at.stride[0] * columns * at.stride[1]
+    rows, columns = _dense_window(problem.window, geometry)
+    weights = rows * geometry.stride[0] * columns * geometry.stride[1]
     return weights <= limits.SPACE_TO_DEPTH_MOST_WEIGHTS * math.prod(problem.window)
 
 
 def dense(problem: ConvProblem) -> ConvProblem:
     """The convolution of stride 1 that gives the same result."""
-    at, (rows, columns) = problem.geometry, _dense_window(problem.window, problem.geometry)
-    kernel = rows, columns, problem.inputs * math.prod(at.stride), problem.outputs
-    size = dense_size(problem.size, problem.window, at)
+    geometry, (rows, columns) = problem.geometry, _dense_window(problem.window, problem.geometry)
+    kernel = rows, columns, problem.inputs * math.prod(geometry.stride), problem.outputs
+    size = dense_size(problem.size, problem.window, geometry)
     return ConvProblem(kernel, Geometry(), size, problem.batch, problem.machine)
 
 
@@ -65,61 +65,62 @@ def footprint(problem: ConvProblem, of_dense: Footprint) -> Footprint:
     return Footprint(of_dense.kept + moved * problem.item, of_dense.working + working)
 
 
-def dense_kernel(kernel: Array, at: Geometry) -> Array:
+def dense_kernel(kernel: Array, geometry: Geometry) -> Array:
     """`[kh, kw, in, out]` -> `[kh / sh, kw / sw, sh * sw * in, out]`, rounded up: to be used with stride 1."""
     kh, kw, inputs, outputs = kernel.shape
-    (sh, sw), (rows, columns) = at.stride, _dense_window(kernel.shape, at)
+    (sh, sw), (rows, columns) = geometry.stride, _dense_window(kernel.shape, geometry)
     kernel = jnp.pad(kernel, ((0, rows * sh - kh), (0, columns * sw - kw), (0, 0), (0, 0)))
     kernel = kernel.reshape(rows, sh, columns, sw, inputs, outputs).transpose(0, 2, 1, 3, 4, 5)
     return kernel.reshape(rows, columns, -1, outputs)
 
 
-def dense_size(size: Sizes, window: Sizes, at: Geometry) -> Pair:
+def dense_size(size: Sizes, window: Sizes, geometry: Geometry) -> Pair:
     """Height and width of the dense image that an image of `size` becomes."""
-    (out_h, out_w), (rows, columns) = at.places(size, window), _dense_window(window, at)
+    (out_h, out_w), (rows, columns) = geometry.places(size, window), _dense_window(window, geometry)
     return out_h + rows - 1, out_w + columns - 1
 
 
-def dense_image(x: Array, window: Sizes, at: Geometry) -> Array:
+def dense_image(x: Array, window: Sizes, geometry: Geometry) -> Array:
     """`[in, H, W, B]` -> `[sh * sw * in, H', W', B]`, which needs no padding."""
-    x = phases_of_stride(x, at, dense_size(x.shape[1:3], window, at))
+    x = space_to_depth(x, geometry, dense_size(x.shape[1:3], window, geometry))
     return x.reshape(-1, *x.shape[3:])
 
 
-def dense_phases(x: Array, window: Sizes, at: Geometry) -> Four:
+def dense_phases(x: Array, window: Sizes, geometry: Geometry) -> Four:
     """The dense image by even and odd rows and columns, in one pass; zeros behind what is odd."""
-    height, width = dense_size(x.shape[1:3], window, at)
-    return _phases(x, at, (-(-height // 2), -(-width // 2)), x.shape[1:3])
+    height, width = dense_size(x.shape[1:3], window, geometry)
+    return _phases(x, geometry, (-(-height // 2), -(-width // 2)), x.shape[1:3])
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
-def _phases(x: Array, at: Geometry, half: Pair, size: Pair) -> Four:
+def _phases(x: Array, geometry: Geometry, half: Pair, size: Pair) -> Four:
     """half, size: height and width of a phase and of `x`."""
-    return _phases_forward(x, at, half, size)[0]
+    return _phases_forward(x, geometry, half, size)[0]
 
 
-def _phases_forward(x: Array, at: Geometry, half: Pair, size: Pair) -> tuple[Four, None]:
-    (sh, sw), (rows, columns) = at.stride, half
-    x = barrier(framed(x, *_edges(at, half, size)))
+def _phases_forward(x: Array, geometry: Geometry, half: Pair, size: Pair) -> tuple[Four, None]:
+    (sh, sw), (rows, columns) = geometry.stride, half
+    x = barrier(zero_pad(x, *_edges(geometry, half, size)))
     apart = x.reshape(x.shape[0], rows, 2, sh, columns, 2, sw, x.shape[3]).transpose(2, 5, 3, 6, 0, 1, 4, 7)
     return tuple(barrier(apart[i, j]).reshape(-1, rows, columns, x.shape[3]) for i in (0, 1) for j in (0, 1)), None
 
 
-def _phases_backward(at: Geometry, half: Pair, size: Pair, _: None, g: Four) -> tuple[Array]:
-    (sh, sw), (rows, columns), batch = at.stride, half, g[0].shape[3]
+def _phases_backward(geometry: Geometry, half: Pair, size: Pair, _: None, g: Four) -> tuple[Array]:
+    (sh, sw), (rows, columns), batch = geometry.stride, half, g[0].shape[3]
     apart = jnp.stack(g).reshape(2, 2, sh, sw, -1, rows, columns, batch)
     whole = apart.transpose(4, 5, 0, 2, 6, 1, 3, 7).reshape(-1, rows * 2 * sh, columns * 2 * sw, batch)
-    (top, bottom), (left, right) = _edges(at, half, size)
-    return (barrier(framed(whole, (-top, -bottom), (-left, -right))),)
+    (top, bottom), (left, right) = _edges(geometry, half, size)
+    return (barrier(zero_pad(whole, (-top, -bottom), (-left, -right))),)
 
 
 _phases.defvjp(_phases_forward, _phases_backward)
 
 
-def _edges(at: Geometry, half: Pair, size: Pair) -> tuple[Pair, Pair]:
+def _edges(geometry: Geometry, half: Pair, size: Pair) -> tuple[Pair, Pair]:
     """The padding that makes `size` whole tiles of two places; a negative one where pixels are left over."""
     rows, columns = (
-        (at.padding[axis][0], 2 * at.stride[axis] * half[axis] - size[axis] - at.padding[axis][0]) for axis in (0, 1)
+        (geometry.padding[axis][0], 2 * geometry.stride[axis] * half[axis] - size[axis] - geometry.padding[axis][0])
+        for axis in (0, 1)
     )
     return rows, columns
 
@@ -134,6 +135,6 @@ def grid(problem: ConvProblem) -> ChannelGrid:
     return ChannelGrid((sh, sw), (kh - (rows - 1) * sh, kw - (columns - 1) * sw))
 
 
-def _dense_window(window: Sizes, at: Geometry) -> Pair:
+def _dense_window(window: Sizes, geometry: Geometry) -> Pair:
     """Height and width of the dense kernel."""
-    return -(-window[0] // at.stride[0]), -(-window[1] // at.stride[1])
+    return -(-window[0] // geometry.stride[0]), -(-window[1] // geometry.stride[1])

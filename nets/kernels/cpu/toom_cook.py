@@ -22,8 +22,8 @@ import numpy as np
 from jax import Array, lax
 
 from nets.kernels.cpu import limits
-from nets.kernels.cpu.gemm import barrier, dot, pinned
-from nets.kernels.cpu.layouts import framed
+from nets.kernels.cpu.gemm import barrier, dot, row_major
+from nets.kernels.cpu.layouts import zero_pad
 from nets.kernels.cpu.patches import gather_windows
 from nets.kernels.cpu.problem import FLOAT, ConvProblem
 from nets.kernels.footprint import Footprint
@@ -33,7 +33,7 @@ Saved = tuple[Sequence[Array], Array, tuple[int, ...]]
 
 # Where polynomials are evaluated, beside infinity. Small numbers and their inverses lose the fewest digits.
 POINTS = tuple(Fraction(number) for number in ("0", "1", "-1", "2", "-2", "1/2", "-1/2"))
-# Bytes of the patches of one point that stay in the second caches of two processors, the products beside them.
+# Bytes of the patches of one point that stay in the L2 caches of two cores, the products beside them.
 BLOCK = 3 << 18
 
 
@@ -102,12 +102,12 @@ def _coefficients(roots: Sequence[Fraction]) -> list[Fraction]:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
-def toom_cook(x: Array, kernel: Array, at: Geometry) -> Array:
+def toom_cook(x: Array, kernel: Array, geometry: Geometry) -> Array:
     """`[in, H, W, B] * [kh, kw, in, out] -> [out, H', W', B]`, stride 1, one group.
 
     Patches of `g`, some rows at a time, serve both gradients; of `x` the transformed pixels are kept.
     """
-    return _forward(x, kernel, at)[0]
+    return _forward(x, kernel, geometry)[0]
 
 
 @dataclass(frozen=True)
@@ -132,14 +132,14 @@ class Tiles:
 
 
 @dataclass(frozen=True)
-class Blocks:
+class RowBlocks:
     """How an image is cut: `rows` of every block, `count` of blocks; the last one may reach beyond the image."""
 
     rows: int
     count: int
 
     @classmethod
-    def of(cls, rows: int, values: int) -> Blocks:
+    def of(cls, rows: int, values: int) -> RowBlocks:
         """values: in the patches of one row.
 
         At least two blocks where there are two rows: XLA unrolls a loop of one step, and then the patches of all points
@@ -154,26 +154,26 @@ class Blocks:
         return self.rows * self.count
 
 
-def _cut(at: Geometry, kernel: tuple[int, ...], image: tuple[int, ...]) -> tuple[Tiles, Blocks, Blocks]:
+def _cut(geometry: Geometry, kernel: tuple[int, ...], image: tuple[int, ...]) -> tuple[Tiles, RowBlocks, RowBlocks]:
     """Tiles, and blocks of rows of the result and of the gradient of the image; from the shapes of both."""
     kh, kw, inputs, outputs = kernel
-    height, width = at.places(image[1:3], (kh, kw))
+    height, width = geometry.places(image[1:3], (kh, kw))
     tiles = Tiles.of(width, kw)
     values = kh * tiles.count * image[3]
-    return tiles, Blocks.of(height, inputs * values), Blocks.of(image[1], outputs * values)
+    return tiles, RowBlocks.of(height, inputs * values), RowBlocks.of(image[1], outputs * values)
 
 
-def _forward(x: Array, kernel: Array, at: Geometry) -> tuple[Array, Saved]:
+def _forward(x: Array, kernel: Array, geometry: Geometry) -> tuple[Array, Saved]:
     (kh, kw, inputs, outputs), batch = kernel.shape, x.shape[3]
-    height, width = at.places(x.shape[1:3], (kh, kw))
-    tiles, blocks, backward = _cut(at, kernel.shape, x.shape)
+    height, width = geometry.places(x.shape[1:3], (kh, kw))
+    tiles, blocks, backward = _cut(geometry, kernel.shape, x.shape)
     matrices = transforms(tiles.outputs, kw)
-    (top, _), (left, _) = at.padding
+    (top, _), (left, _) = geometry.padding
     below = max(kh - 1 + blocks.reach, top + backward.reach) - top - x.shape[1]
-    padded = barrier(framed(x, (top, below), (left, tiles.width - x.shape[2] - left)))
-    seen = padded.reshape(inputs, -1, tiles.count + tiles.over, tiles.outputs, batch)
+    padded = barrier(zero_pad(x, (top, below), (left, tiles.width - x.shape[2] - left)))
+    columns = padded.reshape(inputs, -1, tiles.count + tiles.over, tiles.outputs, batch)
     places = [divmod(i, tiles.outputs) for i in range(len(matrices.pixels))]
-    pixels = [seen[:, :, over : over + tiles.count, column] for over, column in places]
+    pixels = [columns[:, :, over : over + tiles.count, column] for over, column in places]
     points = [barrier(_combined(row, pixels)) for row in matrices.pixels]
     weights = _at_points(kernel.transpose(3, 0, 2, 1), matrices.weights)
 
@@ -189,14 +189,14 @@ def _forward(x: Array, kernel: Array, at: Geometry) -> tuple[Array, Saved]:
     return y[:, :height], (points, kernel, x.shape)
 
 
-def _backward(at: Geometry, saved: Saved, g: Array) -> tuple[Array, Array]:
+def _backward(geometry: Geometry, saved: Saved, g: Array) -> tuple[Array, Array]:
     points, kernel, (inputs, height, width, batch) = saved
     kh, kw, _, outputs = kernel.shape
-    tiles, _, blocks = _cut(at, kernel.shape, (inputs, height, width, batch))
+    tiles, _, blocks = _cut(geometry, kernel.shape, (inputs, height, width, batch))
     matrices = transforms(tiles.outputs, kw)
-    (top, bottom), (left, _) = at.padding
+    (top, bottom), (left, _) = geometry.padding
     edges = (kh - 1 - top, kh - 1 - bottom + blocks.reach - height), (0, tiles.count * tiles.outputs - g.shape[2])
-    framed_g = barrier(framed(g, *edges)).reshape(outputs, -1, tiles.count, tiles.outputs, batch)
+    framed_g = barrier(zero_pad(g, *edges)).reshape(outputs, -1, tiles.count, tiles.outputs, batch)
     given = [framed_g[:, :, :, column] for column in range(tiles.outputs)]
     gradients = [barrier(_combined(row, given)) for row in matrices.outputs]
     weights = _at_points(kernel[::-1].transpose(2, 0, 3, 1), matrices.weights)
@@ -224,7 +224,7 @@ toom_cook.defvjp(_forward, _backward)
 def _at_points(kernel: Array, transform: np.ndarray) -> list[Array]:
     """`[a, kh, b, kw]` -> `[a, kh * b]` for every point."""
     transformed = barrier(dot(kernel.reshape(-1, kernel.shape[3]), jnp.asarray(transform), 1, 1))
-    return [pinned(transformed[:, i].reshape(kernel.shape[0], -1)) for i in range(len(transform))]
+    return [row_major(transformed[:, i].reshape(kernel.shape[0], -1)) for i in range(len(transform))]
 
 
 def _rows(point: Array, first: Array, window: int, count: int) -> Array:
@@ -239,7 +239,7 @@ def _overlapped(products: list[Array], transform: np.ndarray, tiles: Tiles) -> A
         parts = []
         for over, pixel in enumerate(range(column, len(transform), tiles.outputs)):
             part = _combined(transform[:, pixel], products)
-            parts.append(framed(part, (0, 0), (over, tiles.over - over)))
+            parts.append(zero_pad(part, (0, 0), (over, tiles.over - over)))
         columns.append(sum(parts[1:], parts[0]))
     return _side_by_side(columns)
 

@@ -21,13 +21,13 @@ from jax.typing import DTypeLike
 
 from nets.kernels.cpu import limits
 from nets.kernels.cpu.gemm import barrier, dot
-from nets.kernels.cpu.layouts import framed, join, split
+from nets.kernels.cpu.layouts import join, split, zero_pad
 from nets.kernels.cpu.problem import FLOAT, ConvProblem
 from nets.kernels.footprint import Footprint
 from nets.numerics.windows import Geometry, Pair
 
 Four = tuple[Array, ...]
-Grid = list[list[Array]]
+TileGrid = list[list[Array]]
 
 # How a row (or column) of four values takes part, with its sign; the two-dimensional transforms are products of these.
 INPUT = ({0: 1, 2: -1}, {1: 1, 2: 1}, {2: 1, 1: -1}, {1: 1, 3: -1})
@@ -48,17 +48,17 @@ class ChannelGrid(NamedTuple):
     grid: Pair
     full: Pair
 
-    def at(self, a: int, b: int) -> Pair:
+    def blocks_at(self, a: int, b: int) -> Pair:
         """How many blocks take part in place (a, b) of a tile."""
         return (self.full if a == 3 else self.grid)[0], (self.full if b == 3 else self.grid)[1]
 
     def taking_part(self, x: Array, a: int, b: int, axis: int = 0) -> Array:
         """Of the channels on `axis` those in place (a, b), as three axes: rows and columns of blocks, channels."""
-        rows, columns = self.at(a, b)
+        rows, columns = self.blocks_at(a, b)
         apart = x.reshape(*x.shape[:axis], *self.grid, -1, *x.shape[axis + 1 :])
         return apart[(slice(None),) * axis + (slice(rows), slice(columns))]
 
-    def put_back(self, x: Array, edges: Sequence[tuple[int, int, int]]) -> Array:
+    def restored(self, x: Array, edges: Sequence[tuple[int, int, int]]) -> Array:
         """`[rows, columns, in / blocks, ...]` of one place -> `[in, ...]`, zeros for the others, padded by `edges`."""
         missing = [(0, all - some, 0) for all, some in zip(self.grid, x.shape[:2], strict=True)]
         whole = lax.pad(x, jnp.zeros((), x.dtype), (*missing, (0, 0, 0), *edges))
@@ -101,11 +101,11 @@ def keeps_phases(problem: ConvProblem) -> bool:
     return problem.geometry in (SAME, VALID) and problem.size[0] % 2 == problem.size[1] % 2 == 0
 
 
-def winograd_image(x: Array, kernel: Array, at: Geometry, dtype: DTypeLike) -> Array:
+def winograd_image(x: Array, kernel: Array, geometry: Geometry, dtype: DTypeLike) -> Array:
     """Any size and padding: an odd last row or column is computed with a neighbour that is cut off."""
-    height, width = at.places(x.shape[1:3], (3, 3))
-    (top, bottom), (left, right) = at.padding
-    x = framed(x, (top, bottom + height % 2), (left, right + width % 2))
+    height, width = geometry.places(x.shape[1:3], (3, 3))
+    (top, bottom), (left, right) = geometry.padding
+    x = zero_pad(x, (top, bottom + height % 2), (left, right + width % 2))
     return join(winograd(split(x), kernel, dtype, 0))[:, :height, :width]
 
 
@@ -120,7 +120,7 @@ def winograd(phases: Four, kernel: Array, dtype: DTypeLike, padding: int, grid: 
 
 def _forward(
     phases: Four, kernel: Array, dtype: DTypeLike, padding: int, grid: ChannelGrid
-) -> tuple[Four, tuple[Grid, Array]]:
+) -> tuple[Four, tuple[TileGrid, Array]]:
     _, height, width, batch = phases[0].shape
     shape = kernel.shape[3], height - 1 + padding, width - 1 + padding, batch
     tiles = _input_transform(phases, dtype, padding, grid)
@@ -140,14 +140,14 @@ def _forward(
 
 
 def _backward(
-    dtype: DTypeLike, padding: int, grid: ChannelGrid, saved: tuple[Grid, Array], g: Four
+    dtype: DTypeLike, padding: int, grid: ChannelGrid, saved: tuple[TileGrid, Array], g: Four
 ) -> tuple[Four, Array]:
     tiles, kernel = saved
     outputs, *size = g[0].shape
-    spread = [{i: OUTPUT[i][a] for i in (0, 1) if a in OUTPUT[i]} for a in range(4)]
+    parts = [{i: OUTPUT[i][a] for i in (0, 1) if a in OUTPUT[i]} for a in range(4)]
 
     def gradient(a: int, b: int) -> Array:
-        product = _combined(_crossed(spread[a], spread[b]), lambda i, j: g[2 * i + j])
+        product = _combined(_crossed(parts[a], parts[b]), lambda i, j: g[2 * i + j])
         return barrier(product.astype(dtype)).reshape(outputs, -1)
 
     def tile_gradient(a: int, b: int) -> Array:
@@ -157,7 +157,7 @@ def _backward(
 
     def from_tiles(a: int, b: int) -> Array:
         product = dot(tiles[a][b], products[a][b], 1, 1)
-        return grid.put_back(product.reshape(*grid.at(a, b), -1, outputs), ((0, 0, 0),)).reshape(-1)
+        return grid.restored(product.reshape(*grid.blocks_at(a, b), -1, outputs), ((0, 0, 0),)).reshape(-1)
 
     products = _each(gradient)
     kernels = _kernel_transform(kernel, dtype)
@@ -177,12 +177,12 @@ def _row_of_tile(row: int, padding: int) -> tuple[int, int]:
     return phase, shift
 
 
-def _input_transform(phases: Four, dtype: DTypeLike, padding: int, grid: ChannelGrid) -> Grid:
+def _input_transform(phases: Four, dtype: DTypeLike, padding: int, grid: ChannelGrid) -> TileGrid:
     """The 16 matrices `[in, tiles * B]` that the kernels are multiplied with."""
     height, width = (size - 1 + padding for size in phases[0].shape[1:3])
     # Of a padded image, odd phases get their row of zeros before them, even ones behind: each is read at two offsets.
     edges = ((0, padding), (padding, 0))
-    padded = [barrier(framed(phases[2 * i + j], edges[i], edges[j])) for i in (0, 1) for j in (0, 1)]
+    padded = [barrier(zero_pad(phases[2 * i + j], edges[i], edges[j])) for i in (0, 1) for j in (0, 1)]
 
     def transformed(a: int, b: int) -> Array:
         def pixel(row: int, column: int) -> Array:
@@ -197,7 +197,7 @@ def _input_transform(phases: Four, dtype: DTypeLike, padding: int, grid: Channel
     return _each(transformed)
 
 
-def _phase_gradient(i: int, j: int, tiles: Grid, padding: int, grid: ChannelGrid) -> Array:
+def _phase_gradient(i: int, j: int, tiles: TileGrid, padding: int, grid: ChannelGrid) -> Array:
     """What the tiles hand back to phase (i, j): its pixels lie in two rows and two columns of them."""
     total: Array | None = None
     for row in range(4):
@@ -208,9 +208,9 @@ def _phase_gradient(i: int, j: int, tiles: Grid, padding: int, grid: ChannelGrid
             edges = (down, 1 - padding - down, 0), (right, 1 - padding - right, 0), (0, 0, 0)
             users: dict[Pair, list[tuple[Pair, int]]] = {}
             for place, sign in _crossed(_users(row), _users(column)):
-                users.setdefault(grid.at(*place), []).append((place, sign))
+                users.setdefault(grid.blocks_at(*place), []).append((place, sign))
             for terms in users.values():
-                part = grid.put_back(_combined(terms, lambda a, b: tiles[a][b]), edges)
+                part = grid.restored(_combined(terms, lambda a, b: tiles[a][b]), edges)
                 total = part if total is None else total + part
     return barrier(total)
 
@@ -227,7 +227,7 @@ def _kernel_transform(kernel: Array, dtype: DTypeLike) -> Array:
     return barrier(transformed.reshape(16, a, b).astype(dtype))
 
 
-def _each(function: Callable[[int, int], Array]) -> Grid:
+def _each(function: Callable[[int, int], Array]) -> TileGrid:
     return [[function(a, b) for b in range(4)] for a in range(4)]
 
 

@@ -8,14 +8,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from hypothesis import settings
+from hypothesis import assume, settings
 from hypothesis import strategies as st
 from jax import lax
 
 from nets.architecture.read import Architecture
 from nets.kernels import Plan
 from nets.kernels.cpu.gemm import OPTIONS_OF_IMAGES
-from nets.kernels.cpu.layouts import framed
+from nets.kernels.cpu.layouts import zero_pad
 from nets.kernels.cpu.machine import Machine
 from nets.kernels.cpu.problem import ConvProblem
 from nets.network import Network, initial_variables, numbers_of
@@ -36,6 +36,18 @@ def random(*shape: int, seed: int = 0) -> jax.Array:
 def pairs(least: int, most: int) -> st.SearchStrategy[tuple[int, int]]:
     """Something for rows and for columns."""
     return st.tuples(st.integers(least, most), st.integers(least, most))
+
+
+@st.composite
+def convolutions(
+    draw: st.DrawFn, *, groups: st.SearchStrategy[int]
+) -> tuple[tuple[int, ...], tuple[int, ...], Geometry]:
+    """(shape of x, shape of the kernel, geometry) with at least one place for the kernel."""
+    at = Geometry(draw(pairs(1, 3)), (draw(pairs(0, 3)), draw(pairs(0, 3))), draw(pairs(1, 2)), draw(groups))
+    window, size = draw(pairs(1, 5)), draw(pairs(3, 9))
+    assume(min(at.places(size, window)) >= 1)
+    depth, outputs = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    return (depth * at.groups, *size, 2), (*window, depth, outputs * at.groups), at
 
 
 def value_and_gradients(function: Callable[..., jax.Array], *arguments: Any) -> list[jax.Array]:
@@ -75,7 +87,7 @@ def lax_conv(x: jax.Array, kernel: jax.Array, at: Geometry) -> jax.Array:
     (JAX 0.10, CPU) reads past its operands.
     """
     return lax.conv_general_dilated(
-        framed(x, *at.padding),
+        zero_pad(x, *at.padding),
         kernel,
         at.stride,
         "VALID",
@@ -83,6 +95,20 @@ def lax_conv(x: jax.Array, kernel: jax.Array, at: Geometry) -> jax.Array:
         dimension_numbers=("CHWN", "HWIO", "CHWN"),
         feature_group_count=at.groups,
     )
+
+
+def assert_equals_xlas(
+    ours: Callable[[jax.Array, jax.Array], jax.Array],
+    x_shape: tuple[int, ...],
+    kernel_shape: tuple[int, ...],
+    at: Geometry,
+    tolerance: float = 1e-5,
+) -> None:
+    """`ours`, a convolution of random arrays, and its gradients."""
+    x, kernel = random(*x_shape), random(*kernel_shape)
+    found = value_and_gradients(ours, x, kernel)
+    assert all(array.dtype == F32 for array in found)
+    assert_near(found, value_and_gradients(lambda x, kernel: lax_conv(x, kernel, at), x, kernel), tolerance)
 
 
 def images(a: Architecture, batch: int = 8) -> jax.Array:

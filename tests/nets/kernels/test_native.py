@@ -18,7 +18,7 @@ from jax.typing import DTypeLike
 from nets.kernels.cpu.convolution import convolve
 from nets.kernels.cpu.layouts import Image, image
 from nets.kernels.cpu.machine import Machine
-from nets.kernels.cpu.native import call, machine
+from nets.kernels.cpu.native import call, compiler
 from nets.kernels.cpu.native.conv import available, fits, native_convolve, native_relu
 from nets.numerics.windows import Geometry
 from tests.nets.kernels.common import (
@@ -192,14 +192,14 @@ PROGRAM = """
 import sys
 import jax
 from jax._src import monitoring
-from nets.kernels.cpu.native import machine
+from nets.kernels.cpu.native import compiler
 from nets.kernels.cpu.native.conv import native_convolve
 from nets.numerics.windows import Geometry
 from nets.process.device import keep_compiled_programs
 from pathlib import Path
 
-hits, compiled, compile_code = [], [], machine._compile
-machine._compile = lambda text: compiled.append(text) or compile_code(text)
+hits, compiled, compile_code = [], [], compiler._compile
+compiler._compile = lambda text: compiled.append(text) or compile_code(text)
 monitoring.register_event_listener(lambda name, **_: hits.append(name) if name.endswith("cache_hits") else None)
 keep_compiled_programs(Path(sys.argv[1]) / "compiled")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
@@ -218,7 +218,7 @@ def test_a_program_and_its_kernels_are_compiled_once_for_all_processes(tmp_path:
     total = str(36.0 * 8 * 16 * 16)
     assert run() == [total, "False", "1"]
     assert run() == [total, "True", "0"]
-    (code,) = (tmp_path / "compiled").glob(f"{machine.PREFIX}*")
+    (code,) = (tmp_path / "compiled").glob(f"{compiler.PREFIX}*")
     whole = code.read_bytes()
     for damaged in (whole[:-1], b"", whole.replace(b"entry", b"yrtne")):
         code.write_bytes(damaged)
@@ -283,16 +283,16 @@ def test_what_these_kernels_are_not_for() -> None:
 
 @pytest.mark.parametrize("found", [None, (0, 2), (1, 3)])
 def test_an_unknown_interface_is_left_alone(found: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    machine.features.cache_clear()
-    monkeypatch.setattr(machine, "interface", lambda: found)
+    compiler.features.cache_clear()
+    monkeypatch.setattr(compiler, "interface", lambda: found)
     try:
         assert not available("float32") and not available("bfloat16")
     finally:
-        machine.features.cache_clear()
+        compiler.features.cache_clear()
 
 
 def test_the_interface_of_this_jaxlib_is_known() -> None:
-    assert machine.interface() in machine.KNOWN_INTERFACES
+    assert compiler.interface() in compiler.KNOWN_INTERFACES
 
 
 @each_type
@@ -305,11 +305,3 @@ def test_many_channels_are_left_to_winograd(dtype: DTypeLike, bound: float) -> N
     )
     assert isinstance(few, Image) and not isinstance(many, Image)
     assert image(many).shape == (128, 8, 8, 16)
-
-
-def test_vectors_that_would_be_half_empty_are_left_to_products_of_matrices() -> None:
-    double, full = (Machine("float32", unit, native=True) for unit in ("double_pumped", "full_width"))
-    assert all(machine.native_for(batch) for machine in (double, full) for batch in (16, 32, 48, 60, 64, 256))
-    assert full.native_for(100) and not double.native_for(100)
-    assert not any(machine.native_for(batch) for machine in (double, full) for batch in (0, 1, 10, 20, 50))
-    assert not Machine("float32", "full_width").native_for(64)

@@ -9,7 +9,7 @@ import pytest
 from jax import lax
 
 from nets.kernels.cpu.layouts import split
-from nets.kernels.cpu.norm import Recipe, batch_norm, norm_pool, pack, unpack
+from nets.kernels.cpu.norm import NormOptions, batch_norm, norm_pool, pack, unpack
 from nets.kernels.cpu.pool import max_pool
 from nets.numerics.windows import Geometry
 from tests.nets.kernels.common import OPTIONS, assert_near, random, value_and_gradients
@@ -29,10 +29,10 @@ def definition(z: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
 @pytest.mark.parametrize("form", ["image", "phases"])
 def test_norm_skip_relu(form: str, skip: bool, relu: bool) -> None:
     z, other, scale, bias = random(3, 4, 6, 2) + 5, random(3, 4, 6, 2, seed=1), random(3), random(3, seed=1)
-    recipe, put = Recipe(EPS, jnp.float32, relu_after=relu), FORMS[form]
+    options, put = NormOptions(EPS, jnp.float32, relu_after=relu), FORMS[form]
 
     def ours(z: jax.Array, other: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
-        return jnp.stack(jax.tree.leaves(batch_norm(put(z), put(other) if skip else None, scale, bias, recipe)[0]))
+        return jnp.stack(jax.tree.leaves(batch_norm(put(z), put(other) if skip else None, scale, bias, options)[0]))
 
     def theirs(z: jax.Array, other: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
         y = definition(z, scale, bias) + (other if skip else 0)
@@ -47,10 +47,10 @@ def test_norm_skip_relu(form: str, skip: bool, relu: bool) -> None:
 def test_norm_pool(form: str, relu: str | None) -> None:
     z, before, scale, bias = random(4, 6, 4, 3), random(4), random(4, seed=2), random(4, seed=3)
     assert (scale < 0).any() and (scale > 0).any()
-    recipe = Recipe(EPS, jnp.float32, relu_before=relu == "before", relu_after=relu == "after")
+    options = NormOptions(EPS, jnp.float32, relu_before=relu == "before", relu_after=relu == "after")
 
     def ours(z: jax.Array, before: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
-        return norm_pool(FORMS[form](z), before if relu == "before" else None, scale, bias, recipe)[0]
+        return norm_pool(FORMS[form](z), before if relu == "before" else None, scale, bias, options)[0]
 
     def theirs(z: jax.Array, before: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
         z = jax.nn.relu(z + before[:, None, None, None]) if relu == "before" else z
@@ -64,7 +64,7 @@ def test_norm_pool(form: str, relu: str | None) -> None:
 def test_moments_of_values_far_from_zero() -> None:
     """A spread of 1 around 4,000: sums of plain squares would lose it."""
     z = random(2, 8, 8, 4) + 4000.0
-    _, mean, var = jax.jit(lambda z: batch_norm(z, None, jnp.ones(2), jnp.zeros(2), Recipe(EPS, jnp.float32)))(z)
+    _, mean, var = jax.jit(lambda z: batch_norm(z, None, jnp.ones(2), jnp.zeros(2), NormOptions(EPS, jnp.float32)))(z)
     exact = np.asarray(z, np.float64)
     np.testing.assert_allclose(mean, exact.mean((1, 2, 3)), rtol=1e-6)
     np.testing.assert_allclose(var, exact.var((1, 2, 3)), rtol=1e-4)

@@ -68,8 +68,8 @@ def test_windows_that_fit_into_the_padding(
 def test_blocks_of_rows_meet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(toom_cook, "BLOCK", 1440)
     values = 5 * 2 * 3  # rows of a window, tiles, images: for every channel
-    assert toom_cook.Blocks.of(7, 3 * values) == toom_cook.Blocks(rows=4, count=2)  # of the result, 3 inputs
-    assert toom_cook.Blocks.of(7, 4 * values) == toom_cook.Blocks(rows=3, count=3)  # of the gradient, 4 outputs
+    assert toom_cook.RowBlocks.of(7, 3 * values) == toom_cook.RowBlocks(rows=4, count=2)  # of the result, 3 inputs
+    assert toom_cook.RowBlocks.of(7, 4 * values) == toom_cook.RowBlocks(rows=3, count=3)  # of the gradient, 4 outputs
     check(random(3, 7, 8, 3), random(5, 5, 3, 4), Geometry(padding=((2, 2), (2, 2))))
 
 

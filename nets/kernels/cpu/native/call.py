@@ -20,8 +20,8 @@ import jax.numpy as jnp
 from jax import Array
 from llvmlite import ir
 
-from nets.kernels.cpu.native import machine
-from nets.kernels.cpu.native.code import BYTE, INT, LONG, POINTER, VOID, Code, Value, long, zeros
+from nets.kernels.cpu.native import compiler
+from nets.kernels.cpu.native.llvm_ir import BYTE, INT, LONG, POINTER, VOID, Code, Value, long, zeros
 
 # Bytes into XLA's structures, all of pointers or 64-bit integers unless said.
 _FRAME = {"extension": 8, "api": 16, "context": 24, "arguments": 72, "results": 112}
@@ -31,7 +31,7 @@ _BUFFER_DATA = 24
 # Functions of the api, each with one argument: (size, extension, context, function, what it is called with) and (size,
 # extension, error).
 _SCHEDULE, _DESTROY_ERROR = 136, 64
-_ROUNDS = 4096  # for which a thread waits without giving way
+_SPINS = 4096  # before a waiting thread yields its core
 # Of a call in progress: counters, and behind them the addresses of inputs, outputs and scratch.
 _NEXT, _DONE, _OWNERS, _SLOTS, _ADDRESSES = range(5)
 
@@ -96,7 +96,7 @@ def _compile(name: str, build: Callable[[ir.Module], tuple[int, int]], inputs: i
     parts, scratch = build(module)
     kernel = Kernel(name, min(processors(), parts), scratch)
     _entry(module, inputs, outputs + 1, parts, kernel.threads)
-    jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(machine.address_of(module, "entry")), platform="cpu")
+    jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(compiler.address_of(module, "entry")), platform="cpu")
     return kernel
 
 
@@ -124,18 +124,18 @@ def _entry(module: ir.Module, inputs: int, outputs: int, parts: int, threads: in
 
 
 def _field(c: Code, structure: Value, offset: int, of: Value = POINTER) -> Value:
-    return c.b.load(c.at(structure, offset, BYTE), typ=of)
+    return c.b.load(c.address(structure, offset, BYTE), typ=of)
 
 
 def _answer_metadata(c: Code, frame: Value) -> None:
-    b, (major, minor) = c.b, machine.interface() or (0, 0)
+    b, (major, minor) = c.b, compiler.interface() or (0, 0)
     extension = _field(c, frame, _FRAME["extension"])
     with b.if_then(b.icmp_unsigned("!=", extension, zeros(POINTER))):
         asked = b.icmp_signed("==", _field(c, extension, _EXTENSION["type"], INT), ir.Constant(INT, 1))
         with b.if_then(asked):
             metadata = _field(c, extension, _EXTENSION["metadata"])
             for field, value in (("major", major), ("minor", minor), ("traits", 0)):
-                b.store(ir.Constant(INT, value), c.at(metadata, _METADATA[field], BYTE))
+                b.store(ir.Constant(INT, value), c.address(metadata, _METADATA[field], BYTE))
             b.ret(zeros(POINTER))
 
 
@@ -156,29 +156,29 @@ def _request(c: Code, size: int, pointers: Sequence[Value]) -> Value:
     """What a function of the api is given: its size, no extension, and pointers."""
     request = c.variable(LONG, size // 8)
     for place, value in enumerate((long(size), zeros(POINTER), *pointers)):
-        c.b.store(value, c.at(request, place, LONG))
+        c.b.store(value, c.address(request, place, LONG))
     return request
 
 
 def _wait(c: Code, call: Value, parts: int) -> None:
-    """Awake, for a part takes microseconds; but where processors are too few, whoever has one to finish is let run."""
+    """Spin, for a part takes microseconds; then yield, so that a thread without a core can finish its part."""
     b, again, done = c.b, c.b.append_basic_block("wait"), c.b.append_basic_block("done")
-    rounds = c.variable(LONG)
-    c.store(long(0), rounds)
+    spins = c.variable(LONG)
+    c.store(long(0), spins)
     b.branch(again)
     b.position_at_end(again)
     c.call("llvm.x86.sse2.pause", VOID, [])
-    count = b.add(c.load(rounds, 0, LONG), long(1))
-    c.store(count, rounds)
-    with b.if_then(c.below(long(_ROUNDS), count)):
+    count = b.add(c.load(spins, 0, LONG), long(1))
+    c.store(count, spins)
+    with b.if_then(c.below(long(_SPINS), count)):
         c.call("sched_yield", INT, [])
-    ready = b.load_atomic(c.at(call, _DONE, LONG), "acquire", 8, typ=LONG)
+    ready = b.load_atomic(c.address(call, _DONE, LONG), "acquire", 8, typ=LONG)
     b.cbranch(c.below(ready, parts), again, done)
     b.position_at_end(done)
 
 
 def _count(c: Code, call: Value, counter: int, operation: str = "add") -> Value:
-    return c.b.atomic_rmw(operation, c.at(call, counter, LONG), long(1), "acq_rel")
+    return c.b.atomic_rmw(operation, c.address(call, counter, LONG), long(1), "acq_rel")
 
 
 def _drain(module: ir.Module, arrays: int, parts: int) -> Value:
@@ -186,7 +186,7 @@ def _drain(module: ir.Module, arrays: int, parts: int) -> Value:
     c = Code(module, "drain", VOID, [POINTER])
     b, call = c.b, c.arguments[0]
     slot = _count(c, call, _SLOTS)
-    addresses = [b.load(c.at(call, _ADDRESSES + i, LONG), typ=POINTER) for i in range(arrays)]
+    addresses = [b.load(c.address(call, _ADDRESSES + i, LONG), typ=POINTER) for i in range(arrays)]
     following, work, out = (b.append_basic_block(name) for name in ("following", "work", "out"))
     b.branch(following)
     b.position_at_end(following)

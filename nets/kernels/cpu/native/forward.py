@@ -11,11 +11,11 @@ import jax.numpy as jnp
 from jax import Array
 from llvmlite import ir
 
-from nets.kernels.cpu.gemm import pinned
-from nets.kernels.cpu.native import machine
+from nets.kernels.cpu.gemm import row_major
+from nets.kernels.cpu.native import compiler
 from nets.kernels.cpu.native.call import Kernel, compiled, fewest_parts, kernel_code
-from nets.kernels.cpu.native.code import BFLOAT, FLOAT, HALF, INT, LANES, Code, Value, long, vector, zeros
-from nets.kernels.cpu.native.strips import MOST_BYTES, Image, Range, Shape, Strip, fill, inside, valid
+from nets.kernels.cpu.native.llvm_ir import BFLOAT, FLOAT, HALF, INT, LANES, Code, Value, long, vector, zeros
+from nets.kernels.cpu.native.strips import MOST_BYTES, ConvShape, Range, Strip, StripSource, fill, inside, valid
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class _Tiles:
 
 def _most_sums() -> int:
     """Vectors of `LANES` that three quarters of the registers hold; the others are for pixels and a weight."""
-    vectors = machine.vectors()
+    vectors = compiler.vectors()
     return 3 * vectors.registers * vectors.lanes // (4 * LANES)
 
 
-def convolve(x: Array, kernel: Array, bias: Array | None, shape: Shape, epilogue: Epilogue) -> Array:
+def convolve(x: Array, kernel: Array, bias: Array | None, shape: ConvShape, epilogue: Epilogue) -> Array:
     """`[in, H, W, B] * [kh, kw, in, out] -> [out, H', W', B]`; `x` as `shape.dtype`."""
     tiles = _cut(shape)
     result = jax.ShapeDtypeStruct(
@@ -49,35 +49,37 @@ def convolve(x: Array, kernel: Array, bias: Array | None, shape: Shape, epilogue
     )
     padding = -shape.outputs % tiles.outputs
     bias = jnp.zeros(shape.outputs + padding) if bias is None else jnp.pad(bias.astype(jnp.float32), (0, padding))
-    return _kernel(shape, tiles, epilogue)([result], x, _weights(kernel, shape, tiles), pinned(bias))[0]
+    return _kernel(shape, tiles, epilogue)([result], x, _weights(kernel, shape, tiles), row_major(bias))[0]
 
 
-def _kernel(shape: Shape, tiles: _Tiles, epilogue: Epilogue) -> Kernel:
+def _kernel(shape: ConvShape, tiles: _Tiles, epilogue: Epilogue) -> Kernel:
     name = f"image_{shape}_{tiles.strip.slice}_{tiles.rows}_{tiles.outputs}_{epilogue.relu:d}{epilogue.rounded:d}"
     return compiled(name, lambda module: _write(module, shape, tiles, epilogue), inputs=3, outputs=1)
 
 
-def _weights(kernel: Array, shape: Shape, tiles: _Tiles) -> Array:
+def _weights(kernel: Array, shape: ConvShape, tiles: _Tiles) -> Array:
     """In the order in which they are read: `[tiles, taps, in, outputs of a tile]`, of bfloat16 two inputs each."""
     count = -(-shape.outputs // tiles.outputs)
     kernel = kernel.reshape(shape.taps, shape.channels, shape.outputs)
     per = 2 if shape.dtype == "bfloat16" else 1
     kernel = jnp.pad(kernel, ((0, 0), (0, -shape.channels % per), (0, count * tiles.outputs - shape.outputs)))
     kernel = kernel.astype(shape.dtype).reshape(shape.taps, -1, per, count, tiles.outputs)
-    return pinned(kernel.transpose(3, 0, 1, 4, 2))
+    return row_major(kernel.transpose(3, 0, 1, 4, 2))
 
 
-def _cut(shape: Shape) -> _Tiles:
+def _cut(shape: ConvShape) -> _Tiles:
     strips = [_strip(shape, slice) for slice in (2 * LANES, LANES) if shape.lanes % slice == 0]
-    strip = next((s for s in strips if s.bytes(shape.seen(1)) <= MOST_BYTES), strips[-1])
+    strip = next((s for s in strips if s.bytes(shape.input_rows(1)) <= MOST_BYTES), strips[-1])
     slices, height = shape.lanes // strip.slice, shape.places[0]
     most = max(1, height * slices // fewest_parts())
-    rows = max((n for n in range(1, min(most, height) + 1) if strip.bytes(shape.seen(n)) <= MOST_BYTES), default=1)
+    rows = max(
+        (n for n in range(1, min(most, height) + 1) if strip.bytes(shape.input_rows(n)) <= MOST_BYTES), default=1
+    )
     rows = -(-height // -(-height // rows))
     return _Tiles(strip, rows, _outputs(shape.outputs, _most_sums() // (strip.slice // LANES)))
 
 
-def _strip(shape: Shape, slice: int) -> Strip:
+def _strip(shape: ConvShape, slice: int) -> Strip:
     pairs = shape.dtype == "bfloat16"
     return Strip(
         "pairs" if pairs else "float32", shape.columns, -(-shape.channels // 2) if pairs else shape.channels, slice
@@ -90,22 +92,22 @@ def _outputs(outputs: int, most: int) -> int:
     return min(range(most, most // 2, -1), key=lambda n: -(-outputs // n) * n)
 
 
-def _write(module: ir.Module, shape: Shape, tiles: _Tiles, epilogue: Epilogue) -> tuple[int, int]:
+def _write(module: ir.Module, shape: ConvShape, tiles: _Tiles, epilogue: Epilogue) -> tuple[int, int]:
     slices, height = shape.lanes // tiles.strip.slice, shape.places[0]
     c = kernel_code(module, arrays=4)
     x, weights, bias, y, scratch, part, slot = c.arguments
-    size = -(-tiles.strip.bytes(shape.seen(tiles.rows)) // 64) * 16
-    scratch = c.at(scratch, c.b.mul(slot, long(size)))
+    size = -(-tiles.strip.bytes(shape.input_rows(tiles.rows)) // 64) * 16
+    scratch = c.address(scratch, c.b.mul(slot, long(size)))
     slice, first = c.b.srem(part, long(slices)), c.b.mul(c.b.sdiv(part, long(slices)), long(tiles.rows))
     rows = c.least(c.b.sub(long(height), first), long(tiles.rows))
-    (top, _), (left, _) = shape.at.padding
-    source = Image(x, shape.channels, shape.size, shape.batch, top, left)
-    step = shape.at.stride[0]
-    seen = c.b.add(c.b.mul(rows, long(step)), long(shape.halo))
-    fill(c, tiles.strip, scratch, source, (c.b.mul(first, long(step)), long(0), slice), seen)
+    (top, _), (left, _) = shape.geometry.padding
+    source = StripSource(x, shape.channels, shape.size, shape.batch, top, left)
+    step = shape.geometry.stride[0]
+    input_rows = c.b.add(c.b.mul(rows, long(step)), long(shape.halo))
+    fill(c, tiles.strip, scratch, source, (c.b.mul(first, long(step)), long(0), slice), input_rows)
     writer = _Writer(c, shape, tiles, epilogue)
     with c.loop(-(-shape.outputs // tiles.outputs)) as tile:
-        begin = c.at(weights, c.b.mul(tile, long(shape.taps * tiles.strip.units * tiles.outputs)))
+        begin = c.address(weights, c.b.mul(tile, long(shape.taps * tiles.strip.units * tiles.outputs)))
         output = c.b.mul(tile, long(tiles.outputs))
         with c.loop(rows) as row:
             place = c.b.add(first, row)
@@ -126,7 +128,7 @@ class _Writer:
     """The innermost part: one place of the result, for the outputs of a tile and a slice of the batch."""
 
     c: Code
-    shape: Shape
+    shape: ConvShape
     tiles: _Tiles
     epilogue: Epilogue
 
@@ -144,16 +146,18 @@ class _Writer:
 
     def taps(self, axis: int, place: Value) -> Range:
         """Those that do not meet padding: of 7 x 7 pixels a fifth of 3 x 3 does, and 5 x 5 a third."""
-        at = self.shape.at
-        start = self.c.b.mul(place, long(at.stride[axis]))
-        return inside(self.c, self.shape, axis, start, at.dilation[axis], self.shape.window[axis])
+        geometry = self.shape.geometry
+        start = self.c.b.mul(place, long(geometry.stride[axis]))
+        return inside(self.c, self.shape, axis, start, geometry.dilation[axis], self.shape.window[axis])
 
     def add(
-        self, sums: Sums, scratch: Value, weights: Value, at: tuple[Value, Value], taps: tuple[Range, Range]
+        self, sums: Sums, scratch: Value, weights: Value, where: tuple[Value, Value], taps: tuple[Range, Range]
     ) -> None:
-        """at: row and column of the strip."""
-        c, strip, (down, across) = self.c, self.tiles.strip, self.shape.at.dilation
-        row, column = (c.b.mul(place, long(step)) for place, step in zip(at, self.shape.at.stride, strict=True))
+        """where: row and column of the strip."""
+        c, strip, (down, across) = self.c, self.tiles.strip, self.shape.geometry.dilation
+        row, column = (
+            c.b.mul(place, long(step)) for place, step in zip(where, self.shape.geometry.stride, strict=True)
+        )
         with c.loop(*reversed(taps[0])) as i, c.loop(*reversed(taps[1])) as j:
             pixel = strip.pixel(c, c.b.add(row, c.b.mul(i, long(down))), c.b.add(column, c.b.mul(j, long(across))))
             of_tap = c.b.mul(c.index(i, (j, self.shape.window[1])), long(strip.units * self.tiles.outputs))
@@ -167,8 +171,8 @@ class _Writer:
                     for place, value in zip(places, pixels, strict=True):
                         c.store(multiply_add(c, value, weight, c.b.load(place, typ=vector(FLOAT))), place)
 
-    def end(self, sums: Sums, y: Value, at: tuple[Value, Value, Value, Value]) -> None:
-        c, (output, row, column, slice), (height, width) = self.c, at, self.shape.places
+    def end(self, sums: Sums, y: Value, where: tuple[Value, Value, Value, Value]) -> None:
+        c, (output, row, column, slice), (height, width) = self.c, where, self.shape.places
         parts = [c.index(slice, (v * LANES, self.tiles.strip.slice)) for v in range(self.vectors)]
         masks = [valid(c, self.shape.batch, part) for part in parts]
         for k, places in enumerate(sums):

@@ -17,11 +17,11 @@ import jax.numpy as jnp
 from jax import Array
 from llvmlite import ir
 
-from nets.kernels.cpu.native import machine
+from nets.kernels.cpu.native import compiler
 from nets.kernels.cpu.native.call import Kernel, compiled, kernel_code
-from nets.kernels.cpu.native.code import FLOAT, HALF, LANES, Code, Value, long, vector, zeros
 from nets.kernels.cpu.native.forward import multiply_add
-from nets.kernels.cpu.native.strips import ELEMENTS, MOST_BYTES, Image, Range, Shape, Strip, fill, inside
+from nets.kernels.cpu.native.llvm_ir import FLOAT, HALF, LANES, Code, Value, long, vector, zeros
+from nets.kernels.cpu.native.strips import ELEMENTS, MOST_BYTES, ConvShape, Range, Strip, StripSource, fill, inside
 
 BLOCK = 16  # channels and outputs of a part, about
 MOST_ADDED = 32  # parts, one by one
@@ -49,7 +49,7 @@ class _Cut:
     groups: int
 
 
-def kernel_gradient(x: Array, g: Array, shape: Shape) -> Array:
+def kernel_gradient(x: Array, g: Array, shape: ConvShape) -> Array:
     """`[in, H, W, B], [out, H', W', B] -> [kh, kw, in, out]`; both as `shape.dtype`."""
     cut = _cut(shape)
     inputs, outputs = _padded(shape, cut)
@@ -61,28 +61,28 @@ def kernel_gradient(x: Array, g: Array, shape: Shape) -> Array:
     return total[:, :, : shape.channels, : shape.outputs]
 
 
-def values_of_parts(shape: Shape) -> int:
+def values_of_parts(shape: ConvShape) -> int:
     """How many there are of the sums that XLA adds up."""
     cut = _cut(shape)
     return shape.lanes // cut.image.slice * cut.groups * shape.taps * prod(_padded(shape, cut))
 
 
-def _kernel(shape: Shape, cut: _Cut) -> Kernel:
+def _kernel(shape: ConvShape, cut: _Cut) -> Kernel:
     tile = cut.tile
     sizes = (cut.image.slice, cut.image.units, cut.gradient.units, tile.taps, tile.channels, tile.outputs, cut.rows)
     name = "_".join(map(str, ("kernel", shape, *sizes, cut.groups)))
     return compiled(name, lambda module: _write(module, shape, cut), inputs=2, outputs=1)
 
 
-def _padded(shape: Shape, cut: _Cut) -> tuple[int, int]:
+def _padded(shape: ConvShape, cut: _Cut) -> tuple[int, int]:
     """Channels and outputs, rounded up to whole blocks."""
     image, gradient = cut.image.units, cut.gradient.units
     return -(-shape.channels // image) * image, -(-shape.outputs // gradient) * gradient
 
 
-def _tile(shape: Shape) -> _Tile:
-    """The tile that needs least time for a product: multiplications, loads, and lines from the second cache."""
-    registers = machine.vectors().registers
+def _tile(shape: ConvShape) -> _Tile:
+    """The tile that needs least time for a product: multiplications, loads, and lines from L2."""
+    registers = compiler.vectors().registers
     most = 3 * registers // 4
 
     def cost(tile: _Tile) -> float:
@@ -108,7 +108,7 @@ def _block(number: int, unit: int) -> int:
     return _up(-(-number // max(1, round(number / BLOCK))), unit)
 
 
-def _cut(shape: Shape) -> _Cut:
+def _cut(shape: ConvShape) -> _Cut:
     tile, height = _tile(shape), shape.places[0]
     blocks = _block(shape.channels, tile.channels), _block(shape.outputs, tile.outputs)
     slices = [n for n in (4 * LANES, 2 * LANES, LANES) if shape.lanes % n == 0]
@@ -122,40 +122,40 @@ def _cut(shape: Shape) -> _Cut:
     return _Cut(tile, *_strips(shape, blocks, slice), rows, -(-height // each))
 
 
-def _strips(shape: Shape, blocks: tuple[int, int], slice: int) -> tuple[Strip, Strip]:
+def _strips(shape: ConvShape, blocks: tuple[int, int], slice: int) -> tuple[Strip, Strip]:
     return Strip(shape.dtype, shape.columns, blocks[0], slice), Strip(shape.dtype, shape.places[1], blocks[1], slice)
 
 
-def _bytes(shape: Shape, blocks: tuple[int, int], slice: int, rows: int) -> int:
+def _bytes(shape: ConvShape, blocks: tuple[int, int], slice: int, rows: int) -> int:
     image, gradient = _strips(shape, blocks, slice)
-    return image.bytes(shape.seen(rows)) + gradient.bytes(rows)
+    return image.bytes(shape.input_rows(rows)) + gradient.bytes(rows)
 
 
-def _write(module: ir.Module, shape: Shape, cut: _Cut) -> tuple[int, int]:
+def _write(module: ir.Module, shape: ConvShape, cut: _Cut) -> tuple[int, int]:
     slices, (inputs, outputs) = shape.lanes // cut.image.slice, _padded(shape, cut)
     blocks = inputs // cut.image.units, outputs // cut.gradient.units
-    of_image = _up(cut.image.bytes(shape.seen(cut.rows)), 64) // 4
+    of_image = _up(cut.image.bytes(shape.input_rows(cut.rows)), 64) // 4
     size = of_image + _up(cut.gradient.bytes(cut.rows), 64) // 4
     c = kernel_code(module, arrays=3)
     b = c.b
     x, g, sums, scratch, part, slot = c.arguments
-    scratch = c.at(scratch, b.mul(slot, long(size)))
-    gradients = c.at(scratch, of_image)
+    scratch = c.address(scratch, b.mul(slot, long(size)))
+    gradients = c.address(scratch, of_image)
     output, rest = b.mul(b.srem(part, long(blocks[1])), long(cut.gradient.units)), b.sdiv(part, long(blocks[1]))
     channel, rest = b.mul(b.srem(rest, long(blocks[0])), long(cut.image.units)), b.sdiv(rest, long(blocks[0]))
     slice, group = b.srem(rest, long(slices)), b.sdiv(rest, long(slices))
-    sums = c.at(sums, b.mul(rest, long(shape.taps * inputs * outputs)))
+    sums = c.address(sums, b.mul(rest, long(shape.taps * inputs * outputs)))
     each = -(-shape.places[0] // cut.groups)
     first = b.mul(group, long(each))
     last = c.least(b.add(first, long(each)), long(shape.places[0]))
-    (top, _), (left, _) = shape.at.padding
-    image = Image(x, shape.channels, shape.size, shape.batch, top, left)
-    gradient = Image(g, shape.outputs, shape.places, shape.batch, 0, 0)
+    (top, _), (left, _) = shape.geometry.padding
+    image = StripSource(x, shape.channels, shape.size, shape.batch, top, left)
+    gradient = StripSource(g, shape.outputs, shape.places, shape.batch, 0, 0)
     writer = _Writer(c, shape, cut, sums, (inputs, outputs))
     with c.loop(last, first, cut.rows) as row:
         rows = c.least(b.sub(last, row), long(cut.rows))
-        seen = b.add(b.mul(rows, long(shape.at.stride[0])), long(shape.halo))
-        fill(c, cut.image, scratch, image, (b.mul(row, long(shape.at.stride[0])), channel, slice), seen)
+        input_rows = b.add(b.mul(rows, long(shape.geometry.stride[0])), long(shape.halo))
+        fill(c, cut.image, scratch, image, (b.mul(row, long(shape.geometry.stride[0])), channel, slice), input_rows)
         fill(c, cut.gradient, gradients, gradient, (row, output, slice), rows)
         writer.add_rows((scratch, gradients), (row, rows), (channel, output), b.icmp_signed("==", row, first))
     b.ret_void()
@@ -170,7 +170,7 @@ class _Writer:
     """The innermost part: the sums of a tile over the rows in the strips."""
 
     c: Code
-    shape: Shape
+    shape: ConvShape
     cut: _Cut
     sums: Value
     padded: tuple[int, int]
@@ -180,7 +180,7 @@ class _Writer:
         """Of a vector of sums: half as many as bfloat16 products, which come in pairs."""
         if self.shape.dtype == "bfloat16" and self.cut.image.slice == LANES:
             return LANES // 2
-        return machine.vectors().lanes
+        return compiler.vectors().lanes
 
     def add_rows(
         self, strips: tuple[Value, Value], rows: tuple[Value, Value], first: tuple[Value, Value], fresh: Value
@@ -208,7 +208,7 @@ class _Writer:
         within: tuple[Value, Value],
         tap: tuple[Value, Value],
     ) -> Sums:
-        c, cut, tile, (down, across) = self.c, self.cut, self.cut.tile, self.shape.at.dilation
+        c, cut, tile, (down, across) = self.c, self.cut, self.cut.tile, self.shape.geometry.dilation
         of = vector(FLOAT, self.lanes)
         registers = [
             [[c.variable(of) for _ in range(tile.outputs)] for _ in range(tile.channels)] for _ in range(tile.taps)
@@ -216,32 +216,32 @@ class _Writer:
         for place in (place for plane in registers for line in plane for place in line):
             c.store(zeros(of), place)
         with c.loop(*reversed(self._seen(tap[0], rows))) as row, c.loop(self.shape.places[1]) as column:
-            y = c.b.add(c.b.mul(row, long(self.shape.at.stride[0])), c.b.mul(tap[0], long(down)))
-            x = c.b.add(c.b.mul(column, long(self.shape.at.stride[1])), c.b.mul(tap[1], long(across)))
+            y = c.b.add(c.b.mul(row, long(self.shape.geometry.stride[0])), c.b.mul(tap[0], long(down)))
+            x = c.b.add(c.b.mul(column, long(self.shape.geometry.stride[1])), c.b.mul(tap[1], long(across)))
             pixel = c.b.add(cut.image.pixel(c, y, x), c.b.mul(within[0], long(cut.image.slice)))
             gradient = c.b.add(cut.gradient.pixel(c, row, column), c.b.mul(within[1], long(cut.gradient.slice)))
             element = ELEMENTS[self.shape.dtype]
-            self._add_place(registers, c.at(strips[0], pixel, element), c.at(strips[1], gradient, element))
+            self._add_place(registers, c.address(strips[0], pixel, element), c.address(strips[1], gradient, element))
         return registers
 
     def _seen(self, tap: Value, rows: tuple[Value, Value]) -> Range:
         """Of the rows in the strips those in which a row of taps does not meet padding."""
-        c, at, (first, count) = self.c, self.shape.at, rows
-        start = c.b.mul(tap, long(at.dilation[0]))
-        begin, end = inside(c, self.shape, 0, start, at.stride[0], self.shape.places[0])
+        c, geometry, (first, count) = self.c, self.shape.geometry, rows
+        start = c.b.mul(tap, long(geometry.dilation[0]))
+        begin, end = inside(c, self.shape, 0, start, geometry.stride[0], self.shape.places[0])
         return c.most(c.b.sub(begin, first), long(0)), c.least(c.b.sub(end, first), count)
 
     def _add_place(self, registers: Sums, pixel: Value, gradient: Value) -> None:
-        c, slice, step = self.c, self.cut.image.slice, self.shape.at.dilation[1] * self.cut.image.pitch
+        c, slice, step = self.c, self.cut.image.slice, self.shape.geometry.dilation[1] * self.cut.image.pitch
         of = vector(FLOAT, self.lanes) if self.shape.dtype == "float32" else vector(HALF, 2 * self.lanes)
         for lane in range(0, slice, of.count):
             values = [c.load(gradient, k * slice + lane, of) for k in range(self.cut.tile.outputs)]
             for j, plane in enumerate(registers):
                 for channel, line in enumerate(plane):
-                    seen = c.load(pixel, j * step + channel * slice + lane, of)
+                    value_of_tap = c.load(pixel, j * step + channel * slice + lane, of)
                     for place, value in zip(line, values, strict=True):
                         total = c.b.load(place, typ=vector(FLOAT, self.lanes))
-                        c.store(multiply_add(c, seen, value, total), place)
+                        c.store(multiply_add(c, value_of_tap, value, total), place)
 
     def _end(self, registers: Sums, tap: tuple[Value, Value], first: tuple[Value, Value], fresh: Value) -> None:
         """In a loop, for the code of one sum is as long as that of its products."""
@@ -254,6 +254,6 @@ class _Writer:
             row = c.index(row, (c.b.add(first[0], channel), inputs), (c.b.add(first[1], k), outputs))
             number = c.index(j, (channel, tile.channels), (k, tile.outputs))
             total = c.sum(c.load(kept, c.b.mul(number, long(self.lanes)), of))
-            address = c.at(self.sums, row)
+            address = c.address(self.sums, row)
             before = c.b.select(fresh, ir.Constant(FLOAT, 0.0), c.b.load(address, typ=FLOAT))
             c.b.store(c.b.fadd(before, total), address)

@@ -12,21 +12,21 @@ from typing import Literal
 
 from llvmlite import ir
 
-from nets.kernels.cpu.native.code import FLOAT, HALF, INT, LANES, Code, Value, long, vector, zeros
+from nets.kernels.cpu.native.llvm_ir import FLOAT, HALF, INT, LANES, Code, Value, long, vector, zeros
 from nets.numerics.windows import Geometry, Pair
 
-# What one thread's strips may take of its second cache.
+# What one thread's strips may take of its L2 cache.
 MOST_BYTES = 400 << 10
 Dtype = Literal["float32", "bfloat16"]
 # How a strip holds the values: as the image does, or bfloat16 of two neighbouring channels side by side.
-Form = Literal["float32", "bfloat16", "pairs"]
+StripFormat = Literal["float32", "bfloat16", "pairs"]
 SOURCES = {"float32": FLOAT, "bfloat16": HALF, "pairs": HALF}
 ELEMENTS = {"float32": FLOAT, "bfloat16": HALF, "pairs": INT}
 BYTES = {"float32": 4, "bfloat16": 2, "pairs": 4}
 
 
 @dataclass(frozen=True)
-class Shape:
+class ConvShape:
     """A convolution of one group, in float32 or of bfloat16 operands."""
 
     channels: int
@@ -34,12 +34,12 @@ class Shape:
     batch: int
     outputs: int
     window: Pair
-    at: Geometry
+    geometry: Geometry
     dtype: Dtype
 
     @property
     def places(self) -> Pair:
-        return self.at.places(self.size, self.window)
+        return self.geometry.places(self.size, self.window)
 
     @property
     def taps(self) -> int:
@@ -53,20 +53,22 @@ class Shape:
     @property
     def halo(self) -> int:
         """`rows` rows of the result see `rows * stride + halo` of the image."""
-        return (self.window[0] - 1) * self.at.dilation[0] + 1 - self.at.stride[0]
+        return (self.window[0] - 1) * self.geometry.dilation[0] + 1 - self.geometry.stride[0]
 
-    def seen(self, rows: int) -> int:
-        return rows * self.at.stride[0] + self.halo
+    def input_rows(self, rows: int) -> int:
+        return rows * self.geometry.stride[0] + self.halo
 
     @property
     def columns(self) -> int:
         """Width of the image with its padding."""
-        return self.size[1] + sum(self.at.padding[1])
+        return self.size[1] + sum(self.geometry.padding[1])
 
     def __str__(self) -> str:
         """For the name of a kernel."""
-        values = (self.channels, *self.size, self.batch, self.outputs, *self.window, *sum(self.at.padding, ()))
-        return "_".join(map(str, (self.dtype, *values, *self.at.dilation, *self.at.stride))).replace("-", "m")
+        values = (self.channels, *self.size, self.batch, self.outputs, *self.window, *sum(self.geometry.padding, ()))
+        return "_".join(map(str, (self.dtype, *values, *self.geometry.dilation, *self.geometry.stride))).replace(
+            "-", "m"
+        )
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Strip:
     units: channels, or pairs of them.
     """
 
-    form: Form
+    form: StripFormat
     columns: int
     units: int
     slice: int
@@ -98,7 +100,7 @@ class Strip:
 
 
 @dataclass(frozen=True)
-class Image:
+class StripSource:
     """Where a strip is taken from: an image in memory and its padding."""
 
     memory: Value
@@ -112,12 +114,12 @@ class Image:
 Range = tuple[Value, Value]
 
 
-def inside(c: Code, shape: Shape, axis: int, start: Value, step: int, count: int) -> Range:
+def inside(c: Code, shape: ConvShape, axis: int, start: Value, step: int, count: int) -> Range:
     """Which of `count` rows (columns, for axis 1) `start`, `start + step`, ... lie in the image and not in its padding.
 
     Returns: the first and the one behind the last of them, the latter no greater than the former where there are none.
     """
-    (before, behind), size = shape.at.padding[axis], shape.size[axis]
+    (before, behind), size = shape.geometry.padding[axis], shape.size[axis]
     if max(before, behind) <= 0:
         return long(0), long(count)
 
@@ -128,7 +130,9 @@ def inside(c: Code, shape: Shape, axis: int, start: Value, step: int, count: int
     return c.most(steps_to(before), long(0)), c.least(steps_to(before + size), long(count))
 
 
-def fill(c: Code, strip: Strip, memory: Value, image: Image, first: tuple[Value, Value, Value], rows: Value) -> None:
+def fill(
+    c: Code, strip: Strip, memory: Value, image: StripSource, first: tuple[Value, Value, Value], rows: Value
+) -> None:
     """Copy `rows` rows into a strip; zeros where the image has none.
 
     first: row (of the padded image), channel and slice of the batch to begin with.
@@ -147,8 +151,10 @@ def fill(c: Code, strip: Strip, memory: Value, image: Image, first: tuple[Value,
                     _put(c, strip, memory, (i, column, unit), None)
 
 
-def _fill_row(c: Code, strip: Strip, memory: Value, image: Image, at: tuple[Value, Value, Value, Value, Value]) -> None:
-    i, unit, depth, y, part = at
+def _fill_row(
+    c: Code, strip: Strip, memory: Value, image: StripSource, where: tuple[Value, Value, Value, Value, Value]
+) -> None:
+    i, unit, depth, y, part = where
     width, right = image.size[1], strip.columns - image.size[1] - image.left
     # Where more is cropped on one side than there is, the other's padding is all of it.
     for start, stop in ((0, min(image.left, strip.columns)), (max(strip.columns - right, 0), strip.columns)):
@@ -175,7 +181,9 @@ def valid(c: Code, batch: int, first: Value) -> Value | None:
     return c.mask(c.b.sub(long(batch), first)) if batch % LANES else None
 
 
-def _pair(c: Code, low: Value, depth: Value, image: Image, pixel: Callable[[Value, int], Value], lane: int) -> Value:
+def _pair(
+    c: Code, low: Value, depth: Value, image: StripSource, pixel: Callable[[Value, int], Value], lane: int
+) -> Value:
     """`low` and the same lanes of the next channel, which an odd number of channels lacks at its end."""
     b, wide = c.b, vector(INT)
     following = b.add(depth, long(1))
@@ -188,10 +196,10 @@ def _pair(c: Code, low: Value, depth: Value, image: Image, pixel: Callable[[Valu
     return b.or_(b.zext(low, wide), b.shl(b.zext(high, wide), ir.Constant(wide, [16] * LANES)))
 
 
-def _put(c: Code, strip: Strip, memory: Value, at: tuple[Value, Value, Value], values: list[Value] | None) -> None:
+def _put(c: Code, strip: Strip, memory: Value, where: tuple[Value, Value, Value], values: list[Value] | None) -> None:
     """Write a unit of a pixel; zeros for no values."""
     of = vector(ELEMENTS[strip.form])
-    start = c.b.add(strip.pixel(c, at[0], at[1]), c.b.mul(at[2], long(strip.slice)))
+    start = c.b.add(strip.pixel(c, where[0], where[1]), c.b.mul(where[2], long(strip.slice)))
     for index, lane in enumerate(range(0, strip.slice, LANES)):
         value = zeros(of) if values is None else values[index]
         c.store(value, memory, c.b.add(start, long(lane)))

@@ -20,11 +20,11 @@ def test_a_cropped_window_gives_the_same(
 ) -> None:
     at = Geometry(stride, (rows, columns), dilation)
     assume(min(at.places(size, window)) >= 1)
-    seen, cropped = at.cropped(size, window)
+    taps, cropped = at.cropped(size, window)
     assert min(*cropped.padding[0], *cropped.padding[1]) >= 0
     x, kernel = random(2, *size, 2), random(*window, 2, 3)
     assert_near(
-        value_and_gradients(lambda x, kernel: lax_conv(x, kernel[seen], cropped), x, kernel),
+        value_and_gradients(lambda x, kernel: lax_conv(x, kernel[taps], cropped), x, kernel),
         value_and_gradients(lambda x, kernel: lax_conv(x, kernel, at), x, kernel),
     )
 

@@ -65,7 +65,7 @@ class Code:
         place.type = POINTER
         return place
 
-    def at(self, base: Value, offset: Value | int, of: Value = FLOAT) -> Value:
+    def address(self, base: Value, offset: Value | int, of: Value = FLOAT) -> Value:
         """The address of element `offset` of an array of `of`."""
         return self.b.gep(base, [long(offset) if isinstance(offset, int) else offset], source_etype=of)
 
@@ -75,11 +75,11 @@ class Code:
         Nothing is promised about where a vector begins: that costs nothing where it begins with a line.
         """
         element = _element(of)
-        return self.b.load(self.at(base, offset, element), typ=of, align=_BYTES[element])
+        return self.b.load(self.address(base, offset, element), typ=of, align=_BYTES[element])
 
     def store(self, value: Value, base: Value, offset: Value | int = 0) -> None:
         element = _element(value.type)
-        self.b.store(value, self.at(base, offset, element), align=_BYTES[element])
+        self.b.store(value, self.address(base, offset, element), align=_BYTES[element])
 
     def mask(self, count: Value, lanes: int = LANES) -> Value:
         """Of a vector the first `count` lanes; none or all for numbers beyond."""
@@ -91,13 +91,13 @@ class Code:
         element, lanes = _element(of), of.count
         align = ir.Constant(INT, _BYTES[element])
         name = f"llvm.masked.load.v{lanes}{_short(element)}.p0"
-        return self.call(name, of, [self.at(base, offset, element), align, mask, zeros(of)])
+        return self.call(name, of, [self.address(base, offset, element), align, mask, zeros(of)])
 
     def store_lanes(self, value: Value, base: Value, offset: Value, mask: Value) -> None:
         element, lanes = _element(value.type), value.type.count
         align = ir.Constant(INT, _BYTES[element])
         name = f"llvm.masked.store.v{lanes}{_short(element)}.p0"
-        self.call(name, VOID, [value, self.at(base, offset, element), align, mask])
+        self.call(name, VOID, [value, self.address(base, offset, element), align, mask])
 
     def index(self, first: Value | int, *steps: tuple[Value | int, int]) -> Value:
         """`((a * n + b) * m + c) ...` of `a, (b, n), (c, m), ...`."""
