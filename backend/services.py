@@ -28,6 +28,7 @@ from backend.training.runs import Runs
 from backend.training.warmer import Warmer
 from nets.process.code_cache import Untrusted
 from nets.process.device import keep_compiled_programs, prepare_process
+from nets.training.cache import ProgramCache
 
 logger = logging.getLogger("lamina.server")
 
@@ -45,6 +46,7 @@ class Services:
     checkpoints: Checkpoints
     runs: Runs
     attempts: Attempts
+    programs: ProgramCache
     warmer: Warmer
     compile_ahead: CompileAhead
     predictors: Predictors
@@ -106,8 +108,8 @@ def _made(
     """One of each, none of them begun."""
     state_dir, telemetry = settings.state_dir, Telemetry()
     log, checkpoints = EventLog(store, wake=delivery.wake, told=telemetry.hear), Checkpoints(state_dir)
-    attempts = Attempts(state_dir)
-    warmer = Warmer(attempts)
+    attempts, programs = Attempts(state_dir), ProgramCache()
+    warmer = Warmer(attempts, programs)
     limits = Limits(
         settings.max_memory_gb, settings.max_compile_seconds, queue=settings.max_queue, layers=settings.max_layers
     )
@@ -119,8 +121,9 @@ def _made(
         delivery=delivery,
         telemetry=telemetry,
         checkpoints=checkpoints,
-        runs=Runs(store, log, checkpoints, data_dir=settings.data_dir, warmer=warmer, limits=limits),
+        runs=Runs(store, log, checkpoints, data_dir=settings.data_dir, programs=programs, warmer=warmer, limits=limits),
         attempts=attempts,
+        programs=programs,
         warmer=warmer,
         compile_ahead=CompileAhead(warmer, attempts, limits, default_dataset),
         predictors=Predictors(checkpoints),

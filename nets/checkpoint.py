@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from flax import serialization
 
 from nets.architecture.read import Architecture
+from nets.durable import sha256_of, write_durably
 from nets.errors import CheckpointError
 from nets.network import Variables
 from nets.packed import packed
@@ -27,32 +27,6 @@ def save_weights(path: Path, variables: Variables) -> str:
     parts = list(packed(variables))
     write_durably(path, *parts)
     return sha256_of(parts)
-
-
-def sha256_of(parts: Iterable[bytes | memoryview]) -> str:
-    """In hex, of all parts one after the other."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    return digest.hexdigest()
-
-
-def write_durably(path: Path, *parts: bytes | memoryview) -> None:
-    """Replace `path` by `parts`, one after the other, so that a crash leaves the old file or the new one, whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def load_weights(path: Path, architecture: Architecture, *, sha256: str | None = None) -> Variables:

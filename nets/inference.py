@@ -27,9 +27,8 @@ def read(network: Network, variables: Variables, images: Float[Array, "b h w c"]
     return jax.nn.softmax(network.apply(variables, images, train=False), axis=-1)
 
 
-@lru_cache(maxsize=KEPT)
 def reader(architecture: Architecture, platform: str, precision: str, *, many: bool) -> Any:
-    """The compiled form of `read`; networks of one structure share it. `many`: for full batches."""
+    """The compiled form of `read`. `many`: for full batches."""
     # On a CPU the kernels that training uses answer many images twice as fast, and one more slowly.
     plan = plan_for(platform, training=many, precision=precision)
     if isinstance(plan, XlaPlan) and platform == "cpu":
@@ -38,20 +37,35 @@ def reader(architecture: Architecture, platform: str, precision: str, *, many: b
     return jax.jit(partial(read, network), compiler_options=network.compiler_options)
 
 
+class Readers:
+    """The most recently used compiled forms; networks of one structure share theirs. Safe to use from many threads."""
+
+    def __init__(self, *, kept: int = KEPT) -> None:
+        self.of = lru_cache(maxsize=kept)(reader)
+
+
 class Predictor:
     """One trained network, ready to answer. Safe to use from many threads.
 
-    precision: that of its training, so that it answers as it was measured.
+    precision: that of its training, so that it answers as it was measured. readers: those shared with other networks.
     """
 
-    def __init__(self, architecture: Architecture, variables: Variables, *, precision: str = "float32") -> None:
+    def __init__(
+        self,
+        architecture: Architecture,
+        variables: Variables,
+        *,
+        precision: str = "float32",
+        readers: Readers | None = None,
+    ) -> None:
         platform, structure = jax.default_backend(), architecture.structure
         self.architecture = architecture
         self.variables = jax.device_put({**variables, "numbers": numbers_of(architecture)})
         self.rounded = self.variables if precision == "float32" else with_operands_of(self.variables, precision)
         self.largest = plan_for(platform, training=True, precision=precision).evaluation_batch or LARGEST_BATCH
-        self.few = reader(structure, platform, precision, many=False)
-        self.many = reader(structure, platform, precision, many=True)
+        readers = readers or Readers()
+        self.few = readers.of(structure, platform, precision, many=False)
+        self.many = readers.of(structure, platform, precision, many=True)
 
     def probabilities(self, images: Images) -> Probabilities:
         """`[n, height, width, channels]` of 0..1 to `[n, classes]`, in batches padded to a power of two."""

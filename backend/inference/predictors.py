@@ -13,7 +13,7 @@ from backend.state.records import RunRecord
 from nets import datasets
 from nets.architecture.read import parse_architecture
 from nets.checkpoint import load_weights
-from nets.inference import Predictor
+from nets.inference import Predictor, Readers
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Predictors:
         self._lock = threading.Lock()
         self._loading = threading.Lock()  # one at a time: two requests for one run load it once
         self._kept: OrderedDict[str, Loaded] = OrderedDict()
+        self._readers = Readers()
 
     def kept(self, run_id: str) -> Loaded | None:
         """A network that is in memory, and whose file is the one that was verified when it was loaded.
@@ -101,5 +102,5 @@ class Predictors:
             classes=tuple(datasets.info(run.dataset).classes),
             shape=architecture.input,
             file=before,
-            predictor=Predictor(architecture, variables, precision=run.precision or "float32"),
+            predictor=Predictor(architecture, variables, precision=run.precision or "float32", readers=self._readers),
         )

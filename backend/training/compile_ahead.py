@@ -17,8 +17,8 @@ from nets.architecture.read import parse_architecture
 from nets.datasets import DatasetInfo
 from nets.errors import DataError, SpecError
 from nets.hyperparams.hyperparams import parse_hyperparams
-from nets.inspection.memory import compile_seconds
-from nets.training.programs import Recipe, recipe_on
+from nets.inspection.seconds import compile_seconds
+from nets.training.workload import Workload, workload_on
 
 WARM_SECONDS = 30.0  # what takes longer to compile is not compiled ahead: the run of another would wait for it
 
@@ -35,7 +35,7 @@ class CompileAhead:
     def definition(self, model: ModelRecord) -> None:
         """Make a stored definition ready to be trained, if it has an architecture."""
         if model.architecture is not None:
-            self.warmer.warm(lambda: self.recipe_of(model))
+            self.warmer.warm(lambda: self.workload_of(model))
 
     def newest(self, store: Store) -> None:
         """Make the definition that was trained last ready to be trained again, as it was before a restart.
@@ -45,20 +45,20 @@ class CompileAhead:
         """
         newest = store.list_runs(limit=1, metrics=False)  # now: later it might be a run that has just begun
 
-        def recipe() -> Recipe | None:
+        def workload() -> Workload | None:
             model = None
             with suppress(UnreadableRecord):
                 model = store.get_model(newest[0].model_id) if newest and newest[0].epoch else None
             if model and model.architecture:
-                return self.recipe_of(model)
+                return self.workload_of(model)
             if datasets.is_cached(PREFERRED, self.default_dataset.data_dir):
                 with suppress(DataError):  # which a run will tell its client
                     self._read(PREFERRED)
             return None
 
-        self.warmer.warm(recipe)
+        self.warmer.warm(workload)
 
-    def recipe_of(self, model: ModelRecord) -> Recipe | None:
+    def workload_of(self, model: ModelRecord) -> Workload | None:
         """What a run of a stored definition would compile, its data set read on the way; None where it cannot run."""
         try:
             architecture, hyperparams = parse_architecture(model.architecture), parse_hyperparams(model.hyperparams)
@@ -73,7 +73,7 @@ class CompileAhead:
                 info = read
         except (SpecError, DataError):
             return None
-        return recipe_on(architecture, hyperparams, info)
+        return workload_on(architecture, hyperparams, info)
 
     def _read(self, name: str) -> DatasetInfo | None:
         """Read a data set that is at hand; None where that has ended a server. Raises DataError."""

@@ -23,11 +23,13 @@ from backend.training.warmer import Warmer
 from nets.datasets import Dataset, info, is_cached, load
 from nets.errors import CheckpointError, CompilersBusy, DataError, NetsError
 from nets.process.device import device_description, versions
+from nets.training.cache import ProgramCache
 from nets.training.check import check_fit
-from nets.training.events import EpochEnd, EpochMetrics, Event, Finished, Log, Progress
+from nets.training.events import EpochEnd, Event, Finished, Log, Progress
 from nets.training.fit import fit
-from nets.training.programs import UNDER_WAY, recipe_on
+from nets.training.metrics import EpochMetrics
 from nets.training.snapshot import Snapshot
+from nets.training.workload import workload_on
 
 logger = logging.getLogger("lamina.runs")
 
@@ -43,10 +45,18 @@ class Executor:
     """Turns a job into an outcome, and tells the event log what happens on the way."""
 
     def __init__(
-        self, store: Store, log: EventLog, checkpoints: Checkpoints, *, data_dir: Path, warmer: Warmer, limits: Limits
+        self,
+        store: Store,
+        log: EventLog,
+        checkpoints: Checkpoints,
+        *,
+        data_dir: Path,
+        programs: ProgramCache,
+        warmer: Warmer,
+        limits: Limits,
     ) -> None:
         self._store, self._log, self._checkpoints = store, log, checkpoints
-        self._data_dir, self._warmer, self._limits = data_dir, warmer, limits
+        self._data_dir, self._warmer, self._programs, self._limits = data_dir, warmer, programs, limits
 
     def carry_out(self, job: Job) -> Outcome:
         """Carry a run out. Whatever goes wrong in it becomes its outcome: the thread lives on."""
@@ -55,7 +65,7 @@ class Executor:
             with Pulse(lambda report: self._log.progress(job.run_id, {**report, **job.standing()})) as pulse:
                 return self._save(job, self._train(job, pulse))
         except (Halted, Stopped):
-            _tell_of_compilers(job)
+            self._tell_of_compilers(job)
             return interrupted(
                 job.run_id, epoch=job.epoch, epochs_total=job.hyperparams.epochs
             )  # or cancelled, says Runs
@@ -63,7 +73,7 @@ class Executor:
             logger.exception("run %s cannot write", job.run_id)
             return unwritable(job.run_id, str(error))
         except (LimitReached, CompilersBusy) as error:
-            _tell_of_compilers(job)
+            self._tell_of_compilers(job)
             return held_back(job.run_id, str(error))
         except NetsError as error:
             return failed(str(error))
@@ -100,8 +110,8 @@ class Executor:
             for event in events:
                 job.check()
                 if isinstance(event, Finished):
-                    recipe = recipe_on(job.architecture, job.hyperparams, dataset.info)
-                    self._warmer.succeeded(recipe, dataset=job.dataset)
+                    workload = workload_on(job.architecture, job.hyperparams, dataset.info)
+                    self._warmer.succeeded(workload, dataset=job.dataset)
                     return event
                 if isinstance(event, Progress) and event.phase == "compiling":
                     began = began or time.monotonic()
@@ -113,7 +123,7 @@ class Executor:
         if snapshot is not None and snapshot.epoch > job.epoch:
             # The server stopped after the state was kept and before the epoch was told.
             yield snapshot.metrics
-        events = fit(job.architecture, job.hyperparams, dataset, resume=snapshot)
+        events = fit(job.architecture, job.hyperparams, dataset, resume=snapshot, programs=self._programs)
         del snapshot  # as large as the state that is made of it
         yield from events
 
@@ -140,6 +150,11 @@ class Executor:
                 self._log.publish(job.run_id, "metric", {"run_id": job.run_id, **asdict(event)}, epoch=event.epoch)
             case Log():
                 self._tell(job, event)
+
+    def _tell_of_compilers(self, job: Job) -> None:
+        """XLA cannot be stopped: what it has begun to compile goes on beside the next run, at a low priority."""
+        if count := self._programs.under_way():
+            logger.info("run %s has ended; %d programs are still being compiled", job.run_id, count)
 
     def _tell(self, job: Job, log: Log, **fields: object) -> None:
         self._log.publish(job.run_id, "log", {"run_id": job.run_id, **asdict(log)}, **fields)
@@ -185,12 +200,6 @@ class Executor:
             path, sha256 = self._checkpoints.write(job.run_id, description, finished.variables)
         saved = {"saved_model_path": path, "weights_sha256": sha256, "sample_predictions": samples}
         return Outcome("succeeded", {**results, **saved})
-
-
-def _tell_of_compilers(job: Job) -> None:
-    """XLA cannot be stopped: what it has begun to compile goes on beside the next run, at a low priority."""
-    if UNDER_WAY:
-        logger.info("run %s has ended; %d programs are still being compiled", job.run_id, len(UNDER_WAY))
 
 
 @contextmanager

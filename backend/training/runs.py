@@ -26,6 +26,7 @@ from nets.architecture.read import Architecture, parse_architecture
 from nets.errors import SpecError
 from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
 from nets.process import allocator
+from nets.training.cache import ProgramCache
 
 logger = logging.getLogger("lamina.runs")
 
@@ -48,12 +49,15 @@ class Runs:
         checkpoints: Checkpoints,
         *,
         data_dir: Path,
+        programs: ProgramCache,
         warmer: Warmer,
         limits: Limits,
     ) -> None:
         self._store, self._log, self._checkpoints = store, log, checkpoints
         self._places = limits.queue
-        self._executor = Executor(store, log, checkpoints, data_dir=data_dir, warmer=warmer, limits=limits)
+        self._executor = Executor(
+            store, log, checkpoints, data_dir=data_dir, programs=programs, warmer=warmer, limits=limits
+        )
         self._state_lock: StateLock | None = None
         self._condition = threading.Condition()
         self._queue: deque[Job] = deque()

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from backend.state.attempts import COMPILING, READING, Attempts
-from nets.training.programs import Recipe, compile_next, rehearse, smallest
+from nets.training.cache import ProgramCache
+from nets.training.programs import compile_next, rehearse, smallest
+from nets.training.workload import Workload
 
 logger = logging.getLogger("lamina.warm")
 
-Wish = Callable[[], Recipe | None]
+Wish = Callable[[], Workload | None]
 
 WAITING = 8  # definitions to compile; an older one gives way
 NICE = 10  # of the thread that traces and compiles
@@ -29,8 +31,8 @@ class Warmer:
     Each network is an attempt: one that ended a server is left to the run that wants it.
     """
 
-    def __init__(self, attempts: Attempts) -> None:
-        self._attempts = attempts
+    def __init__(self, attempts: Attempts, programs: ProgramCache) -> None:
+        self._attempts, self._programs = attempts, programs
         self._condition = threading.Condition()
         self._waiting: deque[Wish] = deque(maxlen=WAITING)
         self._paused = 0
@@ -41,7 +43,7 @@ class Warmer:
         self._thread.start()
 
     def warm(self, wish: Wish) -> None:
-        """Compile a recipe when there is time. `wish` says which, when its turn has come: None for none after all."""
+        """Compile a workload when there is time. `wish` says which, when its turn has come: None for none after all."""
         with self._condition:
             self._waiting.append(wish)
             self._condition.notify_all()
@@ -72,19 +74,19 @@ class Warmer:
         while (wish := self._next()) is not None:
             self._fulfil(wish, self._compile)
 
-    def _fulfil(self, wish: Wish, do: Callable[[Recipe], None]) -> None:
+    def _fulfil(self, wish: Wish, do: Callable[[Workload], None]) -> None:
         try:
-            if (recipe := wish()) is None:
+            if (workload := wish()) is None:
                 return
-            with self._attempts.of(COMPILING, depends_on=recipe) as allowed:
+            with self._attempts.of(COMPILING, depends_on=workload) as allowed:
                 if allowed:
-                    do(recipe)
+                    do(workload)
         except Exception:  # the run itself will tell its client; nobody waits for this one
             logger.exception("a definition could not be compiled ahead")
 
-    def succeeded(self, recipe: Recipe, *, dataset: str) -> None:
-        """A run has trained by this recipe, and so by what the smallest one shares with it."""
-        for each in (recipe, smallest()):
+    def succeeded(self, workload: Workload, *, dataset: str) -> None:
+        """A run has trained by this workload, and so by what the smallest one shares with it."""
+        for each in (workload, smallest()):
             self._attempts.succeeded(COMPILING, depends_on=each)
         self._attempts.succeeded(READING, depends_on=dataset)
 
@@ -93,16 +95,16 @@ class Warmer:
             self._condition.wait_for(lambda: self._closed or (self._waiting and not self._paused))
             return None if self._closed else self._waiting.popleft()
 
-    def _compile(self, recipe: Recipe) -> None:
-        """All programs of a recipe; put back where a run comes in between."""
+    def _compile(self, workload: Workload) -> None:
+        """All programs of a workload; put back where a run comes in between."""
         while True:
-            if not compile_next(recipe):
-                rehearse(recipe)
+            if not compile_next(workload, self._programs):
+                rehearse(workload)
                 return
             with self._condition:
                 if self._closed:
                     return
                 if self._paused:
                     if len(self._waiting) < WAITING:  # else it is the oldest, and gives way
-                        self._waiting.appendleft(lambda: recipe)
+                        self._waiting.appendleft(lambda: workload)
                     return

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from backend.state.records import Json, RunState, StoredEvent
 from backend.state.store import Store
-from nets.training.events import EpochMetrics
+from nets.training.metrics import EpochMetrics
 
 COLUMNS = ("id", "run_id", *(field.name for field in fields(EpochMetrics)))
 PIECE = 500  # events in memory at once

@@ -31,7 +31,8 @@ from backend.state.records import Json
 from backend.web.metrics import Metrics
 from backend.web.views import Accepted, Defined, ListedRun, Model, ModelWithRuns, Promoted, Run
 from nets.spec.fields import wire_names
-from nets.training.events import EpochMetrics, SamplePrediction
+from nets.training.metrics import EpochMetrics
+from nets.training.samples import SamplePrediction
 
 EVERYWHERE = (400, 401, 403, 408, 413, 414, 431, 500, 503, 507)
 REASONS = {

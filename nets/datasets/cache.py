@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import time
 import zipfile
 import zlib
@@ -15,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nets.datasets.base import Arrays, Dataset, DatasetInfo, Images, Labels
+from nets.durable import replacing
 from nets.errors import DataError
 
 KERAS = ("x_train", "y_train", "x_test", "y_test")  # the names in Keras's mnist.npz, in the order of `Arrays`
@@ -123,20 +122,8 @@ def write(path: Path, arrays: Arrays) -> None:
     """Writes the cache file: whole or not at all, whatever happens in between. Not compressed: it loads faster."""
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path.parent, f".{path.name}.*.tmp")
-    unfinished = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
-    try:
-        with unfinished.open("wb") as file:
-            np.savez(file, **arrays._asdict())
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name itself must survive a power cut
-    finally:
-        os.close(folder)
+    with replacing(path) as file:
+        np.savez(file, **arrays._asdict())
 
 
 def sweep(folder: Path, pattern: str) -> None:

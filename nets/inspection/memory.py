@@ -10,8 +10,8 @@ from nets.datasets import DatasetInfo
 from nets.errors import Problem, SpecError
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.training.pace import drawn
-from nets.training.programs import Recipe, recipe_on
 from nets.training.sampling import split_sizes
+from nets.training.workload import Workload, workload_on
 
 FLOAT = 4
 SHARE = 0.9  # of what is free; the rest is for everybody else
@@ -21,10 +21,6 @@ SHARE = 0.9  # of what is free; the rest is for everybody else
 PROGRAMS, A_LAYER, A_CONVOLUTION, A_COPY, A_NORM, A_DRAW = 110 << 20, 1 << 20, 24 << 20, 3 << 20, 4 << 20, 5 << 20
 DENSE_DRAWS = 200 << 20  # any number of them in a network without images, for which XLA's newer generator is used
 NATIVE = 3
-LAYER_SECONDS, CONVOLUTION_SECONDS = 0.05, 1.5  # of two cores
-# Of a convolution of every channel by itself each tap of its window is written out. Measured with 9 to 729 taps;
-# channels, stride and dilation change nothing.
-TAP_SECONDS = 0.006
 # What copies of weights that come and go leave between them, which nothing else quite fills.
 HOLES = 1.35
 # The memory of one step's values is seldom taken again whole by the next: what was allocated meanwhile stands in it.
@@ -52,38 +48,21 @@ class Memory:
 def memory_needed(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> Memory:
     """An estimate that leans to the high side."""
     train, validation = split_sizes(hyperparams, info.train_size)
-    sample, recipe = math.prod(info.shape) + FLOAT, recipe_on(architecture, hyperparams, info)
+    sample, workload = math.prod(info.shape) + FLOAT, workload_on(architecture, hyperparams, info)
     return Memory(
-        weights=_weights(architecture, hyperparams, gathered=recipe.part < recipe.batch),
-        activations=_activations(recipe),
+        weights=_weights(architecture, hyperparams, gathered=workload.part < workload.batch),
+        activations=_activations(workload),
         # As they are read, as those that are drawn are put together, and on the device.
         samples=(2 * (train + validation + info.test_size) + info.train_size + info.test_size) * sample,
-        programs=_programs(recipe),
+        programs=_programs(workload),
     )
 
 
-def compile_seconds(architecture: Architecture) -> float:
-    """Roughly how long two cores take to compile the programs of a network for a CPU."""
-    of_convolutions = CONVOLUTION_SECONDS * _convolutions(architecture) + TAP_SECONDS * _taps_written_out(architecture)
-    return LAYER_SECONDS * len(architecture.layers) + of_convolutions
-
-
-def _convolutions(architecture: Architecture) -> int:
-    params = architecture.arrays()["params"].values()
-    return sum(len(p.shape) == 4 for layer in params for p in layer.values())
-
-
-def _taps_written_out(architecture: Architecture) -> int:
-    layers = zip(architecture.layers, architecture.shapes, strict=True)
-    kernels = [(kernel, at.groups) for layer, shape in layers for kernel, at in layer.convolutions(shape)]
-    return sum(math.prod(kernel[:2]) for kernel, groups in kernels if groups == kernel[3] > 1)
-
-
-def _programs(recipe: Recipe) -> int:
-    architecture = recipe.architecture
+def _programs(workload: Workload) -> int:
+    architecture = workload.architecture
     layers = list(zip(architecture.layers, architecture.shapes, strict=True))
     known = [(kernel, at, shape) for layer, shape in layers for kernel, at in layer.convolutions(shape)]
-    convolution = A_CONVOLUTION // (NATIVE if recipe.steps.network.plan.native_for(recipe.part) else 1)
+    convolution = A_CONVOLUTION // (NATIVE if workload.steps.network.plan.native_for(workload.part) else 1)
     norms = sum(len(layer.statistics(shape)) // 2 for layer, shape in layers)
     draws = sum(layer.random for layer in architecture.layers)
     of_convolutions = len(set(known)) * convolution + (len(known) - len(set(known))) * A_COPY
@@ -102,15 +81,15 @@ def _weights(architecture: Architecture, hyperparams: Hyperparams, *, gathered: 
     return int(HOLES * FLOAT * architecture.parameters * max(begins, resumes))
 
 
-def _activations(recipe: Recipe) -> int:
+def _activations(workload: Workload) -> int:
     """Of the images that go through at a time."""
-    evaluated = _of_images(recipe, recipe.evaluation_batch, training=False)
-    return int(AGAIN * max(_of_images(recipe, recipe.part, training=True), evaluated))
+    evaluated = _of_images(workload, workload.evaluation_batch, training=False)
+    return int(AGAIN * max(_of_images(workload, workload.part, training=True), evaluated))
 
 
-def _of_images(recipe: Recipe, images: int, *, training: bool) -> int:
+def _of_images(workload: Workload, images: int, *, training: bool) -> int:
     """Their values and what convolutions take beside them; of evaluation the widest layer alone."""
-    architecture, plan = recipe.architecture, recipe.steps.network.plan
+    architecture, plan = workload.architecture, workload.steps.network.plan
     values, widest, kept, working = math.prod(architecture.input), 0, 0, 0
     for layer, shape in zip(architecture.layers, architecture.shapes, strict=True):
         held = layer.held(shape)

@@ -10,9 +10,9 @@ from nets.datasets import DatasetInfo
 from nets.errors import Problem, SpecError
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.process.device import cores
-from nets.training.pace import LONGEST_STEP, image_seconds
-from nets.training.programs import recipe_on
+from nets.training.pace import LONGEST_STEP, sample_seconds
 from nets.training.sampling import split_sizes
+from nets.training.workload import workload_on
 
 
 def check_fit(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> None:
@@ -58,11 +58,11 @@ def misfits(architecture: Architecture, hyperparams: Hyperparams, info: DatasetI
 
 def check_pace(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> None:
     """SpecError for a dispatch that nobody could stop for seconds: a cancel would be answered, and the run go on."""
-    recipe = recipe_on(architecture, hyperparams, info)
-    each = image_seconds(recipe.steps.network)
-    if recipe.platform == "cpu":  # the rates are those of two cores; parts are cut alike on any number of them
+    workload = workload_on(architecture, hyperparams, info)
+    each = sample_seconds(workload.steps.network)
+    if workload.platform == "cpu":  # the rates are those of two cores; parts are cut alike on any number of them
         each *= 2 / cores()
-    if each * recipe.part <= LONGEST_STEP:
+    if each * workload.part <= LONGEST_STEP:
         return
     most = int(LONGEST_STEP / each)
     unstoppable = f"and nothing could stop it before its end; {LONGEST_STEP:g} s are allowed"
@@ -70,8 +70,8 @@ def check_pace(architecture: Architecture, hyperparams: Hyperparams, info: Datas
         problem = f"one image takes about {each:.1f} s forward and back, {unstoppable}. Use fewer or smaller layers"
         raise SpecError([Problem(("architecture", "layers"), problem)])
     detail = (
-        f"must be at most {most} for this network, got {hyperparams.batch_size}: a step of {recipe.part} images "
-        f"takes about {each * recipe.part:.1f} s, batch normalisation needs them all at once, {unstoppable}"
+        f"must be at most {most} for this network, got {hyperparams.batch_size}: a step of {workload.part} images "
+        f"takes about {each * workload.part:.1f} s, batch normalisation needs them all at once, {unstoppable}"
     )
     raise SpecError([Problem(("hyperparams", "batch_size"), detail)])
 

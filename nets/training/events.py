@@ -1,14 +1,15 @@
-"""What `nets.training.fit` tells whoever iterates over it."""
+"""What `nets.fit` tells whoever iterates over it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from nets.network import Variables
-    from nets.training.snapshot import Snapshot
+from nets.network import Variables
+from nets.training.metrics import EpochMetrics
+from nets.training.samples import SamplePrediction
+from nets.training.snapshot import Snapshot
 
 Phase = Literal["loading", "compiling", "training", "evaluating"]
 
@@ -22,22 +23,6 @@ class Progress:
     epoch: int
     epochs_total: int
     samples_per_sec: float | None = None
-
-
-@dataclass(frozen=True)
-class EpochMetrics:
-    """One finished epoch. Losses in nats, accuracies and progress as fractions, seconds without compilation."""
-
-    epoch: int
-    train_loss: float
-    val_loss: float
-    train_accuracy: float
-    val_accuracy: float
-    learning_rate: float
-    epoch_time: float
-    samples_per_sec: float
-    progress: float
-    eta_seconds: float
 
 
 @dataclass(frozen=True)
@@ -57,16 +42,6 @@ class Log:
 
     level: Literal["info", "warning"]
     message: str
-
-
-@dataclass(frozen=True)
-class SamplePrediction:
-    """One test image as the finished network reads it. `grid`: rows of grey values 0 to 255."""
-
-    grid: list[list[int]]
-    label: int
-    prediction: int
-    confidence: float
 
 
 @dataclass(frozen=True)

@@ -2,54 +2,34 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Generator, Iterator
-from dataclasses import InitVar, dataclass, field
-from functools import partial
-
-import jax
-import numpy as np
+from collections.abc import Iterator
 
 from nets.architecture.read import Architecture
 from nets.datasets import Dataset
-from nets.errors import TrainingError
 from nets.hyperparams.hyperparams import Hyperparams
-from nets.network import Variables, initial_variables, numbers_of, seed_key
-from nets.process import allocator
-from nets.process.device import device_description
-from nets.training.clock import Clock
-from nets.training.events import EpochEnd, EpochMetrics, Event, Finished, Phase, Progress, SamplePrediction
-from nets.training.pace import DISPATCH_SECONDS
-from nets.training.programs import (
-    Program,
-    Programs,
-    Recipe,
-    compiling,
-    longest_chunk,
-    numbers,
-    recipe_on,
-    start,
-)
-from nets.training.sampling import Indices, Split, batches, draw, epoch_order
-from nets.training.snapshot import Best, Snapshot
-from nets.training.steps import Data, Gathered, Inputs, Totals, TrainState, Tree
-
-EVALUATION_COST = 1 / 3  # of a training step: no backward pass
-SAMPLES_SHOWN = 8
-FLOAT, MANY = 4, 16 << 20  # bytes of a number, and of weights from which on their copies are worth giving back
-STANDARDISED_BY = 10_000  # training samples, at most, that say what mean and deviation are
-ADVICE = "try a smaller learning rate (hyperparams.optimizer.lr), a batchnorm layer, or fewer layers"
+from nets.training.cache import ProgramCache
+from nets.training.events import Event, Progress
+from nets.training.programs import compiling
+from nets.training.sampling import draw
+from nets.training.snapshot import Snapshot
+from nets.training.trainer import Run, Trainer
 
 
 def fit(
-    architecture: Architecture, hyperparams: Hyperparams, dataset: Dataset, *, resume: Snapshot | None = None
+    architecture: Architecture,
+    hyperparams: Hyperparams,
+    dataset: Dataset,
+    *,
+    resume: Snapshot | None = None,
+    programs: ProgramCache | None = None,
 ) -> Iterator[Event]:
     """Train, telling of every chunk and epoch; the last event is `Finished`.
 
     Nothing runs on behalf of the run between two `next()` calls but the chunk already dispatched, so closing the
     generator stops it. Same arguments, device and versions: the same numbers, to the last digit.
     `resume`: an epoch's end of an earlier run, after which this one goes on, to the same digits as if never stopped.
+    `programs`: where compiled programs are kept for runs that need the same ones; without it each run compiles its own.
     TrainingError: the loss left the finite numbers.
     """
     if resume is not None and resume.epoch > hyperparams.epochs:
@@ -58,315 +38,10 @@ def fit(
     run = Run(architecture, hyperparams, dataset, split)
     yield Progress("loading", 0.0, 0, hyperparams.epochs)
     began = time.perf_counter()
-    programs = yield from compiling(run.recipe, Progress("compiling", 0.0, 0, hyperparams.epochs))
+    cache = ProgramCache() if programs is None else programs
+    compiled = yield from compiling(run.workload, cache, Progress("compiling", 0.0, 0, hyperparams.epochs))
     compile_seconds = time.perf_counter() - began
-    trainer = Trainer(run, programs, resume)
+    trainer = Trainer(run, compiled, resume)
     resume = None  # as large as the state that was made of it
     yield from trainer.clock.around(trainer.epochs())
     yield from trainer.clock.around(trainer.finish(compile_seconds))
-
-
-class Run:
-    """What stays the same while a run trains. Rows on the device: training, then validation, then test samples."""
-
-    def __init__(self, architecture: Architecture, hyperparams: Hyperparams, dataset: Dataset, split: Split) -> None:
-        self.architecture = architecture
-        self.hyperparams = hyperparams
-        self.dataset = dataset
-        sizes = np.cumsum([0, len(split.train), len(split.validation), len(dataset.test_labels)])
-        self.train, self.validation, self.test = (np.arange(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
-        self.recipe: Recipe = recipe_on(architecture, hyperparams, dataset.info)
-        drawn = np.concatenate([split.train, split.validation])
-        self.data = Data(
-            jax.device_put(joined(dataset.train_images, drawn, dataset.test_images)),
-            jax.device_put(np.concatenate([dataset.train_labels[drawn], dataset.test_labels]).astype(np.int32)),
-        )
-        self.typical = dataset.train_images[split.train[:STANDARDISED_BY]]
-        self.epoch_work = len(self.train) + EVALUATION_COST * len(self.validation)
-        self.work = hyperparams.epochs * self.epoch_work + EVALUATION_COST * len(self.test)
-
-    def inputs(self) -> Inputs:
-        """The numbers of the run, and the key of its dropout."""
-        # Weights are drawn from the seed's own key; dropout from a key beside it.
-        key = jax.random.fold_in(seed_key(self.hyperparams.seed), 0x64726F70)
-        return Inputs(numbers_of(self.architecture), numbers(self.hyperparams.optimizer), key)
-
-
-@dataclass
-class Sums:
-    """A pass over samples so far, on the host."""
-
-    losses: list[float] = field(default_factory=list)  # per batch
-    correct: int = 0
-    samples: int = 0
-
-    def add(self, totals: Totals, count: int, place: str) -> None:
-        """Read a chunk of `count` batches, which waits for it. TrainingError where its loss left the finite numbers."""
-        losses, correct, samples = jax.device_get(totals)
-        for step, loss in enumerate(losses[:count].tolist(), len(self.losses) + 1):
-            if not math.isfinite(loss):
-                raise TrainingError(f"training diverged: the loss was {loss} in {place}, step {step}; {ADVICE}")
-            self.losses.append(loss)
-        self.correct += int(correct)
-        self.samples += int(samples)
-
-    @property
-    def mean_loss(self) -> float:
-        return math.fsum(self.losses) / self.samples  # exact, so the same however the pass was cut into chunks
-
-    @property
-    def accuracy(self) -> float:
-        return self.correct / self.samples
-
-
-class Pace:
-    """How many steps fill one dispatch, from the time that the last ones took."""
-
-    def __init__(self, first: int) -> None:
-        self.steps = first
-        self.seconds_per_step = DISPATCH_SECONDS / first
-
-    def timed(self, steps: int, seconds: float) -> None:
-        self.seconds_per_step = seconds / steps
-        # At most doubled at once: one fast reading must not make the next dispatch a long one.
-        wanted = steps * DISPATCH_SECONDS / max(seconds, 1e-6)
-        self.steps = max(1, int(min(wanted, 2 * self.steps)))
-
-
-@dataclass
-class Trainer:
-    """A run in motion: its state, and how far it has come."""
-
-    run: Run
-    programs: Programs
-    resume: InitVar[Snapshot | None] = None
-    done: float = 0.0  # of run.work
-    epoch: int = 0
-    seconds: float = 0.0  # that all epochs so far took
-    clock: Clock = field(default_factory=lambda: Clock(is_ready))
-    best: Best | None = None  # with keep_best alone
-
-    def __post_init__(self, resume: Snapshot | None) -> None:
-        self.inputs = self.run.inputs()
-        self.pace = Pace(self.run.recipe.first_chunk())
-        self.state: TrainState
-        self.tidy()
-        if resume is not None:
-            self.go_on(resume)
-            return
-        variables = initial_variables(self.run.architecture, seed=self.run.hyperparams.seed, images=self.run.typical)
-        self.state = start(self.run.recipe, variables, self.inputs)
-
-    def go_on(self, snapshot: Snapshot) -> None:
-        """Stand where the run that the snapshot is of stood."""
-        # A copy, since the state is donated to the first step and the snapshot stays its owner's.
-        self.state = jax.tree.map(lambda leaf: jax.device_put(np.array(leaf)), snapshot.state)
-        self.epoch, self.seconds = snapshot.epoch, snapshot.seconds
-        self.done = snapshot.epoch * self.run.epoch_work
-        if self.run.hyperparams.keep_best:
-            self.best = snapshot.best or Best(snapshot.epoch, snapshot.metrics.val_loss, snapshot.variables)
-
-    def epochs(self) -> Iterator[Event]:
-        """Train every epoch that is left and validate after each."""
-        while self.epoch < self.run.hyperparams.epochs:
-            self.epoch += 1
-            self.tidy()
-            began = self.clock.now()
-            trained = yield from self.train_epoch(self.rows())
-            training = self.clock.now() - began
-            validated, _ = yield from self.evaluate(self.variables, self.run.validation, "validation")
-            metrics = self.metrics(trained, validated, training, self.clock.now() - began)
-            self.tidy()
-            self.compare(metrics.val_loss)
-            yield EpochEnd(self.epoch, partial(self.snapshot, metrics))
-            yield metrics
-
-    def tidy(self) -> None:
-        """Give back what is free where weights are many: copies of them leave holes that others do not quite fill."""
-        if FLOAT * self.run.architecture.parameters >= MANY:
-            allocator.release()
-
-    def metrics(self, trained: Sums, validated: Sums, training: float, seconds: float) -> EpochMetrics:
-        """What came of the epoch, which took `seconds`. `training`: those of its training alone."""
-        h = self.run.hyperparams
-        self.seconds += seconds
-        return EpochMetrics(
-            epoch=self.epoch,
-            train_loss=trained.mean_loss,
-            val_loss=validated.mean_loss,
-            train_accuracy=trained.accuracy,
-            val_accuracy=validated.accuracy,
-            learning_rate=h.optimizer.lr,
-            epoch_time=seconds,
-            samples_per_sec=trained.samples / training,
-            progress=self.epoch / h.epochs,
-            eta_seconds=(h.epochs - self.epoch) * self.seconds / self.epoch,
-        )
-
-    @property
-    def variables(self) -> Variables:
-        """Of the network as it is now, on the device."""
-        return {"params": self.state.params, "batch_stats": self.state.batch_stats}
-
-    def compare(self, val_loss: float) -> None:
-        """Keep the network as it is now where `keep_best` asks for it. Of equally good epochs the first stays."""
-        if self.run.hyperparams.keep_best and (self.best is None or val_loss < self.best.val_loss):
-            self.best = None  # its memory is for the one that follows
-            self.best = Best(self.epoch, val_loss, on_host(self.variables))
-
-    def snapshot(self, metrics: EpochMetrics) -> Snapshot:
-        """All that the epochs to come depend on, copied to the host."""
-        return Snapshot(self.epoch, on_host(self.state), self.seconds, metrics, self.best)
-
-    def rows(self) -> Indices:
-        """The training samples in the order of this epoch."""
-        train = self.run.train
-        return train[epoch_order(self.run.hyperparams, len(train), epoch=self.epoch)]
-
-    def train_epoch(self, rows: Indices) -> Generator[Event, None, Sums]:
-        """One pass over `rows`. A chunk's totals are read while the next one runs."""
-        if self.programs.update is not None:
-            return (yield from self.train_epoch_in_parts(rows, self.programs.update))
-        began = last = self.clock.now()
-        sums, waiting = Sums(), None
-        place = f"epoch {self.epoch}"
-        for program, chunk, count in self.chunks(rows):
-            self.state, totals = program(self.state, self.run.data, chunk, np.int32(count), self.inputs)
-            self.clock.dispatched(totals, count * self.pace.seconds_per_step)
-            if waiting is not None:
-                sums.add(*waiting, place)
-                now = self.clock.now()
-                self.pace.timed(waiting[1], now - last)
-                last = now
-                yield self.progress("training", sums.samples / (now - began), sums.samples)
-            waiting = totals, count
-        assert waiting is not None
-        sums.add(*waiting, place)
-        self.clock.dispatched(None)
-        yield self.progress("training", sums.samples / (self.clock.now() - began), sums.samples)
-        self.done += sums.samples
-        return sums
-
-    def train_epoch_in_parts(self, rows: Indices, update: Program) -> Generator[Event, None, Sums]:
-        """The same where a step would be too long for one dispatch: nothing runs on that nobody can stop."""
-        began, r = self.clock.now(), self.run.recipe
-        sums, gathered = Sums(), nothing_gathered(self.state.params)
-        for batch in batches(rows, r.batch):
-            samples, parts = np.int32((batch >= 0).sum()), batches(batch, r.part)
-            first = 0
-            for chunk, count in chunked(parts[: -(-samples // r.part)], len(parts), self.pace):
-                last, counted = self.clock.now(), (np.int32(first), np.int32(count))
-                gathered = self.programs.train(
-                    gathered, self.state, self.run.data, chunk, counted, samples, self.inputs
-                )
-                jax.block_until_ready(gathered.loss)
-                first, now = first + count, self.clock.now()
-                self.pace.timed(count, now - last)
-                further = sums.samples + min(first * r.part, int(samples))
-                yield self.progress("training", further / (now - began), further)
-            gathered, self.state, totals = update(gathered, self.state, samples, self.inputs)
-            sums.add(totals, 1, f"epoch {self.epoch}")
-        yield self.progress("training", sums.samples / (self.clock.now() - began), sums.samples)
-        self.done += sums.samples
-        return sums
-
-    def chunks(self, rows: Indices) -> Iterator[tuple[Program, np.ndarray, int]]:
-        """The dispatches of an epoch: program, batches, and how many of them count."""
-        r = self.run.recipe
-        whole = rows[: len(rows) - r.tail]
-        for chunk, count in chunked(batches(whole, r.batch), r.chunk, self.pace):
-            yield self.programs.train, chunk, count
-        if r.tail:
-            yield self.programs.tail, rows[len(whole) :].astype(np.int32)[None], 1
-
-    def evaluate(
-        self, variables: Variables, rows: Indices, what: str
-    ) -> Generator[Event, None, tuple[Sums, np.ndarray]]:
-        """Loss and accuracy over `rows`, and the logits of the first of them."""
-        sums, first, began = Sums(), None, self.clock.now()
-        batch = self.run.recipe.evaluation_batch
-        last, pace = began, Pace(self.run.recipe.first_evaluation())
-        for chunk, count in chunked(batches(rows, batch), longest_chunk(batch), pace):
-            totals, logits = self.programs.evaluate(
-                variables, self.run.data, chunk, np.int32(count), self.inputs.layers
-            )
-            first = logits if first is None else first
-            sums.add(totals, count, f"the {what} after epoch {self.epoch}")
-            now = self.clock.now()
-            pace.timed(count, now - last)
-            last = now
-            yield self.progress("evaluating", sums.samples / (now - began), EVALUATION_COST * sums.samples)
-        self.done += EVALUATION_COST * sums.samples
-        return sums, np.asarray(first)
-
-    def progress(self, phase: Phase, samples_per_sec: float, further: float) -> Progress:
-        """Where the run is: what is done, and how much `further` the pass in hand has come."""
-        fraction = min((self.done + further) / self.run.work, 1.0)
-        return Progress(phase, fraction, self.epoch, self.run.hyperparams.epochs, samples_per_sec)
-
-    def finish(self, compile_seconds: float) -> Iterator[Event]:
-        """Measure once on the test split, and hand over the weights."""
-        self.tidy()
-        variables = jax.device_put(self.best.variables) if self.best else self.variables
-        tested, logits = yield from self.evaluate(variables, self.run.test, "test")
-        yield Finished(
-            test_accuracy=tested.accuracy,
-            test_loss=tested.mean_loss,
-            sample_predictions=sample_predictions(self.run.dataset, logits[:SAMPLES_SHOWN]),
-            variables=jax.device_get(variables),
-            compile_seconds=compile_seconds,
-            device=device_description(),
-            best_epoch=self.best.epoch if self.best else None,
-        )
-
-
-def joined(images: np.ndarray, rows: Indices, more: np.ndarray) -> np.ndarray:
-    """The `rows` of some images and all of others, without a copy of either on the way."""
-    found = np.empty((len(rows) + len(more), *images.shape[1:]), images.dtype)
-    np.take(images, rows, axis=0, out=found[: len(rows)], mode="clip")  # the other modes copy; all rows exist
-    found[len(rows) :] = more
-    return found
-
-
-def nothing_gathered(params: Tree) -> Gathered:
-    """`steps.nothing_of` without a program of its own."""
-    zeros = jax.tree.map(lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype)), params)
-    return Gathered(zeros, jax.device_put(np.float32(0)), jax.device_put(np.int32(0)))
-
-
-def is_ready(tree: Tree) -> bool:
-    """Whether the device has computed all of it."""
-    return all(leaf.is_ready() for leaf in jax.tree.leaves(tree))
-
-
-def on_host(tree: Tree) -> Tree:
-    """A copy in numpy that nothing else owns: on a CPU `device_get` alone may show the device's own allocator."""
-    return jax.tree.map(np.array, jax.device_get(tree))
-
-
-def chunked(order: np.ndarray, size: int, pace: Pace) -> Iterator[tuple[np.ndarray, int]]:
-    """Batches in chunks that hold up to `size` and are filled as `pace` says, each with how many batches count."""
-    at = 0
-    while at < len(order):
-        part = order[at : at + min(size, pace.steps)]
-        filled = np.full((size, order.shape[1]), -1, np.int32)
-        filled[: len(part)] = part
-        yield filled, len(part)
-        at += len(part)
-
-
-def sample_predictions(dataset: Dataset, logits: np.ndarray) -> list[SamplePrediction]:
-    """The first test images as the network reads them. logits: `[samples, classes]`."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
-    probabilities = shifted / shifted.sum(-1, keepdims=True)
-    return [
-        SamplePrediction(grey(image).tolist(), int(label), int(row.argmax()), float(row.max()))
-        for image, label, row in zip(dataset.test_images, dataset.test_labels, probabilities, strict=False)
-    ]
-
-
-def grey(image: np.ndarray) -> np.ndarray:
-    """`[height, width, channels]` as `[height, width]` of 0..255. Colours by ITU-R BT.601."""
-    if image.shape[-1] == 1:
-        return image[..., 0]
-    return np.rint(image[..., :3] @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
 from flax import serialization
 
 from nets.architecture.read import Architecture
-from nets.checkpoint import differences, leaves, sha256_of, write_durably
+from nets.checkpoint import differences, leaves
+from nets.durable import sha256_of, write_durably
 from nets.errors import CheckpointError
 from nets.hyperparams.optimizers import Optimizer
 from nets.network import Variables
 from nets.packed import packed
-from nets.training.events import EpochMetrics
-from nets.training.programs import numbers, shapes
-from nets.training.steps import TrainState
+from nets.training.metrics import EpochMetrics
+from nets.training.state import TrainState
+from nets.training.workload import state_shapes
 
 FORMAT = b"lamina training state 3\n"
 BEFORE = b"lamina training state 2\n"  # as long, with the times of all epochs so far instead of their sum
@@ -78,7 +76,7 @@ def load_snapshot(path: Path, architecture: Architecture, optimizer: Optimizer, 
     restored = _read(path)
     if restored["owner"] != owner:
         raise CheckpointError(f"the training state {path.name} belongs to {restored['owner'] or 'no run'}")
-    state = _declared(architecture, optimizer)
+    state = state_shapes(architecture, optimizer)
 
     def part(name: str, value: Any, expected: Any) -> None:
         declared = {place: (leaf.shape, leaf.dtype) for place, leaf in leaves(serialization.to_state_dict(expected))}
@@ -115,12 +113,3 @@ def _read(path: Path) -> dict[str, Any]:
     if content.startswith(BEFORE):
         restored["seconds"] = sum(restored["epoch_times"])
     return restored
-
-
-def _declared(architecture: Architecture, optimizer: Optimizer) -> TrainState:
-    """The state of such a run as shapes."""
-    variables = shapes(architecture)
-    init: Callable[[Any], Any] = optimizer.transform(numbers(optimizer)).init
-    step: Any = jax.ShapeDtypeStruct((), np.int32)
-    opt_state = jax.eval_shape(init, variables["params"])
-    return TrainState(variables["params"], variables["batch_stats"], opt_state, step)

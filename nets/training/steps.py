@@ -3,86 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from flax import struct
 from jax import lax
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Float, Int
 
 from nets.hyperparams.losses import Loss
-from nets.hyperparams.optimizers import Numbers, Optimizer
+from nets.hyperparams.optimizers import Optimizer
 from nets.network import Network
-from nets.training.pace import even_part, images_at_most
-
-Tree = Any
-
-
-class TrainState(struct.PyTreeNode):
-    """Everything that training changes. `step`: how many steps came before, over all epochs."""
-
-    params: Tree
-    batch_stats: Tree
-    opt_state: Tree
-    step: Int[Array, ""]
-
-
-class Data(NamedTuple):
-    """Images and labels on the device."""
-
-    images: UInt8[Array, "samples height width channels"]
-    labels: Int[Array, " samples"]
-
-
-class Inputs(NamedTuple):
-    """What differs between runs of one program: numbers of layers and optimizer, and the key of all dropout."""
-
-    layers: dict[str, dict[str, Array]]
-    optimizer: dict[str, Array]
-    key: Array
-
-
-class Totals(NamedTuple):
-    """What came of a chunk. `losses`: per batch the sum over its samples, not finite where the run diverged.
-
-    Sums of losses are left to the host, which adds them exactly: how a pass is cut into chunks changes no digit.
-    """
-
-    losses: Float[Array, " chunk"]
-    correct: Int[Array, ""]
-    samples: Int[Array, ""]
-
-
-class Passed(NamedTuple):
-    """What came of a way forward: a share of the batch's mean loss, hits, and the moved running statistics."""
-
-    loss: Float[Array, ""]
-    correct: Int[Array, ""]
-    batch_stats: Tree
-
-
-class Gathered(NamedTuple):
-    """What the parts of a batch gave so far: the gradient of their shares of the mean loss, and these shares."""
-
-    gradients: Tree
-    loss: Float[Array, ""]
-    correct: Int[Array, ""]
-
-
-def nothing_of(params: Tree) -> Gathered:
-    """Before the first part of a batch."""
-    return Gathered(jax.tree.map(jnp.zeros_like, params), jnp.float32(0), jnp.int32(0))
-
-
-def no_totals(chunk: int) -> Totals:
-    return Totals(jnp.zeros(chunk, jnp.float32), jnp.int32(0), jnp.int32(0))
-
-
-def with_batch(totals: Totals, i: Array, *, loss: Array, correct: Array, samples: Array) -> Totals:
-    """Totals after batch `i`."""
-    return Totals(totals.losses.at[i].set(loss), totals.correct + correct, totals.samples + samples)
+from nets.training.pace import even_part, samples_at_most
+from nets.training.state import (
+    Data,
+    Gathered,
+    Passed,
+    RunNumbers,
+    Totals,
+    TrainState,
+    Tree,
+    no_totals,
+    nothing_of,
+    with_batch,
+)
 
 
 @dataclass(frozen=True)
@@ -93,27 +36,25 @@ class Steps:
     optimizer: Optimizer  # its structure
     loss: Loss
 
-    def initial_state(self, variables: Tree, numbers: Numbers) -> TrainState:
-        opt_state = self.optimizer.transform(numbers).init(variables["params"])
-        return TrainState(variables["params"], variables["batch_stats"], opt_state, jnp.int32(0))
-
     def train_batch(
-        self, state: TrainState, data: Data, rows: Int[Array, " batch"], inputs: Inputs
+        self, state: TrainState, data: Data, rows: Int[Array, " batch"], numbers: RunNumbers
     ) -> tuple[TrainState, Passed]:
         """One optimizer step on the mean loss of a batch; rows of -1 do not count."""
         parts, samples = self.parts(rows), (rows >= 0).sum(dtype=jnp.int32)
         if len(parts) > 1:
-            gathered = self.gather(nothing_of(state.params), state, data, parts, (0, len(parts)), samples, inputs)
+            gathered = self.gather(nothing_of(state.params), state, data, parts, (0, len(parts)), samples, numbers)
             # Only networks whose statistics do not move are cut into parts.
             passed = Passed(gathered.loss, gathered.correct, state.batch_stats)
-            return self.updated(state, gathered.gradients, state.batch_stats, inputs), passed
-        key = jax.random.fold_in(inputs.key, state.step)
-        gradients, passed = self.gradient(state, data, parts[0], samples, key, inputs.layers)
-        return self.updated(state, gradients, passed.batch_stats, inputs), passed
+            return self.updated(state, gathered.gradients, state.batch_stats, numbers), passed
+        key = jax.random.fold_in(numbers.key, state.step)
+        gradients, passed = self.gradient(state, data, parts[0], samples, key, numbers.layers)
+        return self.updated(state, gradients, passed.batch_stats, numbers), passed
 
-    def updated(self, state: TrainState, gradients: Tree, batch_stats: Tree, inputs: Inputs) -> TrainState:
+    def updated(self, state: TrainState, gradients: Tree, batch_stats: Tree, numbers: RunNumbers) -> TrainState:
         """The state after a step of the optimizer."""
-        updates, opt_state = self.optimizer.transform(inputs.optimizer).update(gradients, state.opt_state, state.params)
+        updates, opt_state = self.optimizer.transform(numbers.optimizer).update(
+            gradients, state.opt_state, state.params
+        )
         if self.optimizer.divides:
             updates = self.network.plan.set_apart(updates, self.network.architecture.layers)
         params = optax.apply_updates(state.params, updates)
@@ -129,8 +70,8 @@ class Steps:
         return jnp.pad(rows, (0, parts * part - batch), constant_values=-1).reshape(parts, part)
 
     def part(self, batch: int) -> int:
-        """How many images of a batch go forward and back at a time."""
-        most, long = self.network.plan.micro_batch(self.network.architecture.layers), images_at_most(self.network)
+        """How many samples of a batch go forward and back at a time."""
+        most, long = self.network.plan.micro_batch(self.network.architecture.layers), samples_at_most(self.network)
         if self.network.architecture.normalises:
             return batch
         if long < min(batch, most or batch):
@@ -141,7 +82,7 @@ class Steps:
 
     def cut(self, batch: int) -> bool:
         """Whether a step is too long for one dispatch: its parts are dispatches of their own, and so is the update."""
-        return self.part(batch) < batch and images_at_most(self.network) < batch
+        return self.part(batch) < batch and samples_at_most(self.network) < batch
 
     def gather(
         self,
@@ -151,27 +92,27 @@ class Steps:
         parts: Int[Array, "parts part"],
         counted: tuple[int | Array, int | Array],
         samples: Int[Array, ""],
-        inputs: Inputs,
+        numbers: RunNumbers,
     ) -> Gathered:
         """What was gathered and the first of `parts`, one after the other.
 
         counted: the number of the first one within the batch, and how many of them count.
         """
-        (first, count), key = counted, jax.random.fold_in(inputs.key, state.step)
+        (first, count), key = counted, jax.random.fold_in(numbers.key, state.step)
 
         def add(i: Array, gathered: Gathered) -> Gathered:
             part_key = jax.random.fold_in(key, first + i)
-            more, part = self.gradient(state, data, parts[i], samples, part_key, inputs.layers)
+            more, part = self.gradient(state, data, parts[i], samples, part_key, numbers.layers)
             gradients = jax.tree.map(jnp.add, gathered.gradients, more)
             return Gathered(gradients, gathered.loss + part.loss, gathered.correct + part.correct)
 
         return lax.fori_loop(0, count, add, gathered)
 
     def step_by(
-        self, gathered: Gathered, state: TrainState, samples: Int[Array, ""], inputs: Inputs
+        self, gathered: Gathered, state: TrainState, samples: Int[Array, ""], numbers: RunNumbers
     ) -> tuple[Gathered, TrainState, Totals]:
         """The step of a batch whose parts were gathered, and nothing gathered for the next one."""
-        state = self.updated(state, gathered.gradients, state.batch_stats, inputs)
+        state = self.updated(state, gathered.gradients, state.batch_stats, numbers)
         totals = Totals((gathered.loss * samples)[None], gathered.correct, samples)
         return nothing_of(state.params), state, totals
 
@@ -201,7 +142,7 @@ class Steps:
         labels = data.labels[rows]
         logits, changed = self.network.apply(
             {"params": params, "batch_stats": batch_stats, "numbers": layers},
-            data.images[rows],
+            data.inputs[rows],
             train=True,
             rngs={"dropout": key},
             mutable=["batch_stats"],
@@ -211,13 +152,13 @@ class Steps:
         return Passed(loss, correct, changed.get("batch_stats", {}))
 
     def train_chunk(
-        self, state: TrainState, data: Data, rows: Int[Array, "chunk batch"], count: Int[Array, ""], inputs: Inputs
+        self, state: TrainState, data: Data, rows: Int[Array, "chunk batch"], count: Int[Array, ""], numbers: RunNumbers
     ) -> tuple[TrainState, Totals]:
         """The first `count` batches of `rows`, one step each."""
 
         def step(i: Array, carry: tuple[TrainState, Totals]) -> tuple[TrainState, Totals]:
             state, totals = carry
-            state, passed = self.train_batch(state, data, rows[i], inputs)
+            state, passed = self.train_batch(state, data, rows[i], numbers)
             samples = (rows[i] >= 0).sum(dtype=jnp.int32)
             totals = with_batch(totals, i, loss=passed.loss * samples, correct=passed.correct, samples=samples)
             return state, totals
@@ -230,7 +171,7 @@ class Steps:
         """Loss and accuracy over the first `count` batches of `rows`, and the logits of the first one."""
 
         def logits_of(batch: Int[Array, " batch"]) -> Float[Array, "batch classes"]:
-            logits: Array = self.network.apply({**variables, "numbers": layers}, data.images[batch], train=False)
+            logits: Array = self.network.apply({**variables, "numbers": layers}, data.inputs[batch], train=False)
             return logits
 
         def step(i: Array, carry: tuple[Totals, Array]) -> tuple[Totals, Array]:

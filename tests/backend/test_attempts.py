@@ -13,7 +13,9 @@ import pytest
 
 from backend.state.attempts import BELIEVED_SECONDS, CAREFUL, COMPILING, Attempts
 from backend.training.warmer import Warmer
-from nets.training.programs import Recipe, rehearse, smallest
+from nets.training.cache import ProgramCache
+from nets.training.programs import rehearse, smallest
+from nets.training.workload import Workload
 from tests.backend.samples import eventually
 
 KILLED_COMPILING = """
@@ -22,8 +24,9 @@ from concurrent.futures import Future
 from pathlib import Path
 from backend.training import warmer as module
 from backend.state.attempts import Attempts
-module.rehearse = lambda recipe: os.kill(os.getpid(), 9)
-warmer = module.Warmer(Attempts(Path(sys.argv[1])))
+from nets.training.cache import ProgramCache
+module.rehearse = lambda workload: os.kill(os.getpid(), 9)
+warmer = module.Warmer(Attempts(Path(sys.argv[1])), ProgramCache())
 warmer.start()
 done = Future()
 warmer.warm(lambda: done.set_result("lives"))
@@ -105,9 +108,9 @@ def test_where_the_disk_takes_no_mark_nothing_is_begun(tmp_path: Path) -> None:
 
 
 def test_a_run_that_succeeds_lifts_what_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    done: list[Recipe] = []
+    done: list[Workload] = []
     monkeypatch.setattr("backend.training.warmer.rehearse", done.append)
-    warmer = Warmer(left_behind(tmp_path, COMPILING, depends_on=smallest()))
+    warmer = Warmer(left_behind(tmp_path, COMPILING, depends_on=smallest()), ProgramCache())
     warmer._fulfil(smallest, rehearse)
     assert done == []
     warmer.succeeded(smallest(), dataset="digits")

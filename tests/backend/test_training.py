@@ -39,7 +39,10 @@ from nets import datasets
 from nets.architecture.read import parse_architecture
 from nets.errors import CompilersBusy, DataError, TrainingError
 from nets.hyperparams.hyperparams import parse_hyperparams
-from nets.training.events import EpochMetrics, Finished, Log, Progress, SamplePrediction
+from nets.training.cache import ProgramCache
+from nets.training.events import Finished, Log, Progress
+from nets.training.metrics import EpochMetrics
+from nets.training.samples import SamplePrediction
 from tests.backend.samples import ARCHITECTURE, DEADLINE, a_model, add_run, eventually, read_frame
 
 TRAINING = Progress("training", 0.5, 1, 3)
@@ -89,7 +92,13 @@ class Server:
         self.log = EventLog(self.store)
         self.checkpoints = Checkpoints(folder / "checkpoints")
         parts = self.store, self.log, self.checkpoints
-        self.runs = Runs(*parts, data_dir=folder / "data", warmer=Warmer(Attempts(folder)), limits=limits or Limits())
+        self.runs = Runs(
+            *parts,
+            data_dir=folder / "data",
+            programs=ProgramCache(),
+            warmer=Warmer(Attempts(folder), ProgramCache()),
+            limits=limits or Limits(),
+        )
         if self.store.get_model("m_1") is None:
             self.store.create_model(a_model())
 

@@ -21,9 +21,11 @@ from backend.config import settings_from
 from nets import parse_architecture, parse_hyperparams
 from nets.datasets import load
 from nets.process.device import prepare_process
-from nets.training.fit import Run, Sums, Trainer
+from nets.training.cache import ProgramCache
 from nets.training.programs import compiling
 from nets.training.sampling import draw
+from nets.training.sums import Sums
+from nets.training.trainer import Run, Trainer
 
 
 def result(generator: Generator[Any, None, Any]) -> Any:
@@ -42,7 +44,7 @@ def trainer(body: dict[str, Any], *, precision: str, batch: int | None) -> Train
     dataset = load(hyperparams.dataset_type or "mnist", settings_from({}, os.environ).data_dir)
     split = draw(hyperparams, len(dataset.train_labels))
     run = Run(parse_architecture(body["architecture"]), hyperparams, dataset, split)
-    return Trainer(run, result(compiling(run.recipe, None)))
+    return Trainer(run, result(compiling(run.workload, ProgramCache(), None)))
 
 
 def epochs(trainer: Trainer) -> Iterator[tuple[float, float]]:

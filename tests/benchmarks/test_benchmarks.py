@@ -19,8 +19,10 @@ from nets.datasets import load
 from nets.inference import Predictor
 from nets.kernels import plan_for
 from nets.network import Network, initial_variables, numbers_of
+from nets.training.cache import ProgramCache
 from nets.training.events import Finished
-from nets.training.programs import CACHE, compiling, recipe_on
+from nets.training.programs import compiling
+from nets.training.workload import workload_on
 from tests.benchmarks.epochs import epochs, result, trainer
 from tests.nets.builders import REFERENCE, network
 
@@ -73,8 +75,8 @@ def test_an_epoch(benchmark: BenchmarkFixture, precision: str) -> None:
 def test_a_cold_compilation(benchmark: BenchmarkFixture) -> None:
     """The programs of the reference network: training and evaluation."""
     a, h = parse_architecture(BODY["architecture"]), parse_hyperparams(BODY["hyperparams"])
-    wanted = recipe_on(a, h, load("digits", Path(".")).info)
-    programs = benchmark.pedantic(lambda: result(compiling(wanted, None)), setup=CACHE.clear, rounds=3)
+    wanted = workload_on(a, h, load("digits", Path(".")).info)
+    programs = benchmark.pedantic(lambda: result(compiling(wanted, ProgramCache(), None)), rounds=3)
     assert programs.train is programs.tail
 
 
@@ -91,7 +93,7 @@ def test_an_answer(benchmark: BenchmarkFixture, count: int) -> None:
 def test_a_whole_run(benchmark: BenchmarkFixture) -> None:
     """One epoch, from the request's dictionaries to weights on the host, programs compiled before."""
     a, h = parse_architecture(BODY["architecture"]), parse_hyperparams(BODY["hyperparams"])
-    data = load("digits", Path("."))
-    list(fit(a, h, data))
-    events = benchmark.pedantic(lambda: list(fit(a, h, data)), rounds=3)
+    data, programs = load("digits", Path(".")), ProgramCache()
+    list(fit(a, h, data, programs=programs))
+    events = benchmark.pedantic(lambda: list(fit(a, h, data, programs=programs)), rounds=3)
     assert isinstance(events[-1], Finished)

@@ -67,6 +67,7 @@ def stages(architecture: Any, hyperparams: Any, request: dict[str, Any], parts: 
     from nets import Predictor, fit, load_weights, save_weights
     from nets.datasets import Dataset, DatasetInfo
     from nets.inspection.memory import memory_needed
+    from nets.training.cache import ProgramCache
     from nets.training.events import EpochEnd, Finished, Progress
     from nets.training.snapshot import load_snapshot, save_snapshot
 
@@ -87,8 +88,8 @@ def stages(architecture: Any, hyperparams: Any, request: dict[str, Any], parts: 
     yield "data", None
     with tempfile.TemporaryDirectory() as folder:
         state, weights = Path(folder, "state"), Path(folder, "weights")
-        phase, finished, snapshot = "loading", None, None
-        for event in fit(architecture, hyperparams, dataset):
+        phase, finished, snapshot, programs = "loading", None, None, ProgramCache()
+        for event in fit(architecture, hyperparams, dataset, programs=programs):
             if isinstance(event, Progress) and event.phase != phase:
                 yield phase, None
                 phase = event.phase
@@ -104,7 +105,7 @@ def stages(architecture: Any, hyperparams: Any, request: dict[str, Any], parts: 
         del event
         snapshot = load_snapshot(state, architecture, hyperparams.optimizer)
         further = hyperparams.model_copy(update={"epochs": hyperparams.epochs + 1})
-        for _ in fit(architecture, further, dataset, resume=snapshot):
+        for _ in fit(architecture, further, dataset, resume=snapshot, programs=programs):
             snapshot = None
         yield "resumed", None
         predictor = Predictor(architecture, load_weights(weights, architecture))

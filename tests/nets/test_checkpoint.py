@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import serialization
 
-from nets.checkpoint import load_weights, save_weights, write_durably
+from nets.checkpoint import load_weights, save_weights
 from nets.errors import CheckpointError
 from nets.inference import LARGEST_BATCH, Predictor
 from nets.kernels import plan_for
@@ -39,15 +39,6 @@ def test_weights_come_back_as_they_went(tmp_path: Path, variables: Variables) ->
 def test_equal_weights_are_equal_files(tmp_path: Path, variables: Variables) -> None:
     one, two = save_weights(tmp_path / "a", variables), save_weights(tmp_path / "b", variables)
     assert one == two and len(one) == 64
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    write_durably(path, b"old")
-    with pytest.raises(TypeError):
-        write_durably(path, "no bytes")  # type: ignore[arg-type]
-    assert path.read_bytes() == b"old"
-    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
+import jax
 import pytest
 
+from nets.errors import SpecError
 from nets.hyperparams.hyperparams import parse_hyperparams
-from nets.inspection.memory import memory_needed
-from nets.training.programs import compile_training, recipe
+from nets.inspection.memory import check_memory, memory_needed
+from nets.kernels import plan_for
+from nets.training.programs import compile_training
+from nets.training.workload import workload_of
 from tests.nets.builders import network, stripes
 from tests.nets.memory_probe import probe
 
@@ -94,7 +98,53 @@ def test_no_run_takes_more_memory_than_it_claims_and_few_claim_twice_that() -> N
 @pytest.mark.parametrize("layers", [[conv(2, 1), conv(64, 14, groups=2)], [conv(16, 1), conv(16, 9, groups=16)]])
 def test_a_grouped_convolution_keeps_no_image_for_each_tap(layers: list[Json]) -> None:
     a, h = network(*layers, OUT, shape=(1, 28, 28)), parse_hyperparams({})
-    made = recipe(a, h, train=64, samples=64)
+    made = workload_of(a, h, train=64, samples=64)
     taken = compile_training(made, 1, made.batch).memory_analysis().temp_size_in_bytes
     assert taken < 64 << 20
     assert taken < memory_needed(a, h, stripes().info).activations
+
+
+def test_too_much_memory_is_refused_with_the_numbers() -> None:
+    info, h = stripes().info, parse_hyperparams({"optimizer": {"type": "adam"}, "batch_size": 8})
+    a = network({"type": "linear", "out": 1_000_000}, {"type": "linear", "out": 3})
+    need = memory_needed(a, h, info)
+    # Weights and Adam's two moments, as bytes of a file and as arrays read from it, of which one is most of the network.
+    assert 2 * 3 * 4 * a.parameters < need.weights < 10 * 4 * a.parameters
+    with pytest.raises(SpecError, match=r"layers: needs \d\.\d GB of parameters, .*; 0\.9 GB are available"):
+        check_memory(a, h, info, available=1_000_000_000)
+    check_memory(a, h, info, available=10_000_000_000)
+
+
+def test_a_large_batch_that_goes_through_in_parts_needs_no_more_than_a_part() -> None:
+    conv = [{"type": "conv2d", "out_channels": 8, "kernel_size": 3}, {"type": "relu"}, {"type": "linear", "out": 3}]
+    norm = [conv[0], {"type": "batchnorm2d"}, *conv[1:]]
+    small, large = (parse_hyperparams({"batch_size": size, "max_samples": None}) for size in (64, 4096))
+    info = stripes(10_000).info
+    plain = network(*conv)
+    if plan_for(jax.default_backend(), training=True).micro_batch(plain.layers) == 64:
+        assert memory_needed(plain, small, info).activations == memory_needed(plain, large, info).activations
+    looks_across = network(*norm)
+    assert (
+        memory_needed(looks_across, large, info).activations > 50 * memory_needed(looks_across, small, info).activations
+    )
+
+
+def test_the_images_that_are_evaluated_at_a_time_count() -> None:
+    conv = network({"type": "conv2d", "out_channels": 64, "kernel_size": 3}, {"type": "linear", "out": 3})
+    one, many = (parse_hyperparams({"batch_size": size}) for size in (1, 16))
+    assert memory_needed(conv, one, stripes().info).activations == memory_needed(conv, many, stripes().info).activations
+
+
+def test_the_memory_of_compiling_counts() -> None:
+    deep = network(
+        *[{"type": "conv2d", "out_channels": 2, "kernel_size": 3, "padding": "same"}] * 100,
+        {"type": "linear", "out": 3},
+    )
+    assert memory_needed(deep, parse_hyperparams({}), stripes().info).programs > 4e8
+
+
+def test_the_memory_of_padding_counts() -> None:
+    layer = {"type": "conv2d", "out_channels": 8, "kernel_size": 3}
+    plain, padded = (network({**layer, "padding": p}, {"type": "linear", "out": 3}) for p in ("same", 64))
+    h, info = parse_hyperparams({}), stripes().info
+    assert memory_needed(padded, h, info).activations > 50 * memory_needed(plain, h, info).activations

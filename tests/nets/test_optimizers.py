@@ -12,7 +12,7 @@ import optax
 import pytest
 
 from nets.hyperparams.optimizers import OPTIMIZERS, Optimizer
-from nets.training.programs import numbers
+from nets.training.workload import numbers
 
 Array = Any
 

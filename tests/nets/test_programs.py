@@ -7,7 +7,6 @@ import os
 import sys
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
 import jax
@@ -16,7 +15,9 @@ import pytest
 from nets.errors import CompilersBusy
 from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.training import programs
-from nets.training.programs import Programs, Recipe, compile_next, compiling, recipe, rehearse
+from nets.training.cache import ProgramCache
+from nets.training.programs import Programs, compile_next, compiling, rehearse
+from nets.training.workload import Workload, workload_of
 from tests.nets.builders import network
 
 DEADLINE = 60.0
@@ -31,31 +32,31 @@ def executables() -> int:
 
 
 @pytest.mark.slow
-def test_programs_that_give_way_are_freed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programs, "KEPT", KEPT)
-    monkeypatch.setattr(programs, "CACHE", OrderedDict())
+def test_programs_that_give_way_are_freed() -> None:
+    cache = ProgramCache(kept=KEPT)
     before = executables()
     for width in range(3, 9):
         architecture = network({"type": "linear", "out": width}, {"type": "relu"}, {"type": "linear", "out": 3})
-        made = recipe(architecture, parse_hyperparams({"batch_size": 8}), train=16, samples=32)
-        while compile_next(made):
+        made = workload_of(architecture, parse_hyperparams({"batch_size": 8}), train=16, samples=32)
+        while compile_next(made, cache):
             pass
         rehearse(made)
-        assert len(programs.CACHE) <= KEPT
+        assert len(cache) <= KEPT
         assert executables() <= before + KEPT + SMALL_ONES
-    assert len(programs.CACHE) == KEPT
+    assert len(cache) == KEPT
 
 
 class Compiler:
     """In place of XLA: compiles nothing before it is told to. `begun`: the widths of networks, and its threads."""
 
     def __init__(self) -> None:
+        self.cache = ProgramCache()
         self.begun: list[tuple[str, int, int]] = []
         self.stuck: set[int] = set()
         self.go_on = threading.Event()
 
-    def compile(self, what: str, recipe: Recipe) -> Callable[..., object]:
-        width = recipe.architecture.layers[0].out_features
+    def compile(self, what: str, workload: Workload) -> Callable[..., object]:
+        width = workload.architecture.layers[0].out_features
         self.begun.append((what, width, threading.get_native_id()))
         assert width not in self.stuck or self.go_on.wait(DEADLINE)
         return lambda: (what, width)
@@ -67,19 +68,17 @@ class Compiler:
 @pytest.fixture
 def compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Compiler]:
     compiler = Compiler()
-    monkeypatch.setattr(programs, "CACHE", OrderedDict())
-    monkeypatch.setattr(programs, "UNDER_WAY", {})
     monkeypatch.setattr(programs, "compile_training", lambda r, chunk, batch: compiler.compile(f"train {batch}", r))
     monkeypatch.setattr(programs, "compile_evaluation", lambda r: compiler.compile("evaluate", r))
     yield compiler
     compiler.go_on.set()
-    until(lambda: not programs.UNDER_WAY)
+    until(lambda: not compiler.cache.under_way())
 
 
-def of_width(width: int) -> Recipe:
+def of_width(width: int) -> Workload:
     """With three programs: 8 samples at a time, the last 5, and evaluation."""
     architecture = network({"type": "linear", "out": width}, {"type": "batchnorm1d"}, {"type": "linear", "out": 3})
-    return recipe(architecture, parse_hyperparams({"batch_size": 8}), train=21, samples=32)
+    return workload_of(architecture, parse_hyperparams({"batch_size": 8}), train=21, samples=32)
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -89,9 +88,9 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.001)
 
 
-def compiled(wanted: Recipe) -> tuple[Programs, int]:
+def compiled(wanted: Workload, cache: ProgramCache) -> tuple[Programs, int]:
     """The programs, and how often somebody was told that they are being compiled."""
-    generator, told = compiling(wanted, None), 0
+    generator, told = compiling(wanted, cache, None), 0
     while True:
         try:
             next(generator)
@@ -102,7 +101,7 @@ def compiled(wanted: Recipe) -> tuple[Programs, int]:
 
 def give_up(compiler: Compiler, width: int) -> None:
     compiler.stuck.add(width)
-    run = compiling(of_width(width), None)
+    run = compiling(of_width(width), compiler.cache, None)
     next(run)
     until(lambda: len(compiler.of(width)) == programs.COMPILERS)
     run.close()
@@ -112,7 +111,7 @@ def test_compilations_that_were_given_up_hold_up_nobody(compiler: Compiler) -> N
     for width in (3, 4, 5):
         give_up(compiler, width)
     for width in (6, 7):
-        made, told = compiled(of_width(width))
+        made, told = compiled(of_width(width), compiler.cache)
         assert [each() for each in (made.train, made.tail, made.evaluate)] == [
             ("train 8", width),
             ("train 5", width),
@@ -121,14 +120,14 @@ def test_compilations_that_were_given_up_hold_up_nobody(compiler: Compiler) -> N
         assert told <= 2
     assert [compiler.of(width) for width in (3, 4, 5)] == [["evaluate", "train 8"]] * 3, "the third was dropped"
     compiler.go_on.set()
-    until(lambda: not programs.UNDER_WAY)
-    compiled(of_width(3))
+    until(lambda: not compiler.cache.under_way())
+    compiled(of_width(3), compiler.cache)
     assert compiler.of(3) == ["evaluate", "train 5", "train 8"], "what had begun was not compiled a second time"
 
 
 def test_who_asks_again_waits_for_the_compilation_that_was_given_up(compiler: Compiler) -> None:
     give_up(compiler, 3)
-    again = compiling(of_width(3), None)
+    again = compiling(of_width(3), compiler.cache, None)
     next(again)
     compiler.go_on.set()
     list(again)
@@ -139,7 +138,7 @@ def test_who_asks_again_waits_for_the_compilation_that_was_given_up(compiler: Co
 def test_what_nobody_waits_for_leaves_the_processors_to_others(compiler: Compiler) -> None:
     give_up(compiler, 3)
     assert {os.getpriority(os.PRIO_PROCESS, thread) for *_, thread in compiler.begun} == {19}
-    compiled(of_width(4))
+    compiled(of_width(4), compiler.cache)
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < 19
 
 
@@ -147,38 +146,19 @@ def test_programs_that_are_compiled_at_a_time_are_bounded(compiler: Compiler) ->
     for width in range(3, 3 + programs.MOST_UNDER_WAY // programs.COMPILERS):
         give_up(compiler, width)
     with pytest.raises(CompilersBusy, match=r"^16 programs of networks are being compiled; wait until some are done$"):
-        next(compiling(of_width(20), None))
+        next(compiling(of_width(20), compiler.cache, None))
     compiler.go_on.set()
-    until(lambda: not programs.UNDER_WAY)
-    compiled(of_width(20))
-
-
-class Meddler:
-    """A key that has another program kept whenever it is hashed, as other threads do at any time."""
-
-    armed = False
-
-    def __hash__(self) -> int:
-        if self.armed:
-            programs.CACHE[("meddled", len(programs.CACHE))] = lambda: None  # type: ignore[index]
-        return 0
-
-
-def test_programs_are_found_while_others_are_kept(compiler: Compiler) -> None:
-    for key in (meddlers := [Meddler(), Meddler()]):
-        programs.CACHE[key] = lambda: None  # type: ignore[index]
-    for key in meddlers:
-        key.armed = True
-    compiled(of_width(3))
+    until(lambda: not compiler.cache.under_way())
+    compiled(of_width(20), compiler.cache)
 
 
 def test_a_compilation_that_fails_can_be_tried_again(compiler: Compiler, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(recipe: Recipe) -> None:
+    def fail(workload: Workload) -> None:
         raise MemoryError
 
     with monkeypatch.context() as failing:
         failing.setattr(programs, "compile_evaluation", fail)
         with pytest.raises(MemoryError):
-            compiled(of_width(3))
-    assert not programs.UNDER_WAY
-    compiled(of_width(3))
+            compiled(of_width(3), compiler.cache)
+    assert not compiler.cache.under_way()
+    compiled(of_width(3), compiler.cache)

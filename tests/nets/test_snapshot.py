@@ -14,8 +14,9 @@ from flax import serialization
 from nets.checkpoint import save_weights
 from nets.errors import CheckpointError
 from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
-from nets.training.events import EpochEnd, EpochMetrics, Finished, Progress
+from nets.training.events import EpochEnd, Finished, Progress
 from nets.training.fit import fit
+from nets.training.metrics import EpochMetrics
 from nets.training.snapshot import BEFORE, FORMAT, Snapshot, load_snapshot, save_snapshot
 from tests.nets.builders import TINY_CNN, network, stripes
 

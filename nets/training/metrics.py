@@ -1,0 +1,21 @@
+"""What is measured of an epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """One finished epoch. Losses in nats, accuracies and progress as fractions, seconds without compilation."""
+
+    epoch: int
+    train_loss: float
+    val_loss: float
+    train_accuracy: float
+    val_accuracy: float
+    learning_rate: float
+    epoch_time: float
+    samples_per_sec: float
+    progress: float
+    eta_seconds: float

@@ -1,0 +1,38 @@
+"""The first test samples as a finished network reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nets.datasets import Dataset
+
+SAMPLES_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class SamplePrediction:
+    """One test image as the finished network reads it. `grid`: rows of grey values 0 to 255."""
+
+    grid: list[list[int]]
+    label: int
+    prediction: int
+    confidence: float
+
+
+def sample_predictions(dataset: Dataset, logits: np.ndarray) -> list[SamplePrediction]:
+    """The first test images as the network reads them. logits: `[samples, classes]`."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
+    probabilities = shifted / shifted.sum(-1, keepdims=True)
+    return [
+        SamplePrediction(grey(image).tolist(), int(label), int(row.argmax()), float(row.max()))
+        for image, label, row in zip(dataset.test_images, dataset.test_labels, probabilities, strict=False)
+    ]
+
+
+def grey(image: np.ndarray) -> np.ndarray:
+    """`[height, width, channels]` as `[height, width]` of 0..255. Colours by ITU-R BT.601."""
+    if image.shape[-1] == 1:
+        return image[..., 0]
+    return np.rint(image[..., :3] @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)

@@ -1,0 +1,40 @@
+"""What a pass over samples has come to so far, on the host."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import jax
+
+from nets.errors import TrainingError
+from nets.training.state import Totals
+
+ADVICE = "try a smaller learning rate (hyperparams.optimizer.lr), a batchnorm layer, or fewer layers"
+
+
+@dataclass
+class Sums:
+    """A pass over samples so far, on the host."""
+
+    losses: list[float] = field(default_factory=list)  # per batch
+    correct: int = 0
+    samples: int = 0
+
+    def add(self, totals: Totals, count: int, place: str) -> None:
+        """Read a chunk of `count` batches, which waits for it. TrainingError where its loss left the finite numbers."""
+        losses, correct, samples = jax.device_get(totals)
+        for step, loss in enumerate(losses[:count].tolist(), len(self.losses) + 1):
+            if not math.isfinite(loss):
+                raise TrainingError(f"training diverged: the loss was {loss} in {place}, step {step}; {ADVICE}")
+            self.losses.append(loss)
+        self.correct += int(correct)
+        self.samples += int(samples)
+
+    @property
+    def mean_loss(self) -> float:
+        return math.fsum(self.losses) / self.samples  # exact, so the same however the pass was cut into chunks
+
+    @property
+    def accuracy(self) -> float:
+        return self.correct / self.samples

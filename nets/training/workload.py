@@ -1,0 +1,142 @@
+"""All that the compiled programs of a run depend on, and how large one dispatch of them is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nets.architecture.read import Architecture
+from nets.datasets import DatasetInfo
+from nets.hyperparams.hyperparams import Hyperparams
+from nets.hyperparams.losses import loss_on
+from nets.hyperparams.optimizers import Optimizer
+from nets.kernels import plan_for
+from nets.network import Network, numbers_of
+from nets.training.pace import BACKWARD, DISPATCH_SECONDS, sample_seconds, samples_at_most
+from nets.training.sampling import split_sizes
+from nets.training.state import Data, RunNumbers, TrainState
+from nets.training.steps import Steps
+
+MAX_CHUNK, MAX_ROWS = 1024, 65_536
+LARGE_EVALUATION = 256  # samples evaluated at a time where the plan does not ask for fewer
+FIRST_EVALUATION = 1024  # samples evaluated before any evaluation has been timed, at most
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a run computes, but for its numbers. Runs with equal workloads share their compiled programs."""
+
+    architecture: Architecture  # its structure
+    optimizer: Optimizer  # its structure
+    loss: str
+    precision: str
+    platform: str
+    batch: int
+    tail: int  # size of the last batch where it needs a program of its own, else 0
+    samples: int  # rows on the device
+
+    @property
+    def steps(self) -> Steps:
+        plan = plan_for(self.platform, training=True, precision=self.precision)
+        return Steps(Network(self.architecture, plan), self.optimizer, loss_on(self.platform, self.loss))
+
+    @property
+    def chunk(self) -> int:
+        """The most steps that one dispatch can hold."""
+        return longest_chunk(self.batch)
+
+    @property
+    def evaluation_batch(self) -> int:
+        """Samples evaluated at a time."""
+        network = self.steps.network
+        return min(network.plan.evaluation_batch or LARGE_EVALUATION, samples_at_most(network, forward=True))
+
+    def first_chunk(self) -> int:
+        """How many steps to dispatch before any has been timed."""
+        step = sample_seconds(self.steps.network) * (self.part if self.cut else self.batch)
+        return max(1, int(DISPATCH_SECONDS / step))
+
+    def first_evaluation(self) -> int:
+        """How many batches to evaluate before any has been timed."""
+        seconds = sample_seconds(self.steps.network) / BACKWARD * self.evaluation_batch
+        return max(1, min(FIRST_EVALUATION // self.evaluation_batch, int(DISPATCH_SECONDS / seconds)))
+
+    @property
+    def part(self) -> int:
+        """How many samples go forward and back at a time."""
+        return self.steps.part(self.batch)
+
+    @property
+    def cut(self) -> bool:
+        """Whether a step is several dispatches: one for some parts of its batch each, and one for the update."""
+        return self.steps.cut(self.batch)
+
+    def data(self) -> Data:
+        """The samples as shapes."""
+        channels, height, width = self.architecture.input
+        images: Any = jax.ShapeDtypeStruct((self.samples, height, width, channels), jnp.uint8)
+        labels: Any = jax.ShapeDtypeStruct((self.samples,), jnp.int32)
+        return Data(images, labels)
+
+    def numbers(self) -> RunNumbers:
+        """Some numbers of such a run."""
+        return RunNumbers(numbers_of(self.architecture), numbers(self.optimizer), jax.random.key(0))
+
+    def state(self) -> TrainState:
+        """The state of such a run as shapes."""
+        return state_shapes(self.architecture, self.optimizer)
+
+
+def workload_on(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> Workload:
+    """The workload of a run on a data set of these sizes."""
+    train, validation = split_sizes(hyperparams, info.train_size)
+    return workload_of(architecture, hyperparams, train=train, samples=train + validation + info.test_size)
+
+
+def workload_of(architecture: Architecture, hyperparams: Hyperparams, *, train: int, samples: int) -> Workload:
+    """The workload of a run that trains on `train` of `samples` rows on the device."""
+    batch = min(hyperparams.batch_size, train)
+    return Workload(
+        architecture=architecture.structure,
+        optimizer=hyperparams.optimizer.structure(),
+        loss=hyperparams.loss,
+        precision=hyperparams.precision,
+        platform=jax.default_backend(),
+        batch=batch,
+        # Padding would enter the statistics of a norm over the batch: such networks see the true last batch.
+        tail=train % batch if architecture.normalises else 0,
+        samples=samples,
+    )
+
+
+def longest_chunk(batch: int) -> int:
+    """Batches that one dispatch can hold: their row numbers are sent along with it."""
+    return min(max(1, MAX_ROWS // batch), MAX_CHUNK)
+
+
+def numbers(optimizer: Optimizer) -> dict[str, jax.Array]:
+    """The optimizer's numbers as inputs of a program."""
+    return {name: jnp.float32(value) for name, value in optimizer.numbers().items()}
+
+
+def shapes(architecture: Architecture) -> dict[str, Any]:
+    """`nets.network.initial_variables` as shapes."""
+    return {
+        collection: {
+            layer: {name: jax.ShapeDtypeStruct(p.shape, jnp.float32) for name, p in arrays.items()}
+            for layer, arrays in layers.items()
+        }
+        for collection, layers in architecture.arrays().items()
+    }
+
+
+def state_shapes(architecture: Architecture, optimizer: Optimizer) -> TrainState:
+    """The state of a run as shapes."""
+    variables = shapes(architecture)
+    opt_state = jax.eval_shape(lambda params: optimizer.transform(numbers(optimizer)).init(params), variables["params"])
+    step: Any = jax.ShapeDtypeStruct((), np.int32)
+    return TrainState(variables["params"], variables["batch_stats"], opt_state, step)

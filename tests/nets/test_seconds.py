@@ -1,0 +1,59 @@
+"""How long compiling takes, against what was claimed."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from nets.architecture.read import Architecture, parse_architecture
+from nets.hyperparams.hyperparams import parse_hyperparams
+from nets.inspection.seconds import compile_seconds
+from nets.training import programs
+from nets.training.workload import workload_of
+from tests.nets.builders import network
+
+
+def depthwise(size: int, *, channels: int = 16, **fields: Any) -> Architecture:
+    """A convolution of every channel by itself, of images of 28 x 28."""
+    by_itself = {"type": "conv2d", "out_channels": channels, "groups": channels, "kernel_size": size, **fields}
+    layers = [{"type": "conv2d", "out_channels": channels, "kernel_size": 1}, by_itself, {"type": "linear", "out": 3}]
+    return parse_architecture({"input_shape": [1, 28, 28], "layers": layers})
+
+
+SAME = {"padding": "same"}
+DEPTHWISE: list[dict[str, Any]] = [
+    *({"size": size, **SAME} for size in (3, 15, 27)),
+    {"size": 9, "dilation": 2, **SAME},
+    {"size": 9, "stride": 2, "padding": 4},
+    {"size": 9, "channels": 128, **SAME},
+    {"size": [3, 27], **SAME},
+]
+
+
+def test_the_taps_of_depthwise_convolutions_count_for_the_time_of_compiling() -> None:
+    """One of 27 x 27 takes 3 s of a free processor more than one of 3 x 3."""
+    small, large = depthwise(3, **SAME), depthwise(27, **SAME)
+    assert 3 < compile_seconds(large) - compile_seconds(small) < 10
+    single = network({"type": "conv2d", "out_channels": 8, "kernel_size": 7}, {"type": "linear", "out": 3})
+    assert compile_seconds(single) < 2, "a single channel is no group"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fields", DEPTHWISE)
+def test_compiling_takes_no_longer_than_is_claimed(fields: dict[str, Any]) -> None:
+    """By the time of processors, which does not depend on what else they do."""
+    architecture = depthwise(**fields)
+    wanted = workload_of(architecture, parse_hyperparams({}), train=900, samples=1200)
+    began = time.process_time()
+    for part in programs.parts(wanted):
+        part.compile()
+    assert time.process_time() - began < compile_seconds(architecture)
+
+
+def test_every_convolution_counts() -> None:
+    conv = {"type": "conv2d", "out_channels": 2, "kernel_size": 3, "padding": "same"}
+    assert compile_seconds(network(*[conv] * 100, {"type": "linear", "out": 3})) > 100
+    block = {"type": "residual_block", "out_channels": 2}  # two, and one for the shortcut
+    assert 4.5 < compile_seconds(network(block, {"type": "linear", "out": 3})) < 5
