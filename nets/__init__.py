@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
     from nets.inference import Predictor
     from nets.network import Network, initial_variables
+    from nets.training.cache import ProgramCache
     from nets.training.check import check_fit
     from nets.training.fit import fit
 
@@ -25,6 +26,7 @@ HOMES = {
     "Network": "network",
     "Predictor": "inference",
     "Problem": "errors",
+    "ProgramCache": "training.cache",
     "SpecError": "errors",
     "TrainingError": "errors",
     "check_fit": "training.check",
@@ -46,6 +48,7 @@ __all__ = [
     "Network",
     "Predictor",
     "Problem",
+    "ProgramCache",
     "SpecError",
     "TrainingError",
     "check_fit",
