@@ -48,7 +48,7 @@ class Launch:
             name=order.request.name or model_name(order.architecture.value.summary_name(), order.dataset),
             description=order.request.description or None,
             architecture=order.architecture.json,
-            hyperparams=order.hyperparams_json,
+            hyperparams=order.request.kept,
             created_at=now,
             updated_at=now,
         )
@@ -62,7 +62,7 @@ class Launch:
         changes |= retrain.changes(
             model,
             architecture=order.architecture.json,
-            hyperparams=order.hyperparams_json,
+            hyperparams=order.request.kept,
             update=bool(order.request.update_model),
         )
         if not changes:

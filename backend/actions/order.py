@@ -36,11 +36,6 @@ class Order:
     def queue(self) -> bool:
         return bool(self.request.queue)
 
-    @property
-    def hyperparams_json(self) -> Json | None:
-        """As sent, with those of the stored model that this run uses."""
-        return self.request.hyperparams.json if self.request.hyperparams else None
-
     def run_of(self, model: ModelRecord) -> NewRun:
         hyperparams = self.request.settings
         return NewRun(
@@ -85,8 +80,7 @@ class Orders:
         dataset, warnings = self._dataset(before, hyperparams)
         info = datasets.info(dataset)
         self.limits.check(architecture.value, hyperparams, info)
-        sent_hyperparams = request.hyperparams.json if request.hyperparams else None
-        warnings = [*unused_fields(sent_hyperparams), *doubts(architecture.value, hyperparams, info), *warnings]
+        warnings = [*unused_fields(request.kept), *doubts(architecture.value, hyperparams, info), *warnings]
         if model is not None and before is None:
             warnings += retrain.remarks(model, sent, hyperparams, update=bool(request.update_model))
         return Order(request, model, architecture, dataset, warnings, source)
@@ -94,7 +88,8 @@ class Orders:
     def _dataset(self, before: RunRecord | None, hyperparams: Hyperparams) -> tuple[str, list[str]]:
         """What to train on, and warnings about it. `before`: the run that this one goes on from."""
         if before is not None:
-            return hyperparams.dataset_type or before.dataset, [*leaks(before, hyperparams), *unlike(before)]
+            said = [*leaks(before, hyperparams), *unlike(before)]
+            return hyperparams.dataset_type or before.dataset, said
         if hyperparams.dataset_type:
             return hyperparams.dataset_type, []
         dataset, warning = self.default_dataset.choose()

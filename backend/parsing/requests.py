@@ -133,6 +133,11 @@ class TrainBody(Definition, Beginning):
             yield Problem(("architecture",), detail)
 
     @property
+    def kept(self) -> Json | None:
+        """The hyperparameters as they came, for a model to keep."""
+        return self.hyperparams.json if self.hyperparams else None
+
+    @property
     def settings(self) -> hyperparams.Hyperparams:
         """How to train: what came, and defaults."""
         return self.hyperparams.value if self.hyperparams else hyperparams.parse_hyperparams(None)

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from backend.state.curve import SHOWN
-from backend.state.database import Database, T, is_malformed
-from backend.state.errors import UnknownRecord, UnreadableRecord
+from backend.state.database import Database, T
+from backend.state.errors import UnknownRecord, UnreadableRecord, is_malformed
 from backend.state.integrity import OF_ORDER, damaged, look
 from backend.state.records import Json
 from backend.state.rows import SELECT, Table, intact

@@ -32,11 +32,6 @@ def out_of_room(error: Exception) -> bool:
     return code in NO_ROOM if code is not None else "disk is full" in str(error)
 
 
-def is_malformed(error: sqlite3.DatabaseError) -> bool:
-    """Whether SQLite met what it cannot read."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
-
-
 class Database:
     """One SQLite file. Safe from any thread; `sqlite3.Error` reaches the caller.
 

@@ -1,6 +1,8 @@
-"""What the store refuses."""
+"""What the store refuses, and what SQLite does."""
 
 from __future__ import annotations
+
+import sqlite3
 
 from backend.state.records import RunState
 from backend.state.rows import Table
@@ -40,3 +42,8 @@ class Promoted(Exception):
     def __init__(self, model_id: str) -> None:
         super().__init__(f"model {model_id} is promoted from this run")
         self.model_id = model_id
+
+
+def is_malformed(error: sqlite3.DatabaseError) -> bool:
+    """Whether SQLite met what it cannot read."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT

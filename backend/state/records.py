@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields
+from functools import cache, cached_property
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -24,42 +25,67 @@ UNREADABLE = "unreadable"  # the name of an event that is no longer what was wri
 
 Json = dict[str, Any]
 Detail = Literal["metrics", "sample_predictions", "architecture"]
-DETAILS: tuple[Detail, ...] = ("metrics", "sample_predictions", "architecture")  # of a run: what makes it long
+DETAILS: tuple[Detail, ...] = get_args(Detail)  # of a run: what makes it long
+
+
+@dataclass(frozen=True)
+class Told:
+    """How a field of a record is kept and told: an annotation of its type, from which all else follows.
+
+    about: what it is, for the OpenAPI document. name: in answers, where it has another one there. shown: to clients.
+    lasting: what the weights were learned by, told in the file beside them; what is not says how the run stands.
+    kept: in a column, for what the store looks for or changes often; in the one column of facts; or as events.
+    """
+
+    about: str = ""
+    name: str | None = None
+    shown: bool = True
+    lasting: bool = True
+    kept: Literal["column", "facts", "events"] = "column"
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> Json:
+        schema: Json = handler(core)
+        return {**schema, "description": self.about} if self.about else schema
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One training run, as told to clients. Times are ISO 8601 in UTC; fractions 0 to 1."""
+    """One training run. Times are ISO 8601 in UTC; fractions 0 to 1.
+
+    To add a field: add it here, with a default for the runs that were written without it.
+    """
 
     run_id: str
     model_id: str
-    state: RunState
+    state: Annotated[RunState, Told(lasting=False)]
     created_at: str
-    architecture: Json  # as the client sent it
-    hyperparams: Json  # complete: defaults filled in
-    dataset: str
-    dataset_named: bool  # False: the server chose it, and may fall back to digits
-    queued: bool  # asked for with "queue": true; survives a restart while it waits
+    architecture: Annotated[Json, Told("As the client sent it.")]
+    hyperparams: Annotated[Json, Told("Complete: defaults are filled in.")]
+    dataset: Annotated[str, Told("What it trains on.", name="dataset_type")]
+    dataset_named: Annotated[bool, Told(shown=False, lasting=False)]  # else the server chose it, and may fall back
+    queued: Annotated[bool, Told(shown=False, lasting=False)]  # asked for with "queue": true; survives a restart
     epochs_total: int
-    epoch: int = 0
+    epoch: Annotated[int, Told("The last one that is done.", lasting=False)] = 0
     started_at: str | None = None
-    completed_at: str | None = None
+    completed_at: Annotated[str | None, Told(lasting=False)] = None
     test_accuracy: float | None = None
     test_loss: float | None = None
-    error: str | None = None
-    saved_model_path: str | None = None
-    weights_sha256: str | None = None
-    sample_predictions: list[Json] | None = None
+    error: Annotated[str | None, Told("Why it failed, and the cure.", lasting=False)] = None
+    saved_model_path: Annotated[str | None, Told("Its weights, once they are on the disk.", lasting=False)] = None
+    weights_sha256: Annotated[str | None, Told(lasting=False)] = None
+    sample_predictions: Annotated[list[Json] | None, Told("Of some test samples.", lasting=False)] = None
     warnings: list[str] = field(default_factory=list)
-    device: str | None = None
+    device: Annotated[str | None, Told("Everything about the device that decides rounding.")] = None
     precision: str | None = None
     compile_seconds: float | None = None
-    versions: Json | None = None
-    resumable: bool = False  # ended before its work was done, and may go on
-    resumed_from: str | None = None  # the finished run whose training this one continues
-    best_epoch: int | None = None  # of the weights, where keep_best was asked for
-    curve: Json | None = None  # how many metrics there are, and where the best are: see backend/state/curve.py
-    metrics: list[Json] = field(default_factory=list)  # some of the run's metric events, which are never stored twice
+    versions: Annotated[Json | None, Told("Of the libraries that trained it.")] = None
+    resumable: Annotated[bool, Told("Ended before its work was done, and may go on.", lasting=False)] = False
+    resumed_from: Annotated[str | None, Told("The finished run whose training this one continues.")] = None
+    best_epoch: Annotated[int | None, Told("The epoch of the weights, with `keep_best`.")] = None
+    curve: Annotated[Json | None, Told(shown=False, lasting=False)] = None  # see backend/state/curve.py
+    metrics: Annotated[list[Json], Told("One for each epoch; of many, those that tell most.", kept="events")] = field(
+        default_factory=list
+    )
 
     @property
     def metrics_total(self) -> int:
@@ -80,11 +106,35 @@ class ModelRecord:
     hyperparams: Json | None = None
     trained: bool = False
     saved_model_path: str | None = None
-    saved_run_id: str | None = None  # the run whose weights saved_model_path names
+    saved_run_id: Annotated[str | None, Told("The run whose weights saved_model_path names.")] = None
     last_trained_at: str | None = None
     runs_total: int = 0
-    highest_accuracy: float | None = None  # best test_accuracy of its succeeded runs
-    latest_run: Json | None = None  # {run_id, completed_at, test_accuracy, saved_model_path} of the last that succeeded
+    highest_accuracy: Annotated[float | None, Told("The best test_accuracy of its succeeded runs.")] = None
+    latest_run: Annotated[
+        Json | None, Told("run_id, completed_at, test_accuracy and saved_model_path of the last run that succeeded.")
+    ] = None
+
+
+Record = RunRecord | ModelRecord
+
+
+@cache
+def told(record: type[Record]) -> Mapping[str, Told]:
+    """How each field of a record is kept and told."""
+    found = get_type_hints(record, include_extras=True)
+    marks = {name: getattr(hint, "__metadata__", (Told(),))[0] for name, hint in found.items()}
+    return {each.name: marks[each.name] for each in fields(record)}
+
+
+def kinds(record: type[Record]) -> Mapping[str, type]:
+    """What each field of a record is, where it is not None: str, bool, int, float, list or dict."""
+    return {name: _kind(hint) for name, hint in get_type_hints(record).items()}
+
+
+def _kind(hint: Any) -> type:
+    one = next(part for part in (get_args(hint) if get_origin(hint) is UnionType else (hint,)) if part is not NoneType)
+    kind: type = str if get_origin(one) is Literal else get_origin(one) or one
+    return kind
 
 
 @dataclass(frozen=True)

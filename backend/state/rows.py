@@ -11,24 +11,26 @@ from zlib import crc32
 
 import msgspec
 
-from backend.state.records import DETAILS, Detail, Json, ModelRecord, RunRecord, StoredEvent
+from backend.state.records import DETAILS, Detail, Json, ModelRecord, RunRecord, StoredEvent, kinds, told
 
 Table = Literal["models", "runs", "events"]
 
-JSON_COLUMNS = frozenset(
-    {"architecture", "hyperparams", "sample_predictions", "warnings", "versions", "latest_run", "curve"}
-)
-BOOL_COLUMNS = frozenset({"trained", "dataset_named", "queued", "resumable"})
-REAL_COLUMNS = frozenset({"test_accuracy", "test_loss", "compile_seconds", "highest_accuracy"})
+KINDS = {**kinds(RunRecord), **kinds(ModelRecord)}  # by column: those of both tables are of one kind
+JSON_COLUMNS = frozenset(name for name, kind in KINDS.items() if kind in (list, dict))
+BOOL_COLUMNS = frozenset(name for name, kind in KINDS.items() if kind is bool)
+REAL_COLUMNS = frozenset(name for name, kind in KINDS.items() if kind is float)
 REACHED = frozenset({"runs_total", "highest_accuracy", "latest_run"})  # by the runs of a model: told by nobody else
 MODEL_COLUMNS = tuple(field.name for field in fields(ModelRecord))
 DEFINITION_COLUMNS = tuple(name for name in MODEL_COLUMNS if name not in REACHED)
 LATEST_COLUMNS = ("run_id", "completed_at", "test_accuracy", "saved_model_path")
-RUN_COLUMNS = tuple(field.name for field in fields(RunRecord) if field.name != "metrics")
+RUN_COLUMNS = tuple(name for name, how in told(RunRecord).items() if how.kept == "column")
+FACTS = "facts"  # the column of a run that has the fields without a column of their own, as one JSON object
+RUN_FACTS = tuple(name for name, how in told(RunRecord).items() if how.kept == "facts")
+RUN_FIELDS = (*RUN_COLUMNS, *RUN_FACTS)
 # What a checksum is over, in this order: a change here needs a new schema that sums up every row again.
 SUMMED: Mapping[Table, tuple[str, ...]] = {
     "models": ("sequence", *MODEL_COLUMNS),
-    "runs": ("sequence", *RUN_COLUMNS, "ended"),
+    "runs": ("sequence", *RUN_COLUMNS, "ended", FACTS),
     "events": ("run_id", "id", "name", "data"),
 }
 SELECT: Mapping[Table, str] = {
@@ -61,9 +63,15 @@ def to_columns(values: Mapping[str, Any], *, allowed: Iterable[str]) -> dict[str
     """Field values as SQLite takes them; `TypeError` for a name that is no column, since names go into the SQL."""
     if unknown := values.keys() - set(allowed):
         raise TypeError(f"no such column: {', '.join(sorted(unknown))}")
-    return {
-        name: dumps(value) if name in JSON_COLUMNS and value is not None else value for name, value in values.items()
-    }
+    columns = {name: value for name, value in values.items() if name not in RUN_FACTS}
+    facts = {name: value for name, value in values.items() if name in RUN_FACTS}
+    stored = {name: dumps(v) if name in JSON_COLUMNS and v is not None else v for name, v in columns.items()}
+    return {**stored, FACTS: dumps(facts)} if facts else stored
+
+
+def merged(facts: str, changes: str) -> str:
+    """Facts as they are stored, with those that have changed."""
+    return dumps({**msgspec.json.decode(facts), **msgspec.json.decode(changes)})
 
 
 def _value(name: str, value: Any) -> Any:
@@ -79,7 +87,9 @@ def to_model(row: sqlite3.Row) -> ModelRecord:
 def to_run(row: sqlite3.Row, metrics: list[Json], details: Collection[Detail] = DETAILS) -> RunRecord:
     """A run; the `details` that are not named are empty."""
     values = {name: _value(name, row[name]) for name in RUN_COLUMNS if name not in DETAILS or name in details}
-    return RunRecord(**{"architecture": {}, **values}, metrics=metrics)
+    facts = msgspec.json.decode(row[FACTS], type=dict[str, Any])
+    known = {name: facts[name] for name in RUN_FACTS if name in facts}
+    return RunRecord(**{"architecture": {}, **values}, **known, metrics=metrics)
 
 
 def to_event(row: sqlite3.Row) -> StoredEvent:

@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from backend.state import tables
 
-SCHEMA_VERSION = 3  # each has its file: schema_1.sql makes the tables, a later one changes those before it
+SCHEMA_VERSION = 4  # each has its file: schema_1.sql makes the tables, a later one changes those before it
 
 
 class UnknownSchema(Exception):
@@ -51,13 +51,15 @@ def migrate(connection: sqlite3.Connection, name: str) -> None:
     before = require_tables(connection, name)
     if before == SCHEMA_VERSION:
         return
-    _bring(connection, before, SCHEMA_VERSION)
+    bring(connection, before, SCHEMA_VERSION)
     if before < 3:
         tables.seal(connection)
+    elif before == 3:
+        tables.cover_facts(connection)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
-def _bring(connection: sqlite3.Connection, before: int, after: int) -> None:
+def bring(connection: sqlite3.Connection, before: int, after: int) -> None:
     connection.create_function("event_checksum", 4, tables.event_checksum, deterministic=True)
     for step in range(before + 1, after + 1):
         for statement in files("backend.state").joinpath(f"schema_{step}.sql").read_text("utf-8").split(";\n"):
@@ -68,7 +70,7 @@ def _bring(connection: sqlite3.Connection, before: int, after: int) -> None:
 def _made(version: int) -> dict[str, str]:
     """The tables and indexes of a version, as SQL."""
     with closing(sqlite3.connect(":memory:")) as connection:
-        _bring(connection, 0, version)
+        bring(connection, 0, version)
         return _described(connection)
 
 

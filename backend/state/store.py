@@ -32,7 +32,7 @@ from backend.state.records import (
 from backend.state.rows import (
     DEFINITION_COLUMNS,
     MODEL_COLUMNS,
-    RUN_COLUMNS,
+    RUN_FIELDS,
     SELECT,
     Table,
     intact,
@@ -159,10 +159,10 @@ class Store(Checked):
 
     def create_run(self, record: RunRecord, event: Json) -> None:
         """Add a run and its first `state` event, which gets id 1; `UnknownRecord` if its model is gone."""
-        stored = {name: value for name, value in asdict(record).items() if name in RUN_COLUMNS}
+        stored = {name: value for name, value in asdict(record).items() if name in RUN_FIELDS}
         with self._write() as connection:
             find(connection, "models", record.model_id)
-            insert(connection, "runs", to_columns(stored, allowed=RUN_COLUMNS))
+            insert(connection, "runs", to_columns(stored, allowed=RUN_FIELDS))
             append(connection, record.run_id, "state", event)
             renew(connection, record.model_id)
 
@@ -204,7 +204,7 @@ class Store(Checked):
     def update_run(self, run_id: str, **fields: Any) -> None:
         """Change fields of a run; its state changes by `transition` alone."""
         with self._write() as connection:
-            changes = to_columns(fields, allowed=[name for name in RUN_COLUMNS if name != "state"])
+            changes = to_columns(fields, allowed=[name for name in RUN_FIELDS if name != "state"])
             change(connection, "runs", find(connection, "runs", run_id), changes)
 
     def transition(self, run_id: str, state: RunState, *, data: Json, **fields: Any) -> int:
@@ -217,7 +217,7 @@ class Store(Checked):
         implied: Json = (
             {"started_at": now} if state == "running" else {"completed_at": now} if state in TERMINAL else {}
         )
-        changes = to_columns({**implied, **fields, "state": state}, allowed=RUN_COLUMNS)
+        changes = to_columns({**implied, **fields, "state": state}, allowed=RUN_FIELDS)
         with self._write() as connection:
             row = find(connection, "runs", run_id)
             if state not in NEXT[state_of(row)]:
@@ -253,14 +253,14 @@ class Store(Checked):
 
         `WrongState` once the run has ended: nothing follows the terminal event.
         """
-        changes = to_columns(fields, allowed=[column for column in RUN_COLUMNS if column != "state"])
+        changes = to_columns(fields, allowed=[column for column in RUN_FIELDS if column != "state"])
         with self._write() as connection:
             row = find(connection, "runs", run_id)
             if state_of(row) in TERMINAL:
                 raise WrongState(run_id, state_of(row), name)
             event_id = append(connection, run_id, name, data)
             if name == "metric":
-                changes |= to_columns({"curve": extended(curve_of(row), event_id, data)}, allowed=RUN_COLUMNS)
+                changes |= to_columns({"curve": extended(curve_of(row), event_id, data)}, allowed=RUN_FIELDS)
             if changes:
                 change(connection, "runs", row, changes)
             return event_id

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from backend.events.log import EventLog
 from backend.state.checkpoints import Checkpoints
+from backend.state.records import RunRecord, told
 from backend.state.rows import dumps
 from backend.state.store import Store
 from backend.training.fetch import Stopped, fetch
@@ -35,10 +36,6 @@ logger = logging.getLogger("lamina.runs")
 
 FALLBACK = "digits"  # bundled: the data set that can always be had
 RESULTS = ("test_accuracy", "test_loss", "compile_seconds", "device", "best_epoch")
-DESCRIBED = (
-    *("model_id", "created_at", "started_at", "architecture", "hyperparams"),
-    *("dataset", "precision", "versions", "warnings", "metrics", "resumed_from"),
-)
 
 
 class Executor:
@@ -91,8 +88,8 @@ class Executor:
                 job.warnings.append(warning)
                 self._tell(job, Log("warning", warning), warnings=job.warnings)
             return
-        if job.resumed_from:
-            self._tell(job, Log("info", f"continues run {job.resumed_from} after epoch {job.epoch}"))
+        if job.record.resumed_from:
+            self._tell(job, Log("info", f"continues run {job.record.resumed_from} after epoch {job.epoch}"))
         for warning in job.warnings:
             self._tell(job, Log("warning", warning))
 
@@ -194,7 +191,7 @@ class Executor:
         results = {name: getattr(finished, name) for name in RESULTS}
         samples = [asdict(sample) for sample in finished.sample_predictions]
         dumps([results, samples])  # a NaN is an internal error here, not when the end of the run is recorded
-        description = {name: getattr(record, name) for name in DESCRIBED}
+        description = {name: getattr(record, name) for name, how in told(RunRecord).items() if how.lasting}
         description |= {"classes": list(info(job.dataset).classes), **results}
         with _writing():
             path, sha256 = self._checkpoints.write(job.run_id, description, finished.variables)

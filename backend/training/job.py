@@ -64,14 +64,11 @@ class NewRun:
 class Job:
     """A run that waits or trains. `reason` and `settled` change under the lock of `Runs` alone."""
 
-    run_id: str
+    record: RunRecord  # when it was put into the queue: all that does not change from then on
     architecture: Architecture
     hyperparams: Hyperparams
     dataset: str
     dataset_named: bool
-    queued: bool
-    resumed_from: str | None
-    begun: bool  # before: this is not its first start
     warnings: list[str] = field(default_factory=list)
     epoch: int = 0  # finished ones
     place: int | None = None  # in the queue, as it was told last
@@ -82,19 +79,25 @@ class Job:
     @classmethod
     def of(cls, record: RunRecord, *, architecture: Architecture, hyperparams: Hyperparams) -> Job:
         return cls(
-            run_id=record.run_id,
+            record=record,
             architecture=architecture,
             hyperparams=hyperparams,
             dataset=record.dataset,
             # What has trained on a data set does not go on with another one.
             dataset_named=record.dataset_named or record.epoch > 0,
-            queued=record.queued,
-            resumed_from=record.resumed_from,
-            begun=record.started_at is not None,
             warnings=list(record.warnings),
             epoch=record.epoch,
             unlike=unlike(record),
         )
+
+    @property
+    def run_id(self) -> str:
+        return self.record.run_id
+
+    @property
+    def begun(self) -> bool:
+        """Before: this is not its first start."""
+        return self.record.started_at is not None
 
     def stopped(self) -> bool:
         return self.reason is not None

@@ -201,7 +201,7 @@ class Runs:
                 self._active.reason = "interrupted"
             while self._queue:
                 job = self._queue.popleft()
-                if not job.queued:
+                if not job.record.queued:
                     self._end_at_last(job, begun=False)
             self._condition.notify_all()
         if self._thread.is_alive():

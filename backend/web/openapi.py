@@ -222,7 +222,7 @@ def _error(status: int) -> Json:
 
 
 def schemas() -> Json:
-    """The named parts. Answers are what the types of the views say, which mypy holds the views to."""
+    """The named parts. Answers are what the views of records say; a test holds real ones against them."""
     made: Json = {}
     template = ref("{model}")["$ref"]
     for body in dict.fromkeys(body for operation in OPERATIONS.values() for body in operation.takes):

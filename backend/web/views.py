@@ -1,250 +1,168 @@
-"""Records as clients read them. The types are what `GET /api/openapi.json` says of the answers."""
+"""Records as clients read them: all of a record that is told, and what is known beside it.
+
+The views are types for the OpenAPI document; the functions below them make their values from the same records.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import NotRequired, cast
+from typing import Any, NotRequired, get_type_hints
 
 from typing_extensions import TypedDict
 
 from backend.state.checkpoints import Checkpoints
-from backend.state.records import ACTIVE, Detail, Json, ModelRecord, RunRecord, RunState, Standing
+from backend.state.records import (
+    ACTIVE,
+    DETAILS,
+    Detail,
+    Json,
+    ModelRecord,
+    Record,
+    RunRecord,
+    RunState,
+    Standing,
+    told,
+)
+
+View = Any  # a TypedDict made from a record: no type checker follows it, so tests hold answers against the document
+ACCEPTED = ("run_id", "model_id", "created_at", "epochs_total", "dataset", "hyperparams", "warnings")  # of a run
+PROMOTED = ("model_id", "name", "trained", "saved_model_path", "architecture", "hyperparams")  # of a model
 
 
-class Model(TypedDict):
-    """A model as in `GET /api/models`."""
-
-    model_id: str
-    name: str
-    description: str | None
-    architecture: Json | None
-    hyperparams: Json | None
-    trained: bool
-    saved_model_path: str | None
-    saved_model_exists: bool
-    saved_run_id: str | None
-    last_trained_at: str | None
-    created_at: str
-    updated_at: str
-    highest_accuracy: float | None
-    runs_total: int
-    latest_run: Json | None
+NAMES = {  # by record and field: what clients know it by
+    record: {field: how.name or field for field, how in told(record).items() if how.shown}
+    for record in (RunRecord, ModelRecord)
+}
 
 
-class Defined(Model):
-    """A model that was just created or changed."""
-
-    warnings: list[str]
-
-
-class RunInBrief(TypedDict):
-    """A run without what makes it long; its place in the queue only while it has one.
-
-    `cancelling`: it was cancelled, and has not ended yet.
-    """
-
-    run_id: str
-    model_id: str
-    state: RunState
-    created_at: str
-    started_at: str | None
-    completed_at: str | None
-    epochs_total: int
-    epoch: int
-    metrics_total: int
-    test_accuracy: float | None
-    test_loss: float | None
-    error: str | None
-    resumable: bool
-    resumed_from: str | None
-    best_epoch: int | None
-    saved_model_path: str | None
-    weights_sha256: str | None
-    dataset_type: str
-    warnings: list[str]
-    device: str | None
-    precision: str | None
-    compile_seconds: float | None
-    versions: Json | None
-    events_url: str
-    hyperparams: Json
-    cancelling: bool
-    queue_position: NotRequired[int]
+def fields_of(record: type[Record], only: Collection[str] | None = None) -> Json:
+    """The types of the fields that are told."""
+    hints = get_type_hints(record, include_extras=True)
+    return {name: hints[field] for field, name in NAMES[record].items() if only is None or field in only}
 
 
-class Run(RunInBrief):
-    """A run as in `GET /api/runs/<id>`. `metrics`: at most 200, among them the first, the last and the best."""
-
-    metrics: list[Json]
-    sample_predictions: list[Json] | None
-    architecture: Json
+def shown(record: Record, only: Collection[str] | None = None) -> Json:
+    """The values of the fields that are told."""
+    names = NAMES[type(record)]
+    return {name: getattr(record, field) for field, name in names.items() if only is None or field in only}
 
 
-class ListedRun(RunInBrief):
-    """A run as in `GET /api/runs`: long fields are there if `include` names them."""
-
-    metrics: NotRequired[list[Json]]
-    sample_predictions: NotRequired[list[Json] | None]
-    architecture: NotRequired[Json]
-
-
-class ModelWithRuns(Model):
-    """A model as in `GET /api/models/<id>`. `next`: what to send as `before` for older runs, or null."""
-
-    runs: list[Run]
-    next: int | None
-    warnings: list[str]
+def view(name: str, about: str, *fields: Json) -> View:
+    """A type with these fields. `about`: for the OpenAPI document."""
+    make: Any = TypedDict
+    made = make(name, {field: hint for some in fields for field, hint in some.items()})
+    made.__doc__ = about
+    return made
 
 
-class Accepted(TypedDict):
-    """The 202 of `POST /api/train`, and of a resumed run, which also has a `state`."""
+BRIEF = frozenset(NAMES[RunRecord]) - frozenset(DETAILS)
+MODEL = {**fields_of(ModelRecord), "saved_model_exists": bool}
+RUN = {
+    **fields_of(RunRecord, BRIEF),
+    "metrics_total": int,
+    "events_url": str,
+    "cancelling": bool,  # it was cancelled, and has not ended yet
+    "queue_position": NotRequired[int],  # only while it has one
+}
+LONG = fields_of(RunRecord, DETAILS)
 
-    run_id: str
-    model_id: str
-    name: str
-    events_url: str
-    status: str
-    created_at: str
-    epochs_total: int
-    metrics: list[Json]
-    test_accuracy: float | None
-    dataset_type: str
-    hyperparams: Json
-    warnings: list[str]
-    resumed_from: NotRequired[str]
-    epoch: NotRequired[int]
-    state: NotRequired[RunState]
-    queue_position: NotRequired[int]
+Model = view("Model", "A model as in `GET /api/models`.", MODEL)
+Defined = view("Defined", "A model that was just created or changed.", MODEL, {"warnings": list[str]})
+Run = view(
+    "Run",
+    "A run as in `GET /api/runs/<id>`. `metrics`: at most 200, among them the first, the last and the best.",
+    RUN,
+    LONG,
+)
+ListedRun = view(
+    "ListedRun",
+    "A run as in `GET /api/runs`: long fields are there if `include` names them.",
+    RUN,
+    {name: NotRequired[hint] for name, hint in LONG.items()},
+)
+ModelWithRuns = view(
+    "ModelWithRuns",
+    "A model as in `GET /api/models/<id>`. `next`: what to send as `before` for older runs, or null.",
+    MODEL,
+    {"runs": list[Run], "next": int | None, "warnings": list[str]},  # type: ignore[valid-type]
+)
+Accepted = view(
+    "Accepted",
+    "The 202 of `POST /api/train`, and of a resumed run, which also has a `state`.",
+    fields_of(RunRecord, (*ACCEPTED, "metrics", "test_accuracy")),
+    {
+        "name": str,
+        "events_url": str,
+        "status": str,
+        "resumed_from": NotRequired[str],
+        "epoch": NotRequired[int],
+        "state": NotRequired[RunState],
+        "queue_position": NotRequired[int],
+    },
+)
+Promoted = view(
+    "Promoted",
+    "The answer to a promotion.",
+    fields_of(ModelRecord, PROMOTED),
+    {"run_id": str, "saved_path": str | None, "test_accuracy": float | None},
+)
 
 
-class Promoted(TypedDict):
-    """The answer to a promotion."""
-
-    model_id: str
-    run_id: str
-    name: str
-    trained: bool
-    saved_model_path: str | None
-    saved_path: str | None
-    test_accuracy: float | None
-    architecture: Json | None
-    hyperparams: Json | None
-
-
-def model_summary(model: ModelRecord, checkpoints: Checkpoints) -> Model:
+def model_summary(model: ModelRecord, checkpoints: Checkpoints) -> Json:
     """A model without its runs."""
     saved = model.saved_run_id
-    return {
-        "model_id": model.model_id,
-        "name": model.name,
-        "description": model.description,
-        "architecture": model.architecture,
-        "hyperparams": model.hyperparams,
-        "trained": model.trained,
-        "saved_model_path": model.saved_model_path,
-        "saved_model_exists": saved is not None and checkpoints.weights(saved).is_file(),
-        "saved_run_id": saved,
-        "last_trained_at": model.last_trained_at,
-        "created_at": model.created_at,
-        "updated_at": model.updated_at,
-        "highest_accuracy": model.highest_accuracy,
-        "runs_total": model.runs_total,
-        "latest_run": model.latest_run,
-    }
+    return {**shown(model), "saved_model_exists": saved is not None and checkpoints.weights(saved).is_file()}
 
 
-def run_in_brief(run: RunRecord, standing: Standing) -> RunInBrief:
+def run_in_brief(run: RunRecord, standing: Standing) -> Json:
     """A run without what makes it long."""
-    view: RunInBrief = {
-        "run_id": run.run_id,
-        "model_id": run.model_id,
-        "state": run.state,
-        "created_at": run.created_at,
-        "started_at": run.started_at,
-        "completed_at": run.completed_at,
-        "epochs_total": run.epochs_total,
-        "epoch": run.epoch,
+    brief = {
+        **shown(run, BRIEF),
         "metrics_total": run.metrics_total,
-        "test_accuracy": run.test_accuracy,
-        "test_loss": run.test_loss,
-        "error": run.error,
-        "resumable": run.resumable,
-        "resumed_from": run.resumed_from,
-        "best_epoch": run.best_epoch,
-        "saved_model_path": run.saved_model_path,
-        "weights_sha256": run.weights_sha256,
-        "dataset_type": run.dataset,
-        "warnings": run.warnings,
-        "device": run.device,
-        "precision": run.precision,
-        "compile_seconds": run.compile_seconds,
-        "versions": run.versions,
         "events_url": events_url(run.run_id),
-        "hyperparams": run.hyperparams,
         "cancelling": run.state in ACTIVE and standing.cancelling == run.run_id,
     }
     place = standing.places.get(run.run_id) if run.state == "queued" else None
-    return view if place is None else {**view, "queue_position": place}
+    return brief if place is None else {**brief, "queue_position": place}
 
 
-def run_view(run: RunRecord, standing: Standing) -> Run:
+def run_view(run: RunRecord, standing: Standing) -> Json:
     """A run with its metrics."""
-    return {
-        **run_in_brief(run, standing),
-        "metrics": run.metrics,
-        "sample_predictions": run.sample_predictions,
-        "architecture": run.architecture,
-    }
+    return {**run_in_brief(run, standing), **shown(run, DETAILS)}
 
 
-def listed_run(run: RunRecord, standing: Standing, include: Collection[Detail]) -> ListedRun:
+def listed_run(run: RunRecord, standing: Standing, include: Collection[Detail]) -> Json:
     """A run with those details that were asked for."""
-    return cast(ListedRun, {**run_in_brief(run, standing), **{name: getattr(run, name) for name in include}})
+    return {**run_in_brief(run, standing), **shown(run, include)}
 
 
-def accepted(run: RunRecord, name: str, queue_position: int | None) -> Accepted:
+def accepted(run: RunRecord, name: str, queue_position: int | None) -> Json:
     """A run that waits or starts. It may have started by now: this is what was accepted."""
-    view: Accepted = {
-        "run_id": run.run_id,
-        "model_id": run.model_id,
+    answer = {
+        **shown(run, ACCEPTED),
         "name": name,
         "events_url": events_url(run.run_id),
         "status": "queued",
-        "created_at": run.created_at,
-        "epochs_total": run.epochs_total,
         "metrics": [],
         "test_accuracy": None,
-        "dataset_type": run.dataset,
-        "hyperparams": run.hyperparams,
-        "warnings": run.warnings,
     }
     if run.resumed_from is not None:
-        view |= {"resumed_from": run.resumed_from, "epoch": run.epoch}
-    return view if queue_position is None else {**view, "queue_position": queue_position}
+        answer |= {"resumed_from": run.resumed_from, "epoch": run.epoch}
+    return answer if queue_position is None else {**answer, "queue_position": queue_position}
 
 
-def resumed(run: RunRecord, name: str, queue_position: int | None) -> Accepted:
+def resumed(run: RunRecord, name: str, queue_position: int | None) -> Json:
     """A run that goes on. `epoch`: the last one done, after which it does."""
-    return {
-        **accepted(run, name, queue_position),
-        "state": "queued",
-        "epoch": run.epoch,
-        "metrics": run.metrics,
-    }
+    return {**accepted(run, name, queue_position), "state": "queued", "epoch": run.epoch, "metrics": run.metrics}
 
 
-def promoted(model: ModelRecord, run: RunRecord) -> Promoted:
+def promoted(model: ModelRecord, run: RunRecord) -> Json:
     """A model with the run that it was promoted from."""
     return {
-        "model_id": model.model_id,
+        **shown(model, PROMOTED),
         "run_id": run.run_id,
-        "name": model.name,
-        "trained": model.trained,
-        "saved_model_path": model.saved_model_path,
         "saved_path": model.saved_model_path,
         "test_accuracy": run.test_accuracy,
-        "architecture": model.architecture,
-        "hyperparams": model.hyperparams,
     }
 
 

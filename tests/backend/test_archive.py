@@ -292,9 +292,12 @@ def with_store(archive: Path, tmp_path: Path, statement: str) -> Path:
 @pytest.mark.parametrize(
     ("statement", "match"),
     [
-        (f"PRAGMA user_version = {SCHEMA_VERSION + 1}", "has schema 4, this Lamina reads up to 3: upgrade Lamina"),
+        (
+            f"PRAGMA user_version = {SCHEMA_VERSION + 1}",
+            f"has schema {SCHEMA_VERSION + 1}, this Lamina reads up to {SCHEMA_VERSION}: upgrade",
+        ),
         ("PRAGMA user_version = 0", "it is empty, or not a Lamina store"),
-        ("DROP TABLE runs", "does not match its schema 3 .no such table: runs.: restore it from a copy"),
+        ("DROP TABLE runs", f"does not match its schema {SCHEMA_VERSION} .no such table: runs.: restore it from"),
         ("PRAGMA user_version = 2", "does not match its schema 2 .another table: runs"),
         ("ALTER TABLE models DROP COLUMN description", "another table: models"),
         ("ALTER TABLE events RENAME COLUMN data TO dota", "another table: events"),

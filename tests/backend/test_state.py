@@ -5,16 +5,17 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from backend.events.wire import state_data
-from backend.state.errors import StillActive, UnknownRecord, WrongState
-from backend.state.records import RunState
-from backend.state.schema import NewerSchema
+from backend.state.errors import StillActive, UnknownRecord, UnreadableRecord, WrongState
+from backend.state.records import Json, RunState
+from backend.state.rows import MODEL_COLUMNS, RUN_COLUMNS, checksum, to_columns
+from backend.state.schema import SCHEMA_VERSION, NewerSchema, bring
 from backend.state.store import Store
 from backend.state.tables import change, find
 from tests.backend.samples import DEADLINE, a_model, a_run, add_run
@@ -345,8 +346,44 @@ def test_a_store_of_version_1_opens_with_all_it_holds(path: Path) -> None:
     Store(fresh).close()
     connection = sqlite3.connect(fresh)
     assert connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall() == migrated
-    assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
     connection.close()
+
+
+def a_store_of_version_3(path: Path) -> None:
+    """Two runs as version 3 wrote them, and one that has changed since."""
+    connection = sqlite3.connect(path)
+    bring(connection, 0, 3)
+    columns = to_columns(asdict(replace(a_model(), runs_total=3)), allowed=MODEL_COLUMNS)
+    put(connection, "models", columns, ("sequence", *MODEL_COLUMNS))
+    for number in (1, 2, 3):
+        run = {name: value for name, value in asdict(a_run(f"r_{number}")).items() if name in RUN_COLUMNS}
+        put(connection, "runs", to_columns(run, allowed=RUN_COLUMNS), ("sequence", *RUN_COLUMNS, "ended"))
+    connection.execute("UPDATE runs SET epoch = 2 WHERE run_id = 'r_2'")
+    connection.execute("PRAGMA user_version = 3")
+    connection.commit()
+    connection.close()
+
+
+def put(connection: sqlite3.Connection, table: str, columns: Json, summed: tuple[str, ...]) -> None:
+    marks = ", ".join(f":{name}" for name in columns)
+    row = connection.execute(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", columns).lastrowid
+    values = connection.execute(f"SELECT {', '.join(summed)} FROM {table} WHERE sequence = ?", (row,)).fetchone()
+    connection.execute(f"UPDATE {table} SET checksum = ? WHERE sequence = ?", (checksum(values), row))
+
+
+def test_a_store_of_version_3_opens_with_what_was_written(path: Path) -> None:
+    """And what was damaged before stays so."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    a_store_of_version_3(path)
+    for _ in range(2):
+        store = Store(path)
+        assert [run.run_id for run in store.list_runs()] == ["r_3", "r_1"]
+        with pytest.raises(UnreadableRecord):
+            store.get_run("r_2")
+        model = store.get_model("m_1")
+        assert model is not None and model.runs_total == 3
+        store.close()
 
 
 def test_the_order_of_ends_in_an_older_store_is_that_of_its_events(path: Path) -> None:

@@ -13,14 +13,14 @@ from backend.actions.promotion import Promotion
 from backend.errors import not_found
 from backend.parsing.queries import Page
 from backend.state.checkpoints import Checkpoints
-from backend.state.records import DETAILS, ModelRecord
+from backend.state.records import DETAILS, Json, ModelRecord
 from backend.state.store import Store
 from backend.training.runs import Runs
 from backend.web.body import json_object
 from backend.web.pages import json_answer, page
 from backend.web.query import asked
 from backend.web.routes import route
-from backend.web.views import Defined, model_summary, promoted, run_view
+from backend.web.views import model_summary, promoted, run_view
 
 NEWEST = 1000  # models in a list that names no limit
 NEWEST_RUNS = 100  # of a model
@@ -97,5 +97,5 @@ class ModelRoutes:
         """Promote a run, and name its model."""
         return jsonify(promoted(*self.promotion.promote(json_object()))), 201
 
-    def _defined(self, model: ModelRecord, *, new: bool = False) -> Defined:
+    def _defined(self, model: ModelRecord, *, new: bool = False) -> Json:
         return {**model_summary(model, self.checkpoints), "warnings": remarks(model, new=new)}

@@ -1,0 +1,54 @@
+"""Records against the tables that keep them: what is forgotten in one of them is found here."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from types import NoneType
+from typing import get_args, get_type_hints
+
+import pytest
+
+from backend.state.records import DETAILS, ModelRecord, Record, RunRecord, kinds, told
+from backend.state.rows import MODEL_COLUMNS, RUN_COLUMNS, SUMMED, Table
+from backend.state.store import Store
+
+OF_THE_TABLE = {"models": {"sequence", "checksum"}, "runs": {"sequence", "checksum", "ended", "facts"}}
+AFFINITY = {str: "TEXT", list: "TEXT", dict: "TEXT", bool: "INTEGER", int: "INTEGER", float: "REAL"}
+CASES: list[tuple[Table, type[Record], tuple[str, ...]]] = [
+    ("models", ModelRecord, MODEL_COLUMNS),
+    ("runs", RunRecord, RUN_COLUMNS),
+]
+
+
+@pytest.mark.parametrize(("table", "record", "columns"), CASES)
+def test_a_field_in_a_column_has_that_column(
+    tmp_path: Path, table: Table, record: type[Record], columns: tuple[str, ...]
+) -> None:
+    path = tmp_path / "lamina.sqlite3"
+    Store(path).close()
+    connection = sqlite3.connect(path)
+    found = {name: (kind, needed) for _, name, kind, needed, *_ in connection.execute(f"PRAGMA table_info({table})")}
+    connection.close()
+    assert found.keys() == set(columns) | OF_THE_TABLE[table]
+    hints = get_type_hints(record)
+    for name in columns:
+        assert found[name] == (AFFINITY[kinds(record)[name]], int(NoneType not in get_args(hints[name]))), name
+
+
+@pytest.mark.parametrize(("table", "record", "columns"), CASES)
+def test_a_checksum_is_over_all_that_is_kept(table: Table, record: type[Record], columns: tuple[str, ...]) -> None:
+    assert set(SUMMED[table]) == set(columns) | OF_THE_TABLE[table] - {"checksum"}
+
+
+def test_what_makes_a_run_long_is_told() -> None:
+    assert all(told(RunRecord)[name].shown for name in DETAILS)
+
+
+def test_each_field_says_how_it_is_kept_and_told() -> None:
+    how = told(RunRecord)
+    assert how["dataset"].name == "dataset_type" and not how["curve"].shown
+    assert how["metrics"].kept == "events" and how["run_id"].kept == "column"
+    lasting = {name for name, each in how.items() if each.lasting}
+    assert lasting > {"architecture", "hyperparams", "dataset", "versions", "metrics", "resumed_from"}
+    assert not lasting & {"state", "epoch", "error", "resumable", "saved_model_path", "queued"}
