@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 from nets.architecture.read import Architecture
 from nets.kernels import XlaPlan, plan_for
@@ -18,13 +18,13 @@ from nets.network import Network, Variables, numbers_of
 LARGEST_BATCH = 256  # where the plan does not ask for fewer
 KEPT = 64  # compiled forms, two for each network
 
-Images = Float[np.ndarray, "batch height width channels"]
+Inputs = Shaped[np.ndarray, "batch ..."]
 Probabilities = Float[np.ndarray, "batch classes"]
 
 
-def read(network: Network, variables: Variables, images: Float[Array, "b h w c"]) -> Float[Array, "b classes"]:
-    """Probabilities of `images`: the logits, softmaxed once."""
-    return jax.nn.softmax(network.apply(variables, images, train=False), axis=-1)
+def read(network: Network, variables: Variables, inputs: Shaped[Array, "b ..."]) -> Float[Array, "b classes"]:
+    """Probabilities of `inputs`: the logits, softmaxed once."""
+    return jax.nn.softmax(network.apply(variables, inputs, train=False), axis=-1)
 
 
 def reader(architecture: Architecture, platform: str, precision: str, *, many: bool) -> Any:
@@ -67,20 +67,23 @@ class Predictor:
         self.few = readers.of(structure, platform, precision, many=False)
         self.many = readers.of(structure, platform, precision, many=True)
 
-    def probabilities(self, images: Images) -> Probabilities:
-        """`[n, height, width, channels]` of 0..1 to `[n, classes]`, in batches padded to a power of two."""
-        parts = [images[at : at + self.largest] for at in range(0, len(images), self.largest)]
+    def probabilities(self, inputs: Inputs) -> Probabilities:
+        """`[n, ...]` in canonical order, images as float32 0..1, to `[n, classes]`.
+
+        They go through in batches padded to a power of two.
+        """
+        parts = [inputs[at : at + self.largest] for at in range(0, len(inputs), self.largest)]
         return np.concatenate([self.part(part) for part in parts])
 
-    def part(self, images: Images) -> Probabilities:
-        """One batch of at most `self.largest` images."""
-        count = len(images)
+    def part(self, inputs: Inputs) -> Probabilities:
+        """One batch of at most `self.largest` samples."""
+        count = len(inputs)
         size = 1 << (count - 1).bit_length()
         if size > count:
-            images = np.concatenate([images, np.zeros((size - count, *images.shape[1:]), np.float32)])
+            inputs = np.concatenate([inputs, np.zeros((size - count, *inputs.shape[1:]), inputs.dtype)])
         if size == self.largest:
-            return np.asarray(self.many(self.variables, images))[:count]
-        return np.asarray(self.few(self.rounded, images))[:count]
+            return np.asarray(self.many(self.variables, inputs))[:count]
+        return np.asarray(self.few(self.rounded, inputs))[:count]
 
 
 def with_operands_of(variables: Variables, precision: str) -> Variables:

@@ -62,7 +62,7 @@ def prepare_with_bar(name: str, data_dir: Path) -> int:
     except DataError as reason:
         Console(stderr=True, highlight=False, soft_wrap=True).print(f"lamina: {reason}", markup=False)
         return 1
-    images = f"{len(done.train_images):,} training and {len(done.test_images):,} test images"
+    images = f"{len(done.train_inputs):,} training and {len(done.test_inputs):,} test images"
     console.print(f"{name} is ready: {images}, {len(done.info.classes)} classes", soft_wrap=True)
     return 0
 

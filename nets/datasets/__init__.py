@@ -2,14 +2,17 @@
 
 from nets.datasets import catalog as catalog  # registers them
 from nets.datasets.access import available, default_data_dir, is_cached, load, prepare, problem, source
-from nets.datasets.base import DATASETS, Dataset, DatasetInfo, info, register
+from nets.datasets.arrays import from_arrays
+from nets.datasets.base import DATASETS, DTYPES, Dataset, DatasetInfo, info, register
 
 __all__ = [
     "DATASETS",
+    "DTYPES",
     "Dataset",
     "DatasetInfo",
     "available",
     "default_data_dir",
+    "from_arrays",
     "info",
     "is_cached",
     "load",

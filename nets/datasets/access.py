@@ -86,7 +86,7 @@ def load(name: str, data_dir: Path) -> Dataset:
 @lru_cache(maxsize=1)
 def _read(path: Path, name: str, _state: tuple[int, ...]) -> Dataset:
     dataset = cache.read(path, info(name))
-    for array in (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels):
+    for array in (dataset.train_inputs, dataset.train_labels, dataset.test_inputs, dataset.test_labels):
         array.flags.writeable = False  # shared between runs
     return dataset
 

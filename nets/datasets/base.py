@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from nets.errors import DataError
 from nets.spec.registry import Names
+from nets.spec.values import Kind, Value
 from nets.spec.words import closest
 
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.integer]
+
+# By kind: the type of the samples, in memory and on the device. Images are grey values 0..255.
+DTYPES: Mapping[Kind, type[np.generic]] = {
+    "image": np.uint8,
+    "features": np.float32,
+    "sequence": np.float32,
+    "tokens": np.int32,
+}
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
     """What is known of a data set before a byte of it is read.
 
-    shape: height, width, channels of one image. download_mb: 10^6 bytes, None when nothing is downloaded.
-    homepage: where it comes from.
+    value: one sample. download_mb: 10^6 bytes, None when nothing is downloaded. homepage: where it comes from.
     """
 
     name: str
     title: str
     description: str
-    shape: tuple[int, int, int]
+    value: Value
     classes: tuple[str, ...]
     train_size: int
     test_size: int
@@ -35,9 +44,19 @@ class DatasetInfo:
     bundled: bool
     homepage: str
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The axes of one sample in an array: height, width and channels of an image."""
+        return self.value.canonical
+
+    @property
+    def sample_bytes(self) -> int:
+        """What one sample takes."""
+        return self.value.size * np.dtype(DTYPES[self.value.kind]).itemsize
+
 
 class Arrays(NamedTuple):
-    """The four arrays of a data set: images uint8 [n, h, w, c], labels integers [n]. The fields of the cache file."""
+    """A data set of images as its cache file holds it: images uint8 [n, h, w, c], labels integers [n]."""
 
     train_images: Images
     train_labels: Labels
@@ -47,15 +66,15 @@ class Arrays(NamedTuple):
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set in memory: images uint8 [n, h, w, c] and labels int32 [n], contiguous.
+    """A data set in memory: samples by their kind (see DTYPES) in canonical order, labels int32 [n]; contiguous.
 
     info: as registered, but with the sizes of these very arrays (a cache file may hold a part of the data set).
     """
 
     info: DatasetInfo
-    train_images: npt.NDArray[np.uint8]
+    train_inputs: npt.NDArray[Any]
     train_labels: npt.NDArray[np.int32]
-    test_images: npt.NDArray[np.uint8]
+    test_inputs: npt.NDArray[Any]
     test_labels: npt.NDArray[np.int32]
 
 

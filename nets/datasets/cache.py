@@ -60,9 +60,9 @@ def read(path: Path, info: DatasetInfo) -> Dataset:
     train, test = len(arrays.train_images), len(arrays.test_images)
     return Dataset(
         info=replace(info, train_size=train, test_size=test),
-        train_images=np.ascontiguousarray(arrays.train_images),
+        train_inputs=np.ascontiguousarray(arrays.train_images),
         train_labels=np.ascontiguousarray(arrays.train_labels, dtype=np.int32),
-        test_images=np.ascontiguousarray(arrays.test_images),
+        test_inputs=np.ascontiguousarray(arrays.test_images),
         test_labels=np.ascontiguousarray(arrays.test_labels, dtype=np.int32),
     )
 

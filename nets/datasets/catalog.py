@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 
 from nets.datasets.base import DatasetInfo, register
+from nets.spec.values import image
 
 DIGITS = tuple(string.digits)
 
@@ -13,7 +14,7 @@ register(
         name="mnist",
         title="MNIST",
         description="Handwritten digits, 28x28 grey: the classic first data set.",
-        shape=(28, 28, 1),
+        value=image(1, 28, 28),
         classes=DIGITS,
         train_size=60_000,
         test_size=10_000,
@@ -27,7 +28,7 @@ register(
         name="fashion_mnist",
         title="Fashion-MNIST",
         description="Zalando's articles of clothing, 28x28 grey: MNIST's format, harder to tell apart.",
-        shape=(28, 28, 1),
+        value=image(1, 28, 28),
         classes=(
             "T-shirt/top",
             "Trouser",
@@ -52,7 +53,7 @@ register(
         name="kmnist",
         title="Kuzushiji-MNIST",
         description="Ten characters of cursive Japanese (hiragana), 28x28 grey.",
-        shape=(28, 28, 1),
+        value=image(1, 28, 28),
         classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
         train_size=60_000,
         test_size=10_000,
@@ -66,7 +67,7 @@ register(
         name="emnist",
         title="EMNIST Letters",
         description="Handwritten letters A to Z, upper and lower case together, 28x28 grey, turned upright.",
-        shape=(28, 28, 1),
+        value=image(1, 28, 28),
         classes=tuple(string.ascii_uppercase),
         train_size=88_800,
         test_size=14_800,
@@ -80,7 +81,7 @@ register(
         name="cifar10",
         title="CIFAR-10",
         description="Photographs of animals and vehicles, 32x32 in colour.",
-        shape=(32, 32, 3),
+        value=image(3, 32, 32),
         classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
         train_size=50_000,
         test_size=10_000,
@@ -97,7 +98,7 @@ register(
             "1,797 handwritten digits scanned at 8x8 (scikit-learn), enlarged to 28x28 as MNIST centres them; "
             "360 held out for testing, the others with 20 deformed copies each for training. Needs no network."
         ),
-        shape=(28, 28, 1),
+        value=image(1, 28, 28),
         classes=DIGITS,
         train_size=30_177,
         test_size=360,

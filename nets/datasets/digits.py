@@ -35,12 +35,12 @@ def build() -> Dataset:
     copies = [_as_bytes(_deformed(images[train], rng)) for _ in range(COPIES)]
     dataset = Dataset(
         info=info("digits"),
-        train_images=np.concatenate([_as_bytes(images[train]), *copies]),
+        train_inputs=np.concatenate([_as_bytes(images[train]), *copies]),
         train_labels=np.tile(labels[train], COPIES + 1),
-        test_images=_as_bytes(images[test]),
+        test_inputs=_as_bytes(images[test]),
         test_labels=labels[test],
     )
-    for array in (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels):
+    for array in (dataset.train_inputs, dataset.train_labels, dataset.test_inputs, dataset.test_labels):
         array.setflags(write=False)  # shared by everyone in this process
     return dataset
 

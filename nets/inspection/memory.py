@@ -48,7 +48,7 @@ class Memory:
 def memory_needed(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> Memory:
     """An estimate that leans to the high side."""
     train, validation = split_sizes(hyperparams, info.train_size)
-    sample, workload = math.prod(info.shape) + FLOAT, workload_on(architecture, hyperparams, info)
+    sample, workload = info.sample_bytes + FLOAT, workload_on(architecture, hyperparams, info)
     return Memory(
         weights=_weights(architecture, hyperparams, gathered=workload.part < workload.batch),
         activations=_activations(workload),

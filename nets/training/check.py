@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from nets.architecture.read import Architecture
 from nets.datasets import DatasetInfo
 from nets.errors import Problem, SpecError
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.process.device import cores
+from nets.spec.values import Kind, Value, image
 from nets.training.pace import LONGEST_STEP, sample_seconds
 from nets.training.sampling import split_sizes
 from nets.training.workload import workload_on
+
+SIDES = ("input_channels", "input_height", "input_width")
+SAMPLES: Mapping[Kind, str] = {
+    "image": "an image",
+    "features": "a row of features",
+    "sequence": "a sequence",
+    "tokens": "a row of tokens",
+}
 
 
 def check_fit(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> None:
@@ -23,15 +32,7 @@ def check_fit(architecture: Architecture, hyperparams: Hyperparams, info: Datase
 
 
 def misfits(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> Iterator[Problem]:
-    height, width, channels = info.shape
-    for field, own, theirs in zip(
-        ("input_channels", "input_height", "input_width"), architecture.input, (channels, height, width), strict=True
-    ):
-        if own != theirs:
-            yield Problem(
-                ("architecture", field),
-                f"must be {theirs} for {info.name} (its images are {channels} x {height} x {width}), got {own}",
-            )
+    yield from unlike(image(*architecture.input), info)
     if architecture.classes != len(info.classes):
         last = len(architecture.layers) - 1
         for index in range(last, -1, -1):
@@ -54,6 +55,22 @@ def misfits(architecture: Architecture, hyperparams: Hyperparams, info: DatasetI
             f"leaves no {part} samples: {train} to train and {validation} to validate of "
             f"{train + validation} drawn; change train_split or raise max_samples",
         )
+
+
+def unlike(given: Value, info: DatasetInfo) -> Iterator[Problem]:
+    """What a network takes and the samples of a data set are not."""
+    wanted = info.value
+    if given.kind == wanted.kind == "image":
+        for field, own, theirs in zip(SIDES, given.shape, wanted.shape, strict=True):
+            if own != theirs:
+                rule = f"must be {theirs} for {info.name} (its images are {wanted.described()}), got {own}"
+                yield Problem(("architecture", field), rule)
+    elif (given.kind, given.shape) != (wanted.kind, wanted.shape):
+        rule = f"must be {list(wanted.shape)} for {info.name}, each sample of which is {SAMPLES[wanted.kind]}"
+        yield Problem(("architecture", "input_shape"), f"{rule}, got {SAMPLES[given.kind]}: {list(given.shape)}")
+    elif (given.vocabulary or 0) < (wanted.vocabulary or 0):
+        rule = f"must be at least {wanted.vocabulary} for {info.name}, got {given.vocabulary}"
+        yield Problem(("architecture", "input_vocabulary"), rule)
 
 
 def check_pace(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> None:

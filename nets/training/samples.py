@@ -13,21 +13,23 @@ SAMPLES_SHOWN = 8
 
 @dataclass(frozen=True)
 class SamplePrediction:
-    """One test image as the finished network reads it. `grid`: rows of grey values 0 to 255."""
+    """One test sample as the finished network reads it. `grid`: of an image, rows of grey values 0 to 255."""
 
-    grid: list[list[int]]
+    grid: list[list[int]] | None
     label: int
     prediction: int
     confidence: float
 
 
 def sample_predictions(dataset: Dataset, logits: np.ndarray) -> list[SamplePrediction]:
-    """The first test images as the network reads them. logits: `[samples, classes]`."""
+    """The first test samples as the network reads them. logits: `[samples, classes]`."""
     shifted = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
     probabilities = shifted / shifted.sum(-1, keepdims=True)
+    shown, is_image = dataset.test_inputs[: len(logits)], dataset.info.value.kind == "image"
+    grids = [grey(sample).tolist() if is_image else None for sample in shown]
     return [
-        SamplePrediction(grey(image).tolist(), int(label), int(row.argmax()), float(row.max()))
-        for image, label, row in zip(dataset.test_images, dataset.test_labels, probabilities, strict=False)
+        SamplePrediction(grid, int(label), int(row.argmax()), float(row.max()))
+        for grid, label, row in zip(grids, dataset.test_labels, probabilities, strict=False)
     ]
 
 

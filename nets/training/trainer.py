@@ -45,10 +45,10 @@ class Run:
         self.workload: Workload = workload_on(architecture, hyperparams, dataset.info)
         drawn = np.concatenate([split.train, split.validation])
         self.data = Data(
-            jax.device_put(joined(dataset.train_images, drawn, dataset.test_images)),
+            jax.device_put(joined(dataset.train_inputs, drawn, dataset.test_inputs)),
             jax.device_put(np.concatenate([dataset.train_labels[drawn], dataset.test_labels]).astype(np.int32)),
         )
-        self.typical = dataset.train_images[split.train[:STANDARDISED_BY]]
+        self.typical = dataset.train_inputs[split.train[:STANDARDISED_BY]]
         self.epoch_work = len(self.train) + EVALUATION_COST * len(self.validation)
         self.work = hyperparams.epochs * self.epoch_work + EVALUATION_COST * len(self.test)
 
@@ -246,10 +246,10 @@ class Trainer:
         )
 
 
-def joined(images: np.ndarray, rows: Indices, more: np.ndarray) -> np.ndarray:
-    """The `rows` of some images and all of others, without a copy of either on the way."""
-    found = np.empty((len(rows) + len(more), *images.shape[1:]), images.dtype)
-    np.take(images, rows, axis=0, out=found[: len(rows)], mode="clip")  # the other modes copy; all rows exist
+def joined(inputs: np.ndarray, rows: Indices, more: np.ndarray) -> np.ndarray:
+    """The `rows` of some samples and all of others, without a copy of either on the way."""
+    found = np.empty((len(rows) + len(more), *inputs.shape[1:]), inputs.dtype)
+    np.take(inputs, rows, axis=0, out=found[: len(rows)], mode="clip")  # the other modes copy; all rows exist
     found[len(rows) :] = more
     return found
 

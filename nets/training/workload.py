@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from nets.architecture.read import Architecture
-from nets.datasets import DatasetInfo
+from nets.datasets import DTYPES, DatasetInfo
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.hyperparams.losses import loss_on
 from nets.hyperparams.optimizers import Optimizer
 from nets.kernels import plan_for
 from nets.network import Network, numbers_of
+from nets.spec.values import image
 from nets.training.pace import BACKWARD, DISPATCH_SECONDS, sample_seconds, samples_at_most
 from nets.training.sampling import split_sizes
 from nets.training.state import Data, RunNumbers, TrainState
@@ -77,10 +78,10 @@ class Workload:
 
     def data(self) -> Data:
         """The samples as shapes."""
-        channels, height, width = self.architecture.input
-        images: Any = jax.ShapeDtypeStruct((self.samples, height, width, channels), jnp.uint8)
+        value = image(*self.architecture.input)
+        inputs: Any = jax.ShapeDtypeStruct((self.samples, *value.canonical), DTYPES[value.kind])
         labels: Any = jax.ShapeDtypeStruct((self.samples,), jnp.int32)
-        return Data(images, labels)
+        return Data(inputs, labels)
 
     def numbers(self) -> RunNumbers:
         """Some numbers of such a run."""

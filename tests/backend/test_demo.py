@@ -16,7 +16,8 @@ LAYERS = [{"type": "linear", "in": 784, "out": 32}, {"type": "relu"}, {"type": "
 def settings(tmp_path):
     """With a small data set under the name of MNIST: nothing is asked of the network."""
     digits = datasets.load("digits", tmp_path)
-    arrays = {name: getattr(digits, name) for name in ("train_images", "train_labels", "test_images", "test_labels")}
+    arrays = {"train_images": digits.train_inputs, "train_labels": digits.train_labels}
+    arrays |= {"test_images": digits.test_inputs, "test_labels": digits.test_labels}
     (tmp_path / "data").mkdir()
     np.savez(tmp_path / "data" / "mnist.npz", **arrays)
     return Settings(state_dir=tmp_path / "state", data_dir=tmp_path / "data")

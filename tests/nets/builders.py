@@ -8,6 +8,7 @@ import numpy as np
 
 from nets.architecture.read import Architecture, parse_architecture
 from nets.datasets import Dataset, DatasetInfo
+from nets.spec.values import Value
 
 # The example of the API reference.
 REFERENCE: dict[str, Any] = {
@@ -60,7 +61,7 @@ def stripes(count: int = 60, *, size: int = 8, channels: int = 1, seed: int = 0)
         name="stripes",
         title="Stripes",
         description="Bright thirds.",
-        shape=(size, size, channels),
+        value=Value("image", (channels, size, size)),
         classes=("top", "middle", "bottom"),
         train_size=count,
         test_size=count // 2,

@@ -67,6 +67,7 @@ def stages(architecture: Any, hyperparams: Any, request: dict[str, Any], parts: 
     from nets import Predictor, fit, load_weights, save_weights
     from nets.datasets import Dataset, DatasetInfo
     from nets.inspection.memory import memory_needed
+    from nets.spec.values import image
     from nets.training.cache import ProgramCache
     from nets.training.events import EpochEnd, Finished, Progress
     from nets.training.snapshot import load_snapshot, save_snapshot
@@ -74,7 +75,7 @@ def stages(architecture: Any, hyperparams: Any, request: dict[str, Any], parts: 
     channels, height, width = architecture.input
     train, test = request.get("samples", 2000), request.get("test", 500)
     classes = tuple(map(str, range(architecture.classes)))
-    info = DatasetInfo("made", "Made", "", (height, width, channels), classes, train, test, None, True, "")
+    info = DatasetInfo("made", "Made", "", image(channels, height, width), classes, train, test, None, True, "")
     claim = memory_needed(architecture, hyperparams, info)
     parts["claim"] = {name: value for name, value in asdict(claim).items()}
     forget()

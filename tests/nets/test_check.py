@@ -10,7 +10,8 @@ import pytest
 from nets.architecture.read import Architecture
 from nets.errors import SpecError
 from nets.hyperparams.hyperparams import parse_hyperparams
-from nets.training.check import check_fit, check_pace, doubts
+from nets.spec.values import Value, features, image, sequence, tokens
+from nets.training.check import check_fit, check_pace, doubts, unlike
 from nets.training.pace import LONGEST_STEP, sample_seconds
 from nets.training.workload import workload_of
 from tests.nets.builders import network, stripes
@@ -30,6 +31,26 @@ def test_a_network_that_does_not_fit_its_data_set(shape: Any, outputs: int, hype
     a = network({"type": "linear", "out": outputs}, {"type": "softmax"}, shape=shape)
     with pytest.raises(SpecError, match=message):
         check_fit(a, parse_hyperparams(hyperparams), stripes().info)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "said"),
+    [
+        (image(1, 8, 8), features(16), "input_shape: must be [16] for stripes, each sample of which is a row of features"),
+        (features(16), sequence(4, 4), "a sequence, got a row of features: [16]"),
+        (features(12), tokens(12, 90), "a row of tokens, got a row of features: [12]"),
+        (sequence(4, 3), sequence(4, 4), "must be [4, 4] for stripes, each sample of which is a sequence, got a sequence: [4, 3]"),
+        (tokens(12, 80), tokens(12, 90), "architecture.input_vocabulary: must be at least 90 for stripes, got 80"),
+        (image(1, 8, 8), image(1, 9, 8), "architecture.input_height: must be 9 for stripes (its images are 1 x 9 x 8), got 8"),
+    ],
+)  # fmt: skip
+def test_what_a_network_takes_and_samples_are_not(given: Value, wanted: Value, said: str) -> None:
+    (problem,) = unlike(given, replace(stripes().info, value=wanted))
+    assert said in str(problem)
+
+
+def test_a_vocabulary_may_be_larger_than_that_of_the_data_set() -> None:
+    assert list(unlike(tokens(12, 100), replace(stripes().info, value=tokens(12, 90)))) == []
 
 
 def test_a_network_that_fits_its_data_set_passes() -> None:
@@ -93,7 +114,7 @@ def test_a_momentum_of_keras_is_told_of(kind: str) -> None:
 
 def test_a_long_step_that_cannot_be_cut_is_refused_with_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nets.training.check.cores", lambda: 2)
-    info = replace(stripes().info, shape=(28, 28, 1), train_size=60_000)
+    info = replace(stripes().info, value=image(1, 28, 28), train_size=60_000)
     conv = {"type": "conv2d", "out_channels": 256, "kernel_size": 3, "padding": "same"}
     normed = network(conv, conv, {"type": "batchnorm2d"}, {"type": "linear", "out": 3}, shape=(1, 28, 28))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -79,7 +80,7 @@ def test_a_written_cache_is_read_back(tmp_path: Path) -> None:
     assert (dataset.info.train_size, dataset.info.test_size) == (30, 7)
     assert dataset.train_labels.dtype == dataset.test_labels.dtype == np.int32
     for field, array in original._asdict().items():
-        loaded = getattr(dataset, field)
+        loaded = getattr(dataset, field.replace("images", "inputs"))
         np.testing.assert_array_equal(loaded, array)
         assert loaded.flags.c_contiguous
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["emnist.npz"]
@@ -89,7 +90,7 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytes
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         cache.write(tmp_path / "mnist.npz", arrays("mnist"))
     assert not list(tmp_path.iterdir())
@@ -103,7 +104,7 @@ def test_what_a_killed_preparation_left_is_swept_once_it_is_old(tmp_path: Path) 
     for file in (old, young, other, folder / "half"):
         file.touch()
     for path in (old, other, folder / "half", folder):
-        cache.os.utime(path, (long_ago, long_ago))
+        os.utime(path, (long_ago, long_ago))
     cache.write(tmp_path / "mnist.npz", arrays("mnist"))
     assert sorted(path.name for path in tmp_path.iterdir()) == [other.name, young.name, "mnist.npz"]
     assert not datasets.is_cached("kmnist", tmp_path)
@@ -137,7 +138,7 @@ def test_the_file_that_keras_keeps_is_read_as_it_is(tmp_path: Path) -> None:
     assert datasets.source("mnist", tmp_path) == "cache"
     dataset = datasets.load("mnist", tmp_path)
     for field, array in mine._asdict().items():
-        np.testing.assert_array_equal(getattr(dataset, field), array)
+        np.testing.assert_array_equal(getattr(dataset, field.replace("images", "inputs")), array)
     np.savez(tmp_path / "kmnist.npz", **{name: array for name, array in keras.items() if name != "y_test"})
     assert "holds no" in (datasets.problem("kmnist", tmp_path) or "")
 
@@ -215,15 +216,15 @@ def test_digits_have_the_form_of_mnist() -> None:
     dataset = datasets.load("digits", Path("nowhere"))
     info = datasets.info("digits")
     assert dataset.info == info
-    assert dataset.train_images.shape == (info.train_size, *info.shape) == (30_177, 28, 28, 1)
-    assert dataset.test_images.shape == (info.test_size, *info.shape) == (360, 28, 28, 1)
-    assert dataset.train_images.dtype == np.uint8 and dataset.train_labels.dtype == np.int32
+    assert dataset.train_inputs.shape == (info.train_size, *info.shape) == (30_177, 28, 28, 1)
+    assert dataset.test_inputs.shape == (info.test_size, *info.shape) == (360, 28, 28, 1)
+    assert dataset.train_inputs.dtype == np.uint8 and dataset.train_labels.dtype == np.int32
     for labels in (dataset.train_labels, dataset.test_labels):
         assert np.bincount(labels, minlength=10).min() > 0.05 * len(labels)
-    assert dataset.test_images[:, :1].max() == dataset.test_images[:, :, -1:].max() == 0, "a black margin"
-    assert dataset.test_images.max() == 255
-    middle = np.tensordot(dataset.test_images[..., 0].sum(1, dtype=float), np.arange(28) - 13.5, 1)
-    assert np.abs(middle / dataset.test_images.sum((1, 2, 3))).max() <= 0.51, "centred by mass, to the pixel"
+    assert dataset.test_inputs[:, :1].max() == dataset.test_inputs[:, :, -1:].max() == 0, "a black margin"
+    assert dataset.test_inputs.max() == 255
+    middle = np.tensordot(dataset.test_inputs[..., 0].sum(1, dtype=float), np.arange(28) - 13.5, 1)
+    assert np.abs(middle / dataset.test_inputs.sum((1, 2, 3))).max() <= 0.51, "centred by mass, to the pixel"
     assert datasets.is_cached("digits", Path("nowhere")) and datasets.available("digits", Path("nowhere"))[0]
     assert datasets.prepare("digits", Path("nowhere")) is dataset
 
@@ -233,7 +234,7 @@ def test_digits_are_the_same_every_time_and_quickly_made() -> None:
     started = time.perf_counter()
     again = digits.build.__wrapped__()
     assert time.perf_counter() - started < 5
-    np.testing.assert_array_equal(first.train_images, again.train_images)
+    np.testing.assert_array_equal(first.train_inputs, again.train_inputs)
     np.testing.assert_array_equal(first.test_labels, again.test_labels)
     assert digits.build() is first
 
@@ -244,16 +245,16 @@ def test_no_test_scan_is_in_the_training_part() -> None:
     order = np.random.default_rng(digits.SEED).permutation(len(scans))
     base = len(scans) - digits.TEST_SIZE
     images = digits._as_bytes(digits._enlarged(scans))
-    np.testing.assert_array_equal(dataset.test_images, images[order[: digits.TEST_SIZE]])
-    np.testing.assert_array_equal(dataset.train_images[:base], images[order[digits.TEST_SIZE :]])
-    seen = {image.tobytes() for image in dataset.train_images}
-    assert not any(image.tobytes() in seen for image in dataset.test_images)
+    np.testing.assert_array_equal(dataset.test_inputs, images[order[: digits.TEST_SIZE]])
+    np.testing.assert_array_equal(dataset.train_inputs[:base], images[order[digits.TEST_SIZE :]])
+    seen = {image.tobytes() for image in dataset.train_inputs}
+    assert not any(image.tobytes() in seen for image in dataset.test_inputs)
 
 
 def test_copies_resemble_their_own_scan() -> None:
     dataset = digits.build()
-    base = len(dataset.train_images) // (digits.COPIES + 1)
-    flat = dataset.train_images[: 2 * base].reshape(2, base, -1).astype(np.float32)
+    base = len(dataset.train_inputs) // (digits.COPIES + 1)
+    flat = dataset.train_inputs[: 2 * base].reshape(2, base, -1).astype(np.float32)
     flat -= flat.mean(-1, keepdims=True)
     flat /= np.linalg.norm(flat, axis=-1, keepdims=True)
     alike = (flat[0] * flat[1]).sum(-1)

@@ -55,7 +55,7 @@ def closed_port() -> str:
 
 
 def assert_equal(dataset: datasets.Dataset, expected: tuple[np.ndarray, ...]) -> None:
-    mine = (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels)
+    mine = (dataset.train_inputs, dataset.train_labels, dataset.test_inputs, dataset.test_labels)
     for array, original in zip(mine, expected, strict=True):
         np.testing.assert_array_equal(array, original)
 

@@ -140,12 +140,12 @@ def test_a_smaller_last_batch_counts_as_what_it_is(a: Architecture) -> None:
     _, finished = trained(a, h, data)
     split, plan = draw(h, 60), plan_for("cpu", training=False)
     assert len(split.train) == 19
-    variables = initial_variables(a, seed=h.seed, images=data.train_images[split.train])
+    variables = initial_variables(a, seed=h.seed, images=data.train_inputs[split.train])
     step = optax.sgd(0.05)
 
     def loss(params: Any, stats: Any, rows: Any) -> Any:
         logits, changed = Network(a, plan).apply(
-            {"params": params, "batch_stats": stats}, data.train_images[rows], train=True, mutable=["batch_stats"]
+            {"params": params, "batch_stats": stats}, data.train_inputs[rows], train=True, mutable=["batch_stats"]
         )
         labels = data.train_labels[rows]
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
@@ -230,7 +230,7 @@ def test_images_are_standardised_by_statistics_that_travel_with_the_weights() ->
     data = stripes(channels=3)
     a = network(*TINY_CNN, shape=(3, 8, 8))
     _, finished = trained(a, hyper(), data)
-    seen = data.train_images[draw(hyper(), 60).train] / 255
+    seen = data.train_inputs[draw(hyper(), 60).train] / 255
     kept = finished.variables["batch_stats"]["input"]
     assert np.allclose(kept["mean"], seen.mean((0, 1, 2)), atol=1e-6)
     assert np.allclose(kept["std"], seen.std((0, 1, 2)), atol=1e-6)

@@ -31,7 +31,7 @@ def test_answers_are_those_of_the_test(precision: str) -> None:
     h = parse_hyperparams({"epochs": 2, "batch_size": 8, "precision": precision})
     finished = list(fit(A, h, data))[-1]
     assert isinstance(finished, Finished)
-    images = data.test_images / np.float32(255)
+    images = data.test_inputs / np.float32(255)
     predictor = Predictor(A, finished.variables, precision=precision)
     many = predictor.probabilities(images)
     assert (many.argmax(1) == data.test_labels).mean() == pytest.approx(finished.test_accuracy)

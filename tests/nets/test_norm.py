@@ -60,7 +60,7 @@ def test_a_single_value_moves_no_statistics_and_is_normalised_by_them(a: Archite
     variables = initial_variables(a, seed=1)
     varied = partial(jax.tree.map, lambda array: array + np.linspace(-0.5, 0.5, array.size, dtype=np.float32))
     variables["batch_stats"] = varied(variables["batch_stats"])
-    one = stripes().train_images[:1]
+    one = stripes().train_inputs[:1]
     logits, after, gradients = passed(a, plan, variables, one, train=True)
     evaluated, _, _ = passed(a, plan, variables, one, train=False)
     assert jax.tree.all(jax.tree.map(np.array_equal, after, variables["batch_stats"]))
@@ -73,7 +73,7 @@ def test_a_single_value_moves_no_statistics_and_is_normalised_by_them(a: Archite
 @pytest.mark.parametrize("a", NETWORKS.values(), ids=NETWORKS)
 def test_two_values_do_move_them(a: Architecture) -> None:
     variables = initial_variables(a, seed=1)
-    _, after, _ = passed(a, PLANS["cpu-float32"], variables, stripes().train_images[:2], train=True)
+    _, after, _ = passed(a, PLANS["cpu-float32"], variables, stripes().train_inputs[:2], train=True)
     before = variables["batch_stats"]
     norm = next(name for name in after if name != "input")
     assert not any(np.array_equal(after[norm][name], before[norm][name]) for name in after[norm])
