@@ -1,6 +1,6 @@
 """Convolutions of every channel by itself: weighted sums of shifted images; there is no product of matrices in them.
 
-Left to automatic differentiation, every shifted image would be kept for the gradient: 196 of them for 14 x 14.
+Their gradient is a custom one: automatic differentiation would keep every shifted image, one for each tap.
 """
 
 from __future__ import annotations

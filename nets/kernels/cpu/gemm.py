@@ -10,16 +10,15 @@ from jax import Array, lax
 from jax.typing import DTypeLike
 
 # Without barriers XLA:CPU fuses patches, pools and products into one another and computes them again for every reader.
-# It keeps them only when told to: see below.
 barrier = lax.optimization_barrier
 
-# Options for `jax.jit`. The pass would take every barrier out before fusion.
+# Options for `jax.jit`. This pass would take every barrier out before fusion.
 KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
-# In how many parts LLVM gets a program: XLA's own 32 have every processor read what all of them share so many times.
+# How many modules LLVM compiles a program in. In XLA's own 32 whatever they share is read 32 times.
 FEWER_PARTS = {"xla_cpu_parallel_codegen_split_count": "8"}
 OPTIONS = {**KEEP_BARRIERS, **FEWER_PARTS}
-# XLA's newer code generator for fusions takes them twice as long to compile, and what it makes of images is up to a
-# quarter slower. From JAX 0.11 on there is no other.
+# XLA's newer code generator for fusions compiles for twice as long, and its loops over images are up to a quarter
+# slower. From JAX 0.11 on there is no other.
 OLD_EMITTERS = {"xla_cpu_use_fusion_emitters": "False"} if jax.__version_info__ < (0, 11) else {}
 # A quarter less to compile, and as fast with the older generator.
 LESS_OPTIMISED = {"xla_backend_optimization_level": "1"}
@@ -32,10 +31,10 @@ def row_major(x: Array) -> Array:
 
 
 def rounded(x: Array, dtype: DTypeLike) -> Array:
-    """`x` as `dtype`, in memory where that is another; in custom gradients alone, as this way has none of its own.
+    """`x` as `dtype`, in memory where that is another type. It has no gradient: for use within custom gradients.
 
-    float32 to bfloat16 by its bits, to the nearest, ties to even: in 0.4 of the time that XLA's conversion takes with
-    the newer generator. The NaN that arithmetic gives stays one.
+    float32 to bfloat16 by its bits, to the nearest, ties to even: faster than XLA's own conversion. The NaN that
+    arithmetic gives stays one.
     """
     if x.dtype != jnp.float32 or dtype != jnp.bfloat16:
         return x.astype(dtype)
@@ -45,7 +44,7 @@ def rounded(x: Array, dtype: DTypeLike) -> Array:
 
 
 def stored(x: Array, dtype: DTypeLike) -> Array:
-    """`x` in memory as `dtype`, handed on as float32: who asks for `dtype` gets it without another rounding."""
+    """`x` in memory as `dtype`, handed on as float32: who rounds it to `dtype` changes nothing."""
     return barrier(rounded(x, dtype)).astype(jnp.float32)
 
 

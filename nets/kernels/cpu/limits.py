@@ -34,8 +34,11 @@ WINOGRAD_FEWEST_CHANNELS_BESIDE_NATIVE: Mapping[tuple[str, str], FewestChannels]
 # Lanes for an image up to which native kernels are ahead of products of matrices, which leave none empty. Measured on
 # double-pumped units (batches of 60 equal, 100 0.93, 50 0.85, 20 0.8 of the speed); the others by their lead at 64.
 NATIVE_MOST_LANES: Mapping[str, float] = {"double_pumped": 1.07, "full_width": 1.25, "amx": 1.25}
-# Steps of a stride, rows times columns: the gradient of the image is computed for each of them by itself.
-NATIVE_MOST_STEPS = 16
+# Offsets in a stride, rows times columns: the gradient of the image is computed for each of them by itself.
+NATIVE_MOST_OFFSETS = 16
+
+# Bytes of the strips of one thread: what its L2 cache holds beside weights and results.
+NATIVE_STRIP_BYTES = 400 << 10
 
 # Input channels from which on a stride is worth taking apart: the rows of a product of fewer are few either way.
 SPACE_TO_DEPTH_FEWEST_CHANNELS = 4
@@ -55,6 +58,9 @@ TOOM_COOK_FEWEST_COLUMNS, TOOM_COOK_MOST_COLUMNS = 4, 7
 TOOM_COOK_FEWEST_CHANNELS = 8
 # The share of the multiplications that may be left, for the same reason.
 TOOM_COOK_MOST_PRODUCTS = 0.6
+
+# Bytes of the patches of one point that stay in the L2 caches of two cores, the products beside them.
+TOOM_COOK_BLOCK_BYTES = 3 << 18
 
 # Input channels, and bytes of float32 patches from which on they are better made row by row. Patches hold every pixel
 # as often as a kernel has taps, and the sums of one row's product are the longer: from 25 taps on half the size.

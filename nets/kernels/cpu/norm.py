@@ -24,7 +24,7 @@ from nets.kernels.cpu.pool_windows import (
     corners,
     form,
     largest,
-    mapped,
+    map_windows,
     materialised,
     per_channel,
     unpool_windows,
@@ -78,19 +78,19 @@ def _norm_forward(
 ) -> tuple[Normalised, NormSaved]:
     z = materialised(z)
     center = anchor(z)
-    centered = mapped(lambda v: v - per_channel(center), z)
-    sums, squares = channel_sums(centered), channel_sums(mapped(jnp.square, centered))
+    centered = map_windows(lambda v: v - per_channel(center), z)
+    sums, squares = channel_sums(centered), channel_sums(map_windows(jnp.square, centered))
     mean, var = moments_around(center, sums, squares, count(z))
     inverse = lax.rsqrt(var + options.eps)
-    y = mapped(lambda v: _affine(v, mean, scale * inverse, bias), z)
+    y = map_windows(lambda v: _affine(v, mean, scale * inverse, bias), z)
     if skip is None:
         # Left to fuse into whatever reads it; the gradient computes the mask again.
-        y, saved = mapped(jax.nn.relu, y) if options.relu_after else y, None
+        y, saved = map_windows(jax.nn.relu, y) if options.relu_after else y, None
     else:
-        y = mapped(jnp.add, y, skip)
-        y = mapped(jax.nn.relu, y) if options.relu_after else y
-        saved = mapped(lambda v: barrier(v.astype(options.dtype)), y)
-        y = mapped(lambda v: v.astype(jnp.float32), saved)
+        y = map_windows(jnp.add, y, skip)
+        y = map_windows(jax.nn.relu, y) if options.relu_after else y
+        saved = map_windows(lambda v: barrier(v.astype(options.dtype)), y)
+        y = map_windows(lambda v: v.astype(jnp.float32), saved)
     return (y, mean, var), (z, saved, scale, bias, mean, inverse)
 
 
@@ -100,12 +100,16 @@ def _norm_backward(
     z, y, scale, bias, mean, inverse = saved
     d = cotangents[0]
     if options.relu_after:
-        alive = mapped(lambda v: _affine(v, mean, scale * inverse, bias) > 0, z) if y is None else mapped(_positive, y)
-        d = mapped(lambda live, g: jnp.where(live, g, 0), alive, d)
+        alive = (
+            map_windows(lambda v: _affine(v, mean, scale * inverse, bias) > 0, z)
+            if y is None
+            else map_windows(_positive, y)
+        )
+        d = map_windows(lambda live, g: jnp.where(live, g, 0), alive, d)
     d = materialised(d)
     sums = channel_sums(d)
-    products = channel_sums(mapped(lambda g, v: g * (v - per_channel(mean)), d, z)) * inverse
-    z_gradient = mapped(_input_gradient(z, mean, inverse, scale, sums, products), d, z)
+    products = channel_sums(map_windows(lambda g, v: g * (v - per_channel(mean)), d, z)) * inverse
+    z_gradient = map_windows(_input_gradient(z, mean, inverse, scale, sums, products), d, z)
     if isinstance(z, tuple):
         z_gradient = materialised(z_gradient)
     return z_gradient, (None if y is None else d), products, sums
@@ -169,9 +173,9 @@ def _norm_pool_backward(
         dz = gradient(g, inputs(v))
         return barrier((jnp.where(inputs(v) > 0, dz, 0) if options.relu_before else dz).astype(options.dtype))
 
-    z_gradient = mapped(corner_gradient, unpool_windows(d, which, back), z)
+    z_gradient = map_windows(corner_gradient, unpool_windows(d, which, back), z)
     before_gradient = channel_sums(z_gradient)
-    return mapped(lambda v: v.astype(jnp.float32), z_gradient), before_gradient, products, sums
+    return map_windows(lambda v: v.astype(jnp.float32), z_gradient), before_gradient, products, sums
 
 
 _norm_pool.defvjp(_norm_pool_forward, _norm_pool_backward)

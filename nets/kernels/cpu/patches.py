@@ -1,4 +1,4 @@
-"""Images as matrices of patches, and back: a convolution is then one matrix product."""
+"""im2col and col2im as matrices: a convolution is then one product. Chellapilla et al., 2006."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from nets.kernels.cpu.layouts import zero_pad
 from nets.numerics.im2col import col2im
 from nets.numerics.windows import Geometry, Pair, Sizes
 
-# Sums of more shifted images than this are made first along rows, then of rows: with 16 and 25 taps 1.6 to 7 times as
-# fast (a loop that asks so often where it is costs more than writing and reading once more), with 9 half as fast.
+# More shifted images than this are summed along rows first, then over rows: with 16 and 25 taps 1.6 to 7 times as fast
+# (a fused loop checks its place for every one of them), with 9 taps half as fast.
 SUMMED_AT_ONCE = 9
 
 
 def gather_patches(x: Array, window: Sizes, geometry: Geometry) -> Array:
     """`[channels, H, W, batch]` -> `[groups, kh * kw * channels / groups, H' * W' * batch]`.
 
-    One gather whose slices are whole windows: little more than a memory copy. The batch stays an axis of its own:
-    merged into the columns, XLA:CPU (up to JAX 0.10) moves one value at a time, six times as slowly. The rows are in
-    the order of an HWIO kernel.
+    im2col by one gather whose slices are whole windows: little more than a memory copy. The batch stays an axis of its
+    own: merged into the columns, XLA:CPU (up to JAX 0.10) moves one value at a time. Rows come in the order of an HWIO
+    kernel. It has no gradient: see `sum_patches`.
     """
     dtype = x.dtype
     x = _bits(x)
@@ -80,12 +80,12 @@ def gather_windows(x: Array, first: Array, starts: Sequence[Pair], size: Sizes) 
 
 
 def _bits(x: Array) -> Array:
-    """bfloat16 as the integers that it is made of: XLA:CPU would turn it to float32 and back to move it."""
+    """bfloat16 as integers of the same bits: XLA:CPU would convert it to float32 and back to move it."""
     return lax.bitcast_convert_type(x, jnp.uint16) if x.dtype == jnp.bfloat16 else x
 
 
 def sum_patches(patches: Array, window: Sizes, geometry: Geometry, shape: tuple[int, ...]) -> Array:
-    """The transpose of `gather_patches`: every pixel of an image of `shape` gets the sum of its places in patches."""
+    """col2im, the transpose of `gather_patches`: an image of `shape`, on every pixel the sum of its places."""
     channels, height, width, batch = shape
     (kh, kw), (out_h, out_w) = window, geometry.places((height, width), window)
     of_taps = patches.reshape(geometry.groups, kh, kw, channels // geometry.groups, out_h, out_w, batch)

@@ -24,7 +24,7 @@ from nets.kernels.cpu.pool_windows import (
 from nets.numerics import im2col, pooling
 from nets.numerics.windows import Geometry, Pair
 
-DEAD = 4
+DEAD = 4  # in place of a corner's number: the relu gave zero
 
 
 def max_pool(x: Array, window: Pair, geometry: Geometry) -> Array:

@@ -60,14 +60,14 @@ def unpool_windows(g: Array, which: Array, back: WindowForm) -> Corners:
     return zero_pad(whole, (0, back[0] - 2 * height), (0, back[1] - 2 * width))
 
 
-def mapped(function: Callable[..., Array], *trees: Corners) -> Corners:
+def map_windows(function: Callable[..., Array], *trees: Corners) -> Corners:
     result: Corners = jax.tree.map(function, *trees)
     return result
 
 
 def materialised(z: Corners) -> Corners:
     """`z` in memory."""
-    return mapped(barrier, z)
+    return map_windows(barrier, z)
 
 
 def per_channel(vector: Array) -> Array:

@@ -1,7 +1,7 @@
 """Convolutions of a stride as dense ones by space-to-depth: the pixels between two places become channels of one.
 
-The kernel shrinks by the stride, with zeros where it is no multiple of it. Its patches then hold every pixel so many
-times less, its gradients need no values spread out, and whatever makes dense convolutions cheap serves it too.
+The kernel shrinks by the stride, with zeros where it is no multiple of it. Patches then hold every pixel less often,
+gradients need no zeros between their values, and whatever makes dense convolutions cheap serves strided ones too.
 """
 
 from __future__ import annotations

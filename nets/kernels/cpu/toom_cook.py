@@ -1,8 +1,8 @@
 """Convolutions of stride 1 and 4 to 7 columns with down to 40 % of the multiplications: Toom-Cook along a row.
 
-A window's m + k - 1 columns, seen as values of a polynomial at as many points, give m neighbouring outputs with as many
+A window's m + k - 1 columns, as values of a polynomial at as many points, give m neighbouring outputs with as many
 products; the plain form takes m * k. The rows of a window are summed by the product of matrices itself. All of it goes
-some rows at a time, so that patches stay in the caches. Toom, 1963; Cook, 1966; Winograd, 1980; Lavin & Gray, 2015.
+some rows at a time, so that patches stay in the caches. Toom, 1963; Cook, 1966; Winograd, 1980; Lavin & Gray, 2016.
 
 Float32 alone: tiles rounded to bfloat16 lose three to four times what rounded pixels do, and products cost half there.
 """
@@ -33,8 +33,6 @@ Saved = tuple[Sequence[Array], Array, tuple[int, ...]]
 
 # Where polynomials are evaluated, beside infinity. Small numbers and their inverses lose the fewest digits.
 POINTS = tuple(Fraction(number) for number in ("0", "1", "-1", "2", "-2", "1/2", "-1/2"))
-# Bytes of the patches of one point that stay in the L2 caches of two cores, the products beside them.
-BLOCK = 3 << 18
 
 
 class Transforms(NamedTuple):
@@ -145,7 +143,7 @@ class RowBlocks:
         At least two blocks where there are two rows: XLA unrolls a loop of one step, and then the patches of all points
         are alive at once.
         """
-        count = min(rows, max(2, -(-rows * values * 4 // BLOCK)))
+        count = min(rows, max(2, -(-rows * values * FLOAT // limits.TOOM_COOK_BLOCK_BYTES)))
         return cls(-(-rows // count), -(-rows // -(-rows // count)))
 
     @property

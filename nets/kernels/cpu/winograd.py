@@ -1,6 +1,6 @@
 """3 x 3 convolutions of stride 1 with 16 products where the plain form takes 36: Winograd F(2x2, 3x3).
 
-Lavin & Gray, 2015. Every tile of 4 x 4 pixels gives 2 x 2 outputs. Images come and go as their four phases (rows and
+Lavin & Gray, 2016. Every tile of 4 x 4 pixels gives 2 x 2 outputs. Images come and go as their four phases (rows and
 columns of even and odd number), because then every pixel of a tile is a shifted phase, and no value has to move.
 The transforms are sums in float32. Where products take bfloat16, tiles are rounded after them, and the results are off
 by 1.7 times (root mean square, independent values) what rounding the pixels instead would have cost.

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from nets.kernels.cpu import toom_cook
+from nets.kernels.cpu import limits, toom_cook
 from nets.kernels.cpu.convolution import convolve
 from nets.kernels.cpu.layouts import Image
 from nets.kernels.cpu.machine import Machine
@@ -66,7 +66,7 @@ def test_windows_that_fit_into_the_padding(
 
 
 def test_blocks_of_rows_meet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(toom_cook, "BLOCK", 1440)
+    monkeypatch.setattr(limits, "TOOM_COOK_BLOCK_BYTES", 1440)
     values = 5 * 2 * 3  # rows of a window, tiles, images: for every channel
     assert toom_cook.RowBlocks.of(7, 3 * values) == toom_cook.RowBlocks(rows=4, count=2)  # of the result, 3 inputs
     assert toom_cook.RowBlocks.of(7, 4 * values) == toom_cook.RowBlocks(rows=3, count=3)  # of the gradient, 4 outputs

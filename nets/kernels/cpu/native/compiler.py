@@ -20,10 +20,10 @@ from nets.process import code_cache
 VERSION = re.compile(r"#define XLA_FFI_API_(MAJOR|MINOR) (\d+)")
 # The layouts of XLA's structures that `call` was written after, by the version that jaxlib's own header states.
 KNOWN_INTERFACES = frozenset({(0, 3), (0, 4)})
-# Vectors are meant to be used as they are written: of 512 bits, which LLVM takes apart where there are none.
+# LLVM is to use vectors as they are written, of 512 bits; where a processor has none it takes them apart.
 WIDE = 'nounwind "prefer-vector-width"="512" "min-legal-vector-width"="512"'
 
-# To be counted up when `_compile` or `_target` changes: code that was compiled otherwise is no longer used.
+# Count it up when `_compile` or `_target` changes: code that was compiled otherwise is then no longer used.
 REVISION = 1
 
 PREFIX = "lamina-kernel-"  # of the names under which code is kept
@@ -103,7 +103,7 @@ def address_of(module: ir.Module, name: str) -> int:
 def _compile(text: str) -> bytes:
     """An object file."""
     machine, module = _target(), llvm.parse_assembly(text)
-    # All that code written for these registers needs: LLVM's own list takes six times as long, and nothing is faster.
+    # All that such code needs: LLVM's own list of passes takes much longer, and nothing is faster for it.
     passes = llvm.create_new_module_pass_manager()
     passes.add_sroa_pass()
     passes.add_instruction_combine_pass()

@@ -1,4 +1,4 @@
-"""Convolutions of `[channels, height, width, batch]` images by these kernels, and which of them there are for."""
+"""Convolutions of `[channels, height, width, batch]` images by native kernels, with their gradients."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def available(precision: str) -> bool:
 
 
 def fits(problem: ConvProblem) -> bool:
-    """One group; no dilation where there is a stride, and few steps of it; a batch that fills vectors."""
+    """One group; no dilation where there is a stride, and few offsets in it; a batch that fills vectors."""
     geometry = problem.geometry
     if not problem.machine.native_for(problem.batch) or geometry.groups > 1:
         return False
-    return 1 in (max(geometry.stride), max(geometry.dilation)) and prod(geometry.stride) <= limits.NATIVE_MOST_STEPS
+    return 1 in (max(geometry.stride), max(geometry.dilation)) and prod(geometry.stride) <= limits.NATIVE_MOST_OFFSETS
 
 
 def footprint(problem: ConvProblem) -> Footprint:
-    """The image is kept; its gradient comes beside it, by itself for each step of a stride, and sums of the kernel."""
+    """The image is kept; its gradient (by itself for each offset in a stride) and sums of the kernel come beside it."""
     dtype: Dtype = "float32" if problem.machine.precision == "float32" else "bfloat16"
     shape = ConvShape(
         problem.inputs, problem.size, problem.batch, problem.outputs, problem.window, problem.geometry, dtype
@@ -81,7 +81,7 @@ def _forward(
 def _save(
     x: Primal, kernel: Primal, bias: Primal | None, geometry: Geometry, dtype: DTypeLike, relu: bool
 ) -> tuple[Array, tuple[Saved, Wanted]]:
-    """Images that came from nowhere have no gradient; whether they do is told by the structure of what is saved."""
+    """Whether the image's gradient is wanted (not in a first layer) is kept in the structure of what is saved."""
     y, saved = _forward(x.value, kernel.value, None if bias is None else bias.value, geometry, dtype, relu)
     return y, (saved, () if x.perturbed else None)
 
@@ -106,21 +106,21 @@ _convolve.defvjp(_save, _backward, symbolic_zeros=True)
 
 
 def _image_gradient(g: Array, kernel: Array, shape: tuple[int, ...], geometry: Geometry) -> Array:
-    """`g` convolved with the kernel the other way round: for every row and column of the stride with its own taps."""
+    """`g` convolved with the turned kernel: for every offset in the stride with its own taps."""
     (sh, sw), (channels, height, width, batch) = geometry.stride, shape
-    phases = [_phase_gradient(g, kernel, (height, width), geometry, (i, j)) for i in range(sh) for j in range(sw)]
-    if len(phases) == 1:
-        return phases[0].astype(jnp.float32)
-    rows, columns = phases[0].shape[1:3]
-    grid = jnp.stack(phases).reshape(sh, sw, channels, rows, columns, batch).transpose(2, 3, 0, 4, 1, 5)
+    parts = [_offset_gradient(g, kernel, (height, width), geometry, (i, j)) for i in range(sh) for j in range(sw)]
+    if len(parts) == 1:
+        return parts[0].astype(jnp.float32)
+    rows, columns = parts[0].shape[1:3]
+    grid = jnp.stack(parts).reshape(sh, sw, channels, rows, columns, batch).transpose(2, 3, 0, 4, 1, 5)
     whole = barrier(grid.reshape(channels, rows * sh, columns * sw, batch)[:, :height, :width])
     return whole.astype(jnp.float32)
 
 
-def _phase_gradient(g: Array, kernel: Array, size: Pair, geometry: Geometry, phase: Pair) -> Array:
-    """Of the pixels `phase`, `phase + stride`, ... of an image of `size`, as many of each phase."""
+def _offset_gradient(g: Array, kernel: Array, size: Pair, geometry: Geometry, offset: Pair) -> Array:
+    """Of the pixels `offset`, `offset + stride`, ... of an image of `size`, as many at each offset."""
     edges = []
-    for axis, (first, step, (low, _)) in enumerate(zip(phase, geometry.stride, geometry.padding, strict=True)):
+    for axis, (first, step, (low, _)) in enumerate(zip(offset, geometry.stride, geometry.padding, strict=True)):
         before, tap = divmod(low + first, step)
         kernel = kernel[(slice(None),) * axis + (slice(tap, None, step),)]
         reach = (kernel.shape[axis] - 1) * geometry.dilation[axis]

@@ -11,11 +11,12 @@ import jax.numpy as jnp
 from jax import Array
 from llvmlite import ir
 
+from nets.kernels.cpu import limits
 from nets.kernels.cpu.gemm import row_major
 from nets.kernels.cpu.native import compiler
 from nets.kernels.cpu.native.call import Kernel, compiled, fewest_parts, kernel_code
 from nets.kernels.cpu.native.llvm_ir import BFLOAT, FLOAT, HALF, INT, LANES, Code, Value, long, vector, zeros
-from nets.kernels.cpu.native.strips import MOST_BYTES, ConvShape, Range, Strip, StripSource, fill, inside, valid
+from nets.kernels.cpu.native.strips import ConvShape, Range, Strip, StripSource, fill, inside, valid
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,17 @@ def _weights(kernel: Array, shape: ConvShape, tiles: _Tiles) -> Array:
 
 def _cut(shape: ConvShape) -> _Tiles:
     strips = [_strip(shape, slice) for slice in (2 * LANES, LANES) if shape.lanes % slice == 0]
-    strip = next((s for s in strips if s.bytes(shape.input_rows(1)) <= MOST_BYTES), strips[-1])
+    strip = next((s for s in strips if _fits_l2(s, shape.input_rows(1))), strips[-1])
     slices, height = shape.lanes // strip.slice, shape.places[0]
     most = max(1, height * slices // fewest_parts())
-    rows = max(
-        (n for n in range(1, min(most, height) + 1) if strip.bytes(shape.input_rows(n)) <= MOST_BYTES), default=1
-    )
+    fitting = (n for n in range(1, min(most, height) + 1) if _fits_l2(strip, shape.input_rows(n)))
+    rows = max(fitting, default=1)
     rows = -(-height // -(-height // rows))
     return _Tiles(strip, rows, _outputs(shape.outputs, _most_sums() // (strip.slice // LANES)))
+
+
+def _fits_l2(strip: Strip, rows: int) -> bool:
+    return strip.bytes(rows) <= limits.NATIVE_STRIP_BYTES
 
 
 def _strip(shape: ConvShape, slice: int) -> Strip:

@@ -17,15 +17,16 @@ import jax.numpy as jnp
 from jax import Array
 from llvmlite import ir
 
+from nets.kernels.cpu import limits
 from nets.kernels.cpu.native import compiler
 from nets.kernels.cpu.native.call import Kernel, compiled, kernel_code
 from nets.kernels.cpu.native.forward import multiply_add
 from nets.kernels.cpu.native.llvm_ir import FLOAT, HALF, LANES, Code, Value, long, vector, zeros
-from nets.kernels.cpu.native.strips import ELEMENTS, MOST_BYTES, ConvShape, Range, Strip, StripSource, fill, inside
+from nets.kernels.cpu.native.strips import ELEMENTS, ConvShape, Range, Strip, StripSource, fill, inside
 
 BLOCK = 16  # channels and outputs of a part, about
-MOST_ADDED = 32  # parts, one by one
-# However many processors there are: where sums are cut decides how they are rounded. As fast on two as fewer parts.
+MOST_ADDED = 32  # partial sums that are added one by one
+# The same for any number of processors, since where sums are cut decides how they are rounded. As fast on two as fewer.
 FEWEST_PARTS = 16
 
 
@@ -56,7 +57,7 @@ def kernel_gradient(x: Array, g: Array, shape: ConvShape) -> Array:
     sums = shape.lanes // cut.image.slice * cut.groups
     result = jax.ShapeDtypeStruct((sums, *shape.window, inputs, outputs), jnp.float32)
     parts = _kernel(shape, cut)([result], x, g)[0]
-    # One by one, unless they are very many: XLA's sum over the first axis takes ten times as long for two parts.
+    # XLA's sum over the first axis takes ten times as long as two additions.
     total = reduce(jnp.add, list(parts)) if sums <= MOST_ADDED else parts.sum(axis=0)
     return total[:, :, : shape.channels, : shape.outputs]
 
@@ -113,11 +114,13 @@ def _cut(shape: ConvShape) -> _Cut:
     blocks = _block(shape.channels, tile.channels), _block(shape.outputs, tile.outputs)
     slices = [n for n in (4 * LANES, 2 * LANES, LANES) if shape.lanes % n == 0]
     # Whole lines of memory where the image is small enough: a pixel of a batch of 64 is four of them.
-    fitting = (n for n in slices if n <= 2 * LANES or _bytes(shape, blocks, n, height) <= MOST_BYTES)
+    fitting = (n for n in slices if n <= 2 * LANES or _bytes(shape, blocks, n, height) <= limits.NATIVE_STRIP_BYTES)
     slice = next(fitting)
     parts = shape.lanes // slice * -(-shape.channels // blocks[0]) * -(-shape.outputs // blocks[1])
     each = -(-height // min(height, max(1, FEWEST_PARTS // parts)))
-    rows = max((n for n in range(1, each + 1) if _bytes(shape, blocks, slice, n) <= MOST_BYTES), default=1)
+    rows = max(
+        (n for n in range(1, each + 1) if _bytes(shape, blocks, slice, n) <= limits.NATIVE_STRIP_BYTES), default=1
+    )
     rows = -(-each // -(-each // rows))
     return _Cut(tile, *_strips(shape, blocks, slice), rows, -(-height // each))
 
@@ -244,7 +247,7 @@ class _Writer:
                         c.store(multiply_add(c, value_of_tap, value, total), place)
 
     def _end(self, registers: Sums, tap: tuple[Value, Value], first: tuple[Value, Value], fresh: Value) -> None:
-        """In a loop, for the code of one sum is as long as that of its products."""
+        """In a loop: unrolled, the sums over lanes would be as much code as all products."""
         c, tile, (inputs, outputs), of = self.c, self.cut.tile, self.padded, vector(FLOAT, self.lanes)
         kept = c.variable(of, tile.taps * tile.channels * tile.outputs)
         for i, place in enumerate(place for plane in registers for line in plane for place in line):

@@ -1,7 +1,7 @@
 """Rows of an image as a kernel reads them: pixel by pixel, padding included, few enough to stay in the caches.
 
-From one pixel of an image to the same pixel of the next channel it is often a multiple of 4 KiB, and the lines of all
-channels want the same places of a cache. In a strip they are neighbours.
+In an image the same pixel of two channels is often a multiple of 4 KiB apart, so that all channels map to the same
+sets of a cache. In a strip they are neighbours.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from llvmlite import ir
 from nets.kernels.cpu.native.llvm_ir import FLOAT, HALF, INT, LANES, Code, Value, long, vector, zeros
 from nets.numerics.windows import Geometry, Pair
 
-# What one thread's strips may take of its L2 cache.
-MOST_BYTES = 400 << 10
 Dtype = Literal["float32", "bfloat16"]
 # How a strip holds the values: as the image does, or bfloat16 of two neighbouring channels side by side.
 StripFormat = Literal["float32", "bfloat16", "pairs"]
@@ -85,7 +83,7 @@ class Strip:
 
     @property
     def pitch(self) -> int:
-        """Elements from a pixel to the next: a line more than it has, lest pixels want the same places of a cache."""
+        """Elements from a pixel to the next: a line more than it has, lest pixels map to the same sets of a cache."""
         return self.units * self.slice + 64 // BYTES[self.form]
 
     def elements(self, rows: int) -> int:
