@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
+Kernels = Literal["auto", "products", "xla"]
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -183,6 +184,12 @@ class Settings:
         "most requests served at a time, event streams aside; more get a 503",
         read=whole_number(1, 10_000),
         metavar="N",
+    )
+    kernels: Kernels = setting(
+        "auto",
+        "kernels on a CPU: auto for the fastest, products for none in machine code, xla for XLA's own",
+        read=word(*get_args(Kernels)),
+        metavar="CHOICE",
     )
     log_level: str = setting(
         "info", f"lowest level that is logged: {', '.join(LOG_LEVELS)}", read=word(*LOG_LEVELS), metavar="LEVEL"

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Shaped
 
 from nets.architecture.read import Architecture
-from nets.kernels import XlaPlan, plan_for
+from nets.kernels import Choice, XlaPlan, plan_for
 from nets.network import Network, Variables, numbers_of
 
 LARGEST_BATCH = 256  # where the plan does not ask for fewer
@@ -27,10 +27,10 @@ def read(network: Network, variables: Variables, inputs: Shaped[Array, "b ..."])
     return jax.nn.softmax(network.apply(variables, inputs, train=False), axis=-1)
 
 
-def reader(architecture: Architecture, platform: str, precision: str, *, many: bool) -> Any:
+def reader(architecture: Architecture, platform: str, precision: str, kernels: Choice, *, many: bool) -> Any:
     """The compiled form of `read`. `many`: for full batches."""
     # On a CPU the kernels that training uses answer many images twice as fast, and one more slowly.
-    plan = plan_for(platform, training=many, precision=precision)
+    plan = plan_for(platform, training=many, precision=precision, kernels=kernels)
     if isinstance(plan, XlaPlan) and platform == "cpu":
         plan = replace(plan, widened=True)
     network = Network(architecture, plan)
@@ -47,7 +47,8 @@ class Readers:
 class Predictor:
     """One trained network, ready to answer. Safe to use from many threads.
 
-    precision: that of its training, so that it answers as it was measured. readers: those shared with other networks.
+    precision: that of its training, so that it answers as it was measured. kernels: as in `plan_for`.
+    readers: those shared with other networks.
     """
 
     def __init__(
@@ -56,16 +57,18 @@ class Predictor:
         variables: Variables,
         *,
         precision: str = "float32",
+        kernels: Choice = "auto",
         readers: Readers | None = None,
     ) -> None:
         platform, structure = jax.default_backend(), architecture.structure
         self.architecture = architecture
         self.variables = jax.device_put({**variables, "numbers": numbers_of(architecture)})
         self.rounded = self.variables if precision == "float32" else with_operands_of(self.variables, precision)
-        self.largest = plan_for(platform, training=True, precision=precision).evaluation_batch or LARGEST_BATCH
+        plan = plan_for(platform, training=True, precision=precision, kernels=kernels)
+        self.largest = plan.evaluation_batch or LARGEST_BATCH
         readers = readers or Readers()
-        self.few = readers.of(structure, platform, precision, many=False)
-        self.many = readers.of(structure, platform, precision, many=True)
+        self.few = readers.of(structure, platform, precision, kernels, many=False)
+        self.many = readers.of(structure, platform, precision, kernels, many=True)
 
     def probabilities(self, inputs: Inputs) -> Probabilities:
         """`[n, ...]` in canonical order, images as float32 0..1, to `[n, classes]`.

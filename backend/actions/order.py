@@ -18,6 +18,7 @@ from nets import datasets
 from nets.architecture.read import Architecture, parse_architecture
 from nets.errors import Problem, SpecError
 from nets.hyperparams.hyperparams import Hyperparams, unused_fields
+from nets.kernels import Choice
 from nets.training.check import doubts
 
 
@@ -31,6 +32,7 @@ class Order:
     dataset: str
     warnings: list[str]
     source: Source | None
+    kernels: Choice
 
     @property
     def queue(self) -> bool:
@@ -47,6 +49,7 @@ class Order:
             named=hyperparams.dataset_type is not None or self.source is not None,
             warnings=self.warnings,
             queue=self.queue,
+            kernels=self.kernels,
             resumed_from=self.source.run.run_id if self.source else None,
             snapshot=self.source.snapshot if self.source else None,
         )
@@ -60,6 +63,7 @@ class Orders:
     resume: Resume
     limits: Limits
     default_dataset: DefaultDataset
+    kernels: Choice
 
     def read(self, sent: Json) -> Order:
         """The request, checked: every problem of the body at once, then its model, then the fit to the data."""
@@ -79,16 +83,16 @@ class Orders:
         source = self.resume.source_of(before, architecture.value, hyperparams) if before else None
         dataset, warnings = self._dataset(before, hyperparams)
         info = datasets.info(dataset)
-        self.limits.check(architecture.value, hyperparams, info)
+        self.limits.check(architecture.value, hyperparams, info, kernels=self.kernels)
         warnings = [*unused_fields(request.kept), *doubts(architecture.value, hyperparams, info), *warnings]
         if model is not None and before is None:
             warnings += retrain.remarks(model, sent, hyperparams, update=bool(request.update_model))
-        return Order(request, model, architecture, dataset, warnings, source)
+        return Order(request, model, architecture, dataset, warnings, source, self.kernels)
 
     def _dataset(self, before: RunRecord | None, hyperparams: Hyperparams) -> tuple[str, list[str]]:
         """What to train on, and warnings about it. `before`: the run that this one goes on from."""
         if before is not None:
-            said = [*leaks(before, hyperparams), *unlike(before)]
+            said = [*leaks(before, hyperparams), *unlike(before, kernels=self.kernels)]
             return hyperparams.dataset_type or before.dataset, said
         if hyperparams.dataset_type:
             return hyperparams.dataset_type, []

@@ -14,6 +14,7 @@ from nets import datasets
 from nets.architecture.read import parse_architecture
 from nets.checkpoint import load_weights
 from nets.inference import Predictor, Readers
+from nets.kernels import Choice
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ class Loaded:
 class Predictors:
     """The `capacity` most recently used networks, by run. Safe from any thread."""
 
-    def __init__(self, checkpoints: Checkpoints, *, capacity: int = 16) -> None:
-        self._checkpoints = checkpoints
+    def __init__(self, checkpoints: Checkpoints, *, kernels: Choice = "auto", capacity: int = 16) -> None:
+        self._checkpoints, self._kernels = checkpoints, kernels
         self._capacity = capacity
         self._lock = threading.Lock()
         self._loading = threading.Lock()  # one at a time: two requests for one run load it once
@@ -102,5 +103,11 @@ class Predictors:
             classes=tuple(datasets.info(run.dataset).classes),
             shape=architecture.input,
             file=before,
-            predictor=Predictor(architecture, variables, precision=run.precision or "float32", readers=self._readers),
+            predictor=Predictor(
+                architecture,
+                variables,
+                precision=run.precision or "float32",
+                kernels=self._kernels,
+                readers=self._readers,
+            ),
         )

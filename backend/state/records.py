@@ -77,6 +77,7 @@ class RunRecord:
     warnings: list[str] = field(default_factory=list)
     device: Annotated[str | None, Told("Everything about the device that decides rounding.")] = None
     precision: str | None = None
+    kernels: Annotated[str, Told("The choice of `--kernels` that computes it.", kept="facts")] = "auto"
     compile_seconds: float | None = None
     versions: Annotated[Json | None, Told("Of the libraries that trained it.")] = None
     resumable: Annotated[bool, Told("Ended before its work was done, and may go on.", lasting=False)] = False

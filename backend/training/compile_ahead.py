@@ -18,6 +18,7 @@ from nets.datasets import DatasetInfo
 from nets.errors import DataError, SpecError
 from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.inspection.seconds import compile_seconds
+from nets.kernels import Choice
 from nets.training.workload import Workload, workload_on
 
 WARM_SECONDS = 30.0  # what takes longer to compile is not compiled ahead: the run of another would wait for it
@@ -31,6 +32,7 @@ class CompileAhead:
     attempts: Attempts
     limits: Limits
     default_dataset: DefaultDataset
+    kernels: Choice
 
     def definition(self, model: ModelRecord) -> None:
         """Make a stored definition ready to be trained, if it has an architecture."""
@@ -66,14 +68,14 @@ class CompileAhead:
                 return None
             name = hyperparams.dataset_type or self.default_dataset.choose()[0]
             info = datasets.info(name)
-            self.limits.check(architecture, hyperparams, info)
+            self.limits.check(architecture, hyperparams, info, kernels=self.kernels)
             if datasets.is_cached(name, self.default_dataset.data_dir):
                 if (read := self._read(name)) is None:
                     return None
                 info = read
         except (SpecError, DataError):
             return None
-        return workload_on(architecture, hyperparams, info)
+        return workload_on(architecture, hyperparams, info, kernels=self.kernels)
 
     def _read(self, name: str) -> DatasetInfo | None:
         """Read a data set that is at hand; None where that has ended a server. Raises DataError."""

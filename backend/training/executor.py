@@ -97,7 +97,7 @@ class Executor:
         dataset = self._data(job, pulse)
         check_fit(job.architecture, job.hyperparams, dataset.info)  # a cache file may hold less than the data set
         # Again: while the run waited in the queue, others may have taken what was free.
-        self._limits.check_memory(job.architecture, job.hyperparams, dataset.info)
+        self._limits.check_memory(job.architecture, job.hyperparams, dataset.info, kernels=job.kernels)
         job.check()
         with (
             self._warmer.paused(),
@@ -107,7 +107,7 @@ class Executor:
             for event in events:
                 job.check()
                 if isinstance(event, Finished):
-                    workload = workload_on(job.architecture, job.hyperparams, dataset.info)
+                    workload = workload_on(job.architecture, job.hyperparams, dataset.info, kernels=job.kernels)
                     self._warmer.succeeded(workload, dataset=job.dataset)
                     return event
                 if isinstance(event, Progress) and event.phase == "compiling":
@@ -120,7 +120,9 @@ class Executor:
         if snapshot is not None and snapshot.epoch > job.epoch:
             # The server stopped after the state was kept and before the epoch was told.
             yield snapshot.metrics
-        events = fit(job.architecture, job.hyperparams, dataset, resume=snapshot, programs=self._programs)
+        events = fit(
+            job.architecture, job.hyperparams, dataset, resume=snapshot, programs=self._programs, kernels=job.kernels
+        )
         del snapshot  # as large as the state that is made of it
         yield from events
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 from uuid import uuid4
 
 from backend.state.records import Json, RunRecord
 from backend.state.store import utc_now
 from nets.architecture.read import Architecture
 from nets.hyperparams.hyperparams import Hyperparams
+from nets.kernels import Choice
 from nets.process.device import device_description, versions
 from nets.training.snapshot import Snapshot
 
@@ -37,6 +38,7 @@ class NewRun:
     named: bool
     warnings: list[str]
     queue: bool
+    kernels: Choice = "auto"
     resumed_from: str | None = None
     snapshot: Snapshot | None = None
 
@@ -54,6 +56,7 @@ class NewRun:
             queued=self.queue,
             epochs_total=self.hyperparams.epochs,
             precision=self.hyperparams.precision,
+            kernels=self.kernels,
             warnings=list(self.warnings),
             resumed_from=self.resumed_from,
             epoch=self.snapshot.epoch if self.snapshot else 0,
@@ -99,6 +102,11 @@ class Job:
         """Before: this is not its first start."""
         return self.record.started_at is not None
 
+    @property
+    def kernels(self) -> Choice:
+        """As the run began: it goes on so, whatever the server is told now."""
+        return cast(Choice, self.record.kernels)
+
     def stopped(self) -> bool:
         return self.reason is not None
 
@@ -112,10 +120,13 @@ class Job:
             raise Halted(self.reason)
 
 
-def unlike(record: RunRecord) -> list[str]:
-    """Warnings where what a run has trained on so far is not what it would go on with here."""
-    now = {"device": device_description(), **versions()}
-    before = {"device": record.device, **(record.versions or {})}
+def unlike(record: RunRecord, *, kernels: str | None = None) -> list[str]:
+    """Warnings where what a run has trained on so far is not what it would go on with here.
+
+    kernels: of another run that continues it; the same run goes on with its own.
+    """
+    now = {"device": device_description(), **versions(), "kernels": kernels or record.kernels}
+    before = {"device": record.device, **(record.versions or {}), "kernels": record.kernels}
     changed = [name for name, value in now.items() if before.get(name) not in (None, value)]
     told = ", ".join(f"{name} was {before[name]} and is {now[name]}" for name in changed)
     effect = "its weights may differ in their last digits from those of a run that was never interrupted"

@@ -14,6 +14,7 @@ from nets.datasets import DatasetInfo
 from nets.errors import SpecError
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.inspection.memory import check_memory
+from nets.kernels import Choice
 from nets.process import allocator
 from nets.process.device import free_device_memory
 from nets.training.check import check_fit, check_pace
@@ -38,16 +39,20 @@ class Limits:
         found = [*free_host_memory(), *asked, *([] if device is None else [device])]
         return max(0, min(found))
 
-    def check(self, architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> None:
+    def check(
+        self, architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo, *, kernels: Choice
+    ) -> None:
         """SpecError unless such a run fits together, and into memory, and can be cancelled in time."""
         check_fit(architecture, hyperparams, info)
-        check_memory(architecture, hyperparams, info, available=self.memory())
-        check_pace(architecture, hyperparams, info)
+        check_memory(architecture, hyperparams, info, available=self.memory(), kernels=kernels)
+        check_pace(architecture, hyperparams, info, kernels=kernels)
 
-    def check_memory(self, architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> None:
+    def check_memory(
+        self, architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo, *, kernels: Choice
+    ) -> None:
         """LimitReached where a run that has been accepted no longer fits."""
         try:
-            check_memory(architecture, hyperparams, info, available=self.memory())
+            check_memory(architecture, hyperparams, info, available=self.memory(), kernels=kernels)
         except SpecError as error:
             raise LimitReached(str(error)) from None
 

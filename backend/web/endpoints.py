@@ -34,7 +34,7 @@ def register(app: Flask, parts: Services) -> None:
     definitions = Definitions(store, checkpoints, parts.limits, parts.compile_ahead)
     deletion = Deletion(store, checkpoints, runs, parts.predictors)
     resume = Resume(store, checkpoints, runs)
-    launch = Launch(store, runs, Orders(store, resume, parts.limits, parts.default_dataset))
+    launch = Launch(store, runs, Orders(store, resume, parts.limits, parts.default_dataset, parts.settings.kernels))
     for routes in (
         ModelRoutes(store, checkpoints, runs, definitions, Promotion(store, networks), deletion),
         TrainingRoutes(launch, resume, runs),

@@ -9,6 +9,7 @@ from nets.architecture.read import Architecture
 from nets.datasets import DatasetInfo
 from nets.errors import Problem, SpecError
 from nets.hyperparams.hyperparams import Hyperparams
+from nets.kernels import Choice
 from nets.training.pace import drawn
 from nets.training.sampling import split_sizes
 from nets.training.workload import Workload, workload_on
@@ -45,10 +46,13 @@ class Memory:
         return self.weights + self.activations + self.samples + self.programs
 
 
-def memory_needed(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> Memory:
+def memory_needed(
+    architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo, *, kernels: Choice = "auto"
+) -> Memory:
     """An estimate that leans to the high side."""
     train, validation = split_sizes(hyperparams, info.train_size)
-    sample, workload = info.sample_bytes + FLOAT, workload_on(architecture, hyperparams, info)
+    workload = workload_on(architecture, hyperparams, info, kernels=kernels)
+    sample = info.sample_bytes + FLOAT
     return Memory(
         weights=_weights(architecture, hyperparams, gathered=workload.part < workload.batch),
         activations=_activations(workload),
@@ -104,9 +108,16 @@ def _of_images(workload: Workload, images: int, *, training: bool) -> int:
     return FLOAT * images * (values + widest) + kept + working
 
 
-def check_memory(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo, *, available: int) -> None:
+def check_memory(
+    architecture: Architecture,
+    hyperparams: Hyperparams,
+    info: DatasetInfo,
+    *,
+    available: int,
+    kernels: Choice = "auto",
+) -> None:
     """SpecError where a run would not fit into `available` bytes, with the numbers."""
-    need = memory_needed(architecture, hyperparams, info)
+    need = memory_needed(architecture, hyperparams, info, kernels=kernels)
     if need.total <= available * SHARE:
         return
     largest = "layers" if need.weights >= need.activations else "batch_size"

@@ -9,6 +9,7 @@ from nets.architecture.read import Architecture
 from nets.datasets import DatasetInfo
 from nets.errors import Problem, SpecError
 from nets.hyperparams.hyperparams import Hyperparams
+from nets.kernels import Choice
 from nets.process.device import cores
 from nets.spec.values import Kind, Value, image
 from nets.training.pace import LONGEST_STEP, sample_seconds
@@ -73,9 +74,11 @@ def unlike(given: Value, info: DatasetInfo) -> Iterator[Problem]:
         yield Problem(("architecture", "input_vocabulary"), rule)
 
 
-def check_pace(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> None:
+def check_pace(
+    architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo, *, kernels: Choice = "auto"
+) -> None:
     """SpecError for a dispatch that nobody could stop for seconds: a cancel would be answered, and the run go on."""
-    workload = workload_on(architecture, hyperparams, info)
+    workload = workload_on(architecture, hyperparams, info, kernels=kernels)
     each = sample_seconds(workload.steps.network)
     if workload.platform == "cpu":  # the rates are those of two cores; parts are cut alike on any number of them
         each *= 2 / cores()

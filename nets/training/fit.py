@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from nets.architecture.read import Architecture
 from nets.datasets import Dataset
 from nets.hyperparams.hyperparams import Hyperparams
+from nets.kernels import Choice
 from nets.training.cache import ProgramCache
 from nets.training.events import Event, Progress
 from nets.training.programs import compiling
@@ -23,6 +24,7 @@ def fit(
     *,
     resume: Snapshot | None = None,
     programs: ProgramCache | None = None,
+    kernels: Choice = "auto",
 ) -> Iterator[Event]:
     """Train, telling of every chunk and epoch; the last event is `Finished`.
 
@@ -30,12 +32,13 @@ def fit(
     generator stops it. Same arguments, device and versions: the same numbers, to the last digit.
     `resume`: an epoch's end of an earlier run, after which this one goes on, to the same digits as if never stopped.
     `programs`: where compiled programs are kept for runs that need the same ones; without it each run compiles its own.
+    `kernels`: which ones compute it, as `nets.kernels.plan_for` has them.
     TrainingError: the loss left the finite numbers.
     """
     if resume is not None and resume.epoch > hyperparams.epochs:
         raise ValueError(f"{resume.epoch} epochs are done already, and {hyperparams.epochs} were asked for")
     split = draw(hyperparams, len(dataset.train_labels))
-    run = Run(architecture, hyperparams, dataset, split)
+    run = Run(architecture, hyperparams, dataset, split, kernels=kernels)
     yield Progress("loading", 0.0, 0, hyperparams.epochs)
     began = time.perf_counter()
     cache = ProgramCache() if programs is None else programs

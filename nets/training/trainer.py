@@ -12,6 +12,7 @@ import numpy as np
 from nets.architecture.read import Architecture
 from nets.datasets import Dataset
 from nets.hyperparams.hyperparams import Hyperparams
+from nets.kernels import Choice
 from nets.network import Variables, initial_variables, numbers_of, seed_key
 from nets.process import allocator
 from nets.process.device import device_description
@@ -36,13 +37,21 @@ STANDARDISED_BY = 10_000  # training samples, at most, that say what mean and de
 class Run:
     """What stays the same while a run trains. Rows on the device: training, then validation, then test samples."""
 
-    def __init__(self, architecture: Architecture, hyperparams: Hyperparams, dataset: Dataset, split: Split) -> None:
+    def __init__(
+        self,
+        architecture: Architecture,
+        hyperparams: Hyperparams,
+        dataset: Dataset,
+        split: Split,
+        *,
+        kernels: Choice = "auto",
+    ) -> None:
         self.architecture = architecture
         self.hyperparams = hyperparams
         self.dataset = dataset
         sizes = np.cumsum([0, len(split.train), len(split.validation), len(dataset.test_labels)])
         self.train, self.validation, self.test = (np.arange(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
-        self.workload: Workload = workload_on(architecture, hyperparams, dataset.info)
+        self.workload: Workload = workload_on(architecture, hyperparams, dataset.info, kernels=kernels)
         drawn = np.concatenate([split.train, split.validation])
         self.data = Data(
             jax.device_put(joined(dataset.train_inputs, drawn, dataset.test_inputs)),

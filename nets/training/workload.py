@@ -14,7 +14,7 @@ from nets.datasets import DTYPES, DatasetInfo
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.hyperparams.losses import loss_on
 from nets.hyperparams.optimizers import Optimizer
-from nets.kernels import plan_for
+from nets.kernels import Choice, plan_for
 from nets.network import Network, numbers_of
 from nets.spec.values import image
 from nets.training.pace import BACKWARD, DISPATCH_SECONDS, sample_seconds, samples_at_most
@@ -36,13 +36,14 @@ class Workload:
     loss: str
     precision: str
     platform: str
+    kernels: Choice
     batch: int
     tail: int  # size of the last batch where it needs a program of its own, else 0
     samples: int  # rows on the device
 
     @property
     def steps(self) -> Steps:
-        plan = plan_for(self.platform, training=True, precision=self.precision)
+        plan = plan_for(self.platform, training=True, precision=self.precision, kernels=self.kernels)
         return Steps(Network(self.architecture, plan), self.optimizer, loss_on(self.platform, self.loss))
 
     @property
@@ -92,13 +93,18 @@ class Workload:
         return state_shapes(self.architecture, self.optimizer)
 
 
-def workload_on(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> Workload:
+def workload_on(
+    architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo, *, kernels: Choice = "auto"
+) -> Workload:
     """The workload of a run on a data set of these sizes."""
     train, validation = split_sizes(hyperparams, info.train_size)
-    return workload_of(architecture, hyperparams, train=train, samples=train + validation + info.test_size)
+    samples = train + validation + info.test_size
+    return workload_of(architecture, hyperparams, train=train, samples=samples, kernels=kernels)
 
 
-def workload_of(architecture: Architecture, hyperparams: Hyperparams, *, train: int, samples: int) -> Workload:
+def workload_of(
+    architecture: Architecture, hyperparams: Hyperparams, *, train: int, samples: int, kernels: Choice = "auto"
+) -> Workload:
     """The workload of a run that trains on `train` of `samples` rows on the device."""
     batch = min(hyperparams.batch_size, train)
     return Workload(
@@ -107,6 +113,7 @@ def workload_of(architecture: Architecture, hyperparams: Hyperparams, *, train: 
         loss=hyperparams.loss,
         precision=hyperparams.precision,
         platform=jax.default_backend(),
+        kernels=kernels,
         batch=batch,
         # Padding would enter the statistics of a norm over the batch: such networks see the true last batch.
         tail=train % batch if architecture.normalises else 0,

@@ -16,6 +16,7 @@ from backend.services import Services
 from backend.state.checkpoints import Checkpoints
 from backend.state.records import Json
 from backend.state.store import Store
+from backend.training import executor
 from tests.backend.conftest import BODY, NET, finish, offline_app, parts, wait_running
 from tests.backend.samples import DEADLINE, MLP, eventually, read_frame, untimed
 
@@ -189,12 +190,16 @@ def test_going_on_under_other_conditions_is_told(host: Host) -> None:
     run_id = host.dies(EventLog, "publish", on=1, after=True, body=body())
     here = host.client.get(f"/api/runs/{run_id}").json["device"]
     elsewhere = here.rpartition(", ")[0] + ", 96 cores"
-    host.services.store.update_run(run_id, device=elsewhere)
+    host.services.store.update_run(run_id, device=elsewhere, kernels="products")
+    chosen: list[str] = []
+    train = executor.fit
+    host.monkeypatch.setattr(executor, "fit", lambda *a, **how: chosen.append(how["kernels"]) or train(*a, **how))
     accepted = host.resume(run_id)
     *before, warning = accepted["warnings"]
     assert f"device was {elsewhere} and is {here}" in warning and "may differ in their last digits" in warning
     record = finish(host.client, run_id)
     assert record["state"] == "succeeded" and record["device"] == here and record["warnings"] == [*before, warning]
+    assert record["kernels"] == "products" and "kernels" not in warning
     assert warning in [event[2]["message"] for event in host.events(run_id) if event[1] == "log"]
 
     versions = {**record["versions"], "jax": "0.0.1"}
@@ -202,7 +207,10 @@ def test_going_on_under_other_conditions_is_told(host: Host) -> None:
     more = host.client.post("/api/train", json={"resume_from": run_id, "hyperparams": {"epochs": 5}})
     warning = more.json["warnings"][-1]
     assert f"jax was 0.0.1 and is {record['versions']['jax']}" in warning and "device" not in warning
-    assert finish(host.client, more.json["run_id"])["state"] == "succeeded"
+    assert "kernels was products and is auto" in warning
+    continued = finish(host.client, more.json["run_id"])
+    assert (continued["state"], continued["kernels"]) == ("succeeded", "auto")
+    assert chosen == ["products", "auto"], "a run goes on as it began; a new one as the server is told"
 
 
 def test_what_cannot_be_resumed_says_why_and_what_to_do(host: Host) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -17,10 +18,10 @@ from nets.architecture.read import Architecture
 from nets.datasets import Dataset
 from nets.errors import TrainingError
 from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
-from nets.kernels import plan_for
+from nets.kernels import Choice, plan_for
 from nets.network import Network, initial_variables, input_statistics
 from nets.training.cache import ProgramCache
-from nets.training.events import Finished, Progress
+from nets.training.events import Event, Finished, Progress
 from nets.training.fit import fit
 from nets.training.metrics import EpochMetrics
 from nets.training.sampling import draw
@@ -50,7 +51,11 @@ def trained(
     events = list(fit(a, h, data or stripes(), programs=programs))
     finished = events[-1]
     assert isinstance(finished, Finished)
-    return [event for event in events if isinstance(event, EpochMetrics)], finished
+    return metrics_of(events), finished
+
+
+def metrics_of(events: Iterable[Event]) -> list[EpochMetrics]:
+    return [event for event in events if isinstance(event, EpochMetrics)]
 
 
 def same(a: Any, b: Any) -> bool:
@@ -87,6 +92,15 @@ def test_same_seed_same_bits_other_seed_other_bits(a: Architecture, precision: s
     assert same(one[1].variables, two[1].variables)
     assert one[1].test_loss == two[1].test_loss
     assert not same(one[1].variables, other[1].variables)
+
+
+@pytest.mark.parametrize("kernels", ["products", "xla"])
+def test_other_kernels_train_alike(kernels: Choice) -> None:
+    """So that a doubt about one of them is settled: only the rounding differs, and grows from step to step."""
+    h = hyper(optimizer={"type": "sgd", "lr": 0.01}, epochs=1)
+    usual, [other] = trained(NORMED, h)[0], metrics_of(fit(NORMED, h, stripes(), programs=PROGRAMS, kernels=kernels))
+    for name in ("train_loss", "val_loss"):
+        assert getattr(other, name) == pytest.approx(getattr(usual[0], name), rel=1e-5)
 
 
 def test_bfloat16_trains_as_well() -> None:

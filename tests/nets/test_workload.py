@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import numpy as np
 import pytest
 
 from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
+from nets.kernels import Choice, XlaPlan
 from nets.network import initial_variables
 from nets.training.pace import BACKWARD, LONGEST_PART, sample_seconds
 from nets.training.programs import start
@@ -59,6 +60,13 @@ def test_runs_that_differ_in_numbers_alone_have_one_workload() -> None:
 )
 def test_what_changes_a_program_changes_the_workload(fields: dict[str, Any]) -> None:
     assert of(0.1, optimizer=SGD) != of(0.1, **{"optimizer": SGD, **fields})
+
+
+def test_the_choice_of_kernels_changes_the_workload_and_its_plan() -> None:
+    a, h = network({"type": "linear", "out": 3}), hyper()
+    made = [workload_on(a, h, stripes().info, kernels=kernels) for kernels in get_args(Choice)]
+    assert len(set(made)) == 3 and made[0] == workload_on(a, h, stripes().info)
+    assert [isinstance(each.steps.network.plan, XlaPlan) for each in made] == [False, False, True]
 
 
 def test_only_a_network_that_looks_across_the_batch_sees_the_true_last_batch() -> None:
