@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from flax import serialization
 from nets.checkpoint import save_weights
 from nets.errors import CheckpointError
 from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
+from nets.training import fit as module
+from nets.training.cache import ProgramCache
 from nets.training.events import EpochEnd, Finished, Progress
-from nets.training.fit import fit
 from nets.training.metrics import EpochMetrics
 from nets.training.snapshot import BEFORE, FORMAT, Snapshot, load_snapshot, save_snapshot
 from tests.nets.builders import TINY_CNN, network, stripes
@@ -33,6 +35,7 @@ EPOCHS = 3
 MOMENTUM = {"type": "sgd", "lr": 0.05, "momentum": 0.9, "nesterov": True}
 ADAM = {"type": "adam", "lr": 0.02}
 DATA = stripes()
+fit = partial(module.fit, programs=ProgramCache())
 
 
 def hyper(**fields: Any) -> Hyperparams:
