@@ -67,9 +67,16 @@ class Services:
 
 
 def start(
-    settings: Settings, *, deaths: Deaths | None = None, default_dataset: DefaultDataset | None = None
+    settings: Settings,
+    *,
+    deaths: Deaths | None = None,
+    default_dataset: DefaultDataset | None = None,
+    programs: ProgramCache | None = None,
 ) -> Services:
-    """All of them, with the training thread running. `deaths`: of servers that this one replaces."""
+    """All of them, with the training thread running.
+
+    `deaths`: of servers that this one replaces. `programs`: those that are compiled already.
+    """
     prepare_process()
     with ExitStack() as undo:
         store = Store(settings.state_dir / STORE_FILE)
@@ -85,6 +92,7 @@ def start(
             delivery,
             deaths=deaths or Deaths(settings.state_dir),
             default_dataset=default_dataset or DefaultDataset(settings.data_dir),
+            programs=ProgramCache() if programs is None else programs,
             warnings=warnings,
         )
         services.runs.start()
@@ -103,12 +111,13 @@ def _made(
     *,
     deaths: Deaths,
     default_dataset: DefaultDataset,
+    programs: ProgramCache,
     warnings: list[str],
 ) -> Services:
     """One of each, none of them begun."""
     state_dir, telemetry = settings.state_dir, Telemetry()
     log, checkpoints = EventLog(store, wake=delivery.wake, told=telemetry.hear), Checkpoints(state_dir)
-    attempts, programs = Attempts(state_dir), ProgramCache()
+    attempts = Attempts(state_dir)
     warmer = Warmer(attempts, programs)
     limits = Limits(
         settings.max_memory_gb, settings.max_compile_seconds, queue=settings.max_queue, layers=settings.max_layers

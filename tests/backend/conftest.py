@@ -17,6 +17,7 @@ from backend.services import Services, start
 from backend.state.deaths import Deaths
 from backend.training.default_dataset import DefaultDataset
 from backend.web.app import create_app
+from nets.training.cache import ProgramCache
 from nets.training.events import Progress
 from tests.backend.samples import DEADLINE, eventually
 
@@ -35,6 +36,7 @@ PARAMS: dict[str, Any] = {
     "dataset_type": "digits",
 }
 BODY: dict[str, Any] = {"architecture": NET, "hyperparams": PARAMS}
+COMPILED = ProgramCache()  # by any server of the test process, for all of them
 
 
 def settings(folder: Path, **changes: Any) -> Settings:
@@ -55,11 +57,13 @@ def offline_app(
     *,
     deaths: Deaths | None = None,
     available: Callable[[str, Path], tuple[bool, str]] = out_of_reach,
+    programs: ProgramCache = COMPILED,
     **changes: Any,
 ) -> Flask:
     """An application that never asks the network for a data set."""
     chooser = DefaultDataset(folder / "data", available=available)
-    app = create_app(start(settings(folder, **changes), deaths=deaths, default_dataset=chooser))
+    services = start(settings(folder, **changes), deaths=deaths, default_dataset=chooser, programs=programs)
+    app = create_app(services)
     app.testing = True
     return app
 

@@ -60,7 +60,7 @@ def test_a_run_that_never_came_to_the_end_of_an_epoch_is_not_compiled_by_the_nex
 def test_a_server_over_earlier_runs_compiles_the_newest_one(tmp_path: Path) -> None:
     layers = [{"type": "linear", "in": 784, "out": 21}, {"type": "linear", "in": 21, "out": 10}]
     body = {**BODY, "architecture": {**NET, "layers": layers}}
-    app = offline_app(tmp_path)
+    app = offline_app(tmp_path, programs=ProgramCache())
     client = app.test_client()
     run = finish(client, client.post("/api/train", json=body).json["run_id"])
     assert run["state"] == "succeeded"
@@ -69,7 +69,7 @@ def test_a_server_over_earlier_runs_compiles_the_newest_one(tmp_path: Path) -> N
     wanted = parts(app).compile_ahead.workload_of(model)
     assert wanted is not None and compiled(wanted, parts(app).programs)
     parts(app).close()
-    app = offline_app(tmp_path)
+    app = offline_app(tmp_path, programs=ProgramCache())
     try:
         eventually(lambda: compiled(wanted, parts(app).programs), within=DEADLINE)
     finally:
