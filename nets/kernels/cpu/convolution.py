@@ -67,8 +67,9 @@ def _winograd(p: ConvProblem, x: Activation, kernel: Array, materialise: bool) -
 
 
 def _strided_winograd(p: ConvProblem, x: Activation, kernel: Array, materialise: bool) -> Activation:
-    apart, grid = space_to_depth.dense_phases(image(x), p.window, p.geometry), space_to_depth.grid(p)
-    y = winograd.winograd(apart, space_to_depth.dense_kernel(kernel, p.geometry), p.machine.dtype, 0, grid)
+    weights, grid = space_to_depth.dense_kernel(kernel, p.geometry), space_to_depth.grid(p)
+    apart = space_to_depth.dense_phases(image(x), p.window, p.geometry)
+    y = winograd.winograd(apart, weights, p.machine.dtype, 0, grid)
     height, width = p.places
     return Image(join(y)[:, :height, :width]) if height % 2 or width % 2 else Phases(y)
 

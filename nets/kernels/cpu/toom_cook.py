@@ -194,8 +194,8 @@ def _backward(geometry: Geometry, saved: Saved, g: Array) -> tuple[Array, Array]
     matrices = transforms(tiles.outputs, kw)
     (top, bottom), (left, _) = geometry.padding
     edges = (kh - 1 - top, kh - 1 - bottom + blocks.reach - height), (0, tiles.count * tiles.outputs - g.shape[2])
-    framed_g = barrier(zero_pad(g, *edges)).reshape(outputs, -1, tiles.count, tiles.outputs, batch)
-    given = [framed_g[:, :, :, column] for column in range(tiles.outputs)]
+    padded_g = barrier(zero_pad(g, *edges)).reshape(outputs, -1, tiles.count, tiles.outputs, batch)
+    given = [padded_g[:, :, :, column] for column in range(tiles.outputs)]
     gradients = [barrier(_combined(row, given)) for row in matrices.outputs]
     weights = _at_points(kernel[::-1].transpose(2, 0, 3, 1), matrices.weights)
 
