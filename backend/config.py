@@ -187,7 +187,7 @@ class Settings:
     )
     kernels: Kernels = setting(
         "auto",
-        "kernels on a CPU: auto for the fastest, products for none in machine code, xla for XLA's own",
+        "kernels on a CPU: auto (the fastest), products (no machine code) or xla (XLA's own)",
         read=word(*get_args(Kernels)),
         metavar="CHOICE",
     )

@@ -65,7 +65,7 @@ class RunRecord:
     dataset_named: Annotated[bool, Told(shown=False, lasting=False)]  # else the server chose it, and may fall back
     queued: Annotated[bool, Told(shown=False, lasting=False)]  # asked for with "queue": true; survives a restart
     epochs_total: int
-    epoch: Annotated[int, Told("The last one that is done.", lasting=False)] = 0
+    epoch: Annotated[int, Told("The last finished epoch.", lasting=False)] = 0
     started_at: str | None = None
     completed_at: Annotated[str | None, Told(lasting=False)] = None
     test_accuracy: float | None = None
@@ -73,20 +73,20 @@ class RunRecord:
     error: Annotated[str | None, Told("Why it failed, and the cure.", lasting=False)] = None
     saved_model_path: Annotated[str | None, Told("Its weights, once they are on the disk.", lasting=False)] = None
     weights_sha256: Annotated[str | None, Told(lasting=False)] = None
-    sample_predictions: Annotated[list[Json] | None, Told("Of some test samples.", lasting=False)] = None
+    sample_predictions: Annotated[list[Json] | None, Told("Predictions for some test samples.", lasting=False)] = None
     warnings: list[str] = field(default_factory=list)
-    device: Annotated[str | None, Told("Everything about the device that decides rounding.")] = None
+    device: Annotated[str | None, Told("The device, with everything about it that decides rounding.")] = None
     precision: str | None = None
-    kernels: Annotated[str, Told("The choice of `--kernels` that computes it.", kept="facts")] = "auto"
+    kernels: Annotated[str, Told("The `--kernels` that it is trained with.", kept="facts")] = "auto"
     compile_seconds: float | None = None
     versions: Annotated[Json | None, Told("Of the libraries that trained it.")] = None
-    resumable: Annotated[bool, Told("Ended before its work was done, and may go on.", lasting=False)] = False
+    resumable: Annotated[bool, Told("Whether the run ended early and can be resumed.", lasting=False)] = False
     resumed_from: Annotated[str | None, Told("The finished run whose training this one continues.")] = None
     best_epoch: Annotated[int | None, Told("The epoch of the weights, with `keep_best`.")] = None
     curve: Annotated[Json | None, Told(shown=False, lasting=False)] = None  # see backend/state/curve.py
-    metrics: Annotated[list[Json], Told("One for each epoch; of many, those that tell most.", kept="events")] = field(
-        default_factory=list
-    )
+    metrics: Annotated[
+        list[Json], Told("One per epoch; at most 200, among them the first, the last and the best.", kept="events")
+    ] = field(default_factory=list)
 
     @property
     def metrics_total(self) -> int:

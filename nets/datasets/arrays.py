@@ -32,7 +32,7 @@ def from_arrays(
     """A data set to train on by `fit`. What the samples are follows from type and axes of the inputs.
 
     uint8 [n, height, width] or [n, height, width, channels]: images. Floats [n, features]: features; floats [n, length,
-    features]: sequences. Other integers [n, length]: tokens. Labels: integers [n], the numbers of the classes.
+    features]: sequences. Other integers [n, length]: tokens. Labels: integers [n], the indices of the classes.
     classes: their names, else 0, 1, 2, ... vocabulary: how many different tokens there may be, else as many as come.
     DataError, with the array that breaks a rule.
     """
@@ -41,7 +41,7 @@ def from_arrays(
     most = max(_checked("train", train, labels[0]), _checked("test", test, labels[1]))
     named = tuple(classes) if classes is not None else tuple(map(str, range(max(most + 1, 2))))
     if most >= len(named):
-        raise DataError(f"labels must lie in 0 to {len(named) - 1}, the numbers of the classes, got {most}")
+        raise DataError(f"labels must be from 0 to {len(named) - 1}, the indices of the classes, got {most}")
     value = _value(train, test, vocabulary)
     if test.shape[1:] != train.shape[1:]:
         raise DataError(f"test_inputs must be [n, {_axes(train)}] as train_inputs are, got {list(test.shape)}")
@@ -78,7 +78,7 @@ def _checked(part: str, inputs: Array, labels: Array) -> int:
         rule = f"{part}_labels must be {len(inputs)} integers, one for each sample"
         raise DataError(f"{rule}, got {labels.dtype} {list(labels.shape)}")
     if labels.min() < 0:
-        raise DataError(f"{part}_labels must be 0 or more, the numbers of the classes, got {labels.min()}")
+        raise DataError(f"{part}_labels must be 0 or more, the indices of the classes, got {labels.min()}")
     if np.issubdtype(inputs.dtype, np.floating):
         with np.errstate(over="ignore"):
             finite = bool(np.isfinite(inputs.astype(np.float32)).all())
@@ -119,7 +119,7 @@ def _tokens(train: Array, test: Array, vocabulary: int | None) -> Value:
     least, most = min(train.min(), test.min()), max(train.max(), test.max())
     known = max(int(most) + 1, 1) if vocabulary is None else vocabulary
     if least < 0 or most >= known:
-        raise DataError(f"tokens must lie in 0 to {known - 1}, got {least} to {most}")
+        raise DataError(f"tokens must be from 0 to {known - 1}, got {least} to {most}")
     return tokens(train.shape[1], known)
 
 

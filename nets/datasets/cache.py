@@ -114,7 +114,7 @@ def misfit(arrays: Arrays, info: DatasetInfo) -> str | None:
         if not len(images):
             return f"{part}_images is empty"
         if labels.min() < 0 or labels.max() >= len(info.classes):
-            return f"{part}_labels must lie in 0 to {len(info.classes) - 1}, got {labels.min()} to {labels.max()}"
+            return f"{part}_labels must be from 0 to {len(info.classes) - 1}, got {labels.min()} to {labels.max()}"
     return None
 
 

@@ -16,10 +16,10 @@ from nets.spec.fields import Boolean, Real, Spec, shown
 from nets.spec.registry import Registry, Typed
 from nets.spec.traced import Traced
 
-LearningRate = Annotated[Real, Field(gt=0, le=1000), Traced()]
+LearningRate = Annotated[Real, Field(gt=0, le=1000, description="Learning rate."), Traced()]
 Decay = Annotated[Real, Field(ge=0, lt=1)]
-WeightDecay = Annotated[Real, Field(ge=0, le=1000)]
-Eps = Annotated[Real, Field(gt=0, le=1), Traced()]
+WeightDecay = Annotated[Real, Field(ge=0, le=1000, description="Weight decay (L2).")]
+Eps = Annotated[Real, Field(gt=0, le=1, description="Added to the denominator."), Traced()]
 Numbers = Mapping[str, jax.Array]
 
 
@@ -68,8 +68,10 @@ class Sgd(Optimizer):
 
     type: Literal["sgd"] = "sgd"
     lr: LearningRate = 0.1
-    momentum: Annotated[Decay, Traced(absent=0.0)] = 0.0
-    nesterov: Boolean = False
+    momentum: Annotated[Decay, Traced(absent=0.0)] = Field(
+        default=0.0, description="Share of the last step that is kept."
+    )
+    nesterov: Boolean = Field(default=False, description="Nesterov's momentum; needs a momentum above 0.")
     weight_decay: Annotated[WeightDecay, Traced(absent=0.0)] = 0.0
 
     @field_validator("nesterov")
@@ -99,7 +101,7 @@ class Adaptive(Optimizer):
     """What adam and adamw share."""
 
     lr: LearningRate = 0.001
-    betas: Betas = (0.9, 0.999)
+    betas: Betas = Field(default=(0.9, 0.999), description="Decay of the means of the gradient and of its square.")
     eps: Eps = 1e-8
     weight_decay: Annotated[WeightDecay, Traced()] = 0.0
 
@@ -142,7 +144,7 @@ class RmsProp(Optimizer):
 
     type: Literal["rmsprop"] = "rmsprop"
     lr: LearningRate = 0.01
-    alpha: Annotated[Decay, Traced()] = 0.99
+    alpha: Annotated[Decay, Traced()] = Field(default=0.99, description="Decay of the mean of the squared gradient.")
     eps: Eps = 1e-8
     weight_decay: Annotated[WeightDecay, Traced()] = 0.0
 

@@ -85,13 +85,13 @@ def check_pace(
     if each * workload.part <= LONGEST_STEP:
         return
     most = int(LONGEST_STEP / each)
-    unstoppable = f"and nothing could stop it before its end; {LONGEST_STEP:g} s are allowed"
+    unstoppable = f"and a cancel could not interrupt it; {LONGEST_STEP:g} s are allowed"
     if most < 1:
         problem = f"one image takes about {each:.1f} s forward and back, {unstoppable}. Use fewer or smaller layers"
         raise SpecError([Problem(("architecture", "layers"), problem)])
     detail = (
         f"must be at most {most} for this network, got {hyperparams.batch_size}: a step of {workload.part} images "
-        f"takes about {each * workload.part:.1f} s, batch normalisation needs them all at once, {unstoppable}"
+        f"takes about {each * workload.part:.1f} s, which batch normalisation needs at once, {unstoppable}"
     )
     raise SpecError([Problem(("hyperparams", "batch_size"), detail)])
 
@@ -108,7 +108,7 @@ def single_values(architecture: Architecture, hyperparams: Hyperparams, train: i
     norm = next((norm for norm, values in norms(architecture) if values == 1), None)
     if norm is None or min(hyperparams.batch_size, train) > 1:
         return
-    rule = f"{norm} has a single value per channel in every batch, and nothing to normalise it by"
+    rule = f"{norm} has a single value per channel in every batch, so there is nothing to normalise"
     if hyperparams.batch_size == 1:
         yield Problem(("hyperparams", "batch_size"), f"must be at least 2: {rule}, got 1")
     else:

@@ -61,8 +61,8 @@ GOOD: dict[str, Any] = {
         ({"train_inputs": np.zeros((0, 7))}, r"train_inputs must hold at least one sample .*, got \[0, 7\]"),
         ({"train_labels": [0, 1]}, r"train_labels must be 3 integers, one for each sample, got int64 \[2\]"),
         ({"test_labels": [0.0, 1.0, 2.0]}, r"test_labels must be 3 integers, .*, got float64 \[3\]"),
-        ({"train_labels": [0, 1, -1]}, "train_labels must be 0 or more, the numbers of the classes, got -1"),
-        ({"classes": ["a", "b"]}, "labels must lie in 0 to 1, the numbers of the classes, got 2"),
+        ({"train_labels": [0, 1, -1]}, "train_labels must be 0 or more, the indices of the classes, got -1"),
+        ({"classes": ["a", "b"]}, "labels must be from 0 to 1, the indices of the classes, got 2"),
         ({"train_inputs": np.full((3, 7), np.nan)}, "train_inputs must hold finite numbers"),
         ({"test_inputs": np.full((3, 7), 1e300)}, "test_inputs must hold finite numbers of float32"),
         ({"test_inputs": np.zeros((3, 6))}, r"test_inputs must be \[n, 7\] as train_inputs are, got \[3, 6\]"),
@@ -71,11 +71,11 @@ GOOD: dict[str, Any] = {
         (dict.fromkeys(("train_inputs", "test_inputs"), np.array(["a", "b", "c"])), r"got <U1 \[3\]"),
         (
             dict.fromkeys(("train_inputs", "test_inputs"), np.full((3, 7), -1)),
-            "tokens must lie in 0 to 0, got -1 to -1",
+            "tokens must be from 0 to 0, got -1 to -1",
         ),
         (
             {**dict.fromkeys(("train_inputs", "test_inputs"), np.full((3, 7), 9)), "vocabulary": 9},
-            "tokens must lie in 0 to 8, got 9 to 9",
+            "tokens must be from 0 to 8, got 9 to 9",
         ),
     ],
 )

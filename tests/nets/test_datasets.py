@@ -118,7 +118,7 @@ def test_what_a_killed_preparation_left_is_swept_once_it_is_old(tmp_path: Path) 
         ("test_images", np.zeros((0, 28, 28, 1), np.uint8), "test_labels must be 0 integers"),
         ("train_labels", np.zeros(39, np.uint8), "train_labels must be 40 integers, got uint8 .39"),
         ("train_labels", np.zeros(40), "must be 40 integers, got float64"),
-        ("test_labels", np.full(20, 10), "test_labels must lie in 0 to 9, got 10 to 10"),
+        ("test_labels", np.full(20, 10), "test_labels must be from 0 to 9, got 10 to 10"),
         ("test_labels", np.full(20, -1), "got -1 to -1"),
         ("test_labels", np.array([None] * 20), "pickle"),
     ],
