@@ -436,7 +436,7 @@ def test_a_killed_preparation_leaves_no_cache(tmp_path: Path) -> None:
         "import os, pathlib, signal, sys\n"
         "from nets.datasets import cache\n"
         "from tests.nets.dataset_files import arrays\n"
-        "cache.os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
         "cache.write(pathlib.Path(sys.argv[1]) / 'mnist.npz', arrays('mnist'))\n"
     )
     root = Path(datasets.__file__).parents[2]
