@@ -206,6 +206,17 @@ PRODUCTS: tuple[Algorithm, ...] = (
     ),
 )
 
+NATIVE = Algorithm(
+    "native",
+    takes="one group; a batch that fills vectors; a processor with AVX2, in bfloat16 with its dot products",
+    does="machine code for this very shape: no patches, every sum stays in a register until it is complete",
+    source="after Georganas et al., 2018",
+    limits=("NATIVE_MOST_LANES", "NATIVE_MOST_OFFSETS"),
+    fits=native.fits,
+    run=_native,
+    footprint=native.footprint,
+)
+
 ALGORITHMS: tuple[Algorithm, ...] = (
     Algorithm(
         "winograd_phases",
@@ -227,16 +238,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
         run=_winograd,
         footprint=winograd.footprint,
     ),
-    Algorithm(
-        "native",
-        takes="one group; a batch that fills vectors; a processor with AVX2, in bfloat16 with its dot products",
-        does="machine code for this very shape: no patches, every sum stays in a register until it is complete",
-        source="after Georganas et al., 2018",
-        limits=("NATIVE_MOST_LANES", "NATIVE_MOST_OFFSETS"),
-        fits=native.fits,
-        run=_native,
-        footprint=native.footprint,
-    ),
+    NATIVE,
     Algorithm(
         "strided_winograd",
         takes="strides whose dense form is 3 x 3 with many channels",
@@ -287,14 +289,14 @@ def convolve(machine: Machine, x: Activation, kernel: Array, geometry: Geometry)
 
 def fuses_relu(problem: ConvProblem) -> bool:
     """Whether a relu behind it is computed in the same pass: else it is no faster so than one by one."""
-    return problem.machine.precision != "float32" or choose(problem).fits is native.fits
+    return problem.machine.precision != "float32" or choose(problem) is NATIVE
 
 
 def convolve_relu(machine: Machine, x: Activation, kernel: Array, bias: Array | None, geometry: Geometry) -> Activation:
     """relu(convolution + bias) in one pass, rounded to the machine's type; for problems that `fuses_relu` names."""
     problem, taps = _cropped(machine, x, kernel, geometry)
     algorithm = choose(problem)
-    if algorithm.fits is native.fits:
+    if algorithm is NATIVE:
         return Image(native.native_relu(image(x), taps, bias, problem.geometry, machine.dtype))
     return biased_relu(algorithm.run(problem, x, taps, False), bias, machine.dtype)
 

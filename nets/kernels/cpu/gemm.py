@@ -91,7 +91,7 @@ def _columns_forward(x: Array, kernel: Array, dtype: DTypeLike) -> tuple[Array, 
         x, kernel = barrier(x.astype(dtype)), rounded(kernel, dtype)
     # One side has to be transposed: a kernel of few outputs is the smaller one, and so is then the result.
     if kernel.shape[1] <= x.shape[1] // 2:
-        # Row-major: else the next layer multiplies columns by columns, which XLA cannot in bfloat16 (without an error).
+        # Row-major: else the next layer multiplies columns by columns, which XLA compiles in bfloat16 but cannot run.
         return row_major(barrier(dot(row_major(kernel.T), x, 1, 0)).T), (x, kernel)
     return dot(x, kernel, 0, 0) if dtype == jnp.float32 else dot(row_major(x.T), kernel, 1, 0), (x, kernel)
 
