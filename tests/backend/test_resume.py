@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import importlib
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,7 @@ POINTS = {
     "before the first state is kept": (Checkpoints, "keep", 1, False),
     "between a state and its metric": (Checkpoints, "keep", 2, True),
     "between a metric and the next state": (Checkpoints, "keep", 3, False),
-    "between a part of a state and its name": ("nets.checkpoint.os", "fsync", 6, True),
+    "between a part of a state and its name": ("os", "fsync", 6, True),
     "after the last state": (Checkpoints, "keep", 4, True),
     "before the weights are written": ("backend.state.checkpoints", "save_weights", 1, False),
     "between the weights and their name": ("backend.state.checkpoints", "save_weights", 1, True),
@@ -129,7 +130,7 @@ POINTS = {
 def test_a_crash_at_a_point_costs_nothing(host: Host, point: str, monkeypatch: pytest.MonkeyPatch) -> None:
     owner, name, on, after = POINTS[point]
     if isinstance(owner, str):
-        owner = __import__("importlib").import_module(owner) if not owner.endswith(".os") else __import__("os")
+        owner = importlib.import_module(owner)
     whole = finish(host.client, host.train(body()))
     run_id = host.dies(owner, name, on=on, after=after, body=body())
 
