@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nets.architecture.read import Architecture, parse_architecture
+    from nets.architecture.architecture import Architecture
+    from nets.architecture.read import parse_architecture
     from nets.checkpoint import load_weights, save_weights
     from nets.errors import CheckpointError, DataError, NetsError, Problem, SpecError, TrainingError
     from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from nets.training.fit import fit
 
 HOMES = {
-    "Architecture": "architecture.read",
+    "Architecture": "architecture.architecture",
     "CheckpointError": "errors",
     "DataError": "errors",
     "Hyperparams": "hyperparams.hyperparams",

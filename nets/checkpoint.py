@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from flax import serialization
 
-from nets.architecture.read import Architecture
+from nets.architecture.architecture import Architecture
 from nets.durable import sha256_of, write_durably
+from nets.earlier_names import renamed
 from nets.errors import CheckpointError
 from nets.network import Variables
 from nets.packed import packed
@@ -46,6 +47,7 @@ def load_weights(path: Path, architecture: Architecture, *, sha256: str | None =
         raise CheckpointError(
             f"the weight file {path.name} is not readable as msgpack ({type(error).__name__})"
         ) from None
+    restored = renamed(restored, architecture.graph)
     problem = next(misfits(restored, architecture), None)
     if problem is not None:
         raise CheckpointError(f"the weight file {path.name} does not fit the architecture: {problem}")
@@ -58,7 +60,7 @@ def misfits(restored: Any, architecture: Architecture) -> Iterator[str]:
         restored,
         {
             (collection, layer, name): (parameter.shape, np.dtype(np.float32))
-            for collection, layers in architecture.arrays().items()
+            for collection, layers in architecture.graph.arrays().items()
             for layer, arrays in layers.items()
             for name, parameter in arrays.items()
         },

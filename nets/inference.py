@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
-from nets.architecture.read import Architecture
+from nets.architecture.architecture import Architecture
+from nets.architecture.graph import Graph
 from nets.kernels import Choice, XlaPlan, plan_for
 from nets.network import Network, Variables, numbers_of
 
@@ -27,13 +28,13 @@ def read(network: Network, variables: Variables, inputs: Shaped[Array, "b ..."])
     return jax.nn.softmax(network.apply(variables, inputs, train=False), axis=-1)
 
 
-def reader(architecture: Architecture, platform: str, precision: str, kernels: Choice, *, many: bool) -> Any:
+def reader(graph: Graph, platform: str, precision: str, kernels: Choice, *, many: bool) -> Any:
     """The compiled form of `read`. `many`: for full batches."""
     # On a CPU the kernels that training uses answer many images twice as fast, and one more slowly.
     plan = plan_for(platform, training=many, precision=precision, kernels=kernels)
     if isinstance(plan, XlaPlan) and platform == "cpu":
-        plan = replace(plan, widened=True)
-    network = Network(architecture, plan)
+        plan = replace(plan, numerics=replace(plan.numerics, widened=True))
+    network = Network(graph, plan)
     return jax.jit(partial(read, network), compiler_options=network.compiler_options)
 
 
@@ -60,9 +61,9 @@ class Predictor:
         kernels: Choice = "auto",
         readers: Readers | None = None,
     ) -> None:
-        platform, structure = jax.default_backend(), architecture.structure
+        platform, structure = jax.default_backend(), architecture.graph.structure
         self.architecture = architecture
-        self.variables = jax.device_put({**variables, "numbers": numbers_of(architecture)})
+        self.variables = jax.device_put({**variables, "numbers": numbers_of(architecture.graph)})
         self.rounded = self.variables if precision == "float32" else with_operands_of(self.variables, precision)
         plan = plan_for(platform, training=True, precision=precision, kernels=kernels)
         self.largest = plan.evaluation_batch or LARGEST_BATCH

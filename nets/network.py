@@ -1,130 +1,147 @@
-"""Architecture to Flax module: one submodule per layer declares its arrays, a plan computes with them."""
+"""Graph to Flax module: one submodule per node declares its arrays, a plan computes with them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from itertools import groupby
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float
 
-from nets.architecture.read import INPUT, Architecture
-from nets.kernels.plan import Plan
-from nets.layers import Layer, Shape
-from nets.layers.base import ones, zeros
+from nets.architecture.graph import INPUT, Graph, Node
+from nets.kernels.layouts import Laid, to
+from nets.kernels.loops import Loop, looped
+from nets.kernels.plan import Fusion, Plan
+from nets.kernels.reference import canonical, reference
+from nets.kernels.schedule import Stage, schedule
+from nets.layers.base import CANONICAL, Bound, Own
+from nets.layers.parameters import Parameter, ones, zeros
 
 Variables = dict[str, Any]
-Images = UInt8[np.ndarray, "samples height width channels"]
 
 
-@dataclass(frozen=True)
-class Bound:
-    """A layer with its arrays while a network is traced: what `nets.kernels.plan.Bound` promises."""
+class NodeArrays(nn.Module):
+    """Declares the arrays of one node under its id. shared: those of another node that it uses in place of its own."""
 
-    layer: Layer
-    in_shape: Shape
-    train: bool
-    batch: int
-    params: dict[str, jax.Array]
-    statistics: dict[str, Any]  # flax variables
-    numbers: dict[str, jax.Array]
-    random_key: jax.Array | None
-
-    def param(self, name: str) -> jax.Array:
-        return self.params[name]
-
-    def number(self, name: str) -> jax.Array:
-        return self.numbers[name]
-
-    def statistic(self, name: str) -> jax.Array:
-        value: jax.Array = self.statistics[name].value
-        return value
-
-    def update(self, name: str, value: jax.Array) -> None:
-        self.statistics[name].value = value
-
-    def key(self) -> jax.Array:
-        assert self.random_key is not None, f"{self.layer.type} draws no random numbers here"
-        return self.random_key
-
-
-class LayerArrays(nn.Module):
-    """Declares the arrays of one layer under its id."""
-
-    layer: Layer
-    shape: Shape
+    node: Node
+    plan: Plan
 
     @nn.compact
-    def __call__(self, *, train: bool, batch: int) -> Bound:
-        layer, shape = self.layer, self.shape
-        params = {name: self.param(name, p.init, p.shape) for name, p in layer.parameters(shape).items()}
+    def __call__(self, *, train: bool, batch: int, shared: Bound | None) -> Bound:
+        node, layer = self.node, self.node.layer
+        params = {name: self.param(name, p.init, p.shape) for name, p in node.arrays.parameters.items()}
         statistics = {
             name: self.variable("batch_stats", name, p.init, None, p.shape)  # zeros and ones: no key
-            for name, p in layer.statistics(shape).items()
+            for name, p in node.arrays.statistics.items()
         }
         numbers = {
             name: self.variable("numbers", name, jnp.float32, value).value for name, value in layer.numbers().items()
         }
-        key = self.make_rng("dropout") if train and layer.random else None
-        return Bound(layer, shape, train, batch, params, statistics, numbers, key)
+        return Bound(
+            layer=layer,
+            takes=node.takes,
+            gives=node.gives,
+            train=train,
+            batch=batch,
+            numerics=self.plan.numerics,
+            params=shared.params if shared else params,
+            statistics=shared.statistics if shared else statistics,
+            numbers=numbers,
+            random_key=self.make_rng("dropout") if train and layer.random else None,
+            axes=CANONICAL[node.takes[0].kind],
+        )
 
 
 class Standardised(nn.Module):
-    """Images with mean 0 and deviation 1 per channel, by statistics that travel with the weights."""
+    """Numbers with mean 0 and deviation 1 per channel or feature, by statistics that travel with the weights."""
 
     channels: int
 
     @nn.compact
-    def __call__(self, images: Array) -> Float[Array, "batch height width channels"]:
+    def __call__(self, inputs: Array) -> Float[Array, "batch *axes channels"]:
         mean = self.variable("batch_stats", "mean", zeros, None, (self.channels,)).value
         std = self.variable("batch_stats", "std", ones, None, (self.channels,)).value
-        scale = 1 / std if images.dtype != jnp.uint8 else 1 / (255 * std)
-        return images * scale - mean / std
+        scale = 1 / std if inputs.dtype != jnp.uint8 else 1 / (255 * std)
+        return inputs * scale - mean / std
 
 
 class Network(nn.Module):
-    """A network as a Flax module: images in, logits out. A final softmax is left to whoever reads the logits.
+    """A network as a Flax module: inputs in, logits out. A final softmax is left to whoever reads the logits.
 
-    Collections: `params`, `batch_stats` (statistics of norms, and of the images), `numbers` (inputs such as dropout
-    rates).
+    Collections: `params`, `batch_stats` (statistics of norms, and of the inputs), `numbers` (inputs of the program such
+    as dropout rates).
     """
 
-    architecture: Architecture
+    graph: Graph
     plan: Plan
 
     @property
     def compiler_options(self) -> dict[str, str | bool] | None:
         """For `jax.jit` of every program that runs this network."""
-        return dict(self.plan.compiler_options(self.architecture.layers)) or None
+        return dict(self.plan.compiler_options(self.graph)) or None
 
     @nn.compact
-    def __call__(self, images: Array, *, train: bool) -> Float[Array, "batch classes"]:
-        """`images`: `[batch, height, width, channels]`, uint8 0..255 or float32 0..1."""
-        a, plan = self.architecture, self.plan
-        parts = zip(a.names, a.layers, a.shapes, strict=True)
-        bounds = [LayerArrays(layer, shape, name=name)(train=train, batch=len(images)) for name, layer, shape in parts][
-            : a.computed
-        ]
-        x, before = plan.enter(Standardised(a.input[0], name=INPUT)(images)), a.input
-        for stage in plan.stages(a.layers[: a.computed], train=train):
-            first = bounds[stage.start]
-            if len(first.in_shape) != len(before):
-                x = (
-                    plan.flatten(x)
-                    if len(before) == 3
-                    else plan.as_image(x, height=first.in_shape[1], width=first.in_shape[2])
-                )
-            x = (
-                first.layer.apply(x, first, plan)
-                if stage.run is None
-                else stage.run(x, bounds[stage.start : stage.stop])
-            )
-            last = bounds[stage.stop - 1]
-            before = last.layer.output_shape(last.in_shape)
-        return plan.leave(x)
+    def __call__(self, inputs: Array, *, train: bool) -> Float[Array, "batch classes"]:
+        """`inputs`: a batch in canonical order: images uint8 0..255 or float32 0..1, numbers float32, tokens int32."""
+        graph, batch = self.graph, len(inputs)
+        bounds: dict[str, Bound] = {}
+        for node in sharing_last(graph.nodes):
+            arrays = NodeArrays(node, self.plan, name=node.id)
+            bounds[node.id] = arrays(train=train, batch=batch, shared=bounds[node.shares] if node.shares else None)
+        if graph.standardises:
+            inputs = Standardised(graph.input.channels, name=INPUT)(inputs)
+        values = {INPUT: Laid(inputs, canonical(graph.input))}
+        stages = schedule(graph, self.plan, batch=batch, train=train)
+        for part in looped(stages, self.plan.least_copies):
+            if isinstance(part, Loop):
+                values[part.output] = self.loop(part, bounds, values)
+            else:
+                values[part.output] = self.run(part, bounds, values)
+        return to(values[graph.logits], "BC").array.astype(jnp.float32)
+
+    def run(self, stage: Stage, bounds: Mapping[str, Bound], values: Mapping[str, Laid]) -> Laid:
+        """What a stage gives."""
+        xs = [values[name] for name in stage.inputs]
+        if stage.how is None:
+            return reference(bounds[stage.output], xs)
+        if isinstance(stage.how, Fusion):
+            return stage.how.run(self.plan, [bounds[node.id] for node in stage.nodes], xs)
+        return stage.how.run(self.plan, bounds[stage.output], xs)
+
+    def loop(self, loop: Loop, bounds: Mapping[str, Bound], values: Mapping[str, Laid]) -> Laid:
+        """What the last of equal blocks gives: one program for all of them, their arrays one after the other."""
+        nodes = [[bounds[node.id] for stage in block for node in stage.nodes] for block in loop.copies]
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *([bound.own for bound in each] for each in nodes))
+        first = loop.copies[0]
+
+        def block(x: Laid, arrays: list[Own]) -> tuple[Laid, list[Mapping[str, Array]]]:
+            inner = [bound.holding(each) for bound, each in zip(nodes[0], arrays, strict=True)]
+            by_id = dict(zip((node.id for stage in first for node in stage.nodes), inner, strict=True))
+            within = {loop.input: x}
+            for stage in first:
+                within[stage.output] = self.run(stage, by_id, within)
+            return within[first[-1].output], [bound.own.statistics for bound in inner]
+
+        def step(x: Laid, arrays: list[Own]) -> tuple[Laid, list[Mapping[str, Array]]]:
+            y, moved = block(x, arrays)
+            return to(y, x.layout), moved
+
+        x = values[loop.input]
+        y, _ = jax.eval_shape(block, x, jax.tree.map(lambda leaf: leaf[0], stacked))
+        x, moved = jax.lax.scan(step, to(x, y.layout), stacked)
+        for number, each in enumerate(nodes):
+            for bound, changed in zip(each, moved, strict=True):
+                for name, value in changed.items():
+                    bound.update(name, value[number])
+        return x
+
+
+def sharing_last(nodes: tuple[Node, ...]) -> list[Node]:
+    """Those with arrays of their own before those that use them."""
+    return sorted(nodes, key=lambda node: node.shares is not None)
 
 
 def seed_key(seed: int) -> jax.Array:
@@ -132,38 +149,49 @@ def seed_key(seed: int) -> jax.Array:
     return jax.random.wrap_key_data(jnp.array([seed >> 32, seed % 2**32], jnp.uint32), impl="threefry2x32")
 
 
-def initial_variables(architecture: Architecture, *, seed: int, images: Images | None = None) -> Variables:
+class Drawn(nn.Module):
+    """Declares arrays that are drawn one after the other from one key."""
+
+    parameters: tuple[tuple[str, Parameter], ...]
+
+    @nn.compact
+    def __call__(self) -> dict[str, Array]:
+        return {name: self.param(name, p.init, p.shape) for name, p in self.parameters}
+
+
+def initial_variables(graph: Graph, *, seed: int, statistics: Mapping[str, Any] | None = None) -> Variables:
     """Fresh `params` and `batch_stats`. The same seed gives the same values on every platform.
 
-    images: uint8 samples whose mean and deviation standardise all input; without them 0..1 stays as it is.
+    statistics: mean and deviation that standardise all input; without them it stays as it is.
     """
-    key = seed_key(seed)
-    found: Variables = {"params": {}, "batch_stats": {INPUT: input_statistics(architecture, images)}}
-    for index, name in enumerate(architecture.names):
-        arrays = LayerArrays(architecture.layers[index], architecture.shapes[index])
-        declared = arrays.init(jax.random.fold_in(key, index), train=False, batch=0)
-        for collection in found:
-            if collection in declared:
-                found[collection][name] = declared[collection]
+    found = {"params": drawn(graph, seed_key(seed)), "batch_stats": {}}
+    for name, arrays in graph.arrays()["batch_stats"].items():
+        found["batch_stats"][name] = {each: p.init(seed_key(0), p.shape) for each, p in arrays.items()}
+    if statistics is not None and graph.standardises:
+        found["batch_stats"][INPUT] = dict(statistics)
     return found
 
 
-def input_statistics(architecture: Architecture, images: Images | None) -> dict[str, np.ndarray]:
-    """Mean and deviation of each channel on the scale 0..1, from exact counts of every grey value."""
-    channels = architecture.input[0]
-    if images is None:
-        return {"mean": np.zeros(channels, np.float32), "std": np.ones(channels, np.float32)}
-    counts = np.stack([np.bincount(images[..., c].ravel(), minlength=256) for c in range(channels)])
-    share, values = counts / counts.sum(1, keepdims=True), np.arange(256) / 255
-    mean = share @ values
-    deviation = np.sqrt((share * (values - mean[:, None]) ** 2).sum(1))
-    # A channel of one value has no deviation: one grey step then counts as one.
-    return {"mean": mean.astype(np.float32), "std": np.maximum(deviation, 1 / 255).astype(np.float32)}
+def drawn(graph: Graph, key: jax.Array) -> dict[str, dict[str, Array]]:
+    """The trained arrays by node: those of nodes of one `draw` from one key, by turns."""
+    found: dict[str, dict[str, Array]] = {}
+    owners = sorted((node for node in graph.nodes if node.arrays.parameters), key=lambda node: (node.draw, node.turn))
+    for draw, group in groupby(owners, key=lambda node: node.draw):
+        own = key
+        for number in draw:
+            own = jax.random.fold_in(own, number)
+        nodes = list(group)
+        declared = [
+            (f"{turn}.{name}", p) for turn, node in enumerate(nodes) for name, p in node.arrays.parameters.items()
+        ]
+        arrays = Drawn(tuple(declared)).init(own)["params"]
+        for turn, node in enumerate(nodes):
+            found[node.id] = {name: arrays[f"{turn}.{name}"] for name in node.arrays.parameters}
+    return found
 
 
-def numbers_of(architecture: Architecture) -> dict[str, dict[str, jax.Array]]:
-    """The `numbers` collection of an architecture."""
+def numbers_of(graph: Graph) -> dict[str, dict[str, jax.Array]]:
+    """The `numbers` collection of a graph."""
     return {
-        layer: {name: jnp.float32(value) for name, value in values.items()}
-        for layer, values in architecture.numbers().items()
+        node: {name: jnp.float32(value) for name, value in values.items()} for node, values in graph.numbers().items()
     }

@@ -14,6 +14,8 @@ from flask import Flask
 from backend.config import settings_table
 from backend.web.endpoints import register
 from backend.web.openapi import document
+from nets.architecture.combinators import COMBINATORS
+from nets.architecture.common import Common
 from nets.datasets import DATASETS
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.hyperparams.optimizers import OPTIMIZERS
@@ -23,7 +25,7 @@ TOP = Path(__file__).parent.parent
 READMES = sorted({TOP / "README.md", *TOP.glob("backend/**/README.md"), *TOP.glob("nets/**/README.md")})
 PLACE = re.compile(r"(<!-- table (\w+)[^>]*-->\n)(.*?)(<!-- end -->)", flags=re.DOTALL)
 
-TAKES = {"image": "an image", "features": "features", "any": "an image or features"}
+KINDS = {"image": "images", "features": "features", "sequence": "sequences", "tokens": "tokens"}
 ALSO = {"image": "features whose number is a square are read as an image", "features": "an image is flattened"}
 
 
@@ -48,15 +50,32 @@ def query_of(operation):
 
 
 def layers():
-    return "\n".join(one_layer(name, layer) for name, layer in LAYERS.items())
+    return "\n".join(entry(name, layer, f" {taken(layer)}", layer.examples[0].json) for name, layer in LAYERS.items())
 
 
-def one_layer(name, layer):
-    converted = f" ({ALSO[layer.takes]})" if layer.converts else ""
-    example = json.dumps(dict(layer.examples[0].json))
-    about = f"#### `{name}`\n\n{paragraph(layer)} Takes {TAKES[layer.takes]}{converted}.\n\nExample: `{example}`\n"
-    rows = options(layer, layer.aliases)
+def taken(layer):
+    """What goes in, as a sentence."""
+    least, most = layer.arity
+    many = "" if most == 1 else f"{least} inputs: " if least == most else f"{least} to {most} inputs: "
+    first, *others = [KINDS[kind] for kind in layer.takes]
+    kinds = f"{', '.join([first, *others[:-1]])}{' or ' * bool(others)}{''.join(others[-1:])}"
+    converted = [ALSO[kind] for kind in layer.takes if layer.converts and kind in ALSO]
+    return f"Takes {many}{kinds}{f' ({converted[0]})' if converted else ''}."
+
+
+def combinators():
+    return "\n".join(entry(name, cls, "", cls.examples[0]) for name, cls in COMBINATORS.items())
+
+
+def entry(name, cls, more, example):
+    """A type with its example and its options."""
+    about = f"#### `{name}`\n\n{paragraph(cls)}{more}\n\nExample: `{json.dumps(dict(example))}`\n"
+    rows = options(cls, cls.aliases)
     return about + ("\n" + table(("option", "value", "default", "meaning"), rows) if rows else "")
+
+
+def common():
+    return table(("option", "value", "default", "meaning"), options(Common, {}))
 
 
 def optimizers():
@@ -125,7 +144,7 @@ def default_of(name, field, schema):
 
 def short(default):
     """An object as a client would write it: by its type, where there is one."""
-    return {name: default[name] for name in ("type", "lr")} if isinstance(default, dict) else default
+    return {name: default[name] for name in ("type", "lr") if name in default} if isinstance(default, dict) else default
 
 
 def value_of(field, schema):
@@ -133,17 +152,20 @@ def value_of(field, schema):
     if "enum" in field:
         return " or ".join(f"`{json.dumps(each)}`" for each in field["enum"])
     if "$ref" in field:
-        return "an object"
+        return "object"
     if "anyOf" in field:
         choices = [each for each in field["anyOf"] if each != {"type": "null"} or field.get("default") is not None]
         return ", or ".join(dict.fromkeys(value_of(each, schema) for each in choices))
     if field["type"] == "array":
-        return pair_of(field.get("items") or field["prefixItems"][0], schema)
+        return list_of(field, schema)
     return WORDS[field["type"]] + bounds_of(field)
 
 
-def pair_of(inner, schema):
-    """Sizes are told alone already."""
+def list_of(field, schema):
+    inner = field.get("items") or field["prefixItems"][0]
+    if field.get("maxItems") != 2:
+        return f"list of {WORDS[inner['type']]}s"
+    # The sizes of a pair are told beside it, for the single number that stands for both.
     return "a pair `[height, width]`" if inner["type"] == "integer" else f"a pair, each a {value_of(inner, schema)}"
 
 
@@ -162,13 +184,18 @@ def spelled(number):
 WORDS = {
     "integer": "whole number",
     "number": "number",
-    "string": "text",
+    "string": "string",
+    "object": "object",
+    "array": "list",
     "boolean": "`true` or `false`",
     "null": "`null`",
 }
 BOUNDS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "up to", "exclusiveMaximum": "below"}
 
-TABLES = {make.__name__: make for make in (endpoints, settings, layers, optimizers, hyperparameters, datasets)}
+TABLES = {
+    make.__name__: make
+    for make in (endpoints, settings, layers, common, combinators, optimizers, hyperparameters, datasets)
+}
 
 
 def renewed(text):

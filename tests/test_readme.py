@@ -21,10 +21,11 @@ NETS = TOP / "nets" / "README.md"
 IMPORTS = """
 from typing import Annotated, Literal
 import jax
+from jax import Array
 from pydantic import Field
+from nets.layers.base import Bound, Example, Layer, register
 from nets.spec.fields import Real
-from nets.kernels.plan import Activation, Bound, Plan
-from nets.layers.base import Example, Layer, register
+from nets.spec.values import image
 """
 
 TRACE = """curl() { command curl --max-time 60 -w '%{stderr}<%{http_code}>\\n' "$@"; }\n"""
@@ -83,7 +84,7 @@ def test_the_examples_in_python_work(tmp_path, monkeypatch, capsys):
         exec(IMPORTS + layer_type, names)
         layers = [{"type": "leaky_relu", "slope": 0.2}, {"type": "linear", "in": 784, "out": 10}]
         architecture = parse_architecture({"input_size": 784, "layers": layers})
-        assert architecture.layers[0].slope == 0.2
+        assert architecture.graph.nodes[0].layer.slope == 0.2
     finally:
         LAYERS.pop("leaky_relu", None)
 
@@ -126,3 +127,8 @@ def test_the_walk_through_the_server_answers_as_its_readme_says(server, tmp_path
     assert '"state":"cancelled"' in done.stdout
     for pointer in ("/architecture/layers/1/type", "/hyperparams/epochs", "/pixels"):
         assert f'"pointer":"{pointer}"' in done.stdout
+
+
+def test_the_networks_of_the_library_are_taken_by_the_server(server, tmp_path):
+    """Last in this file: the first of them still trains afterwards."""
+    assert statuses(walk(server, NETS, tmp_path)) == ["202", "202"]

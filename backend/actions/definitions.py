@@ -18,7 +18,8 @@ from backend.state.records import Json, ModelRecord, RunRecord
 from backend.state.store import Store, utc_now
 from backend.training.compile_ahead import CompileAhead
 from backend.training.limits import Limits
-from nets.architecture.read import Architecture, parse_architecture
+from nets.architecture.architecture import Architecture
+from nets.architecture.read import parse_architecture
 from nets.errors import Problem
 from nets.spec.fields import shown
 

@@ -15,7 +15,8 @@ from backend.training.default_dataset import DefaultDataset
 from backend.training.job import NewRun, unlike
 from backend.training.limits import Limits
 from nets import datasets
-from nets.architecture.read import Architecture, parse_architecture
+from nets.architecture.architecture import Architecture
+from nets.architecture.read import parse_architecture
 from nets.errors import Problem, SpecError
 from nets.hyperparams.hyperparams import Hyperparams, unused_fields
 from nets.kernels import Choice

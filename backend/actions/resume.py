@@ -12,7 +12,8 @@ from backend.state.records import ACTIVE, Json, RunRecord
 from backend.state.store import Store
 from backend.training.job import unlike
 from backend.training.runs import Runs
-from nets.architecture.read import Architecture, parse_architecture
+from nets.architecture.architecture import Architecture
+from nets.architecture.read import parse_architecture
 from nets.errors import CheckpointError, Problem, SpecError
 from nets.hyperparams.hyperparams import Hyperparams, merged, parse_hyperparams
 from nets.spec.fields import shown
@@ -132,7 +133,7 @@ def _in_the_way(run: RunRecord, architecture: Architecture, hyperparams: Hyperpa
     """Why a new run of this definition cannot go on from where `run` has ended."""
     before, settings = _definition(run)
     problems = []
-    if architecture.structure != before.structure:
+    if architecture.graph.structure != before.graph.structure:
         rule = f"must be that of run {run.run_id}, which it continues"
         problems.append(Problem(("architecture",), f"{rule}; leave it out, or train without resume_from"))
     if hyperparams.epochs <= run.epoch:

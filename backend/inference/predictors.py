@@ -101,7 +101,7 @@ class Predictors:
             model_id=run.model_id,
             dataset=run.dataset,
             classes=tuple(datasets.info(run.dataset).classes),
-            shape=architecture.input,
+            shape=architecture.graph.input.shape,
             file=before,
             predictor=Predictor(
                 architecture,

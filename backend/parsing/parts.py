@@ -19,10 +19,11 @@ from pydantic import (
 
 from backend.parsing.ids import MODEL_ID, MODEL_ID_RULE, is_model_id
 from backend.state.records import Json
-from nets.architecture import read
+from nets.architecture import architecture
+from nets.architecture.read import MAX_LAYERS, parse_architecture
+from nets.architecture.schema import architecture_schema
 from nets.hyperparams import hyperparams
 from nets.hyperparams.optimizers import OPTIMIZERS
-from nets.layers import LAYERS
 from nets.spec.fields import shown
 
 T = TypeVar("T")
@@ -109,7 +110,7 @@ class Parsed:
     described: type[BaseModel]
 
     def check(self, value: Json, info: ValidationInfo) -> Sent[object]:
-        return Sent(value, self.parse(value, (info.context or {}).get(LAYERS_ALLOWED, read.MAX_LAYERS)))
+        return Sent(value, self.parse(value, (info.context or {}).get(LAYERS_ALLOWED, MAX_LAYERS)))
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
         validator = PlainValidator(self.check, json_schema_input_type=self.described)
@@ -123,13 +124,6 @@ def _described(name: str, schema: Callable[[], Json]) -> type[BaseModel]:
     return type(name, (RootModel[Json],), members)
 
 
-def _architecture() -> Json:
-    """The frame and, as a choice, every layer type with its fields and their other names."""
-    schema = read.Frame.model_json_schema()
-    layers = {"type": "array", "minItems": 1, "items": LAYERS.schema()}
-    return {**schema, "title": "Architecture", "properties": {**schema["properties"], "layers": layers}}
-
-
 def _hyperparams() -> Json:
     schema = hyperparams.Hyperparams.model_json_schema()
     fields = {**schema["properties"], "optimizer": OPTIMIZERS.schema()}
@@ -138,9 +132,10 @@ def _hyperparams() -> Json:
 
 
 Architecture = Annotated[
-    Sent[read.Architecture],
+    Sent[architecture.Architecture],
     Parsed(
-        lambda value, most: read.parse_architecture(value, most_layers=most), _described("Architecture", _architecture)
+        lambda value, most: parse_architecture(value, most_layers=most),
+        _described("Architecture", architecture_schema),
     ),
 ]
 Hyperparams = Annotated[

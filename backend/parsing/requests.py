@@ -24,7 +24,8 @@ from backend.parsing.parts import (
     RunId,
 )
 from backend.state.records import Json
-from nets.architecture.read import MAX_LAYERS, Frame
+from nets.architecture.frame import Frame
+from nets.architecture.read import MAX_LAYERS
 from nets.errors import MOST_PROBLEMS, Problem, SpecError
 from nets.hyperparams import hyperparams
 from nets.hyperparams.optimizers import OPTIMIZERS

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from backend.state.files import DESCRIPTION, RUN_ID, TRAINING, WEIGHTS, sync_folder
 from backend.state.records import Json
-from nets.architecture.read import Architecture
+from nets.architecture.architecture import Architecture
 from nets.checkpoint import save_weights
 from nets.durable import write_durably
 from nets.errors import CheckpointError

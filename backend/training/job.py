@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from backend.state.records import Json, RunRecord
 from backend.state.store import utc_now
-from nets.architecture.read import Architecture
+from nets.architecture.architecture import Architecture
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.kernels import Choice
 from nets.process.device import device_description, versions

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import psutil
 
 from backend import control_groups
-from nets.architecture.read import MAX_LAYERS, Architecture
+from nets.architecture.architecture import Architecture
+from nets.architecture.read import MAX_LAYERS
 from nets.datasets import DatasetInfo
 from nets.errors import SpecError
 from nets.hyperparams.hyperparams import Hyperparams

@@ -22,7 +22,8 @@ from backend.training.job import Job, NewRun
 from backend.training.limits import Limits
 from backend.training.outcome import Outcome, cancelled, failed, interrupted
 from backend.training.warmer import Warmer
-from nets.architecture.read import Architecture, parse_architecture
+from nets.architecture.architecture import Architecture
+from nets.architecture.read import parse_architecture
 from nets.errors import SpecError
 from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
 from nets.process import allocator

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from backend.state.records import Json
 from backend.training.default_dataset import BUNDLED, PREFERRED
+from nets.architecture.combinators import COMBINATORS
 from nets.datasets import DATASETS, DatasetInfo, problem, source
 from nets.layers import LAYERS, Layer
+from nets.spec.registry import Typed
 
 ORDER = ("image", "any", "features")
 
@@ -41,23 +43,40 @@ def _dataset_entry(entry: DatasetInfo, data_dir: Path) -> Json:
 def layer_entries() -> list[Json]:
     """Every layer type with its fields (JSON Schema by field), other names of fields, and an example.
 
-    Those that take images first, then those that take anything, then features: their examples in this order, with a
-    linear layer behind them, are a network.
+    Those that take images first, then those that take anything, then features: the examples of those with one input,
+    in this order and with a linear layer behind them, are a network.
     """
     entries = [_layer_entry(name, layer) for name, layer in LAYERS.items()]
     return sorted(entries, key=lambda entry: ORDER.index(entry["takes"]))
 
 
+def combinator_entries() -> list[Json]:
+    """What holds lists of layers, in the same form."""
+    return [{**_entry(name, cls), "example": dict(cls.examples[0])} for name, cls in COMBINATORS.items()]
+
+
 def _layer_entry(name: str, layer: type[Layer]) -> Json:
-    schema = layer.model_json_schema()
-    fields = {field: part for field, part in schema["properties"].items() if field != "type"}
+    least, most = layer.arity
+    return {
+        **_entry(name, layer),
+        "takes": "any"
+        if {"image", "features"} <= set(layer.takes)
+        else "image"
+        if "image" in layer.takes
+        else "features",
+        "kinds": list(layer.takes),
+        "inputs": {"least": least, "most": most},
+        "converts": layer.converts,
+        "example": dict(layer.examples[0].json) if layer.examples else {"type": name},
+    }
+
+
+def _entry(name: str, cls: type[Typed]) -> Json:
+    schema = cls.model_json_schema()
     return {
         "type": name,
-        "description": inspect.getdoc(layer) or "",
-        "takes": layer.takes,
-        "converts": layer.converts,
-        "fields": fields,
+        "description": inspect.getdoc(cls) or "",
+        "fields": {field: part for field, part in schema["properties"].items() if field != "type"},
         "required": [field for field in schema.get("required", []) if field != "type"],
-        "aliases": dict(layer.aliases),
-        "example": dict(layer.examples[0].json) if layer.examples else {"type": name},
+        "aliases": dict(cls.aliases),
     }

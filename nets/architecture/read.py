@@ -1,160 +1,64 @@
-"""JSON to a checked network: every layer filled in, with the shape that goes into and comes out of each."""
+"""JSON to a checked network: layers are read one by one, names become edges, and what fits is put in place."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-from pydantic import BeforeValidator, Field
-
+from nets.architecture.architecture import Architecture
+from nets.architecture.combinators import COMBINATORS, Combinator, Listed
+from nets.architecture.common import KEPT, Common, kept_json
+from nets.architecture.expand import expand, size
+from nets.architecture.frame import Frame, input_value
+from nets.architecture.names import Scope
+from nets.architecture.resolve import resolve
+from nets.architecture.sharing import Loan, loan
+from nets.architecture.written import Body, Ref, Written
 from nets.errors import Path, Problem, SpecError
-from nets.layers import LAYERS, Layer, Shape
-from nets.layers.base import Parameter, described, ones, zeros
-from nets.spec.fields import Spec, Width, parse, shown, whole
+from nets.layers import LAYERS, Layer
+from nets.spec.fields import parse
+from nets.spec.registry import Registry
+from nets.spec.values import Value
 from nets.spec.words import closest, meant, plain
 
 MAX_LAYERS = 2048
-MAX_SIDE = 4096
-INPUT = "input"  # where the statistics of the images are filed, beside the layers
-WIDTHS = ("conv2d", "linear", "residual_block")  # the types whose widths make up a title
-Side = Annotated[int, BeforeValidator(whole), Field(ge=1, le=MAX_SIDE)]
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """A network whose layers fit each other. Hashable: equal architectures share their compiled programs.
-
-    input: (channels, height, width). shapes[i]: what layer i is given, as it reads it; layers are all filled in.
-    """
-
-    input: Shape
-    layers: tuple[Layer, ...]
-    shapes: tuple[Shape, ...]
-    output: Shape
-
-    @property
-    def classes(self) -> int:
-        """How many logits come out."""
-        return self.output[0]
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """A stable id for each layer: parameters are filed under it."""
-        return tuple(f"{layer.type}_{index}" for index, layer in enumerate(self.layers))
-
-    @cached_property
-    def computed(self) -> int:
-        """How many layers are computed: a final softmax is how logits are read, not a layer."""
-        return len(self.layers) - (self.layers[-1].type == "softmax")
-
-    def arrays(self) -> dict[str, dict[str, dict[str, Parameter]]]:
-        """Every array that a weight file holds: collection, layer, name."""
-        scale = {"mean": Parameter(self.input[:1], zeros), "std": Parameter(self.input[:1], ones)}
-        found: dict[str, dict[str, dict[str, Parameter]]] = {"params": {}, "batch_stats": {INPUT: scale}}
-        for name, layer, shape in zip(self.names, self.layers, self.shapes, strict=True):
-            for collection, declared in (("params", layer.parameters(shape)), ("batch_stats", layer.statistics(shape))):
-                if declared:
-                    found[collection][name] = declared
-        return found
-
-    @cached_property
-    def parameters(self) -> int:
-        """How many trained numbers there are."""
-        return sum(math.prod(p.shape) for layer in self.arrays()["params"].values() for p in layer.values())
-
-    @cached_property
-    def flops(self) -> int:
-        """Floating point operations of one image's way forward: those of the kernels, two per weight and place."""
-        total = 0
-        for layer, shape in zip(self.layers, self.shapes, strict=True):
-            places = math.prod(layer.output_shape(shape)[1:])
-            kernels = (p.shape for p in layer.parameters(shape).values() if len(p.shape) > 1)
-            total += sum(2 * math.prod(kernel) * (places if len(kernel) == 4 else 1) for kernel in kernels)
-        return total
-
-    @cached_property
-    def structure(self) -> Architecture:
-        """The architecture without the numbers that compiled programs take as inputs."""
-        return replace(self, layers=tuple(layer.structure() for layer in self.layers))
-
-    def numbers(self) -> dict[str, dict[str, float]]:
-        """Those numbers, by layer."""
-        return {name: n for name, layer in zip(self.names, self.layers, strict=True) if (n := layer.numbers())}
-
-    @cached_property
-    def normalises(self) -> bool:
-        """Whether any layer looks across the batch (batch normalisation)."""
-        return any(layer.statistics(shape) for layer, shape in zip(self.layers, self.shapes, strict=True))
-
-    def to_json(self) -> dict[str, Any]:
-        """The canonical specification: every field filled in."""
-        channels, height, width = self.input
-        return {
-            "input_size": math.prod(self.input),
-            "input_channels": channels,
-            "input_height": height,
-            "input_width": width,
-            "layers": [layer.to_json() for layer in self.layers],
-        }
-
-    def summary_name(self) -> str:
-        """A short readable name, e.g. `CNN 32-64-128-10`."""
-        outputs = zip(self.layers, self.shapes, strict=True)
-        widths = [layer.output_shape(shape)[0] for layer, shape in outputs if layer.type in WIDTHS]
-        kinds = {layer.type for layer in self.layers}
-        kind = "ResNet" if "residual_block" in kinds else "CNN" if "conv2d" in kinds else "MLP"
-        text = [str(width) for width in widths]
-        return f"{kind} {'-'.join(text if len(text) <= 8 else [*text[:3], '...', *text[-3:]])}"
-
-
-def three(value: object) -> object:
-    if value is not None and (not isinstance(value, list | tuple) or len(value) != 3):
-        raise ValueError(f"must be [channels, height, width], got {shown(value)}")
-    return value
-
-
-class Frame(Spec):
-    """The fields of an architecture around its layers."""
-
-    input_size: Width | None = None
-    input_channels: Side | None = None
-    input_height: Side | None = None
-    input_width: Side | None = None
-    input_shape: Annotated[tuple[Side, Side, Side] | None, BeforeValidator(three)] = None
-    layers: list[Any]
+MAX_DEPTH = 16  # combinators inside of each other
+BESIDES = frozenset([*Common.model_fields, *KEPT])
+ACTIVATION = ("activation", "activationfn", "activationfunction", "nonlinearity")
 
 
 def parse_architecture(value: object, path: Path = ("architecture",), *, most_layers: int = MAX_LAYERS) -> Architecture:
     """A checked architecture; SpecError with every problem in it, or at once where it has more than `most_layers`."""
     problems: list[Problem] = []
-    shape: Shape | None = None
+    given: Value | None = None
     try:
         frame = parse(Frame, value, path, owner="an architecture")
-        shape = input_shape(frame, path)
+        given = input_value(frame, path)
     except SpecError as error:
         problems += error.problems
     listed = value.get("layers") if isinstance(value, Mapping) else None
     if not isinstance(listed, list):
         raise SpecError(problems)
-    if not 1 <= len(listed) <= most_layers:
-        raise SpecError(
-            [*problems, Problem((*path, "layers"), f"must hold 1 to {most_layers} layers, got {len(listed)}")]
-        )
-    layers: list[Layer | None] = []
-    for index, item in enumerate(listed):
-        try:
-            layers.append(parse_layer(item, (*path, "layers", index)))
-        except SpecError as error:
-            problems += error.problems
-            layers.append(None)
-    chain = Chain(shape, layers, listed, (*path, "layers"))
-    problems += chain.problems
-    if problems:
-        raise SpecError(problems)
-    return chain.architecture()
+    reader = Reader(path, problems, most=most_layers)
+    body = reader.whole(listed)
+    found = resolve(given, body, expand(body), path=path, problems=problems)
+    if problems or reader.muted:
+        raise SpecError(in_reading_order(problems, path) or reader.muted)
+    assert found is not None, "a network that cannot be resolved has a problem"
+    return found
+
+
+def in_reading_order(problems: Sequence[Problem], path: Path) -> list[Problem]:
+    """By the layers that they are about; what is about the whole comes first."""
+
+    def place(problem: Problem) -> tuple[tuple[int, str], ...]:
+        parts = problem.path[len(path) :]
+        numbers = [index for index, part in enumerate(parts) if isinstance(part, int)]
+        of_layer = parts[: numbers[-1] + 1] if numbers else ()
+        return tuple((part, "") if isinstance(part, int) else (-1, part) for part in of_layer)
+
+    return sorted(problems, key=place)
 
 
 def parse_layer(value: object, path: Path) -> Layer:
@@ -164,108 +68,202 @@ def parse_layer(value: object, path: Path) -> Layer:
 
 def beside_a_layer(name: str, value: object) -> str:
     """What to do with a field that other libraries have in layers."""
-    if plain(name) in ("activation", "activationfn", "activationfunction", "nonlinearity"):
-        kind = next(iter(closest(value, LAYERS)), "relu")
+    if plain(name) in ACTIVATION:
+        kind = next(iter(closest(value, LAYERS)), LAYERS.example["type"])
         return f' An activation is a layer of its own: put {{"type": "{kind}"}} after this one.'
-    home = "architecture" if meant(name, Frame.model_fields) else ""
-    return f" It belongs in {home}." if home else ""
+    if meant(name, Frame.model_fields):
+        return " It belongs in architecture."
+    common = meant(name, Common.model_fields)
+    return f" Did you mean '{common[0]}'?" if common else ""
 
 
-def input_shape(frame: Frame, path: Path) -> Shape:
-    """(channels, height, width) of the images, from whichever fields came; 1 x 28 x 28 without any."""
-    given = (frame.input_channels, frame.input_height, frame.input_width)
-    if frame.input_shape is not None:
-        for name, own, other in zip(
-            ("input_channels", "input_height", "input_width"), given, frame.input_shape, strict=True
-        ):
-            if own not in (None, other):
-                raise SpecError(
-                    [Problem((*path, name), f"says {own} where input_shape says {other}; send one of them")]
-                )
-        given = frame.input_shape
-    channels = given[0] or 1
-    if given[1] is None and given[2] is None and frame.input_size is not None:
-        side = math.isqrt(frame.input_size // channels)
-        shape: Shape = (channels, side, side)
-    else:
-        high, wide = given[1] or given[2] or 28, given[2] or given[1] or 28
-        shape = (channels, high, wide)
-    if frame.input_size not in (None, math.prod(shape)):
-        cure = "send input_channels, input_height and input_width whose product is input_size"
-        raise SpecError(
-            [
-                Problem(
-                    (*path, "input_size"),
-                    f"must be {described(shape)} = {math.prod(shape)}, got {frame.input_size}; {cure}",
-                )
-            ]
-        )
-    return shape
+def kinds() -> Registry[Any]:
+    """All that a list of layers may hold."""
+    found: Registry[Any] = Registry("layer type", example=LAYERS.example)
+    found.update({**LAYERS, **COMBINATORS})
+    return found
 
 
-class Chain:
-    """Follows the shape through the layers and collects what does not fit."""
+class Reader:
+    """Reads lists of layers and collects what is wrong with each, and with their names.
 
-    def __init__(self, shape: Shape | None, layers: Sequence[Layer | None], said: Sequence[Any], path: Path) -> None:
+    problems: told. muted: the same once more, in what a combinator took over from the one whose arrays it shares.
+    """
+
+    def __init__(self, path: Path, problems: list[Problem], *, most: int) -> None:
         self.path = path
-        self.said = said
-        self.input = shape
-        self.layers: list[Layer] = []
-        self.shapes: list[Shape] = []
-        self.problems: list[Problem] = []
-        self.output: Shape | None = shape
-        for index, layer in enumerate(layers):
-            # After a layer that cannot be read or placed, the shape is unknown: later misfits would be guesses.
-            self.output = self.follow(index, layer, self.output) if layer and self.output else None
-        if not self.problems and self.output is not None and all(layers):
-            self.check_whole()
+        self.problems = problems
+        self.muted: list[Problem] = []
+        self.kinds = kinds()
+        self.most = most
+        self.count = 0
 
-    def follow(self, index: int, layer: Layer, shape: Shape) -> Shape | None:
-        """The shape behind `layer`, or None where it cannot be told."""
-        entered = layer.entry(shape)
-        fatal = False
-        for misfit in layer.misfits(entered):
-            name = None if misfit.field is None else self.name(index, layer, misfit.field)
-            source, came = self.before(index, shape, entered)
-            detail = misfit.detail.replace("{before}", source).replace("{shape}", came)
-            place = (*self.path, index) if name is None else (*self.path, index, name)
-            self.problems.append(Problem(place, detail.replace("{field}", name or "")))
-            fatal |= misfit.fatal
-        if fatal:
+    def whole(self, listed: list[Any]) -> Body:
+        """The layers of a network; SpecError at once where there are too many."""
+        place = (*self.path, "layers")
+        if not 1 <= len(listed) <= self.most:
+            rule = f"must have 1 to {self.most} layers, got {len(listed)}"
+            raise SpecError([*self.problems, Problem(place, rule)])
+        body = self.body(Scope(listed), place, None)
+        if (many := size(body)) > self.most:
+            rule = f"must make a network of at most {self.most} layers, repetitions included"
+            raise SpecError([*self.problems, Problem(place, f"{rule}; got {shortened(many)}")])
+        return body
+
+    def body(self, scope: Scope, path: Path, shown: Path | None) -> Body:
+        """shown: where errors point that are about any of these layers; None for each layer's own place."""
+        self.count += len(scope.listed)
+        if self.count > self.most:
+            rule = f"must have at most {self.most} layers, those of combinators included"
+            raise SpecError([*self.problems, Problem((*self.path, "layers"), rule)])
+        rules = scope.rules.items()
+        self.problems += [Problem(shown or (*path, index, "name"), rule) for index, rule in rules]
+        items = tuple(self.item(scope, index, (*path, index), shown) for index in range(len(scope.listed)))
+        ends = [index for index in range(len(items)) if index not in scope.read]
+        last = ends[-1] if ends else len(items) - 1
+        for index in ends[:-1]:
+            item = items[index]
+            rule = f"no layer reads {item.label}, and {items[last].label} is the output already"
+            cure = "name it in the inputs of another layer, or remove it"
+            self.problems.append(Problem(item.shown, f"{rule}; {cure}"))
+        return Body(items, last, scope.open)
+
+    def item(self, scope: Scope, index: int, path: Path, shown: Path | None) -> Written:
+        sent, where = scope.listed[index], shown or path
+        if not isinstance(sent, dict):
+            self.spec(sent, None, where)
+            scope.mark(Ref(scope.depth, index - 1))
+            return Written(path, where, "", None)
+        kind = sent.get("type")
+        known = kind if isinstance(kind, str) and kind in self.kinds else ""
+        inputs, shares = (self.common(name, sent, where) for name in ("inputs", "shares"))
+        item = Written(path, where, known, None, scope.name(index), inputs, shares or None)
+        borrowed = self.borrowed(item, scope, index)
+        own = {name: part for name, part in sent.items() if name not in BESIDES}
+        fields = {**borrowed.fields, **own} if known else sent
+        aliases = self.kinds[known].aliases if known else {}
+        item = replace(
+            item,
+            spec=self.spec(fields, own if shares and known else None, where),
+            kept=self.kept(sent, where),
+            said={aliases.get(name, name): name for name in own},
+            taken=frozenset(borrowed.fields),
+            reads=self.reads(inputs, scope, index, where),
+            lender=borrowed.lender,
+        )
+        return self.combined(item, scope, fields) if known in COMBINATORS else marked(item, scope)
+
+    def spec(self, sent: object, own: Mapping[str, Any] | None, where: Path) -> Any:
+        """A layer or combinator on its own; None where it cannot be read.
+
+        own: what its client wrote of it, where the rest is another layer's, which is told of there.
+        """
+        try:
+            return self.kinds.parse(sent, where, elsewhere=beside_a_layer)
+        except SpecError as error:
+            for problem in error.problems:
+                told = own is None or set(problem.path[len(where) :][:1]) <= own.keys()
+                (self.problems if told else self.muted).append(problem)
             return None
-        filled = layer.filled(entered)
-        self.layers.append(filled)
-        self.shapes.append(entered)
-        return filled.output_shape(entered)
 
-    def name(self, index: int, layer: Layer, field: str) -> str:
-        """The field as the client wrote it."""
-        return next((said for said in self.said[index] if layer.aliases.get(said, said) == field), field)
+    def kept(self, sent: Mapping[str, Any], where: Path) -> str:
+        """What builders keep for themselves, as JSON; nothing where there is nothing."""
+        try:
+            return kept_json(sent)
+        except ValueError as error:
+            self.problems.append(Problem(where, str(error)))
+            return ""
 
-    def before(self, index: int, shape: Shape, entered: Shape) -> tuple[str, str]:
-        """What gives a layer its input, and how that is laid out where it is an image: (`flatten`, ` (64 x 7 x 7)`)."""
-        source = "the input" if index == 0 else self.layers[-1].type
-        came = self.shapes[-1] if source == "flatten" else shape
-        image = next((sizes for sizes in (entered, came) if len(sizes) == 3), None)
-        return source, f" ({described(image)})" if image else ""
+    def common(self, name: str, sent: Mapping[str, Any], where: Path) -> Any:
+        """One of the fields that every layer may carry; None where it is left out, () where it is wrong."""
+        if sent.get(name) is None:
+            return None
+        try:
+            return getattr(parse(Common, {name: sent[name]}, where, owner="a layer"), name)
+        except SpecError as error:
+            self.problems += error.problems
+            return ()
 
-    def check_whole(self) -> None:
-        """Rules for the network as a whole."""
-        assert self.output is not None
-        if not any(layer.parameters(shape) for layer, shape in zip(self.layers, self.shapes, strict=True)):
-            self.problems.append(
-                Problem(self.path, "must hold a layer with weights to train, such as linear or conv2d")
-            )
-        elif len(self.output) != 1:
-            cure = "end with flatten and a linear layer that has one output per class"
-            last = (*self.path, len(self.layers) - 1)
-            self.problems.append(
-                Problem(last, f"the network must end in features, got an image ({described(self.output)}); {cure}")
-            )
-        elif self.output[0] < 2:
-            last = (*self.path, len(self.layers) - 1)
-            self.problems.append(Problem(last, "the network must end in one output per class, at least 2, got 1"))
+    def reads(self, inputs: tuple[str, ...] | None, scope: Scope, index: int, where: Path) -> tuple[Ref | None, ...]:
+        """What a layer reads, by name; nobody knows where that is wrong."""
+        before = Ref(scope.depth, index - 1)
+        if inputs is None:
+            return (before,)
+        if not inputs:
+            scope.mark(before)  # most likely it is meant: that nobody reads it would be said in vain
+            return (None,)
+        return tuple(self.ref(name, scope, where) for name in inputs)
 
-    def architecture(self) -> Architecture:
-        assert self.input is not None and self.output is not None
-        return Architecture(self.input, tuple(self.layers), tuple(self.shapes), self.output)
+    def ref(self, name: str, scope: Scope, where: Path) -> Ref | None:
+        found = scope.ref(name)
+        if found is None:
+            self.problems.append(Problem((*where, "inputs"), scope.unknown(name)))
+        return found
+
+    def borrowed(self, item: Written, scope: Scope, index: int) -> Loan:
+        """Whose arrays it shares, with the fields that it has from there."""
+        if not item.shares or not item.type:
+            return Loan()
+        try:
+            return loan(item, scope, index, self.kinds[item.type].aliases)
+        except ValueError as error:
+            self.problems.append(Problem((*item.shown, "shares"), str(error)))
+            return Loan()
+
+    def combined(self, item: Written, scope: Scope, sent: Mapping[str, Any]) -> Written:
+        """With the layers that it holds."""
+        if scope.depth >= MAX_DEPTH:
+            rule = f"combinators can be nested at most {MAX_DEPTH} deep"
+            self.problems.append(Problem(item.shown, rule))
+            return replace(item, spec=None)
+        lists = tuple(COMBINATORS[item.type].lists(sent))
+        item = replace(item, bodies=tuple(self.inner(item, listed, scope) for listed in lists))
+        rules = list(rules_of_combinators(item, lists))
+        self.problems += [Problem(item.shown, f"{item.type} {rule}") for rule in rules]
+        if item.spec is None or rules:
+            return replace(marked(item, scope), spec=None)
+        return marked(item, scope) if opens(item) else item
+
+    def inner(self, item: Written, listed: Listed, scope: Scope) -> Body:
+        """One of its lists. What it took over with its problems has been told of."""
+        taken = listed.place[0] in item.taken and listed.place[0] not in item.said
+        inside = Scope(listed.layers, outer=scope, at=int(item.path[-1]))
+        shown = item.shown if taken or item.shown != item.path else None
+        told = self.problems
+        try:
+            self.problems = self.muted if taken else told
+            return self.body(inside, (*item.path, *listed.place), shown)
+        finally:
+            self.problems = told
+
+
+def rules_of_combinators(item: Written, lists: Sequence[Listed]) -> Iterator[str]:
+    """Rules that a combinator breaks as a whole."""
+    if len(item.reads) > 1:
+        yield f"takes 1 input, got {len(item.reads)}; join them before it, by a merge"
+    for listed in lists:
+        if len(listed.layers) < listed.least:
+            yield f"must have at least {listed.least} layer in {listed.place[0]}, got none"
+    if isinstance(item.spec, Combinator):
+        chained = [copy.body for copy in item.spec.copies() if copy.reads is not None]
+        if not all(item.bodies[body].open for body in chained):
+            cure = "leave out inputs of its first layer"
+            yield f"repeats layers, but none of them reads the layer before; {cure}"
+
+
+def marked(item: Written, scope: Scope) -> Written:
+    for ref in item.reads:
+        if ref is not None:
+            scope.mark(ref)
+    return item
+
+
+def opens(item: Written) -> bool:
+    """Whether a combinator reads what it is given."""
+    assert isinstance(item.spec, Combinator)
+    first = [item.bodies[copy.body] for copy in item.spec.copies() if copy.reads is None]
+    return any(body.open or not body.items for body in first)
+
+
+def shortened(number: int) -> str:
+    return str(number) if number < 10**12 else f"more than {10**12}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from nets.architecture.read import Architecture
+from nets.architecture.architecture import Architecture
 from nets.datasets import DatasetInfo
 from nets.errors import Problem, SpecError
 from nets.hyperparams.hyperparams import Hyperparams
@@ -63,20 +63,19 @@ def memory_needed(
 
 
 def _programs(workload: Workload) -> int:
-    architecture = workload.architecture
-    layers = list(zip(architecture.layers, architecture.shapes, strict=True))
-    known = [(kernel, at, shape) for layer, shape in layers for kernel, at in layer.convolutions(shape)]
+    nodes = workload.graph.nodes
+    known = [(kernel, at, node.takes) for node in nodes for kernel, at in node.layer.convolutions(*node.takes)]
     convolution = A_CONVOLUTION // (NATIVE if workload.steps.network.plan.native_for(workload.part) else 1)
-    norms = sum(len(layer.statistics(shape)) // 2 for layer, shape in layers)
-    draws = sum(layer.random for layer in architecture.layers)
+    norms = sum(node.layer.across_batch for node in nodes)
+    draws = sum(node.layer.random for node in nodes)
     of_convolutions = len(set(known)) * convolution + (len(known) - len(set(known))) * A_COPY
     of_draws = A_DRAW * draws + (DENSE_DRAWS if draws and not known else 0)
-    return PROGRAMS + A_LAYER * len(layers) + of_convolutions + A_NORM * norms + of_draws
+    return PROGRAMS + A_LAYER * len(nodes) + of_convolutions + A_NORM * norms + of_draws
 
 
 def _weights(architecture: Architecture, hyperparams: Hyperparams, *, gathered: bool) -> int:
     """gathered: whether gradients of parts of a batch are added up."""
-    arrays = [math.prod(p.shape) for layer in architecture.arrays()["params"].values() for p in layer.values()]
+    arrays = [math.prod(p.shape) for layer in architecture.graph.arrays()["params"].values() for p in layer.values()]
     state, best = 1 + hyperparams.optimizer.slots, int(hyperparams.keep_best)
     # The first step: what the weights were drawn into, their gradients, and updates or operands made of weights.
     begins = state + best + 3 + gathered
@@ -93,14 +92,14 @@ def _activations(workload: Workload) -> int:
 
 def _of_images(workload: Workload, images: int, *, training: bool) -> int:
     """Their values and what convolutions take beside them; of evaluation the widest layer alone."""
-    architecture, plan = workload.architecture, workload.steps.network.plan
-    values, widest, kept, working = math.prod(architecture.input), 0, 0, 0
-    for layer, shape in zip(architecture.layers, architecture.shapes, strict=True):
-        held = layer.held(shape)
-        values += held + DRAWN * drawn(layer, shape)
-        widest = max(widest, math.prod(layer.padded_shape(shape)) + held)
-        for kernel, at in layer.convolutions(shape):
-            found = plan.footprint(kernel, at, (shape[1], shape[2]), images)
+    graph, plan = workload.graph, workload.steps.network.plan
+    values, widest, kept, working = graph.input.size, 0, 0, 0
+    for node in graph.nodes:
+        values += node.cost.held + DRAWN * drawn(node)
+        widest = max(widest, node.cost.padded + node.cost.held)
+        for kernel, at in node.layer.convolutions(*node.takes):
+            _, high, wide = node.takes[0].shape
+            found = plan.footprint(kernel, at, (high, wide), images)
             kept += found.kept
             working = max(working, found.working + (0 if training else found.kept))
     if not training:

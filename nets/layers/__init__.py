@@ -1,6 +1,6 @@
 """The layer types. Importing a module here puts its types into `LAYERS`; a new file is added to this list."""
 
-from nets.layers import activation, conv, dropout, linear, norm, pool, residual, shape
-from nets.layers.base import LAYERS, Layer, Shape
+from nets.layers import activation, conv, dropout, linear, merge, norm, pool, residual, shape
+from nets.layers.base import LAYERS, Layer
 
-__all__ = ["LAYERS", "Layer", "Shape", "activation", "conv", "dropout", "linear", "norm", "pool", "residual", "shape"]
+__all__ = ["LAYERS", "Layer", "activation", "conv", "dropout", "linear", "merge", "norm", "pool", "residual", "shape"]

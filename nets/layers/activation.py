@@ -6,53 +6,78 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
-from nets.kernels.plan import Activation, Bound, Plan
-from nets.layers.base import Example, Layer, register
+from nets.layers.base import Bound, Example, Layer, register
+from nets.spec.values import features, image, sequence
+
+
+class Activation(Layer):
+    """A function of each value."""
+
+    layouts = "elementwise"
 
 
 @register
-class Relu(Layer):
+class Relu(Activation):
     """max(x, 0)."""
 
     type: Literal["relu"] = "relu"
-    examples = (Example({"type": "relu"}, (3, 4, 4), (3, 4, 4)), Example({"type": "relu"}, (6,), (6,)))
+    examples = (
+        Example({"type": "relu"}, (image(3, 4, 4),), image(3, 4, 4)),
+        Example({"type": "relu"}, (features(6),), features(6)),
+        Example({"type": "relu"}, (sequence(5, 6),), sequence(5, 6)),
+    )
 
-    def apply(self, x: Activation, bound: Bound, plan: Plan) -> Activation:
-        return plan.elementwise(jax.nn.relu, x)
+    def apply(self, bound: Bound, *xs: Array) -> Array:
+        return jax.nn.relu(xs[0])
 
 
 @register
-class Sigmoid(Layer):
+class Sigmoid(Activation):
     """1 / (1 + exp(-x))."""
 
     type: Literal["sigmoid"] = "sigmoid"
-    examples = (Example({"type": "sigmoid"}, (3, 4, 4), (3, 4, 4)), Example({"type": "sigmoid"}, (6,), (6,)))
+    examples = (
+        Example({"type": "sigmoid"}, (image(3, 4, 4),), image(3, 4, 4)),
+        Example({"type": "sigmoid"}, (features(6),), features(6)),
+        Example({"type": "sigmoid"}, (sequence(5, 6),), sequence(5, 6)),
+    )
 
-    def apply(self, x: Activation, bound: Bound, plan: Plan) -> Activation:
-        return plan.elementwise(jax.nn.sigmoid, x)
+    def apply(self, bound: Bound, *xs: Array) -> Array:
+        return jax.nn.sigmoid(xs[0])
 
 
 @register
-class Tanh(Layer):
+class Tanh(Activation):
     """Hyperbolic tangent."""
 
     type: Literal["tanh"] = "tanh"
-    examples = (Example({"type": "tanh"}, (3, 4, 4), (3, 4, 4)), Example({"type": "tanh"}, (6,), (6,)))
+    examples = (
+        Example({"type": "tanh"}, (image(3, 4, 4),), image(3, 4, 4)),
+        Example({"type": "tanh"}, (features(6),), features(6)),
+        Example({"type": "tanh"}, (sequence(5, 6),), sequence(5, 6)),
+    )
 
-    def apply(self, x: Activation, bound: Bound, plan: Plan) -> Activation:
-        return plan.elementwise(jnp.tanh, x)
+    def apply(self, bound: Bound, *xs: Array) -> Array:
+        return jnp.tanh(xs[0])
 
 
 @register
 class Softmax(Layer):
-    """Probabilities over features, or over the channels of an image.
+    """Probabilities over the features, or the channels of each pixel.
 
-    As the last layer it is how the output is read, not a layer to train through: the loss takes the logits.
+    As the last layer it says how to read the output, and is not trained through: the loss takes the logits.
     """
 
     type: Literal["softmax"] = "softmax"
-    examples = (Example({"type": "softmax"}, (10,), (10,)), Example({"type": "softmax"}, (4, 3, 3), (4, 3, 3)))
+    layouts = "any"
+    reads = True
+    examples = (
+        Example({"type": "softmax"}, (features(10),), features(10)),
+        Example({"type": "softmax"}, (image(4, 3, 3),), image(4, 3, 3)),
+        Example({"type": "softmax"}, (sequence(5, 6),), sequence(5, 6)),
+    )
 
-    def apply(self, x: Activation, bound: Bound, plan: Plan) -> Activation:
-        return plan.softmax(x)
+    def apply(self, bound: Bound, *xs: Array) -> Array:
+        return jax.nn.softmax(xs[0], axis=bound.axis("C"))

@@ -1,34 +1,33 @@
-"""What a layer type is, and the one table of all of them.
+"""What a layer type is.
 
-A layer type is one class: its fields, what it does to a shape, which parameters it has, and how it is computed
-through a plan. Everything else (validation, the Flax module, the catalog, the parametrised tests) reads the table.
+A layer type is one class: its fields, what it does to the values that it takes, which arrays it has, and how it is
+computed on plain arrays. Everything else (validation, the Flax module, the catalog, plans that compute it faster, the
+parametrised tests) reads the table of all types.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
-import jax
-import jax.numpy as jnp
-import numpy as np
+from jax import Array
 
-from nets.kernels.plan import Activation, Bound, Plan
+from nets.layers.parameters import Arrays
+from nets.numerics.numerics import Numerics
 from nets.numerics.windows import Geometry
 from nets.spec.registry import Registry, Typed
+from nets.spec.values import Kind, Shape, Value
 
-Shape = tuple[int, ...]  # (features,) or (channels, height, width); the batch is not part of it
-Init = Callable[[jax.Array, Shape], jax.Array]  # (random key, shape) -> float32 values
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One array of a layer: its shape, and how it starts."""
-
-    shape: Shape
-    init: Init
+ANY: tuple[Kind, ...] = ("features", "image", "sequence")
+# By kind, the axes of an array in canonical order: batch, channels or features, height, width, time.
+CANONICAL: Mapping[Kind, Literal["BC", "BHWC", "BTC", "BT"]] = {
+    "features": "BC",
+    "image": "BHWC",
+    "sequence": "BTC",
+    "tokens": "BT",
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,8 @@ class Misfit:
     """Why a layer does not fit what comes before it, in words.
 
     field: which field says so, None for the layer itself. detail: `{field}` stands for that field as the client wrote
-    it, `{before}` for what gives the input, `{shape}` for how that is laid out. fatal: no output shape can be told.
+    it, `{before}` for what gives the first input, `{0}`, `{1}` ... for the inputs by their quoted names, `{shape}` for
+    how the first is laid out. fatal: no value can be told that comes out.
     """
 
     field: str | None
@@ -53,78 +53,168 @@ class Misfit:
 
 @dataclass(frozen=True)
 class Example:
-    """A layer as a client sends it, the shape it is given and the shape that comes out. Shown in the catalog."""
+    """A layer as a client sends it, the values it is given and the value that comes out. Shown in the catalog."""
 
     json: Mapping[str, Any]
-    takes: Shape
-    gives: Shape
+    takes: tuple[Value, ...]
+    gives: Value
+
+
+class Cost(NamedTuple):
+    """What one sample costs on its way forward.
+
+    macs: products that are added up. held: numbers kept for the way back. padded: numbers of the input as a plan may
+    have to lay them out. drawn: numbers that random bits are drawn for.
+    """
+
+    macs: int
+    held: int
+    padded: int
+    drawn: int
+
+    @property
+    def flops(self) -> int:
+        """Floating point operations: a product and a sum each."""
+        return 2 * self.macs
+
+
+class Own(NamedTuple):
+    """The arrays of a bound layer, as a tree."""
+
+    params: Mapping[str, Array]
+    statistics: Mapping[str, Array]
+    numbers: Mapping[str, Array]
+    random_key: Array | None
+
+
+@dataclass
+class Cell:
+    """A statistic that may be changed, as Flax's variables are."""
+
+    value: Array
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A layer with its arrays while a network is traced.
+
+    batch: how many samples go through. axes: in which order those of the arrays lie that `apply` is given.
+    """
+
+    layer: Any
+    takes: tuple[Value, ...]
+    gives: Value
+    train: bool
+    batch: int
+    numerics: Numerics
+    params: Mapping[str, Array]
+    statistics: Mapping[str, Any]  # things with a `value`: flax's variables, or cells
+    numbers: Mapping[str, Array]
+    random_key: Array | None
+    axes: str
+
+    def param(self, name: str) -> Array:
+        return self.params[name]
+
+    def given(self, name: str) -> Array | None:
+        """A parameter that the layer may do without, such as a bias."""
+        return self.params.get(name)
+
+    def number(self, name: str) -> Array:
+        return self.numbers[name]
+
+    def statistic(self, name: str) -> Array:
+        value: Array = self.statistics[name].value
+        return value
+
+    def update(self, name: str, value: Array) -> None:
+        self.statistics[name].value = value
+
+    def key(self) -> Array:
+        assert self.random_key is not None, f"{self.layer.type} draws no random numbers here"
+        return self.random_key
+
+    def axis(self, name: str) -> int:
+        """Where an axis lies: `C` for channels and features, `B`, `H`, `W`, `T`."""
+        return self.axes.index(name)
+
+    @property
+    def own(self) -> Own:
+        """Its arrays."""
+        moving = {name: cell.value for name, cell in self.statistics.items()}
+        return Own(dict(self.params), moving, dict(self.numbers), self.random_key)
+
+    def holding(self, own: Own) -> Bound:
+        """The same layer with other arrays."""
+        moving = {name: Cell(value) for name, value in own.statistics.items()}
+        return replace(self, params=own.params, statistics=moving, numbers=own.numbers, random_key=own.random_key)
+
+    def lying(self, axes: str) -> Bound:
+        """The same for arrays of another order."""
+        return self if axes == self.axes else replace(self, axes=axes)
 
 
 class Layer(Typed):
     """Base of every layer type. Subclasses declare `type: Literal[...]`, their fields, and register themselves.
 
-    takes: what it is given. converts: whether it flattens an image, or reads a vector of square length as an image of
-    one channel, to get what it takes. examples: the first is the catalog's and declares no size that follows from what
-    comes before, so that examples fit each other in any order that their kinds allow.
+    takes: kinds of value that it can be given. cures: what to do about another kind. arity: least and most inputs.
+    converts: whether an image is flattened for it, or a square vector read as an image of one channel, where it takes
+    no such kind. layouts: in which order `apply` takes arrays: canonical; any, told by `bound.axes`; or elementwise,
+    for which the order does not matter. across_batch: whether it looks at more than one sample. random: whether
+    training draws numbers. reads: as the last layer it is how the output is read, and left out of training. examples:
+    the first is the catalog's and declares no size that follows from what comes before, so that examples fit each other
+    wherever their kinds do. title: how a network is called that has such a layer; the one of the highest rank among its
+    layers counts. width: the field that says how many channels it gives, which stand in that title.
     """
 
-    takes: ClassVar[Literal["image", "features", "any"]] = "any"
+    takes: ClassVar[tuple[Kind, ...]] = ANY
+    arity: ClassVar[tuple[int, int]] = (1, 1)
+    cures: ClassVar[Mapping[Kind, str]] = {}
     converts: ClassVar[bool] = False
+    layouts: ClassVar[Literal["canonical", "any", "elementwise"]] = "canonical"
+    across_batch: ClassVar[bool] = False
     random: ClassVar[bool] = False
+    reads: ClassVar[bool] = False
     examples: ClassVar[tuple[Example, ...]] = ()
+    title: ClassVar[tuple[int, str]] = (0, "MLP")
+    width: ClassVar[str | None] = None
 
-    def entry(self, shape: Shape) -> Shape:
-        """The shape as this layer sees it: an image flattened, or a square vector read as a one-channel image."""
-        if not self.converts:
-            return shape
-        if self.takes == "features" and len(shape) == 3:
-            return (math.prod(shape),)
-        side = math.isqrt(shape[0])
-        if self.takes == "image" and len(shape) == 1 and side * side == shape[0]:
-            return (1, side, side)
-        return shape
-
-    def misfits(self, shape: Shape) -> Iterator[Misfit]:
-        """What does not fit `shape` (as `entry` gave it)."""
-        if self.takes == "image" and len(shape) == 1:
-            yield Misfit(
-                None,
-                f"{self.type} expects an image; {shape[0]} features are no square image. Move it before flatten",
-                True,
-            )
+    def misfits(self, *inputs: Value) -> Iterator[Misfit]:
+        """What does not fit `inputs`, whose kinds and number are right."""
+        return iter(())
 
     def doubts(self) -> Iterator[tuple[str, str]]:
         """Fields whose value is legal and seldom what was meant, each with a sentence that says why."""
         return iter(())
 
-    def filled(self, shape: Shape) -> Self:
-        """The same layer with the fields that follow from `shape` filled in."""
+    def filled(self, *inputs: Value) -> Self:
+        """The same layer with the fields that follow from `inputs` filled in."""
         return self
 
-    def output_shape(self, shape: Shape) -> Shape:
-        return shape
+    def output(self, *inputs: Value) -> Value:
+        return inputs[0]
 
-    def padded_shape(self, shape: Shape) -> Shape:
-        """What a plan may have to lay out in memory of the input, for the memory estimate."""
-        return shape
+    def arrays(self, *inputs: Value) -> Arrays:
+        return Arrays()
 
-    def held(self, shape: Shape) -> int:
-        """How many values of one image a training step holds for the way back, for the memory estimate."""
-        return math.prod(self.output_shape(shape))
-
-    def convolutions(self, shape: Shape) -> Iterator[tuple[Shape, Geometry]]:
-        """The kernels that go over images of this height and width, and how, for the memory estimate."""
+    def convolutions(self, *inputs: Value) -> Iterator[tuple[Shape, Geometry]]:
+        """The kernels that go over images, and how."""
         return iter(())
 
-    def parameters(self, shape: Shape) -> dict[str, Parameter]:
-        """Trained arrays by name."""
-        return {}
+    def padded(self, *inputs: Value) -> int:
+        """How many numbers of the input a plan may have to lay out in memory."""
+        return sum(value.size for value in inputs)
 
-    def statistics(self, shape: Shape) -> dict[str, Parameter]:
-        """Running arrays by name: kept with the weights, changed by training, not trained."""
-        return {}
+    def cost(self, *inputs: Value) -> Cost:
+        """By default each weight of a matrix or kernel counts once for every position that comes out."""
+        gives = self.output(*inputs)
+        matrices = (p.shape for p in self.arrays(*inputs).parameters.values() if len(p.shape) > 1)
+        macs = sum(map(math.prod, matrices)) * gives.positions
+        drawn = inputs[0].size if self.random else 0
+        return Cost(macs, held=gives.size, padded=self.padded(*inputs), drawn=drawn)
 
-    def apply(self, x: Activation, bound: Bound, plan: Plan) -> Activation:
+    def apply(self, bound: Bound, *xs: Array) -> Array:
+        """The definition: every plan gives these numbers, up to how it rounds."""
         raise AssertionError(f"{type(self).__name__} has no apply")
 
     def to_json(self) -> dict[str, Any]:
@@ -134,47 +224,3 @@ class Layer(Typed):
 
 LAYERS: Registry[Layer] = Registry("layer type", example={"type": "relu"})
 register = LAYERS.register
-
-
-def uniform(fan_in: int) -> Init:
-    """PyTorch's default for weights and biases: uniform within 1 / sqrt(fan_in). He et al., 2015, with a = sqrt(5).
-
-    Drawn by NumPy from the key's bits: nothing to compile (a jitted draw of a small network's weights takes XLA two
-    seconds), and every platform starts from the same weights.
-    """
-    bound = np.float32(1 / math.sqrt(fan_in))
-
-    def init(key: jax.Array, shape: Shape) -> jax.Array:
-        def draw(bits: np.ndarray) -> np.ndarray:
-            random = np.random.Generator(np.random.PCG64(np.asarray(bits).tolist()))
-            values = random.random(shape, np.float32)
-            values *= 2  # in place: the array may be most of a network
-            values -= 1
-            values *= bound
-            return values
-
-        bits = jax.random.key_data(key)
-        if not isinstance(bits, jax.core.Tracer):  # a callback is a program: it would be compiled for every array
-            return on_device(draw(np.asarray(bits)))
-        values: jax.Array = jax.pure_callback(draw, jax.ShapeDtypeStruct(shape, jnp.float32), bits)
-        return values
-
-    return init
-
-
-def on_device(values: np.ndarray) -> jax.Array:
-    """Not by `jnp.asarray`: it compiles a program for every shape, and JAX keeps them all."""
-    return jax.device_put(values)
-
-
-def zeros(key: jax.Array, shape: Shape) -> jax.Array:
-    return on_device(np.zeros(shape, np.float32))
-
-
-def ones(key: jax.Array, shape: Shape) -> jax.Array:
-    return on_device(np.ones(shape, np.float32))
-
-
-def described(shape: Shape) -> str:
-    """`64 x 7 x 7` for an image, `128` for features."""
-    return " x ".join(map(str, shape))

@@ -3,49 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal, Self
 
+from jax import Array
 from pydantic import Field
 
-from nets.kernels.plan import Activation, Bound, Plan
-from nets.layers.base import Example, Layer, Misfit, Parameter, Shape, register, uniform
+from nets.layers.base import Bound, Example, Layer, Misfit, register
+from nets.layers.parameters import Arrays, weights
 from nets.spec.fields import Boolean, Width
+from nets.spec.values import Value, features, image, sequence
 
 
 @register
 class Linear(Layer):
-    """`y = x W + b`. An image is flattened first. PyTorch's `nn.Linear`."""
+    """`y = x W + b`, for each step of a sequence. PyTorch's `nn.Linear`."""
 
     type: Literal["linear"] = "linear"
-    in_features: Width | None = Field(None, alias="in", description="Features that come in; told by the layer before.")
-    out_features: Width = Field(alias="out", description="Features that go out.")
-    bias: Boolean = True
+    in_features: Width | None = Field(None, alias="in", description="Features of the input; may be left out.")
+    out_features: Width = Field(alias="out", description="Features of the output.")
+    bias: Boolean = Field(default=True, description="Whether each feature gets a trained constant added.")
 
     aliases = {"units": "out", "input_dim": "in", "out_features": "out", "in_features": "in"}
-    takes = "features"
+    takes = ("features", "sequence")
     converts = True
+    width = "out"
     examples = (
-        Example({"type": "linear", "out": 128}, (64, 7, 7), (128,)),
-        Example({"type": "linear", "in": 3136, "out": 128}, (64, 7, 7), (128,)),
-        Example({"type": "linear", "units": 10}, (128,), (10,)),
-        Example({"type": "linear", "out": 5, "bias": False}, (7,), (5,)),
+        Example({"type": "linear", "out": 128}, (image(64, 7, 7),), features(128)),
+        Example({"type": "linear", "in": 3136, "out": 128}, (image(64, 7, 7),), features(128)),
+        Example({"type": "linear", "units": 10}, (features(128),), features(10)),
+        Example({"type": "linear", "out": 5, "bias": False}, (features(7),), features(5)),
+        Example({"type": "linear", "out": 8}, (sequence(5, 6),), sequence(5, 8)),
     )
 
-    def misfits(self, shape: Shape) -> Iterator[Misfit]:
-        yield from super().misfits(shape)
-        if self.in_features is not None and self.in_features != shape[0]:
-            yield Misfit.declared(self, "in", self.in_features, shape[0])
+    def misfits(self, *inputs: Value) -> Iterator[Misfit]:
+        if self.in_features is not None and self.in_features != inputs[0].channels:
+            yield Misfit.declared(self, "in", self.in_features, inputs[0].channels)
 
-    def filled(self, shape: Shape) -> Self:
-        return self.model_copy(update={"in_features": shape[0]})
+    def filled(self, *inputs: Value) -> Self:
+        return self.model_copy(update={"in_features": inputs[0].channels})
 
-    def output_shape(self, shape: Shape) -> Shape:
-        return (self.out_features,)
+    def output(self, *inputs: Value) -> Value:
+        return replace(inputs[0], shape=(*inputs[0].shape[:-1], self.out_features))
 
-    def parameters(self, shape: Shape) -> dict[str, Parameter]:
-        init = uniform(shape[0])
-        kernel = Parameter((shape[0], self.out_features), init)
-        return {"kernel": kernel, "bias": Parameter((self.out_features,), init)} if self.bias else {"kernel": kernel}
+    def arrays(self, *inputs: Value) -> Arrays:
+        arriving = inputs[0].channels
+        return weights((arriving, self.out_features), fan_in=arriving, bias=self.bias)
 
-    def apply(self, x: Activation, bound: Bound, plan: Plan) -> Activation:
-        return plan.dense(x, bound.param("kernel"), bound.param("bias") if self.bias else None)
+    def apply(self, bound: Bound, *xs: Array) -> Array:
+        y = bound.numerics.dot(xs[0], bound.param("kernel"))
+        return y if (bias := bound.given("bias")) is None else y + bias

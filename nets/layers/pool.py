@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+from jax import Array
 from pydantic import Field
 
-from nets.kernels.plan import Activation, Bound, Plan
-from nets.layers.base import Example, Layer, Misfit, Shape, described, register
+from nets.layers.base import Bound, Example, Layer, Misfit, register
 from nets.layers.windows import PaddingField, outputs, padded, pads, too_wide
+from nets.numerics.windows import Geometry
 from nets.spec.fields import Extent, Pair, pair
+from nets.spec.values import Value, described, features, image
 
 
 @register
@@ -18,18 +20,24 @@ class MaxPool2d(Layer):
     """Largest value of each window, floor mode. PyTorch's `nn.MaxPool2d`; `same` gives ceil(size / stride)."""
 
     type: Literal["maxpool2d"] = "maxpool2d"
-    kernel_size: Extent
-    stride: Extent | None = Field(None, description="As large as the kernel where left out.")
-    padding: PaddingField = 0
+    kernel_size: Extent = Field(description="Size of the window.")
+    stride: Extent | None = Field(None, description="Step of the window; the size of the window if left out.")
+    padding: PaddingField = Field(
+        0, description="Margin on each side, at most half the window; `same` and `valid` as in conv2d."
+    )
 
     aliases = {"pool_size": "kernel_size", "kernel": "kernel_size"}
-    takes = "image"
+    takes = ("image",)
     converts = True
     examples = (
-        Example({"type": "maxpool2d", "kernel_size": 2, "stride": 2, "padding": 0}, (3, 8, 8), (3, 4, 4)),
-        Example({"type": "maxpool2d", "pool_size": 3, "stride": 2, "padding": 1}, (2, 7, 7), (2, 4, 4)),
-        Example({"type": "maxpool2d", "kernel_size": [3, 2], "padding": "same", "stride": 1}, (2, 5, 4), (2, 5, 4)),
-        Example({"type": "maxpool2d", "kernel_size": 2}, (25,), (1, 2, 2)),
+        Example({"type": "maxpool2d", "kernel_size": 2, "stride": 2, "padding": 0}, (image(3, 8, 8),), image(3, 4, 4)),
+        Example({"type": "maxpool2d", "pool_size": 3, "stride": 2, "padding": 1}, (image(2, 7, 7),), image(2, 4, 4)),
+        Example(
+            {"type": "maxpool2d", "kernel_size": [3, 2], "padding": "same", "stride": 1},
+            (image(2, 5, 4),),
+            image(2, 5, 4),
+        ),
+        Example({"type": "maxpool2d", "kernel_size": 2}, (features(25),), image(1, 2, 2)),
     )
 
     @property
@@ -40,14 +48,17 @@ class MaxPool2d(Layer):
     def strides(self) -> Pair:
         return self.window if self.stride is None else pair(self.stride)
 
-    def pads(self, shape: Shape) -> tuple[Pair, Pair]:
-        """Padding for an image of `shape` as ((top, bottom), (left, right))."""
-        return pads(self.padding, (shape[1], shape[2]), window=self.window, stride=self.strides)
+    def geometry(self, value: Value) -> Geometry:
+        """Where the window goes over an image."""
+        return Geometry(self.strides, self.pads(value))
 
-    def misfits(self, shape: Shape) -> Iterator[Misfit]:
-        yield from super().misfits(shape)
-        if len(shape) != 3:
-            return
+    def pads(self, value: Value) -> tuple[Pair, Pair]:
+        """Padding for an image as ((top, bottom), (left, right))."""
+        _, high, wide = value.shape
+        return pads(self.padding, (high, wide), window=self.window, stride=self.strides)
+
+    def misfits(self, *inputs: Value) -> Iterator[Misfit]:
+        _, high, wide = inputs[0].shape
         if not isinstance(self.padding, str) and any(
             p > k // 2 for p, k in zip(pair(self.padding), self.window, strict=True)
         ):
@@ -55,22 +66,23 @@ class MaxPool2d(Layer):
             yield Misfit(
                 "padding", f"must be at most half the {described(self.window)} kernel, got {self.padding}", fatal=True
             )
-        elif min(self.output_shape(shape)) < 1:
+        elif min(self.output(*inputs).shape) < 1:
             yield Misfit(
                 "kernel_size",
-                f"a {described(self.window)} window is larger than the {shape[1]} x {shape[2]} image; "
+                f"a {described(self.window)} window is larger than the {high} x {wide} image; "
                 "pool less often or use a smaller window",
                 fatal=True,
             )
-        elif wide := too_wide((shape[1], shape[2]), window=self.window):
-            yield Misfit("kernel_size", wide)
+        elif too_far := too_wide((high, wide), window=self.window):
+            yield Misfit("kernel_size", too_far)
 
-    def padded_shape(self, shape: Shape) -> Shape:
-        return padded(shape, self.pads(shape), self.strides)
+    def padded(self, *inputs: Value) -> int:
+        return padded(inputs[0], self.pads(inputs[0]), self.strides)
 
-    def output_shape(self, shape: Shape) -> Shape:
-        high, wide = outputs((shape[1], shape[2]), self.pads(shape), window=self.window, stride=self.strides)
-        return (shape[0], high, wide)
+    def output(self, *inputs: Value) -> Value:
+        channels, height, width = inputs[0].shape
+        high, wide = outputs((height, width), self.pads(inputs[0]), window=self.window, stride=self.strides)
+        return image(channels, high, wide)
 
-    def apply(self, x: Activation, bound: Bound, plan: Plan) -> Activation:
-        return plan.max_pool2d(x, window=self.window, stride=self.strides, padding=self.pads(bound.in_shape))
+    def apply(self, bound: Bound, *xs: Array) -> Array:
+        return bound.numerics.max_pool(xs[0], self.window, self.geometry(bound.takes[0]))

@@ -2,128 +2,135 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal, Self
 
+import jax.numpy as jnp
+from jax import Array
 from pydantic import Field
 
-from nets.kernels.plan import Activation, Bound, Plan
-from nets.layers.base import Example, Layer, Misfit, Parameter, Shape, ones, register, uniform, zeros
-from nets.layers.norm import Eps, Momentum, doubts_about, statistics_of, tracked, unbiased
-from nets.layers.windows import pads, too_wide
-from nets.numerics.normalise import Moments
-from nets.numerics.windows import Geometry
-from nets.spec.fields import Extent, Pair, Width, pair
+from nets.layers.activation import Relu
+from nets.layers.base import Bound, Example, Layer, Misfit, register
+from nets.layers.composite import OWN_INPUT, Composite, Part
+from nets.layers.conv import Conv2d
+from nets.layers.merge import Add
+from nets.layers.norm import BatchNorm2d, Eps, Momentum
+from nets.layers.windows import too_wide
+from nets.spec.fields import Boolean, Extent, Pair, Width, pair
+from nets.spec.values import Value, image
 
 
 @register
-class ResidualBlock(Layer):
-    """relu(norm(conv(relu(norm(conv(x))))) + skip(x)). He et al., 2016.
+class ResidualBlock(Composite):
+    """relu(norm(conv(relu(norm(conv(x))))) + shortcut(x)). He et al., 2016.
 
-    skip: a 1x1 convolution where the channels differ, else x itself.
+    The shortcut is x itself, unless the shape changes.
     """
 
     type: Literal["residual_block"] = "residual_block"
-    in_channels: Width | None = Field(None, description="Channels that come in; told by the layer before.")
-    out_channels: Width
-    kernel_size: Extent = 3
+    in_channels: Width | None = Field(None, description="Channels of the input; may be left out.")
+    out_channels: Width = Field(description="Channels of the output.")
+    kernel_size: Extent = Field(default=3, description="Size of the kernels.")
+    stride: Extent = Field(default=1, description="Step of the first convolution and of the shortcut.")
+    shortcut: Literal["projection", "pad"] = Field(
+        "projection",
+        description="If channels or size change: a 1 x 1 convolution, or every stride-th pixel with added channels of "
+        "zeros, without weights, as in the CIFAR-10 networks of He et al.",
+    )
+    bias: Boolean = Field(
+        default=True, description="Whether the convolutions have a bias; the norm after each one cancels it."
+    )
     eps: Eps = 1e-5
     momentum: Momentum = 0.1
 
     aliases = {"filters": "out_channels", "kernel": "kernel_size"}
-    takes = "image"
+    takes = ("image",)
     converts = True
+    title = (2, "ResNet")
+    width = "out_channels"
     examples = (
-        Example({"type": "residual_block", "out_channels": 4, "kernel_size": 3}, (4, 6, 6), (4, 6, 6)),
+        Example({"type": "residual_block", "out_channels": 4, "kernel_size": 3}, (image(4, 6, 6),), image(4, 6, 6)),
         Example(
-            {"type": "residual_block", "in_channels": 4, "out_channels": 4, "kernel_size": 3}, (4, 6, 6), (4, 6, 6)
+            {"type": "residual_block", "in_channels": 4, "out_channels": 4, "kernel_size": 3},
+            (image(4, 6, 6),),
+            image(4, 6, 6),
         ),
-        Example({"type": "residual_block", "in_channels": 2, "out_channels": 3}, (2, 5, 4), (3, 5, 4)),
+        Example({"type": "residual_block", "in_channels": 2, "out_channels": 3}, (image(2, 5, 4),), image(3, 5, 4)),
+        Example(
+            {"type": "residual_block", "out_channels": 5, "stride": 2, "bias": False}, (image(3, 7, 6),), image(5, 4, 3)
+        ),
+        Example(
+            {"type": "residual_block", "out_channels": 5, "stride": 2, "shortcut": "pad"},
+            (image(3, 7, 6),),
+            image(5, 4, 3),
+        ),
     )
 
     @property
-    def window(self) -> Pair:
-        return pair(self.kernel_size)
+    def strides(self) -> Pair:
+        return pair(self.stride)
 
-    def misfits(self, shape: Shape) -> Iterator[Misfit]:
-        yield from super().misfits(shape)
-        if len(shape) != 3:
-            return
-        if self.in_channels is not None and self.in_channels != shape[0]:
-            yield Misfit.declared(self, "in_channels", self.in_channels, shape[0], unit="channel")
-        if wide := too_wide((shape[1], shape[2]), window=self.window):
+    def misfits(self, *inputs: Value) -> Iterator[Misfit]:
+        channels, height, width = inputs[0].shape
+        if self.in_channels is not None and self.in_channels != channels:
+            yield Misfit.declared(self, "in_channels", self.in_channels, channels, unit="channel")
+        if wide := too_wide((height, width), window=pair(self.kernel_size)):
             yield Misfit("kernel_size", wide)
+        if self.shortcut == "pad" and self.out_channels < channels:
+            cure = f"set {{field}} to projection, or out_channels to at least {channels}"
+            yield Misfit("shortcut", f"pad cannot make {channels} channels {self.out_channels}; {cure}")
 
-    def doubts(self) -> Iterator[tuple[str, str]]:
-        return doubts_about(self.momentum)
+    def filled(self, *inputs: Value) -> Self:
+        return self.model_copy(update={"in_channels": inputs[0].channels})
 
-    def filled(self, shape: Shape) -> Self:
-        return self.model_copy(update={"in_channels": shape[0]})
+    def output(self, *inputs: Value) -> Value:
+        high, wide = (-(-size // step) for size, step in zip(inputs[0].shape[1:], self.strides, strict=True))
+        return image(self.out_channels, high, wide)
 
-    def output_shape(self, shape: Shape) -> Shape:
-        return (self.out_channels, *shape[1:])
-
-    def held(self, shape: Shape) -> int:
-        return 4 * math.prod(self.output_shape(shape))  # what each convolution and each norm gives
-
-    def convolutions(self, shape: Shape) -> Iterator[tuple[Shape, Geometry]]:
-        around = pads("same", (shape[1], shape[2]), window=self.window, stride=(1, 1))
-        for parameter in self.parameters(shape).values():
-            if len(parameter.shape) == 4:
-                yield parameter.shape, Geometry() if parameter.shape[:2] == (1, 1) else Geometry(padding=around)
-
-    def parameters(self, shape: Shape) -> dict[str, Parameter]:
-        found: dict[str, Parameter] = {}
-        for name, channels in (("conv1", shape[0]), ("conv2", self.out_channels)):
-            init = uniform(channels * self.window[0] * self.window[1])
-            found[f"{name}_kernel"] = Parameter((*self.window, channels, self.out_channels), init)
-            found[f"{name}_bias"] = Parameter((self.out_channels,), init)
-        for name in ("norm1", "norm2"):
-            found[f"{name}_scale"] = Parameter((self.out_channels,), ones)
-            found[f"{name}_bias"] = Parameter((self.out_channels,), zeros)
-        if shape[0] != self.out_channels:
-            found["skip_kernel"] = Parameter((1, 1, shape[0], self.out_channels), uniform(shape[0]))
-            found["skip_bias"] = Parameter((self.out_channels,), uniform(shape[0]))
-        return found
-
-    def statistics(self, shape: Shape) -> dict[str, Parameter]:
-        width = (self.out_channels,)
-        return {
-            f"{name}_{what}": Parameter(width, init)
-            for name in ("norm1", "norm2")
-            for what, init in (("mean", zeros), ("var", ones))
-        }
-
-    def apply(self, x: Activation, bound: Bound, plan: Plan) -> Activation:
-        skip = x
-        if bound.in_shape[0] != self.out_channels:
-            kernel, bias = bound.param("skip_kernel"), bound.param("skip_bias")
-            skip = plan.conv2d(x, kernel, bias, stride=(1, 1), padding=((0, 0), (0, 0)))
-        x = self.half(x, "1", bound, plan)
-        return self.half(x, "2", bound, plan, skip=skip)
-
-    def half(self, x: Activation, which: str, bound: Bound, plan: Plan, skip: Activation = None) -> Activation:
-        """One convolution with its norm, the skip where there is one, and relu."""
-        image = (bound.in_shape[1], bound.in_shape[2])
-        around = pads("same", image, window=self.window, stride=(1, 1))
-        x = plan.conv2d(x, bound.param(f"conv{which}_kernel"), None, stride=(1, 1), padding=around)
-        names = f"norm{which}_mean", f"norm{which}_var"
-        x, moments = plan.batch_norm(
-            x,
-            bound.param(f"norm{which}_scale"),
-            bound.param(f"norm{which}_bias"),
-            eps=self.eps,
-            running=statistics_of(bound, *names),
-            shift=bound.param(f"conv{which}_bias"),
-            skip=skip,
-            relu=True,
+    def expand(self, *inputs: Value) -> tuple[Part, ...]:
+        norm = BatchNorm2d(eps=self.eps, momentum=self.momentum)
+        shortcut = self.shortcut_layer(inputs[0])
+        skip = () if shortcut is None else (Part("skip", shortcut, (OWN_INPUT,)),)
+        return (
+            Part("conv1", self.convolution(self.kernel_size, self.stride), (OWN_INPUT,)),
+            Part("conv2", self.convolution(self.kernel_size, 1), ("relu1",)),
+            Part("norm1", norm, ("conv1",)),
+            Part("norm2", norm, ("conv2",)),
+            *skip,
+            Part("relu1", Relu(), ("norm1",)),
+            Part("add", Add(), ("norm2", "skip" if skip else OWN_INPUT)),
+            Part("relu2", Relu(), ("add",)),
         )
-        if moments is not None:
-            self.track(bound, names, moments)
-        return x
 
-    def track(self, bound: Bound, names: tuple[str, str], moments: Moments) -> None:
-        """Move one norm's running statistics towards those of a batch."""
-        for name, seen in zip(names, (moments.mean, unbiased(moments)), strict=True):
-            bound.update(name, tracked(bound.statistic(name), seen, self.momentum))
+    def convolution(self, window: int | Pair, stride: int | Pair) -> Conv2d:
+        return Conv2d(out_channels=self.out_channels, kernel_size=window, stride=stride, padding="same", bias=self.bias)
+
+    def shortcut_layer(self, value: Value) -> Layer | None:
+        """What stands beside the convolutions; None for x itself."""
+        if self.output(value) == value:
+            return None
+        if self.shortcut == "pad":
+            return PadShortcut(out_channels=self.out_channels, stride=self.stride)
+        return self.convolution(1, self.stride)
+
+
+class PadShortcut(Layer):
+    """Every stride-th pixel, and channels of zeros behind those that there are. He et al., 2016, option A."""
+
+    type: Literal["pad_shortcut"] = "pad_shortcut"
+    out_channels: Width
+    stride: Extent = 1
+
+    takes = ("image",)
+    layouts = "any"
+
+    def output(self, *inputs: Value) -> Value:
+        sizes = zip(inputs[0].shape[1:], pair(self.stride), strict=True)
+        return replace(inputs[0], shape=(self.out_channels, *(-(-size // step) for size, step in sizes)))
+
+    def apply(self, bound: Bound, *xs: Array) -> Array:
+        steps = dict(zip("HW", pair(self.stride), strict=True))
+        kept = xs[0][tuple(slice(None, None, steps.get(axis)) for axis in bound.axes)]
+        more = self.out_channels - bound.takes[0].channels
+        return jnp.pad(kept, [(0, more if axis == "C" else 0) for axis in bound.axes])

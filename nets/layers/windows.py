@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-from nets.layers.base import Shape
 from nets.spec.fields import Pair, did_you_mean, pair, shown, size, size_schema
+from nets.spec.values import Value
 
 SMALL = 15  # pixels: no window up to this size is refused, so that deep networks may pool down to one pixel
 
@@ -61,11 +61,11 @@ def too_wide(image: Pair, *, window: Pair, dilation: Pair = (1, 1)) -> str | Non
     return None
 
 
-def padded(shape: Shape, padding: tuple[Pair, Pair], stride: Pair) -> Shape:
-    """An image with its padding, and with rows and columns for a last stride that leads beyond it."""
-    sides = (n + sum(p) for n, p in zip(shape[1:], padding, strict=True))
+def padded(value: Value, padding: tuple[Pair, Pair], stride: Pair) -> int:
+    """How many numbers an image has with its padding, and with rows and columns for a last stride that leads beyond."""
+    sides = (n + sum(p) for n, p in zip(value.shape[1:], padding, strict=True))
     high, wide = (side + min(s, side) - 1 for side, s in zip(sides, stride, strict=True))
-    return (shape[0], high, wide)
+    return value.channels * high * wide
 
 
 def outputs(image: Pair, padded: tuple[Pair, Pair], *, window: Pair, stride: Pair, dilation: Pair = (1, 1)) -> Pair:

@@ -20,15 +20,6 @@ class Moments:
     count: int
 
 
-def scaled_images(images: Array) -> Array:
-    """uint8 0..255 as float32 0..1; floats stay as they are."""
-    return images.astype(jnp.float32) * (1 / 255) if images.dtype == jnp.uint8 else images.astype(jnp.float32)
-
-
-def as_float32(x: Array) -> Array:
-    return x.astype(jnp.float32)
-
-
 def keep_mask(key: Array, rate: Array, shape: tuple[int, ...]) -> Array:
     """0 with probability `rate`, otherwise 1 / (1 - rate): multiply by it. A rate of 1 keeps nothing."""
     keep = 1.0 - jnp.asarray(rate, jnp.float32)
@@ -44,7 +35,6 @@ def normalised(
     axis: int,
     eps: float,
     running: tuple[Array, Array] | None,
-    shift: Array | None,
 ) -> tuple[Array, Moments | None]:
     """Batch normalisation over every axis but `axis`. Ioffe & Szegedy, 2015.
 
@@ -54,10 +44,9 @@ def normalised(
     if running is None:
         mean = jnp.mean(x, others)
         var = jnp.mean(jnp.square(x - jnp.expand_dims(mean, others)), others)
-        moments = Moments(mean if shift is None else mean + shift, var, x.size // x.shape[axis])
+        moments = Moments(mean, var, x.size // x.shape[axis])
     else:
         mean, var = running
-        mean = mean if shift is None else mean - shift
         moments = None
     factor = jnp.expand_dims(scale * jax.lax.rsqrt(var + eps), others)
     return (x - jnp.expand_dims(mean, others)) * factor + jnp.expand_dims(bias, others), moments

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 
-from nets.architecture.read import Architecture
+from nets.architecture.architecture import Architecture
+from nets.architecture.graph import INPUT, Graph
 from nets.datasets import DatasetInfo
-from nets.errors import Problem, SpecError
+from nets.errors import Path, Problem, SpecError
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.kernels import Choice
 from nets.process.device import cores
-from nets.spec.values import Kind, Value, image
+from nets.spec.values import Kind, Value
 from nets.training.pace import LONGEST_STEP, sample_seconds
 from nets.training.sampling import split_sizes
 from nets.training.workload import workload_on
@@ -33,18 +33,13 @@ def check_fit(architecture: Architecture, hyperparams: Hyperparams, info: Datase
 
 
 def misfits(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> Iterator[Problem]:
-    yield from unlike(image(*architecture.input), info)
-    if architecture.classes != len(info.classes):
-        last = len(architecture.layers) - 1
-        for index in range(last, -1, -1):
-            if architecture.layers[index].type == "linear":
-                last = index
-                break
-        is_linear = architecture.layers[last].type == "linear"
+    yield from unlike(architecture.graph.input, info)
+    graph = architecture.graph
+    if graph.classes != len(info.classes):
         yield Problem(
-            ("architecture", "layers", last, *(("out",) if is_linear else ())),
+            widening(graph),
             f"the network must end in {len(info.classes)} outputs for the {len(info.classes)} classes of {info.name}, "
-            f"got {architecture.classes}",
+            f"got {graph.classes}",
         )
     train, validation = split_sizes(hyperparams, info.train_size)
     if train >= 1:
@@ -74,6 +69,14 @@ def unlike(given: Value, info: DatasetInfo) -> Iterator[Problem]:
         yield Problem(("architecture", "input_vocabulary"), rule)
 
 
+def widening(graph: Graph) -> Path:
+    """The field that says how many outputs there are, or the layer that the network ends in."""
+    node = graph.last
+    while node.layer.width is None and len(node.inputs) == 1 and node.inputs[0] != INPUT:
+        node = graph.by_id[node.inputs[0]]
+    return graph.last.path if node.layer.width is None else (*node.path, node.layer.width)
+
+
 def check_pace(
     architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo, *, kernels: Choice = "auto"
 ) -> None:
@@ -98,9 +101,9 @@ def check_pace(
 
 def norms(architecture: Architecture) -> Iterator[tuple[str, int]]:
     """Every layer that looks across the batch, as a person names it, and how many values of a channel an image has."""
-    for index, (layer, shape) in enumerate(zip(architecture.layers, architecture.shapes, strict=True)):
-        if layer.statistics(shape):
-            yield f"{layer.type} (layers[{index}])", math.prod(shape[1:])
+    for node in architecture.graph.nodes:
+        if node.layer.across_batch:
+            yield node.place, node.takes[0].positions
 
 
 def single_values(architecture: Architecture, hyperparams: Hyperparams, train: int) -> Iterator[Problem]:
@@ -118,9 +121,12 @@ def single_values(architecture: Architecture, hyperparams: Hyperparams, train: i
 
 def doubts(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> Iterator[str]:
     """Sentences about what is legal and seldom meant."""
-    for index, layer in enumerate(architecture.layers):
-        for field, detail in layer.doubts():
-            yield str(Problem(("architecture", "layers", index, field), detail))
+    found = (
+        str(Problem((*node.path, field), detail))
+        for node in architecture.graph.nodes
+        for field, detail in node.layer.doubts()
+    )
+    yield from dict.fromkeys(found)  # equal layers of one block or of repeated ones stand in one place
     train, _ = split_sizes(hyperparams, info.train_size)
     batch = hyperparams.batch_size
     looking = dict(norms(architecture))

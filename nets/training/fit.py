@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from nets.architecture.read import Architecture
+from nets.architecture.architecture import Architecture
 from nets.datasets import Dataset
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.kernels import Choice

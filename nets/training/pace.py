@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from nets.layers import Layer, Shape
+from nets.architecture.graph import Node
 from nets.network import Network
 
 DISPATCH_SECONDS = 0.1  # long enough to hide Python, short enough to cancel and to show progress
@@ -19,24 +19,24 @@ A_TAP, A_DRAW = 1.3, 18
 
 def sample_seconds(network: Network) -> float:
     """One sample forward and back."""
-    architecture, rates = network.architecture, network.plan.rates
-    values = sum(map(values_of, architecture.layers, architecture.shapes))
-    return BACKWARD * architecture.flops / rates.flops + values / rates.values
+    nodes, rates = network.graph.nodes, network.plan.rates
+    flops = sum(node.cost.flops for node in nodes)
+    return BACKWARD * flops / rates.flops + sum(map(values_of, nodes)) / rates.values
 
 
-def values_of(layer: Layer, shape: Shape) -> float:
+def values_of(node: Node) -> float:
     """What a layer costs beside its products, as if it were values that it gives."""
     grouped = (
-        math.prod(kernel[:3]) * at.groups * math.prod(at.places(shape[1:], kernel[:2]))
-        for kernel, at in layer.convolutions(shape)
+        math.prod(kernel[:3]) * at.groups * math.prod(at.places(node.takes[0].shape[1:], kernel[:2]))
+        for kernel, at in node.layer.convolutions(*node.takes)
         if at.groups > 1
     )
-    return layer.held(shape) + A_TAP * sum(grouped) + A_DRAW * drawn(layer, shape)
+    return node.cost.held + A_TAP * sum(grouped) + A_DRAW * drawn(node)
 
 
-def drawn(layer: Layer, shape: Shape) -> int:
+def drawn(node: Node) -> int:
     """How many values of an image a layer draws random bits for; those of features are few."""
-    return math.prod(shape) if layer.random and len(shape) == 3 else 0
+    return node.cost.drawn if node.gives.kind != "features" else 0
 
 
 def samples_at_most(network: Network, *, forward: bool = False) -> int:

@@ -124,7 +124,7 @@ def compile_next(workload: Workload, cache: ProgramCache) -> bool:
 def rehearse(workload: Workload) -> None:
     """Make a first state and drop it: JAX compiles small things of its own the first time, 0.2 s of them."""
     workload.numbers()
-    start(workload, initial_variables(workload.architecture, seed=0))
+    start(workload, initial_variables(workload.graph, seed=0))
 
 
 def smallest() -> Workload:
@@ -178,9 +178,7 @@ def compile_evaluation(workload: Workload) -> Program:
     steps = workload.steps
     function = jax.jit(steps.evaluate_chunk, compiler_options=steps.network.compiler_options)
     order, layers = rows(longest_chunk(workload.evaluation_batch), workload.evaluation_batch), workload.numbers().layers
-    program: Program = function.lower(
-        shapes(workload.architecture), workload.data(), order, np.int32(0), layers
-    ).compile()
+    program: Program = function.lower(shapes(workload.graph), workload.data(), order, np.int32(0), layers).compile()
     return program
 
 

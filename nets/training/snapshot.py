@@ -9,9 +9,10 @@ from typing import Any
 
 from flax import serialization
 
-from nets.architecture.read import Architecture
+from nets.architecture.architecture import Architecture
 from nets.checkpoint import differences, leaves
 from nets.durable import sha256_of, write_durably
+from nets.earlier_names import renamed
 from nets.errors import CheckpointError
 from nets.hyperparams.optimizers import Optimizer
 from nets.network import Variables
@@ -73,10 +74,10 @@ def save_snapshot(path: Path, snapshot: Snapshot, *, owner: str = "") -> None:
 
 def load_snapshot(path: Path, architecture: Architecture, optimizer: Optimizer, *, owner: str = "") -> Snapshot:
     """The state in `path`; CheckpointError unless it is whole, and owner and every array are those of the arguments."""
-    restored = _read(path)
+    restored = renamed(_read(path), architecture.graph)
     if restored["owner"] != owner:
         raise CheckpointError(f"the training state {path.name} belongs to {restored['owner'] or 'no run'}")
-    state = state_shapes(architecture, optimizer)
+    state = state_shapes(architecture.graph, optimizer)
 
     def part(name: str, value: Any, expected: Any) -> None:
         declared = {place: (leaf.shape, leaf.dtype) for place, leaf in leaves(serialization.to_state_dict(expected))}

@@ -56,7 +56,7 @@ class Steps:
             gradients, state.opt_state, state.params
         )
         if self.optimizer.divides:
-            updates = self.network.plan.set_apart(updates, self.network.architecture.layers)
+            updates = self.network.plan.set_apart(updates, self.network.graph)
         params = optax.apply_updates(state.params, updates)
         return TrainState(params, batch_stats, opt_state, state.step + 1)
 
@@ -71,8 +71,8 @@ class Steps:
 
     def part(self, batch: int) -> int:
         """How many samples of a batch go forward and back at a time."""
-        most, long = self.network.plan.micro_batch(self.network.architecture.layers), samples_at_most(self.network)
-        if self.network.architecture.normalises:
+        most, long = self.network.plan.micro_batch(self.network.graph), samples_at_most(self.network)
+        if self.network.graph.normalises:
             return batch
         if long < min(batch, most or batch):
             return even_part(batch, long)
@@ -182,5 +182,5 @@ class Steps:
             totals = with_batch(totals, i, loss=loss, correct=correct, samples=real.sum(dtype=jnp.int32))
             return totals, jnp.where(i == 0, logits, first)
 
-        blank = jnp.zeros((rows.shape[1], self.network.architecture.classes), jnp.float32)
+        blank = jnp.zeros((rows.shape[1], self.network.graph.classes), jnp.float32)
         return lax.fori_loop(0, count, step, (no_totals(len(rows)), blank))

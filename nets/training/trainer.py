@@ -9,8 +9,9 @@ from functools import partial
 import jax
 import numpy as np
 
-from nets.architecture.read import Architecture
+from nets.architecture.architecture import Architecture
 from nets.datasets import Dataset
+from nets.datasets.statistics import input_statistics
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.kernels import Choice
 from nets.network import Variables, initial_variables, numbers_of, seed_key
@@ -65,7 +66,7 @@ class Run:
         """The numbers of the run, and the key of its dropout."""
         # Weights are drawn from the seed's own key; dropout from a key beside it.
         key = jax.random.fold_in(seed_key(self.hyperparams.seed), 0x64726F70)
-        return RunNumbers(numbers_of(self.architecture), numbers(self.hyperparams.optimizer), key)
+        return RunNumbers(numbers_of(self.architecture.graph), numbers(self.hyperparams.optimizer), key)
 
 
 @dataclass
@@ -89,7 +90,9 @@ class Trainer:
         if resume is not None:
             self.go_on(resume)
             return
-        variables = initial_variables(self.run.architecture, seed=self.run.hyperparams.seed, images=self.run.typical)
+        graph = self.run.architecture.graph
+        statistics = input_statistics(self.run.typical) if graph.standardises else None
+        variables = initial_variables(graph, seed=self.run.hyperparams.seed, statistics=statistics)
         self.state = start(self.run.workload, variables)
 
     def go_on(self, snapshot: Snapshot) -> None:

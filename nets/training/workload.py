@@ -9,14 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nets.architecture.read import Architecture
+from nets.architecture.architecture import Architecture
+from nets.architecture.graph import Graph
 from nets.datasets import DTYPES, DatasetInfo
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.hyperparams.losses import loss_on
 from nets.hyperparams.optimizers import Optimizer
 from nets.kernels import Choice, plan_for
 from nets.network import Network, numbers_of
-from nets.spec.values import image
 from nets.training.pace import BACKWARD, DISPATCH_SECONDS, sample_seconds, samples_at_most
 from nets.training.sampling import split_sizes
 from nets.training.state import Data, RunNumbers, TrainState
@@ -31,7 +31,7 @@ FIRST_EVALUATION = 1024  # samples evaluated before any evaluation has been time
 class Workload:
     """What a run computes, but for its numbers. Runs with equal workloads share their compiled programs."""
 
-    architecture: Architecture  # its structure
+    graph: Graph  # its structure
     optimizer: Optimizer  # its structure
     loss: str
     precision: str
@@ -44,7 +44,7 @@ class Workload:
     @property
     def steps(self) -> Steps:
         plan = plan_for(self.platform, training=True, precision=self.precision, kernels=self.kernels)
-        return Steps(Network(self.architecture, plan), self.optimizer, loss_on(self.platform, self.loss))
+        return Steps(Network(self.graph, plan), self.optimizer, loss_on(self.platform, self.loss))
 
     @property
     def chunk(self) -> int:
@@ -79,18 +79,18 @@ class Workload:
 
     def data(self) -> Data:
         """The samples as shapes."""
-        value = image(*self.architecture.input)
+        value = self.graph.input
         inputs: Any = jax.ShapeDtypeStruct((self.samples, *value.canonical), DTYPES[value.kind])
         labels: Any = jax.ShapeDtypeStruct((self.samples,), jnp.int32)
         return Data(inputs, labels)
 
     def numbers(self) -> RunNumbers:
         """Some numbers of such a run."""
-        return RunNumbers(numbers_of(self.architecture), numbers(self.optimizer), jax.random.key(0))
+        return RunNumbers(numbers_of(self.graph), numbers(self.optimizer), jax.random.key(0))
 
     def state(self) -> TrainState:
         """The state of such a run as shapes."""
-        return state_shapes(self.architecture, self.optimizer)
+        return state_shapes(self.graph, self.optimizer)
 
 
 def workload_on(
@@ -108,7 +108,7 @@ def workload_of(
     """The workload of a run that trains on `train` of `samples` rows on the device."""
     batch = min(hyperparams.batch_size, train)
     return Workload(
-        architecture=architecture.structure,
+        graph=architecture.graph.structure,
         optimizer=hyperparams.optimizer.structure(),
         loss=hyperparams.loss,
         precision=hyperparams.precision,
@@ -116,7 +116,7 @@ def workload_of(
         kernels=kernels,
         batch=batch,
         # Padding would enter the statistics of a norm over the batch: such networks see the true last batch.
-        tail=train % batch if architecture.normalises else 0,
+        tail=train % batch if architecture.graph.normalises else 0,
         samples=samples,
     )
 
@@ -131,20 +131,20 @@ def numbers(optimizer: Optimizer) -> dict[str, jax.Array]:
     return {name: jnp.float32(value) for name, value in optimizer.numbers().items()}
 
 
-def shapes(architecture: Architecture) -> dict[str, Any]:
+def shapes(graph: Graph) -> dict[str, Any]:
     """`nets.network.initial_variables` as shapes."""
     return {
         collection: {
             layer: {name: jax.ShapeDtypeStruct(p.shape, jnp.float32) for name, p in arrays.items()}
             for layer, arrays in layers.items()
         }
-        for collection, layers in architecture.arrays().items()
+        for collection, layers in graph.arrays().items()
     }
 
 
-def state_shapes(architecture: Architecture, optimizer: Optimizer) -> TrainState:
+def state_shapes(graph: Graph, optimizer: Optimizer) -> TrainState:
     """The state of a run as shapes."""
-    variables = shapes(architecture)
+    variables = shapes(graph)
     opt_state = jax.eval_shape(lambda params: optimizer.transform(numbers(optimizer)).init(params), variables["params"])
     step: Any = jax.ShapeDtypeStruct((), np.int32)
     return TrainState(variables["params"], variables["batch_stats"], opt_state, step)

@@ -236,7 +236,7 @@ def test_the_largest_body_of_layers_is_refused_quickly(client: FlaskClient) -> N
     """A megabyte of layers is not looked at one by one."""
     body = {"architecture": {"layers": [{"type": "relu"}] * 60_000}}
     answer = client.post("/api/models", json=body)
-    assert answer.status_code == 400 and "must hold 1 to 256 layers, got 60000" in answer.get_json()["error"]
+    assert answer.status_code == 400 and "must have 1 to 256 layers, got 60000" in answer.get_json()["error"]
 
 
 def test_limits_are_settings(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_limits_are_settings(tmp_path: Path) -> None:
     client = app.test_client()
     try:
         four = client.post("/api/train", json=BODY)
-        assert four.status_code == 400 and "must hold 1 to 3 layers, got 4" in four.get_json()["error"]
+        assert four.status_code == 400 and "must have 1 to 3 layers, got 4" in four.get_json()["error"]
         assert client.post("/api/models", json=BODY).status_code == 400
         wide = {"input_size": 784, "layers": [{"type": "linear", "out": 100_000}, {"type": "linear", "out": 10}]}
         answer = client.post("/api/train", json={**BODY, "architecture": wide})

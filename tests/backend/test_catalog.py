@@ -12,6 +12,7 @@ import pytest
 
 from backend.state.records import Json
 from backend.web.catalog import dataset_entries, layer_entries
+from nets.architecture.combinators import COMBINATORS
 from nets.architecture.read import parse_architecture, parse_layer
 from nets.datasets import DATASETS
 from nets.errors import SpecError
@@ -51,7 +52,16 @@ def test_every_layer_type_is_listed_as_it_is_registered(trained: Trained) -> Non
     assert {"in", "out"} <= linear["fields"].keys() and linear["aliases"]["units"] == "out"
 
 
-@pytest.mark.parametrize("name", LAYERS)
+def test_combinators_are_listed_as_they_are_registered(trained: Trained) -> None:
+    entries = trained.client.get("/api/layers").json["combinators"]
+    assert {entry["type"] for entry in entries} == set(COMBINATORS)
+    for entry in entries:
+        body = {"layers": [entry["example"], {"type": "linear", "out": 10}]}
+        assert parse_architecture(body).graph.classes == 10
+        assert set(entry["required"]) <= entry["fields"].keys() and entry["description"]
+
+
+@pytest.mark.parametrize("name", [name for name, layer in LAYERS.items() if layer.arity[0] == 1])
 def test_what_a_layer_type_takes_is_what_the_validator_takes(name: str) -> None:
     [entry] = [entry for entry in layer_entries() if entry["type"] == name]
     before: dict[str, list[Json]] = {"image": [], "features": [{"type": "linear", "out": 50}]}  # 50: of no image
@@ -63,8 +73,8 @@ def test_what_a_layer_type_takes_is_what_the_validator_takes(name: str) -> None:
 
 
 def test_examples_put_in_a_row_are_a_network() -> None:
-    row = [entry["example"] for entry in layer_entries()]
-    assert parse_architecture({"layers": [*row, {"type": "linear", "out": 10}]}).classes == 10
+    row = [entry["example"] for entry in layer_entries() if entry["inputs"]["least"] == 1]
+    assert parse_architecture({"layers": [*row, {"type": "linear", "out": 10}]}).graph.classes == 10
 
 
 @pytest.mark.parametrize("entry", layer_entries(), ids=lambda entry: entry["type"])

@@ -123,7 +123,7 @@ def test_a_model_marked_as_trained_has_no_weights_and_answers_nothing(trained: T
         ({"trained": "true"}, "trained: must be true or false"),
         ({"architecture": []}, r"architecture: must be an object, got \[\]"),
         ({"architecture": {}}, "architecture.layers: is required"),
-        ({"architecture": {"layers": []}}, "architecture.layers: must hold 1 to"),
+        ({"architecture": {"layers": []}}, "architecture.layers: must have 1 to"),
         ({"hyperparams": "x"}, "hyperparams: must be an object"),
         ({"hyperparams": {"epochs": -3}}, "hyperparams.epochs: must be at least 1, got -3"),
         ({"saved_model_path": 3}, "saved_model_path: must be a string"),
@@ -166,7 +166,7 @@ def test_save_stores_a_definition_that_is_untrained(client: FlaskClient) -> None
         ({"run_id": "r_1", "architecture": NET}, "architecture: is not a field of this request"),
         ({"run_id": "r_1", "model_id": "other"}, 'model_id: must be the "mine" of the path'),
         ({"architecture": NET, "model_id": "other"}, 'model_id: must be the "mine" of the path'),
-        ({"architecture": {"layers": [{"type": "relu"}]}}, "must hold a layer with weights"),
+        ({"architecture": {"layers": [{"type": "relu"}]}}, "must have a layer with weights"),
     ],
 )
 def test_bad_saves_are_a_400(trained: Trained, body: dict[str, Any], message: str) -> None:

@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 from backend.config import Settings
 from backend.demo.local_server import LocalServer, free_port
 from backend.web.openapi import OPERATIONS, document
+from nets.architecture.combinators import COMBINATORS
 from nets.layers import LAYERS
 
 CHECKS = (
@@ -51,7 +52,7 @@ def test_bounds_are_those_of_json_schema(client: FlaskClient) -> None:
     epochs = made["Hyperparams"]["properties"]["epochs"]
     assert (epochs["minimum"], epochs["maximum"]) == (1, 100_000)
     kinds = [choice["title"] for choice in made["Architecture"]["properties"]["layers"]["items"]["anyOf"]]
-    assert kinds == list(LAYERS)
+    assert kinds == [*LAYERS, *COMBINATORS]
 
 
 @pytest.mark.slow

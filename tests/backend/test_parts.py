@@ -38,7 +38,7 @@ def test_what_is_kept_as_it_came_also_says_what_it_means() -> None:
     sent = TypeAdapter(Hyperparams).validate_python({"dataset": "digits"})
     assert sent.json == {"dataset": "digits"} and sent.value.dataset_type == "digits"
     sent = TypeAdapter(Architecture).validate_python(ARCHITECTURE)
-    assert sent.json is ARCHITECTURE and sent.value.classes == 10
+    assert sent.json is ARCHITECTURE and sent.value.graph.classes == 10
 
 
 def test_the_problems_of_a_part_are_told_one_by_one() -> None:

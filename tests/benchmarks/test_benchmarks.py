@@ -51,13 +51,13 @@ def test_a_convolution_forward_and_back(
     """32 channels of 14 x 14, batch 64: the sum's gradient to image and kernel, outside any loop."""
     way = plan_for("cpu", training=plan, precision=precision)
     a = network({"type": "conv2d", **fields}, {"type": "linear", "out": 3}, shape=(32, 14, 14))
-    variables = {**initial_variables(a, seed=0), "numbers": numbers_of(a)}
+    variables = {**initial_variables(a.graph, seed=0), "numbers": numbers_of(a.graph)}
     images = jnp.asarray(np.random.default_rng(0).random((64, 14, 14, 32), np.float32))
 
     def total(params: Any, images: jax.Array) -> jax.Array:
-        return Network(a, way).apply({**variables, "params": params}, images, train=False).sum()
+        return Network(a.graph, way).apply({**variables, "params": params}, images, train=False).sum()
 
-    step = jax.jit(jax.grad(total, argnums=(0, 1)), compiler_options=Network(a, way).compiler_options)
+    step = jax.jit(jax.grad(total, argnums=(0, 1)), compiler_options=Network(a.graph, way).compiler_options)
     jax.block_until_ready(step(variables["params"], images))
     gradients = benchmark(lambda: jax.block_until_ready(step(variables["params"], images)))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
@@ -84,7 +84,7 @@ def test_a_cold_compilation(benchmark: BenchmarkFixture) -> None:
 def test_an_answer(benchmark: BenchmarkFixture, count: int) -> None:
     """`count` images through the reference network."""
     a = parse_architecture(BODY["architecture"])
-    predictor = Predictor(a, initial_variables(a, seed=0))
+    predictor = Predictor(a, initial_variables(a.graph, seed=0))
     images = np.random.default_rng(0).random((count, 28, 28, 1), np.float32)
     predictor.probabilities(images)
     assert benchmark(lambda: predictor.probabilities(images)).shape == (count, 10)

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from nets.architecture.read import Architecture, parse_architecture
+from nets.architecture.architecture import Architecture
+from nets.architecture.read import parse_architecture
 from nets.datasets import Dataset, DatasetInfo
 from nets.spec.values import Value
 

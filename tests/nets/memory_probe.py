@@ -72,9 +72,9 @@ def stages(architecture: Any, hyperparams: Any, request: dict[str, Any], parts: 
     from nets.training.events import EpochEnd, Finished, Progress
     from nets.training.snapshot import load_snapshot, save_snapshot
 
-    channels, height, width = architecture.input
+    channels, height, width = architecture.graph.input.shape
     train, test = request.get("samples", 2000), request.get("test", 500)
-    classes = tuple(map(str, range(architecture.classes)))
+    classes = tuple(map(str, range(architecture.graph.classes)))
     info = DatasetInfo("made", "Made", "", image(channels, height, width), classes, train, test, None, True, "")
     claim = memory_needed(architecture, hyperparams, info)
     parts["claim"] = {name: value for name, value in asdict(claim).items()}

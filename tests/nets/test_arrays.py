@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nets.architecture.read import parse_architecture
 from nets.datasets import DTYPES, Dataset, from_arrays
-from nets.errors import DataError
+from nets.errors import DataError, SpecError
 from nets.hyperparams.hyperparams import parse_hyperparams
+from nets.inference import Predictor
 from nets.spec.values import Value, features, image, sequence, tokens
+from nets.training.check import check_fit
 from nets.training.events import Finished
 from nets.training.fit import fit
 from tests.nets.builders import TINY_CNN, network, stripes
@@ -94,3 +97,54 @@ def test_a_data_set_from_arrays_trains_as_any_other() -> None:
     own = from_arrays(known.train_inputs, known.train_labels, known.test_inputs[..., 0], known.test_labels)
     one, other = tested(own), tested(known)
     assert (one.test_loss, one.sample_predictions) == (other.test_loss, other.sample_predictions)
+
+
+def three_kinds(shape: tuple[int, ...], count: int = 120) -> Dataset:
+    """Three classes of noisy numbers on very unlike scales, told apart by the sign of two features."""
+    random = np.random.default_rng(0)
+
+    def part(many: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = np.arange(many) % 3
+        inputs = random.normal(size=(many, *shape))
+        inputs[..., 0] += 3 * (labels == 1).reshape(-1, *[1] * (len(shape) - 1))
+        inputs[..., 1] += 3 * (labels == 2).reshape(-1, *[1] * (len(shape) - 1))
+        return inputs * 10.0 ** np.arange(-2, shape[-1] - 2) + 50, labels
+
+    return from_arrays(*part(count), *part(count // 2), name="numbers")
+
+
+LINEAR = [{"type": "linear", "out": 16}, {"type": "relu"}]
+OUT = {"type": "linear", "out": 3}
+
+
+@pytest.mark.parametrize(
+    ("shape", "layers"),
+    [((6,), [*LINEAR, {"type": "batchnorm1d"}, OUT]), ((8, 6), [*LINEAR, {"type": "flatten"}, OUT])],
+    ids=["features", "sequence"],
+)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_numbers_of_unlike_scales_are_learned_and_answered(
+    shape: tuple[int, ...], layers: list[dict[str, Any]], precision: str
+) -> None:
+    data = three_kinds(shape)
+    a = parse_architecture({"input_shape": list(shape), "layers": layers})
+    h = parse_hyperparams(
+        {"epochs": 12, "batch_size": 8, "optimizer": {"type": "adam", "lr": 0.01}, "precision": precision}
+    )
+    check_fit(a, h, data.info)
+    *_, finished = fit(a, h, data)
+    assert isinstance(finished, Finished)
+    assert finished.test_accuracy > 0.85
+    assert all(shown.grid is None for shown in finished.sample_predictions)
+    kept = finished.variables["batch_stats"]["input"]
+    assert kept["mean"].shape == (6,) and np.allclose(kept["mean"][:2], 50, atol=0.2)
+    answers = Predictor(a, finished.variables, precision=precision).probabilities(data.test_inputs).argmax(-1)
+    assert (answers == data.test_labels).mean() == pytest.approx(finished.test_accuracy, abs=0.02)
+
+
+def test_a_network_for_other_numbers_is_refused_with_what_the_samples_are() -> None:
+    a = parse_architecture({"input_shape": [5], "layers": [OUT]})
+    with pytest.raises(
+        SpecError, match=r"architecture.input_shape: must be \[6\] for numbers, each sample of which is"
+    ):
+        check_fit(a, parse_hyperparams({}), three_kinds((6,)).info)

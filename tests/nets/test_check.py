@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nets.architecture.read import Architecture
+from nets.architecture.architecture import Architecture
 from nets.errors import SpecError
 from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.spec.values import Value, features, image, sequence, tokens

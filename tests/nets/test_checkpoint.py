@@ -20,7 +20,7 @@ A = network(*TINY_CNN[:1], {"type": "batchnorm2d"}, *TINY_CNN[1:4], {"type": "dr
 
 @pytest.fixture
 def variables() -> Variables:
-    return jax.device_get(initial_variables(A, seed=1))
+    return jax.device_get(initial_variables(A.graph, seed=1))
 
 
 def write(path: Path, tree: Any) -> None:
@@ -103,8 +103,8 @@ def test_weights_of_another_network_are_refused(
 def test_a_predictor_answers_like_the_network(variables: Variables, count: int) -> None:
     images = np.random.default_rng(0).random((count, 8, 8, 1), np.float32)
     answers = Predictor(A, variables).probabilities(images)
-    everything = {**variables, "numbers": numbers_of(A)}
-    logits = Network(A, plan_for("cpu", training=False)).apply(everything, images, train=False)
+    everything = {**variables, "numbers": numbers_of(A.graph)}
+    logits = Network(A.graph, plan_for("cpu", training=False)).apply(everything, images, train=False)
     assert answers.shape == (count, 3) and answers.dtype == np.float32
     assert np.allclose(answers, jax.nn.softmax(logits), atol=1e-5)
     assert np.allclose(answers.sum(-1), 1, atol=1e-5)

@@ -14,12 +14,13 @@ import numpy as np
 import optax
 import pytest
 
-from nets.architecture.read import Architecture
+from nets.architecture.architecture import Architecture
 from nets.datasets import Dataset
+from nets.datasets.statistics import input_statistics
 from nets.errors import TrainingError
 from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
 from nets.kernels import Choice, plan_for
-from nets.network import Network, initial_variables, input_statistics
+from nets.network import Network, initial_variables
 from nets.training.cache import ProgramCache
 from nets.training.events import Event, Finished, Progress
 from nets.training.fit import fit
@@ -149,16 +150,16 @@ def test_progress_goes_through_the_phases_and_never_back() -> None:
 def test_a_smaller_last_batch_counts_as_what_it_is(a: Architecture) -> None:
     """One epoch over 8 + 8 + 3 samples equals three hand-made steps on exactly those samples."""
     h = hyper(epochs=1, max_samples=24, shuffle=False, optimizer={"type": "sgd", "lr": 0.05})
-    a = network(*[layer.to_json() for layer in a.layers if layer.type != "dropout"])
+    a = network(*[layer for layer in a.to_json()["layers"] if layer["type"] != "dropout"])
     data = stripes()
     _, finished = trained(a, h, data)
     split, plan = draw(h, 60), plan_for("cpu", training=False)
     assert len(split.train) == 19
-    variables = initial_variables(a, seed=h.seed, images=data.train_inputs[split.train])
+    variables = initial_variables(a.graph, seed=h.seed, statistics=input_statistics(data.train_inputs[split.train]))
     step = optax.sgd(0.05)
 
     def loss(params: Any, stats: Any, rows: Any) -> Any:
-        logits, changed = Network(a, plan).apply(
+        logits, changed = Network(a.graph, plan).apply(
             {"params": params, "batch_stats": stats}, data.train_inputs[rows], train=True, mutable=["batch_stats"]
         )
         labels = data.train_labels[rows]
@@ -204,7 +205,7 @@ def test_other_numbers_compile_nothing_new() -> None:
     trained(NORMED, hyper(optimizer={"type": "sgd", "lr": 0.1, "momentum": 0.9}))
     before = len(PROGRAMS)
     softer = network(
-        *[{**layer.to_json(), **({"p": 0.4} if layer.type == "dropout" else {})} for layer in NORMED.layers]
+        *[{**layer, **({"p": 0.4} if layer["type"] == "dropout" else {})} for layer in NORMED.to_json()["layers"]]
     )
     _, finished = trained(softer, hyper(seed=9, epochs=1, optimizer={"type": "sgd", "lr": 0.01, "momentum": 0.5}))
     assert before == len(PROGRAMS)
@@ -248,7 +249,7 @@ def test_images_are_standardised_by_statistics_that_travel_with_the_weights() ->
     kept = finished.variables["batch_stats"]["input"]
     assert np.allclose(kept["mean"], seen.mean((0, 1, 2)), atol=1e-6)
     assert np.allclose(kept["std"], seen.std((0, 1, 2)), atol=1e-6)
-    assert input_statistics(network(*TINY_CNN), np.full((2, 8, 8, 1), 7, np.uint8))["std"] == np.float32(1 / 255)
+    assert input_statistics(np.full((2, 8, 8, 1), 7, np.uint8))["std"] == np.float32(1 / 255)
 
 
 def test_colour_images_train() -> None:

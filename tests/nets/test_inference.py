@@ -11,7 +11,8 @@ import pytest
 
 from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.inference import Predictor
-from nets.kernels.xla.plan import XlaPlan
+from nets.numerics.numerics import Numerics
+from nets.numerics.windows import Geometry
 from nets.training.events import Finished
 from nets.training.fit import fit
 from tests.nets.builders import network, stripes
@@ -50,12 +51,9 @@ def test_widened_products_are_those_of_bfloat16() -> None:
     random = np.random.default_rng(0)
     x, kernel = (jnp.asarray(random.normal(size=size), jnp.float32) for size in ((5, 9, 9, 7), (3, 3, 7, 11)))
     rounded = kernel.astype(jnp.bfloat16).astype(jnp.float32)
-    narrow = XlaPlan("bfloat16")
-    plans = (narrow, kernel), (replace(narrow, widened=True), rounded)
-    convolved = [
-        jax.jit(lambda x, k, plan=plan: plan.conv2d(x, k, None, stride=(1, 1), padding=((0, 0), (0, 0))))(x, k)
-        for plan, k in plans
-    ]
+    narrow = Numerics("bfloat16")
+    both = (narrow, kernel), (replace(narrow, widened=True), rounded)
+    convolved = [jax.jit(lambda x, k, by=by: by.convolve(x, k, Geometry()))(x, k) for by, k in both]
     np.testing.assert_allclose(*convolved, rtol=1e-5, atol=1e-5)
-    dense = [jax.jit(lambda x, k, plan=plan: plan.dense(x, k, None))(x[:, 0, 0], k[0, 0]) for plan, k in plans]
+    dense = [jax.jit(lambda x, k, by=by: by.dot(x, k))(x[:, 0, 0], k[0, 0]) for by, k in both]
     np.testing.assert_allclose(*dense, rtol=1e-5, atol=1e-5)

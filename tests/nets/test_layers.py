@@ -11,47 +11,64 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nets.architecture.read import Architecture
+from nets.architecture.architecture import Architecture
+from nets.architecture.graph import Graph
+from nets.architecture.read import parse_architecture
 from nets.errors import SpecError
 from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.kernels import plan_for
 from nets.layers import LAYERS
 from nets.layers.base import Example
 from nets.network import Network, initial_variables, numbers_of, seed_key
+from nets.spec.values import Value
 from nets.training.sampling import draw, epoch_order
 from tests.nets.builders import network
 
 EXAMPLES = [
-    pytest.param(example, id=f"{name}-{i}") for name, cls in LAYERS.items() for i, example in enumerate(cls.examples)
+    pytest.param(example, id=f"{name}-{i}")
+    for name, cls in LAYERS.items()
+    for i, example in enumerate(cls.examples)
+    if len({value.shape[0] for value in example.takes if value.kind == "sequence"}) < 2  # nothing changes a length yet
 ]
 PLANS = {"cpu": plan_for("cpu", training=True), "xla": plan_for("cpu", training=False)}
 
 
 def around(example: Example) -> Architecture:
-    """A network in which `example` is given its own shape."""
-    if len(example.takes) == 3:
-        channels, height, width = example.takes
-        return network(dict(example.json), {"type": "linear", "out": 3}, shape=(channels, height, width))
-    before = {"type": "linear", "out": example.takes[0]}
-    return network(before, dict(example.json), {"type": "linear", "out": 3}, shape=(1, 5, 5))
+    """A network in which `example` is given its own values, the last but two of its layers."""
+    first = example.takes[0]
+    sources = [source(value, first, f"source {place}") for place, value in enumerate(example.takes)]
+    layer = {**example.json, "inputs": [each["name"] for each in sources]}
+    end = [{"type": "flatten"}, {"type": "linear", "out": 3}]
+    return parse_architecture({"input_shape": list(first.shape), "layers": [*sources, layer, *end]})
+
+
+def source(value: Value, given: Value, name: str) -> dict[str, Any]:
+    """A layer that makes one value of what goes in."""
+    if value.kind != "image":
+        assert value.shape[:-1] == given.shape[:-1]
+        return {"type": "linear", "out": value.shape[-1], "inputs": "input", "name": name}
+    window = [have - want + 1 for have, want in zip(given.shape[1:], value.shape[1:], strict=True)]
+    return {"type": "conv2d", "out_channels": value.shape[0], "kernel_size": window, "inputs": "input", "name": name}
 
 
 def logits_shape(a: Architecture, plan: Any, batch: int = 3) -> tuple[int, ...]:
-    images = jax.ShapeDtypeStruct((batch, *a.input[1:], a.input[0]), jnp.uint8)
-    variables = {**initial_variables(a, seed=0), "numbers": numbers_of(a)}
-    shape: tuple[int, ...] = jax.eval_shape(lambda x: Network(a, plan).apply(variables, x, train=False), images).shape
+    images = jax.ShapeDtypeStruct((batch, *a.graph.input.canonical), jnp.uint8)
+    variables = {**initial_variables(a.graph, seed=0), "numbers": numbers_of(a.graph)}
+    shape: tuple[int, ...] = jax.eval_shape(
+        lambda x: Network(a.graph, plan).apply(variables, x, train=False), images
+    ).shape
     return shape
 
 
 def gradient_step(a: Architecture, plan: Any) -> tuple[Any, Any]:
     """Parameters before and after one step of plain gradient descent on a real loss."""
-    variables = initial_variables(a, seed=3)
-    images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (6, *a.input[1:], a.input[0])), jnp.uint8)
-    labels = jnp.arange(6) % a.classes
+    variables = initial_variables(a.graph, seed=3)
+    images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (6, *a.graph.input.canonical)), jnp.uint8)
+    labels = jnp.arange(6) % a.graph.classes
 
     def loss(params: Any) -> jax.Array:
-        logits, _ = Network(a, plan).apply(
-            {**variables, "params": params, "numbers": numbers_of(a)},
+        logits, _ = Network(a.graph, plan).apply(
+            {**variables, "params": params, "numbers": numbers_of(a.graph)},
             images,
             train=True,
             rngs={"dropout": jax.random.key(1)},
@@ -59,19 +76,18 @@ def gradient_step(a: Architecture, plan: Any) -> tuple[Any, Any]:
         )
         return -jax.nn.log_softmax(logits)[jnp.arange(6), labels].mean()
 
-    gradients = jax.jit(jax.grad(loss), compiler_options=Network(a, plan).compiler_options)(variables["params"])
+    gradients = jax.jit(jax.grad(loss), compiler_options=Network(a.graph, plan).compiler_options)(variables["params"])
     return gradients, variables["params"]
 
 
 def without_effect(a: Architecture) -> set[tuple[str, str]]:
     """Biases that a following norm subtracts again: their gradient is zero by mathematics, not by mistake."""
-    found = set()
-    for name, layer, after in zip(a.names, a.layers, [*a.layers[1:], None], strict=True):
-        if after is not None and after.type.startswith("batchnorm") and layer.type in ("conv2d", "linear"):
-            found.add((name, "bias"))
-        if layer.type == "residual_block":
-            found |= {(name, "conv1_bias"), (name, "conv2_bias")}
-    return found
+    graph = a.graph
+    return {
+        (node.id, "bias")
+        for node in graph.nodes
+        if not node.layer.across_batch and all(reader.layer.across_batch for reader in graph.readers[node.id])
+    }
 
 
 def test_every_type_has_examples() -> None:
@@ -81,8 +97,7 @@ def test_every_type_has_examples() -> None:
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_predicted_shape_is_the_shape_that_comes_out(example: Example) -> None:
     a = around(example)
-    index = len(a.layers) - 2
-    assert a.layers[index].output_shape(a.shapes[index]) == example.gives
+    assert a.applied[-3].gives == example.gives
     for plan in PLANS.values():
         assert logits_shape(a, plan) == (3, 3)
 
@@ -129,18 +144,19 @@ def test_random_chains_have_the_predicted_shapes(
         a = network(*image, {"type": "flatten"}, *features, {"type": "linear", "out": 4}, shape=shape)
     except SpecError:
         return  # pooled away: refused before it runs, which is what the other tests are about
-    variables = {**initial_variables(a, seed=0), "numbers": numbers_of(a)}
-    images = jax.ShapeDtypeStruct((2, shape[1], shape[2], shape[0]), jnp.uint8)
+    variables = {**initial_variables(a.graph, seed=0), "numbers": numbers_of(a.graph)}
+    images = jax.ShapeDtypeStruct((2, *a.graph.input.canonical), jnp.uint8)
     # Every prefix of the chain that ends in features must have its predicted size too.
-    for end in range(len(image) + 1, len(a.layers) + 1):
-        part = Architecture(a.input, a.layers[:end], a.shapes[:end], a.layers[end - 1].output_shape(a.shapes[end - 1]))
-        out = jax.eval_shape(lambda x, part=part: Network(part, plan).apply(variables, x, train=False), images)
-        assert out.shape == (2, *part.output)
+    for end, node in enumerate(a.graph.nodes, 1):
+        part = Graph(a.graph.input, a.graph.nodes[:end])
+        if node.gives.kind == "features":
+            out = jax.eval_shape(lambda x, part=part: Network(part, plan).apply(variables, x, train=False), images)
+            assert out.shape == (2, *part.output.shape)
 
 
 def test_same_seed_same_weights_other_seed_other_weights() -> None:
     a = network({"type": "conv2d", "out_channels": 4, "kernel_size": 3}, {"type": "linear", "out": 3})
-    one, same, other = (initial_variables(a, seed=seed)["params"]["linear_1"]["kernel"] for seed in (1, 1, 2))
+    one, same, other = (initial_variables(a.graph, seed=seed)["params"]["linear_1"]["kernel"] for seed in (1, 1, 2))
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
 
@@ -156,7 +172,7 @@ def test_seeds_that_differ_beyond_32_bits_give_other_weights_samples_and_orders(
     weights, draws, orders = [], [], []
     for seed in seeds:
         h = parse_hyperparams({"seed": seed, "max_samples": None})
-        weights.append(initial_variables(a, seed=h.seed)["params"]["linear_0"]["kernel"].tobytes())
+        weights.append(initial_variables(a.graph, seed=h.seed)["params"]["linear_0"]["kernel"].tobytes())
         draws.append(draw(h, 500).train.tobytes())
         orders.append(epoch_order(h, 500, epoch=1).tobytes())
     assert [len(set(found)) for found in (weights, draws, orders)] == [len(seeds)] * 3
@@ -164,7 +180,7 @@ def test_seeds_that_differ_beyond_32_bits_give_other_weights_samples_and_orders(
 
 def test_initial_weights_follow_pytorch_s_default() -> None:
     a = network({"type": "linear", "out": 400}, {"type": "linear", "out": 3})
-    weights = initial_variables(a, seed=0)["params"]["linear_0"]
+    weights = initial_variables(a.graph, seed=0)["params"]["linear_0"]
     for values in weights.values():
         assert abs(values).max() <= 1 / 8  # 1 / sqrt(64 inputs)
     assert np.std(weights["kernel"]) == pytest.approx(1 / 8 / np.sqrt(3), rel=0.02)
@@ -176,20 +192,20 @@ def test_linear_reads_an_image_channel_by_channel() -> None:
     kernel = np.random.default_rng(1).random((18, 2), np.float32)
     expected = images.transpose(0, 3, 1, 2).reshape(1, 18) @ kernel
     for plan in PLANS.values():
-        variables = {**initial_variables(a, seed=0), "params": {"linear_0": {"kernel": kernel}}}
-        out = Network(a, plan).apply(variables, jnp.asarray(images), train=False)
+        variables = {**initial_variables(a.graph, seed=0), "params": {"linear_0": {"kernel": kernel}}}
+        out = Network(a.graph, plan).apply(variables, jnp.asarray(images), train=False)
         assert np.allclose(out, expected, atol=1e-5)
 
 
 def test_dropout_keeps_the_mean_and_does_nothing_when_not_training() -> None:
     a = network({"type": "linear", "out": 4000}, {"type": "dropout", "p": 0.4}, shape=(1, 2, 2))
     ones = {"linear_0": {"kernel": np.zeros((4, 4000), np.float32), "bias": np.ones(4000, np.float32)}}
-    variables = {**initial_variables(a, seed=0), "params": ones, "numbers": numbers_of(a)}
+    variables = {**initial_variables(a.graph, seed=0), "params": ones, "numbers": numbers_of(a.graph)}
     images = jnp.zeros((2, 2, 2, 1))
     for plan in PLANS.values():
-        kept = Network(a, plan).apply(variables, images, train=False)
+        kept = Network(a.graph, plan).apply(variables, images, train=False)
         assert np.array_equal(kept, np.ones((2, 4000)))
-        dropped = Network(a, plan).apply(variables, images, train=True, rngs={"dropout": jax.random.key(0)})
+        dropped = Network(a.graph, plan).apply(variables, images, train=True, rngs={"dropout": jax.random.key(0)})
         assert set(np.unique(dropped).round(4)) == {0.0, np.float32(1 / 0.6).round(4)}
         assert np.mean(dropped) == pytest.approx(1, abs=0.05)
         assert not np.array_equal(dropped[0], dropped[1])
@@ -200,11 +216,16 @@ def test_running_statistics_follow_pytorch() -> None:
     images = np.random.default_rng(0).integers(0, 256, (5, 2, 2, 1)).astype(np.uint8)
     values = images / 255
     for plan in PLANS.values():
-        variables = initial_variables(a, seed=0)
-        _, changed = Network(a, plan).apply(variables, jnp.asarray(images), train=True, mutable=["batch_stats"])
+        variables = initial_variables(a.graph, seed=0)
+        _, changed = Network(a.graph, plan).apply(variables, jnp.asarray(images), train=True, mutable=["batch_stats"])
         stats = changed["batch_stats"]["batchnorm2d_0"]
         assert stats["mean"][0] == pytest.approx(0.25 * values.mean(), rel=1e-5)
         assert stats["var"][0] == pytest.approx(0.75 + 0.25 * values.var(ddof=1), rel=1e-5)
+
+
+def named(kept: Any, part: str) -> Any:
+    """The arrays of one part of the first layer."""
+    return kept.get(f"residual_block_0.{part}", {}).items()
 
 
 def test_a_residual_block_is_what_it_says() -> None:
@@ -212,9 +233,13 @@ def test_a_residual_block_is_what_it_says() -> None:
     a = network(
         {"type": "residual_block", "out_channels": 1, "kernel_size": 1}, {"type": "linear", "out": 2}, shape=(1, 2, 2)
     )
-    variables = initial_variables(a, seed=5)
-    p, s = variables["params"]["residual_block_0"], variables["batch_stats"]["residual_block_0"]
-    s["norm1_mean"], s["norm2_var"] = jnp.array([0.3]), jnp.array([2.0])
+    variables = initial_variables(a.graph, seed=5)
+    p, s = (
+        {f"{part}_{name}": array for part in ("conv1", "conv2", "norm1", "norm2") for name, array in named(kept, part)}
+        for kept in (variables["params"], variables["batch_stats"])
+    )
+    variables["batch_stats"]["residual_block_0.norm1"]["mean"] = s["norm1_mean"] = jnp.array([0.3])
+    variables["batch_stats"]["residual_block_0.norm2"]["var"] = s["norm2_var"] = jnp.array([2.0])
     x = np.random.default_rng(0).random((3, 2, 2, 1), np.float32)
 
     def norm(z: Any, n: str) -> Any:
@@ -225,5 +250,5 @@ def test_a_residual_block_is_what_it_says() -> None:
     last = variables["params"]["linear_1"]
     expected = y.reshape(3, 4) @ last["kernel"] + last["bias"]
     for plan in PLANS.values():
-        out = Network(a, plan).apply(variables, jnp.asarray(x), train=False)
+        out = Network(a.graph, plan).apply(variables, jnp.asarray(x), train=False)
         assert np.allclose(out, expected, atol=1e-5)

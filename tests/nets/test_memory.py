@@ -121,7 +121,7 @@ def test_a_large_batch_that_goes_through_in_parts_needs_no_more_than_a_part() ->
     small, large = (parse_hyperparams({"batch_size": size, "max_samples": None}) for size in (64, 4096))
     info = stripes(10_000).info
     plain = network(*conv)
-    if plan_for(jax.default_backend(), training=True).micro_batch(plain.layers) == 64:
+    if plan_for(jax.default_backend(), training=True).micro_batch(plain.graph) == 64:
         assert memory_needed(plain, small, info).activations == memory_needed(plain, large, info).activations
     looks_across = network(*norm)
     assert (

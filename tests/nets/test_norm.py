@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from nets.architecture.read import Architecture
+from nets.architecture.architecture import Architecture
 from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.kernels import plan_for
 from nets.kernels.plan import Plan
@@ -45,11 +45,11 @@ def passed(a: Architecture, plan: Plan, variables: Any, images: Any, *, train: b
     """Logits, statistics afterwards, and the gradient of a loss."""
 
     def loss(params: Any) -> Any:
-        everything = {**variables, "params": params, "numbers": numbers_of(a)}
-        logits, changed = Network(a, plan).apply(everything, images, train=train, mutable=["batch_stats"])
+        everything = {**variables, "params": params, "numbers": numbers_of(a.graph)}
+        logits, changed = Network(a.graph, plan).apply(everything, images, train=train, mutable=["batch_stats"])
         return -jax.nn.log_softmax(logits)[0, 1], (logits, changed["batch_stats"])
 
-    step = jax.jit(jax.grad(loss, has_aux=True), compiler_options=Network(a, plan).compiler_options)
+    step = jax.jit(jax.grad(loss, has_aux=True), compiler_options=Network(a.graph, plan).compiler_options)
     gradients, (logits, statistics) = step(variables["params"])
     return logits, statistics, gradients
 
@@ -57,22 +57,22 @@ def passed(a: Architecture, plan: Plan, variables: Any, images: Any, *, train: b
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 @pytest.mark.parametrize("a", NETWORKS.values(), ids=NETWORKS)
 def test_a_single_value_moves_no_statistics_and_is_normalised_by_them(a: Architecture, plan: Plan) -> None:
-    variables = initial_variables(a, seed=1)
+    variables = initial_variables(a.graph, seed=1)
     varied = partial(jax.tree.map, lambda array: array + np.linspace(-0.5, 0.5, array.size, dtype=np.float32))
     variables["batch_stats"] = varied(variables["batch_stats"])
     one = stripes().train_inputs[:1]
     logits, after, gradients = passed(a, plan, variables, one, train=True)
     evaluated, _, _ = passed(a, plan, variables, one, train=False)
     assert jax.tree.all(jax.tree.map(np.array_equal, after, variables["batch_stats"]))
-    assert np.allclose(logits, evaluated, rtol=2e-2 if "bfloat16" in plan.precision else 1e-5, atol=1e-4)
+    assert np.allclose(logits, evaluated, rtol=2e-2 if "bfloat16" in plan.numerics.precision else 1e-5, atol=1e-4)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
-    first = gradients[next(name for name in a.names if name in gradients)]
+    first = gradients[next(node.id for node in a.graph.nodes if node.id in gradients)]
     assert any(np.abs(leaf).max() > 0 for leaf in first.values()), "what comes before the norm learns as well"
 
 
 @pytest.mark.parametrize("a", NETWORKS.values(), ids=NETWORKS)
 def test_two_values_do_move_them(a: Architecture) -> None:
-    variables = initial_variables(a, seed=1)
+    variables = initial_variables(a.graph, seed=1)
     _, after, _ = passed(a, PLANS["cpu-float32"], variables, stripes().train_inputs[:2], train=True)
     before = variables["batch_stats"]
     norm = next(name for name in after if name != "input")

@@ -56,7 +56,7 @@ class Compiler:
         self.go_on = threading.Event()
 
     def compile(self, what: str, workload: Workload) -> Callable[..., object]:
-        width = workload.architecture.layers[0].out_features
+        width = next(node.layer.out_features for node in workload.graph.nodes if node.arrays)
         self.begun.append((what, width, threading.get_native_id()))
         assert width not in self.stuck or self.go_on.wait(DEADLINE)
         return lambda: (what, width)

@@ -108,7 +108,7 @@ LOSSES = {  # of training, validation and test
 
 def drawn(name: str) -> list[tuple[tuple[int, ...], float, float]]:
     """Of every array of a new network its shape and two weighted sums, in the order of these figures."""
-    params = initial_variables(network(*BODIES[name]), seed=SEED)["params"]
+    params = initial_variables(network(*BODIES[name]).graph, seed=SEED)["params"]
     return sorted(figures(np.asarray(array)) for array in jax.tree.leaves(params))
 
 

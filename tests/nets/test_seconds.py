@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from nets.architecture.read import Architecture, parse_architecture
+from nets.architecture.architecture import Architecture
+from nets.architecture.read import parse_architecture
 from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.inspection.seconds import compile_seconds
 from nets.training import programs
@@ -56,4 +57,4 @@ def test_every_convolution_counts() -> None:
     conv = {"type": "conv2d", "out_channels": 2, "kernel_size": 3, "padding": "same"}
     assert compile_seconds(network(*[conv] * 100, {"type": "linear", "out": 3})) > 100
     block = {"type": "residual_block", "out_channels": 2}  # two, and one for the shortcut
-    assert 4.5 < compile_seconds(network(block, {"type": "linear", "out": 3})) < 5
+    assert 4.5 < compile_seconds(network(block, {"type": "linear", "out": 3})) < 5.5

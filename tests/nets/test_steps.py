@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nets.architecture.read import Architecture
+from nets.architecture.architecture import Architecture
 from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.kernels import plan_for
 from nets.network import Network, initial_variables
@@ -33,14 +33,14 @@ def test_a_batch_computed_in_parts_is_the_same_step(architecture: Architecture, 
     program = workload.steps
     plans = (plan_for("cpu", training=False), program.network.plan)
     assert program.part(batch) < batch
-    assert [plan.micro_batch(architecture.layers) for plan in plans] == [None, part]
+    assert [plan.micro_batch(architecture.graph) for plan in plans] == [None, part]
     given = RunNumbers({}, numbers(h.optimizer), jax.random.key(0))
     on_device = Data(jnp.asarray(data.train_inputs), jnp.asarray(data.train_labels))
     rows = jnp.arange(batch).at[-3:].set(-1)
     results = []
     for plan in plans:
-        steps = replace(program, network=Network(architecture.structure, plan))
-        state = start(workload, initial_variables(architecture, seed=0))
+        steps = replace(program, network=Network(architecture.graph.structure, plan))
+        state = start(workload, initial_variables(architecture.graph, seed=0))
         results.append(jax.jit(steps.train_batch)(state, on_device, rows, given))
     for whole, parts in zip(jax.tree.leaves(results[0]), jax.tree.leaves(results[1]), strict=True):
         assert np.allclose(whole, parts, atol=1e-5)

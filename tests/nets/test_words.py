@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from nets.architecture.read import Frame, parse_architecture
+from nets.architecture.combinators import COMBINATORS
+from nets.architecture.common import Common
+from nets.architecture.frame import Frame
+from nets.architecture.read import parse_architecture
 from nets.datasets import DATASETS
 from nets.errors import SpecError
 from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
@@ -40,6 +43,7 @@ def layer_problems(layer: Any) -> str:
         *(("Sigmoid", "sigmoid"), ("Tanh", "tanh"), ("nn.Softmax", "softmax"), ("log_softmax", "softmax")),
         *(("Dropout", "dropout"), ("SpatialDropout2D", "dropout"), ("BatchNorm2d", "batchnorm2d")),
         *(("ResidualBlock", "residual_block"), ("resblock", "residual_block"), ("DenseLayer", "linear")),
+        *(("Concatenate", "concat"), ("torch.cat", "concat"), ("Average", "average"), ("Mul", "multiply")),
         *(("rellu", "relu"), ("linaer", "linear")),
     ],
 )
@@ -170,11 +174,21 @@ def test_what_means_nothing_gets_no_hint() -> None:
 
 
 def test_every_name_of_the_table_is_one_of_ours() -> None:
-    fields = {
-        name for spec in (Hyperparams, Frame, *LAYERS.values(), *OPTIMIZERS.values()) for name in wire_names(spec)
-    }
+    specs = (Hyperparams, Frame, Common, *LAYERS.values(), *COMBINATORS.values(), *OPTIMIZERS.values())
+    fields = {name for spec in specs for name in wire_names(spec)}
     requests = {"architecture", "hyperparams", "name", "description", "model_id", "run_id", "pixels", "batch", "queue"}
-    values = {*LAYERS, *OPTIMIZERS, *DATASETS, *LOSSES, "float32", "bfloat16", "same", "valid", "resume_from"}
+    values = {
+        *LAYERS,
+        *COMBINATORS,
+        *OPTIMIZERS,
+        *DATASETS,
+        *LOSSES,
+        "float32",
+        "bfloat16",
+        "same",
+        "valid",
+        "resume_from",
+    }
     assert set(WORDS) <= fields | requests | values
     for name, words in WORDS.items():
         assert all(plain(word) == word for word in words.split()), "it could not be found"

@@ -77,6 +77,6 @@ def test_only_a_network_that_looks_across_the_batch_sees_the_true_last_batch() -
 @pytest.mark.parametrize("kind", ["sgd", "adam", "adamw", "rmsprop"])
 def test_the_state_as_shapes_is_that_of_a_run(kind: str) -> None:
     workload = of(0.1, norm=True, optimizer={"type": kind})
-    state = start(workload, initial_variables(workload.architecture, seed=0))
+    state = start(workload, initial_variables(workload.graph, seed=0))
     found = jax.tree.map(lambda leaf: (leaf.shape, np.dtype(leaf.dtype)), state)
     assert found == jax.tree.map(lambda leaf: (leaf.shape, np.dtype(leaf.dtype)), workload.state())

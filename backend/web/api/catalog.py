@@ -9,7 +9,7 @@ from flask import current_app, jsonify
 from flask.typing import ResponseReturnValue
 
 from backend.actions.health import Health
-from backend.web.catalog import dataset_entries, layer_entries
+from backend.web.catalog import combinator_entries, dataset_entries, layer_entries
 from backend.web.openapi import document
 from backend.web.routes import route
 
@@ -28,8 +28,8 @@ class CatalogRoutes:
 
     @route("GET", "/layers")
     def list_layers(self) -> ResponseReturnValue:
-        """Every layer type with its fields and an example."""
-        return jsonify({"layers": layer_entries()})
+        """Every layer type and combinator with its fields and an example."""
+        return jsonify({"layers": layer_entries(), "combinators": combinator_entries()})
 
     @route("GET", "/health")
     def get_health(self) -> ResponseReturnValue:

@@ -4,7 +4,3 @@ XLA:CPU's own convolutions, and the gradient of its max pooling, are many times 
 inside a loop slower still. So images lie `[channels, height, width, batch]`, where every product that a convolution
 needs, forwards and backwards, reads and writes its operands as they lie.
 """
-
-from nets.kernels.cpu.plan import CpuPlan
-
-__all__ = ["CpuPlan"]

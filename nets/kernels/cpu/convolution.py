@@ -23,18 +23,19 @@ from nets.kernels.cpu import (
     toom_cook,
     winograd,
 )
-from nets.kernels.cpu.layouts import Activation, Image, Phases, image, join, phases, shape_of
+from nets.kernels.cpu.layouts import image, phases, shape_of
 from nets.kernels.cpu.machine import Machine
 from nets.kernels.cpu.native import conv as native
 from nets.kernels.cpu.pool_windows import Corners
 from nets.kernels.cpu.problem import ConvProblem
 from nets.kernels.cpu.relu import biased_relu
 from nets.kernels.footprint import Footprint
+from nets.kernels.layouts import Laid, join
 from nets.numerics.windows import Geometry
 
 # problem, image, kernel of its shape, materialise -> result. materialise: whether it has to be in memory; if not, its
 # last sums may be computed in the same pass as what follows.
-Run = Callable[[ConvProblem, Activation, Array, bool], Activation]
+Run = Callable[[ConvProblem, Laid, Array, bool], Laid]
 
 
 @dataclass(frozen=True)
@@ -54,60 +55,62 @@ class Algorithm:
     footprint: Callable[[ConvProblem], Footprint]
 
 
-def _native(p: ConvProblem, x: Activation, kernel: Array, materialise: bool) -> Activation:
-    return Image(native.native_convolve(image(x), kernel, p.geometry, p.machine.dtype))
+def _native(p: ConvProblem, x: Laid, kernel: Array, materialise: bool) -> Laid:
+    return Laid(native.native_convolve(image(x), kernel, p.geometry, p.machine.dtype), "CHWB")
 
 
-def _winograd_phases(p: ConvProblem, x: Activation, kernel: Array, materialise: bool) -> Activation:
-    return Phases(winograd.winograd(phases(x), kernel, p.machine.dtype, p.geometry.padding[0][0]))
+def _winograd_phases(p: ConvProblem, x: Laid, kernel: Array, materialise: bool) -> Laid:
+    return Laid(winograd.winograd(phases(x), kernel, p.machine.dtype, p.geometry.padding[0][0]), "phases")
 
 
-def _winograd(p: ConvProblem, x: Activation, kernel: Array, materialise: bool) -> Activation:
-    return Image(winograd.winograd_image(image(x), kernel, p.geometry, p.machine.dtype))
+def _winograd(p: ConvProblem, x: Laid, kernel: Array, materialise: bool) -> Laid:
+    return Laid(winograd.winograd_image(image(x), kernel, p.geometry, p.machine.dtype), "CHWB")
 
 
-def _strided_winograd(p: ConvProblem, x: Activation, kernel: Array, materialise: bool) -> Activation:
+def _strided_winograd(p: ConvProblem, x: Laid, kernel: Array, materialise: bool) -> Laid:
     weights, grid = space_to_depth.dense_kernel(kernel, p.geometry), space_to_depth.grid(p)
     apart = space_to_depth.dense_phases(image(x), p.window, p.geometry)
     y = winograd.winograd(apart, weights, p.machine.dtype, 0, grid)
     height, width = p.places
-    return Image(join(y)[:, :height, :width]) if height % 2 or width % 2 else Phases(y)
+    return Laid(join(y)[:, :height, :width], "CHWB") if height % 2 or width % 2 else Laid(y, "phases")
 
 
-def _space_to_depth(p: ConvProblem, x: Activation, kernel: Array, materialise: bool) -> Activation:
+def _space_to_depth(p: ConvProblem, x: Laid, kernel: Array, materialise: bool) -> Laid:
     dense, weights = space_to_depth.dense(p), space_to_depth.dense_kernel(kernel, p.geometry)
-    apart = Image(space_to_depth.dense_image(image(x), p.window, p.geometry))
+    apart = Laid(space_to_depth.dense_image(image(x), p.window, p.geometry), "CHWB")
     return _first(PRODUCTS, dense).run(dense, apart, weights, materialise)
 
 
-def _pointwise(p: ConvProblem, x: Activation, kernel: Array, materialise: bool) -> Activation:
-    if isinstance(x, Phases) and p.geometry == Geometry():  # no need to join them
-        return Phases(tuple(pointwise.pointwise(phase, kernel, p.geometry, p.machine.dtype) for phase in x.phases))
-    return Image(pointwise.pointwise(image(x), kernel, p.geometry, p.machine.dtype))
+def _pointwise(p: ConvProblem, x: Laid, kernel: Array, materialise: bool) -> Laid:
+    if x.layout == "phases" and p.geometry == Geometry():  # no need to join them
+        return Laid(
+            tuple(pointwise.pointwise(phase, kernel, p.geometry, p.machine.dtype) for phase in x.arrays), "phases"
+        )
+    return Laid(pointwise.pointwise(image(x), kernel, p.geometry, p.machine.dtype), "CHWB")
 
 
-def _depthwise(p: ConvProblem, x: Activation, kernel: Array, materialise: bool) -> Activation:
-    return Image(depthwise.depthwise(image(x), kernel, p.geometry))
+def _depthwise(p: ConvProblem, x: Laid, kernel: Array, materialise: bool) -> Laid:
+    return Laid(depthwise.depthwise(image(x), kernel, p.geometry), "CHWB")
 
 
-def _bands(p: ConvProblem, x: Activation, kernel: Array, materialise: bool) -> Activation:
-    return Image(bands.by_bands(image(x), kernel, p.geometry, p.machine.dtype, materialise))
+def _bands(p: ConvProblem, x: Laid, kernel: Array, materialise: bool) -> Laid:
+    return Laid(bands.by_bands(image(x), kernel, p.geometry, p.machine.dtype, materialise), "CHWB")
 
 
-def _toom_cook(p: ConvProblem, x: Activation, kernel: Array, materialise: bool) -> Activation:
-    return Image(toom_cook.toom_cook(image(x), kernel, p.geometry))
+def _toom_cook(p: ConvProblem, x: Laid, kernel: Array, materialise: bool) -> Laid:
+    return Laid(toom_cook.toom_cook(image(x), kernel, p.geometry), "CHWB")
 
 
-def _blocks(p: ConvProblem, x: Activation, kernel: Array, materialise: bool) -> Activation:
-    return Image(blocks.by_blocks(image(x), kernel, p.geometry, p.machine.dtype))
+def _blocks(p: ConvProblem, x: Laid, kernel: Array, materialise: bool) -> Laid:
+    return Laid(blocks.by_blocks(image(x), kernel, p.geometry, p.machine.dtype), "CHWB")
 
 
-def _rows(p: ConvProblem, x: Activation, kernel: Array, materialise: bool) -> Activation:
-    return Image(by_rows.by_rows(image(x), kernel, p.geometry, p.machine.dtype, p.size))
+def _rows(p: ConvProblem, x: Laid, kernel: Array, materialise: bool) -> Laid:
+    return Laid(by_rows.by_rows(image(x), kernel, p.geometry, p.machine.dtype, p.size), "CHWB")
 
 
-def _patches(p: ConvProblem, x: Activation, kernel: Array, materialise: bool) -> Activation:
-    return Image(by_patches.by_patches(image(x), kernel, p.geometry, p.machine.dtype, p.size))
+def _patches(p: ConvProblem, x: Laid, kernel: Array, materialise: bool) -> Laid:
+    return Laid(by_patches.by_patches(image(x), kernel, p.geometry, p.machine.dtype, p.size), "CHWB")
 
 
 def _footprint_of_strided_winograd(p: ConvProblem) -> Footprint:
@@ -281,7 +284,7 @@ def footprint(problem: ConvProblem) -> Footprint:
     return found
 
 
-def convolve(machine: Machine, x: Activation, kernel: Array, geometry: Geometry) -> Activation:
+def convolve(machine: Machine, x: Laid, kernel: Array, geometry: Geometry) -> Laid:
     """Without a bias."""
     problem, kernel = _cropped(machine, x, kernel, geometry)
     return choose(problem).run(problem, x, kernel, True)
@@ -292,25 +295,25 @@ def fuses_relu(problem: ConvProblem) -> bool:
     return problem.machine.precision != "float32" or choose(problem) is NATIVE
 
 
-def convolve_relu(machine: Machine, x: Activation, kernel: Array, bias: Array | None, geometry: Geometry) -> Activation:
+def convolve_relu(machine: Machine, x: Laid, kernel: Array, bias: Array | None, geometry: Geometry) -> Laid:
     """relu(convolution + bias) in one pass, rounded to the machine's type; for problems that `fuses_relu` names."""
     problem, taps = _cropped(machine, x, kernel, geometry)
     algorithm = choose(problem)
     if algorithm is NATIVE:
-        return Image(native.native_relu(image(x), taps, bias, problem.geometry, machine.dtype))
+        return Laid(native.native_relu(image(x), taps, bias, problem.geometry, machine.dtype), "CHWB")
     return biased_relu(algorithm.run(problem, x, taps, False), bias, machine.dtype)
 
 
-def convolve_before_pool(machine: Machine, x: Activation, kernel: Array, geometry: Geometry) -> Corners:
+def convolve_before_pool(machine: Machine, x: Laid, kernel: Array, geometry: Geometry) -> Corners:
     """What a 2 x 2 pool of stride 2 looks at, without a bias; an odd last row or column may be missing."""
     _, height, width, batch = shape_of(x)
     if before_pool.fits(ConvProblem.of(kernel.shape, geometry, (height, width), batch, machine)):
         return before_pool.convolve(image(x), kernel, geometry, machine.dtype, (height, width))
     z = convolve(machine, x, kernel, geometry)
-    return z.phases if isinstance(z, Phases) else image(z)
+    return z.arrays if z.layout == "phases" else image(z)
 
 
-def _cropped(machine: Machine, x: Activation, kernel: Array, geometry: Geometry) -> tuple[ConvProblem, Array]:
+def _cropped(machine: Machine, x: Laid, kernel: Array, geometry: Geometry) -> tuple[ConvProblem, Array]:
     """The problem, and the kernel without taps that only meet padding."""
     _, *size, batch = shape_of(x)
     problem = ConvProblem.of(kernel.shape, geometry, size, batch, machine)

@@ -21,9 +21,10 @@ from jax.typing import DTypeLike
 
 from nets.kernels.cpu import limits
 from nets.kernels.cpu.gemm import barrier, dot
-from nets.kernels.cpu.layouts import join, split, zero_pad
+from nets.kernels.cpu.layouts import zero_pad
 from nets.kernels.cpu.problem import FLOAT, ConvProblem
 from nets.kernels.footprint import Footprint
+from nets.kernels.layouts import join, split
 from nets.numerics.windows import Geometry, Pair
 
 Four = tuple[Array, ...]

@@ -12,13 +12,14 @@ from hypothesis import assume, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from nets.architecture.read import Architecture
-from nets.kernels import Plan
+from nets.architecture.architecture import Architecture
+from nets.kernels import Plan, XlaPlan, cpu_plan
 from nets.kernels.cpu.gemm import OPTIONS_OF_IMAGES
 from nets.kernels.cpu.layouts import zero_pad
 from nets.kernels.cpu.machine import Machine
 from nets.kernels.cpu.problem import ConvProblem
 from nets.network import Network, initial_variables, numbers_of
+from nets.numerics.numerics import Numerics
 from nets.numerics.windows import Geometry
 
 F32, BF16 = jnp.float32, jnp.bfloat16
@@ -26,6 +27,9 @@ F32, BF16 = jnp.float32, jnp.bfloat16
 BF16_BOUND = 0.02
 # Compilation is nearly all that these tests cost; the code that comes out may be slow.
 OPTIONS = {**OPTIONS_OF_IMAGES, "xla_backend_optimization_level": "0"}
+PRECISIONS = ("float32", "bfloat16")
+CPU = {precision: cpu_plan(Machine(precision)) for precision in PRECISIONS}
+XLA = {precision: XlaPlan(Numerics(precision)) for precision in PRECISIONS}
 few = settings(max_examples=8, deadline=None, derandomize=True)
 
 
@@ -112,14 +116,13 @@ def assert_equals_xlas(
 
 
 def images(a: Architecture, batch: int = 8) -> jax.Array:
-    channels, height, width = a.input
-    values = np.random.default_rng(5).integers(0, 256, (batch, height, width, channels))
+    values = np.random.default_rng(5).integers(0, 256, (batch, *a.graph.input.canonical))
     return jnp.asarray(values, jnp.uint8)
 
 
 def variables(a: Architecture) -> dict[str, Any]:
     """Scales of both signs and biases other than zero."""
-    found = initial_variables(a, seed=1)
+    found = initial_variables(a.graph, seed=1)
     return jax.tree_util.tree_map_with_path(
         lambda path, v: v + 0.5 * random(*v.shape, seed=len(path)) if v.ndim == 1 and path[0].key == "params" else v,
         found,
@@ -129,10 +132,10 @@ def variables(a: Architecture) -> dict[str, Any]:
 def trained(a: Architecture, plan: Plan, batch: int = 8) -> tuple[jax.Array, Any, Any]:
     """(logits, running statistics, gradients of the parameters) of one batch."""
     start, key = variables(a), jax.random.key(2)
-    network = Network(a, plan)
+    network = Network(a.graph, plan)
 
     def loss(params: Any) -> tuple[jax.Array, Any]:
-        state = {**start, "params": params, "numbers": numbers_of(a)}
+        state = {**start, "params": params, "numbers": numbers_of(a.graph)}
         y, changed = network.apply(state, images(a, batch), train=True, rngs={"dropout": key}, mutable=["batch_stats"])
         return (y * random(*y.shape, seed=4)).sum(), (y, changed.get("batch_stats", {}))
 

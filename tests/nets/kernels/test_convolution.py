@@ -18,8 +18,9 @@ from nets.kernels.cpu.convolution import (
     footprint,
     fuses_relu,
 )
-from nets.kernels.cpu.layouts import Image, Phases, image
+from nets.kernels.cpu.layouts import image
 from nets.kernels.cpu.machine import Machine
+from nets.kernels.layouts import Laid
 from nets.numerics.windows import Geometry
 from tests.nets.kernels import algorithms
 from tests.nets.kernels.common import BF16_BOUND, assert_equals_xlas, problem
@@ -54,7 +55,7 @@ def test_every_row_gives_the_shape_of_its_problem(name: str) -> None:
     example = EXAMPLES[name]
 
     def run(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        return image(convolve(example.machine, Image(x), kernel, example.geometry))
+        return image(convolve(example.machine, Laid(x, "CHWB"), kernel, example.geometry))
 
     shapes = [(example.inputs, *example.size, example.batch), example.kernel]
     if name != "native":  # it would be compiled
@@ -79,7 +80,7 @@ def test_taps_that_only_meet_padding_do_not_count() -> None:
 def test_bfloat16_operands_stay_within_their_bound(outputs: int, groups: int) -> None:
     at = Geometry(padding=((1, 1), (1, 1)), groups=groups)
     shapes = (8, 6, 6, 4), (3, 3, 8 // groups, outputs // groups * groups)
-    assert_equals_xlas(lambda x, kernel: image(convolve(NARROW, Image(x), kernel, at)), *shapes, at, BF16_BOUND)
+    assert_equals_xlas(lambda x, kernel: image(convolve(NARROW, Laid(x, "CHWB"), kernel, at)), *shapes, at, BF16_BOUND)
 
 
 def test_a_relu_behind_it_is_fused_where_that_saves_a_pass() -> None:
@@ -87,8 +88,8 @@ def test_a_relu_behind_it_is_fused_where_that_saves_a_pass() -> None:
     assert not fuses_relu(EXAMPLES["patches"])
     same = Geometry(padding=((2, 2), (2, 2)))
 
-    def traced(x: jax.Array, kernel: jax.Array) -> Phases | Image:
-        return convolve_relu(NARROW, Image(x), kernel, None, same)
+    def traced(x: jax.Array, kernel: jax.Array) -> Laid:
+        return convolve_relu(NARROW, Laid(x, "CHWB"), kernel, None, same)
 
     x, kernel = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((8, 6, 6, 4), (5, 5, 8, 3)))
     assert jax.eval_shape(traced, x, kernel).array.shape == (3, 6, 6, 4)
@@ -97,7 +98,7 @@ def test_a_relu_behind_it_is_fused_where_that_saves_a_pass() -> None:
 def test_a_first_convolution_hands_a_pool_its_windows() -> None:
     def traced(channels: int) -> tuple[int, ...]:
         x, kernel = (jax.ShapeDtypeStruct(s, jnp.float32) for s in ((channels, 6, 8, 4), (3, 3, channels, 5)))
-        return jax.eval_shape(lambda x, k: convolve_before_pool(Machine(), Image(x), k, SAME), x, kernel).shape
+        return jax.eval_shape(lambda x, k: convolve_before_pool(Machine(), Laid(x, "CHWB"), k, SAME), x, kernel).shape
 
     assert traced(1) == (4, 5, 3, 4, 4)
     assert traced(4) == (5, 6, 8, 4)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from jax import lax
 
-from nets.kernels.cpu.layouts import split
 from nets.kernels.cpu.norm import NormOptions, batch_norm, norm_pool, pack, unpack
 from nets.kernels.cpu.pool import max_pool
+from nets.kernels.layouts import split
 from nets.numerics.windows import Geometry
 from tests.nets.kernels.common import OPTIONS, assert_near, random, value_and_gradients
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given
 from jax import lax
 
-from nets.kernels.cpu.layouts import split
 from nets.kernels.cpu.pool import max_pool, relu_pool
+from nets.kernels.layouts import split
 from nets.numerics import pooling
 from nets.numerics.windows import Geometry
 from tests.nets.kernels.common import assert_near, few, pairs, random, value_and_gradients

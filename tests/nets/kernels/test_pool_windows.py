@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nets.kernels.cpu.layouts import split
 from nets.kernels.cpu.pool_windows import channel_sums, corners, form, largest, unpool_windows
+from nets.kernels.layouts import split
 from tests.nets.kernels.common import random
 
 FORMS = {"image": lambda x: x, "phases": split, "stacked": lambda x: jnp.stack(split(x))}

@@ -9,15 +9,15 @@ import jax
 import numpy as np
 import pytest
 
-from nets.architecture.read import Architecture, parse_architecture
+from nets.architecture.architecture import Architecture
+from nets.architecture.read import parse_architecture
 from nets.errors import SpecError
-from nets.kernels import CpuPlan, Plan, XlaPlan, plan_for
-from tests.nets.kernels.common import trained
+from nets.kernels import Plan, plan_for
+from tests.nets.kernels.common import CPU, PRECISIONS, XLA, trained
 
 Json = dict[str, Any]
 
 SEEDS = range(40)
-PRECISIONS = ("float32", "bfloat16")
 MOST_FLOPS = 3e7  # an image
 ACTIVATIONS: list[Json] = [
     *[{"type": "relu"}] * 3,
@@ -84,12 +84,12 @@ def test_any_network_trains_the_same_under_every_plan(seed: int) -> None:
     """float32 to rounding, which norms of few values multiply; bfloat16 hardly farther from it than XLA's own."""
     choose = random.Random(seed)
     a, batch = network(choose), choose.choice([8, 33, 61, 64])
-    exact = gradient(a, XlaPlan(), batch)
+    exact = gradient(a, XLA["float32"], batch)
 
     def error(plan: Plan) -> float:
         return float(np.linalg.norm(gradient(a, plan, batch) - exact) / np.linalg.norm(exact))
 
-    plain, rounded = ({CpuPlan(name), plan_for("cpu", training=True, precision=name)} for name in PRECISIONS)
+    plain, rounded = ({CPU[name], plan_for("cpu", training=True, precision=name)} for name in PRECISIONS)
     assert all(error(plan) < 1e-3 for plan in plain)
-    most = 0.1 + 2 * error(XlaPlan("bfloat16"))
+    most = 0.1 + 2 * error(XLA["bfloat16"])
     assert all(error(plan) < most for plan in rounded)

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from jax.typing import DTypeLike
 
-from nets.kernels.cpu.layouts import Image, Phases, join, split
 from nets.kernels.cpu.relu import biased_relu
+from nets.kernels.layouts import Laid, join, split
 from tests.nets.kernels.common import assert_near, random, value_and_gradients
 
 
 def ours(x: jax.Array, bias: jax.Array | None, form: str, dtype: DTypeLike) -> jax.Array:
-    y = biased_relu(Image(x) if form == "image" else Phases(split(x)), bias, dtype)
-    return join(y.phases) if isinstance(y, Phases) else y.array
+    y = biased_relu(Laid(x, "CHWB") if form == "image" else Laid(split(x), "phases"), bias, dtype)
+    return join(y.arrays) if y.layout == "phases" else y.array
 
 
 def theirs(x: jax.Array, bias: jax.Array) -> jax.Array:

@@ -9,9 +9,11 @@ from hypothesis import assume, given
 from jax import Array
 from jax.typing import DTypeLike
 
-from nets.kernels.cpu import CpuPlan, space_to_depth, winograd
-from nets.kernels.cpu.layouts import Image, image, join
+from nets.kernels.cpu import space_to_depth, winograd
+from nets.kernels.cpu.convolution import convolve
+from nets.kernels.cpu.layouts import image
 from nets.kernels.cpu.machine import Machine
+from nets.kernels.layouts import Laid, join
 from nets.numerics.windows import Geometry
 from tests.nets.kernels.common import (
     BF16,
@@ -56,8 +58,7 @@ def test_the_plan_takes_it(kernel: int, stride: int) -> None:
     x, weights = random(4, 22, 21, 2), random(kernel, kernel, 4, 8)
 
     def ours(x: object, weights: object) -> object:
-        y = CpuPlan().conv2d(Image(x), weights, None, stride=at.stride, padding=at.padding)
-        return image(y)
+        return image(convolve(Machine(), Laid(x, "CHWB"), weights, at))
 
     assert_near(
         value_and_gradients(ours, x, weights),

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from nets.kernels.cpu import limits, toom_cook
 from nets.kernels.cpu.convolution import convolve
-from nets.kernels.cpu.layouts import Image
 from nets.kernels.cpu.machine import Machine
+from nets.kernels.layouts import Laid
 from nets.numerics.windows import Geometry
 from tests.nets.kernels.common import assert_near, few, lax_conv, pairs, problem, random, value_and_gradients
 
@@ -98,5 +98,5 @@ def test_bfloat16_does_without(precision: str, monkeypatch: pytest.MonkeyPatch) 
     asked: list[tuple[int, ...]] = []
     monkeypatch.setattr(toom_cook, "toom_cook", lambda x, kernel, at: asked.append(kernel.shape) or x)
     same = Geometry(padding=((2, 2), (2, 2)))
-    convolve(Machine(precision), Image(random(8, 8, 8, 2)), random(5, 5, 8, 8), same)
+    convolve(Machine(precision), Laid(random(8, 8, 8, 2), "CHWB"), random(5, 5, 8, 8), same)
     assert bool(asked) == (precision == "float32")

@@ -1,4 +1,4 @@
-"""What the XLA plan rounds."""
+"""Convolutions of operands rounded to bfloat16."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import jax.numpy as jnp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nets.kernels.xla import plan as xla
+from nets.numerics.convolve import convolve, convolve_bfloat16
 from nets.numerics.windows import Geometry
 from tests.nets.kernels.common import assert_near, convolutions, few, random
 
 
 @few
 @given(convolutions(groups=st.integers(1, 3)))
-def test_the_xla_plan_rounds_operands_in_both_directions(
+def test_operands_are_rounded_in_both_directions(
     case: tuple[tuple[int, ...], tuple[int, ...], Geometry],
 ) -> None:
     """On whole numbers of few bits bfloat16 is exact: any difference would be a wrong gradient."""
@@ -31,5 +31,5 @@ def test_the_xla_plan_rounds_operands_in_both_directions(
 
         return jax.tree.leaves(jax.jit(both)(x, kernel))
 
-    narrow = gradients(lambda x, kernel, at: xla.convolve_bfloat16(x, kernel, at))
-    assert_near(narrow, gradients(lambda x, kernel, at: xla.convolve(x, kernel, at)), 1e-6)
+    narrow = gradients(lambda x, kernel, at: convolve_bfloat16(x, kernel, at))
+    assert_near(narrow, gradients(lambda x, kernel, at: convolve(x, kernel, at)), 1e-6)

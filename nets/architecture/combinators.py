@@ -1,0 +1,190 @@
+"""Lists of layers that stand in a network more than once, side by side, or with what goes around them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from nets.errors import SpecError
+from nets.layers import LAYERS, Layer
+from nets.layers.activation import Relu
+from nets.layers.conv import Conv2d
+from nets.layers.linear import Linear
+from nets.layers.merge import MOST, Add, Concat
+from nets.spec.fields import Whole, shown
+from nets.spec.registry import Registry, Typed
+
+Json = dict[str, Any]
+MAX_TIMES = 2048
+JOINED = Concat(axis=None)
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One place of a list of layers in the network.
+
+    body: which of the combinator's lists. name: its part of the ids of the layers in it. reads: which copy it takes
+    its input from; None for what the combinator itself is given.
+    """
+
+    body: int
+    name: str
+    reads: int | None = None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A list of layers in the JSON of a combinator. place: where. least: how many layers it must hold."""
+
+    place: tuple[str | int, ...]
+    layers: list[Any]
+    least: int = 1
+
+
+class Combinator(Typed):
+    """Base of what holds lists of layers. It has no arrays: its layers take its place in the graph."""
+
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
+
+    @classmethod
+    def lists(cls, sent: Mapping[str, Any]) -> Iterator[Listed]:
+        """Its lists of layers in what a client sent, as far as they are lists, in the order that copies count them."""
+        raise AssertionError(f"{cls.__name__} holds no layers")
+
+    def copies(self) -> tuple[Copy, ...]:
+        """Where its lists stand, each behind those that it reads."""
+        raise AssertionError(f"{type(self).__name__} has no copies")
+
+    def merge_layer(self) -> Layer | None:
+        """What takes the outputs of all copies; None where the last copy's is what comes out."""
+        return None
+
+    def to_json(self, bodies: list[list[Json]]) -> Json:
+        """The combinator as a client could send it, around the canonical layers of its lists."""
+        raise AssertionError(f"{type(self).__name__} has no JSON")
+
+
+COMBINATORS: Registry[Combinator] = Registry("combinator", example={"type": "repeat", "times": 3, "layers": []})
+LIST = {"type": "array", "items": {"type": "object"}}
+Layers = Annotated[list[Any], WithJsonSchema({**LIST, "minItems": 1})]
+Linear8, Relu1, Conv4 = (dict(cls.examples[0].json) for cls in (Linear, Relu, Conv2d))
+
+
+@COMBINATORS.register
+class Repeat(Combinator):
+    """The layers `times` times, one after the other, each time with weights of their own."""
+
+    type: Literal["repeat"] = "repeat"
+    times: Annotated[Whole, Field(ge=1, le=MAX_TIMES)] = Field(description="How many times.")
+    layers: Layers = Field(description="The layers to repeat.")
+
+    examples = ({"type": "repeat", "times": 3, "layers": [Linear8, Relu1]},)
+
+    @classmethod
+    def lists(cls, sent: Mapping[str, Any]) -> Iterator[Listed]:
+        if isinstance(layers := sent.get("layers"), list):
+            yield Listed(("layers",), layers)
+
+    def copies(self) -> tuple[Copy, ...]:
+        return tuple(Copy(0, str(time), time - 1 if time else None) for time in range(self.times))
+
+    def to_json(self, bodies: list[list[Json]]) -> Json:
+        return {"type": self.type, "times": self.times, "layers": bodies[0]}
+
+
+@COMBINATORS.register
+class Residual(Combinator):
+    """x + f(x), or shortcut(x) + f(x). He et al., 2016."""
+
+    type: Literal["residual"] = "residual"
+    layers: Layers = Field(description="f; its first layer reads x.")
+    shortcut: Annotated[list[Any] | None, WithJsonSchema({"anyOf": [LIST, {"type": "null"}]})] = Field(
+        None, description="Layers for x, for an f that changes the shape."
+    )
+
+    examples = ({"type": "residual", "layers": [Conv4, Relu1], "shortcut": [Conv4]},)
+
+    @classmethod
+    def lists(cls, sent: Mapping[str, Any]) -> Iterator[Listed]:
+        if isinstance(layers := sent.get("layers"), list):
+            yield Listed(("layers",), layers)
+        if isinstance(layers := sent.get("shortcut") or [], list):
+            yield Listed(("shortcut",), layers, least=0)
+
+    def copies(self) -> tuple[Copy, ...]:
+        return Copy(0, "layers"), Copy(1, "shortcut")
+
+    def merge_layer(self) -> Layer:
+        return Add()
+
+    def to_json(self, bodies: list[list[Json]]) -> Json:
+        return {"type": self.type, "layers": bodies[0], "shortcut": bodies[1] or None}
+
+
+def merges() -> Registry[Layer]:
+    """The layer types that make one value of several."""
+    found: Registry[Layer] = Registry("merge", example={"type": JOINED.type})
+    found.update({name: cls for name, cls in LAYERS.items() if cls.arity[0] > 1})
+    return found
+
+
+def merging(value: object) -> object:
+    """A merge by the name of its type, or as a layer."""
+    if isinstance(value, Layer):
+        return value
+    try:
+        return merges().parse({"type": value} if isinstance(value, str) else value, ())
+    except SpecError as error:
+        raise ValueError(
+            "; ".join(_without_place(problem.place, problem.detail) for problem in error.problems)
+        ) from None
+
+
+def _without_place(place: str, detail: str) -> str:
+    return detail if place in ("body", "type") else f"{place}: {detail}"
+
+
+def lists_of_layers(value: object) -> object:
+    if not isinstance(value, list) or not all(isinstance(branch, list) for branch in value):
+        raise ValueError(f"must be a list of lists of layers, got {shown(value)}")
+    if not 2 <= len(value) <= MOST:
+        raise ValueError(f"must have 2 to {MOST} lists of layers, got {len(value)}")
+    return value
+
+
+MERGE = {"anyOf": [{"type": "string"}, {"type": "object", "required": ["type"]}], "default": JOINED.type}
+BRANCHES = {"type": "array", "items": LIST, "minItems": 2, "maxItems": MOST}
+
+
+@COMBINATORS.register
+class Parallel(Combinator):
+    """Several lists of layers that read the same input, joined by a merge. Szegedy et al., 2015."""
+
+    type: Literal["parallel"] = "parallel"
+    branches: Annotated[list[list[Any]], BeforeValidator(lists_of_layers), WithJsonSchema(BRANCHES)] = Field(
+        description="Lists of layers; an empty one passes its input on."
+    )
+    merge: Annotated[Layer, BeforeValidator(merging), WithJsonSchema(MERGE)] = Field(
+        JOINED, description="A layer type with several inputs, or an object with its type and options."
+    )
+
+    examples = ({"type": "parallel", "branches": [[Conv4], []], "merge": JOINED.type},)
+
+    @classmethod
+    def lists(cls, sent: Mapping[str, Any]) -> Iterator[Listed]:
+        found = sent.get("branches")
+        for index, layers in enumerate(found[:MOST] if isinstance(found, list) else []):
+            if isinstance(layers, list):
+                yield Listed(("branches", index), layers, least=0)
+
+    def copies(self) -> tuple[Copy, ...]:
+        return tuple(Copy(index, str(index)) for index in range(len(self.branches)))
+
+    def merge_layer(self) -> Layer:
+        return self.merge
+
+    def to_json(self, bodies: list[list[Json]]) -> Json:
+        return {"type": self.type, "branches": bodies, "merge": self.merge.to_json()}

@@ -1,0 +1,90 @@
+"""Why a layer does not fit what it reads, in words that name both."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from nets.architecture.combinators import Combinator
+from nets.architecture.expand import Placed, Read
+from nets.errors import Problem
+from nets.layers import LAYERS, Layer
+from nets.layers.base import Misfit
+from nets.spec.values import Kind, Value
+
+ONE: dict[Kind, str] = {"features": "features", "image": "an image", "sequence": "a sequence", "tokens": "tokens"}
+FLATTENED: tuple[Kind, ...] = ("image", "sequence")
+PLACEHOLDER = re.compile(r"\{(field|before|shape|\d+)\}")
+
+
+def told(value: Value) -> str:
+    """`an image (64 x 7 x 7)`, `784 features`."""
+    return f"{value.described()} {value.kind}" if len(value.shape) == 1 else f"{ONE[value.kind]} ({value.described()})"
+
+
+def wrong_number(placed: Placed, layer: Layer) -> Problem | None:
+    """Too few or too many inputs."""
+    (least, most), count = layer.arity, len(placed.reads)
+    if least <= count <= most:
+        return None
+    takes = f"{least} to {most} inputs" if least != most else f"{least} input{'s' * (least != 1)}"
+    if isinstance(placed.item.spec, Combinator):
+        cure = "give the combinator as many lists of layers"
+    elif count > most:
+        cure = "join them by a merge" if most == 1 else "name fewer"
+    else:
+        cure = "name them in inputs"
+    place = (*placed.item.shown, "inputs") if placed.item.inputs and not placed.merge else placed.item.shown
+    return Problem(place, f"{layer.type} takes {takes}, got {count}; {cure}")
+
+
+def wrong_kind(layer: Layer, values: Sequence[Value]) -> Iterator[Misfit]:
+    """Inputs of kinds that a layer cannot take."""
+    for index, value in enumerate(values):
+        if value.kind in layer.takes:
+            continue
+        # Whoever takes features takes those of each step of a sequence; that is told where a sequence comes.
+        takes = [ONE[kind] for kind in layer.takes if kind != "sequence" or "features" not in layer.takes]
+        rule = f"{layer.type} expects {', '.join(takes[:-1])}{' or ' * (len(takes) > 1)}{takes[-1]}, got {told(value)}"
+        source = f" from {{{index}}}" if len(values) > 1 else ""
+        cure = layer.cures.get(value.kind) or any_cure(layer, value)
+        yield Misfit(None, f"{rule}{source}; {cure}", fatal=True)
+
+
+def any_cure(layer: Layer, value: Value) -> str:
+    """What to do about a kind where the layer's type does not say it."""
+    if "features" in layer.takes and value.kind in FLATTENED:
+        return "put flatten before it"
+    takers = [name for name, cls in LAYERS.items() if value.kind in cls.takes and cls.arity[0] == 1]
+    return f"{', '.join(takers[:8])} take {ONE[value.kind]}" if takers else f"no type takes {ONE[value.kind]} yet"
+
+
+class Words:
+    """Puts misfits of one layer into words. enters: its inputs as it reads them; values: as they come."""
+
+    def __init__(self, placed: Placed, enters: Sequence[Value], values: Sequence[Value], before: Value | None) -> None:
+        self.placed = placed
+        self.reads = [read or Read("") for read in placed.reads]
+        images = (value for value in (enters[0], values[0], before) if value and value.kind == "image")
+        image = next(images, None)
+        self.shape = f" ({image.described()})" if image else ""
+
+    def problem(self, misfit: Misfit) -> Problem:
+        item = self.placed.item
+        field = misfit.field and item.said.get(misfit.field, misfit.field)
+        detail = self.filled_in(misfit.detail, field or "")
+        if field is None or self.placed.merge:
+            return Problem(item.shown, detail)
+        if misfit.field in item.taken:
+            rule = f"has {field} from '{item.shares}', whose weights it shares, but that does not fit here"
+            return Problem((*item.shown, "shares"), f"{rule}: {detail.partition(';')[0]}")
+        return Problem((*item.shown, field), detail)
+
+    def filled_in(self, detail: str, field: str) -> str:
+        def word(match: re.Match[str]) -> str:
+            key = match[1]
+            if key.isdigit():
+                return self.reads[int(key)].said
+            return {"field": field, "before": self.reads[0].before, "shape": self.shape}[key]
+
+        return PLACEHOLDER.sub(word, detail)

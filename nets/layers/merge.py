@@ -1,0 +1,223 @@
+"""Layers that make one value of several: sums, products, means, and arrays put side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import reduce
+from operator import add, mul
+from typing import Annotated, Literal
+
+import jax.numpy as jnp
+from jax import Array
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from nets.layers.base import Bound, Example, Layer, Misfit, register
+from nets.spec.fields import did_you_mean, shown
+from nets.spec.values import AXES, Value, features, image, sequence
+
+MOST = 64  # inputs of one merge
+MOST_AXES = 3  # of a value, without the batch
+IN_ARRAYS = {"channels": "C", "features": "C", "height": "H", "width": "W", "length": "T"}
+
+
+class Merge(Layer):
+    """Values of one kind and shape, number by number."""
+
+    layouts = "elementwise"
+    arity = (2, MOST)
+
+    def misfits(self, *inputs: Value) -> Iterator[Misfit]:
+        for place, value in enumerate(inputs[1:], 1):
+            if (value.kind, value.shape) != (inputs[0].kind, inputs[0].shape):
+                rule = f"{self.type} takes inputs of one shape; {{0}} gives {laid_out(inputs[0])}"
+                detail = f"{rule}, {{{place}}} {laid_out(value)}; {cure(inputs[0], value, place)}"
+                yield Misfit(None, detail, fatal=True)
+                return
+
+
+def laid_out(value: Value) -> str:
+    """`64 x 7 x 7`, `128 features`, `16 x 32 (length x features)`."""
+    if value.kind == "image":
+        return value.described()
+    if value.kind == "features":
+        return f"{value.described()} features"
+    return f"{value.described()} ({' x '.join(AXES[value.kind])})"
+
+
+def cure(first: Value, other: Value, place: int) -> str:
+    """What would make two inputs fit."""
+    if first.kind != other.kind:
+        return "give both the same kind of value"
+    if first.kind != "image":
+        return f"put a linear layer with out = {first.channels} before {{{place}}}"
+    larger, smaller, name = (
+        (other, first, f"{{{place}}}") if other.positions > first.positions else (first, other, "{0}")
+    )
+    strides = [high / low for high, low in zip(larger.shape[1:], smaller.shape[1:], strict=True)]
+    if strides[0] == strides[1] == int(strides[0]) > 1:
+        return f"put a conv2d with stride {int(strides[0])} before {name}"
+    if larger.shape[1:] == smaller.shape[1:]:
+        return f"put a conv2d with kernel_size 1 and out_channels {first.channels} before {{{place}}}"
+    return "choose kernels, strides and padding that leave both the same height and width"
+
+
+@register
+class Add(Merge):
+    """The sum of all inputs, such as a skip connection."""
+
+    type: Literal["add"] = "add"
+    examples = (
+        Example({"type": "add"}, (image(3, 4, 4), image(3, 4, 4)), image(3, 4, 4)),
+        Example({"type": "add"}, (features(6), features(6), features(6)), features(6)),
+        Example({"type": "add"}, (sequence(5, 6), sequence(5, 6)), sequence(5, 6)),
+    )
+
+    def apply(self, bound: Bound, *xs: Array) -> Array:
+        return reduce(add, xs)
+
+
+@register
+class Multiply(Merge):
+    """The product of all inputs, value by value, such as a gate."""
+
+    type: Literal["multiply"] = "multiply"
+    examples = (
+        Example({"type": "multiply"}, (image(3, 4, 4), image(3, 4, 4)), image(3, 4, 4)),
+        Example({"type": "multiply"}, (features(6), features(6)), features(6)),
+        Example({"type": "multiply"}, (sequence(5, 6), sequence(5, 6)), sequence(5, 6)),
+    )
+
+    def apply(self, bound: Bound, *xs: Array) -> Array:
+        return reduce(mul, xs)
+
+
+@register
+class Subtract(Merge):
+    """The first input minus the second."""
+
+    type: Literal["subtract"] = "subtract"
+    arity = (2, 2)
+    examples = (
+        Example({"type": "subtract"}, (features(6), features(6)), features(6)),
+        Example({"type": "subtract"}, (image(3, 4, 4), image(3, 4, 4)), image(3, 4, 4)),
+    )
+
+    def apply(self, bound: Bound, *xs: Array) -> Array:
+        return xs[0] - xs[1]
+
+
+@register
+class Average(Merge):
+    """The mean of all inputs, value by value."""
+
+    type: Literal["average"] = "average"
+    examples = (
+        Example({"type": "average"}, (features(6), features(6)), features(6)),
+        Example({"type": "average"}, (image(3, 4, 4), image(3, 4, 4), image(3, 4, 4)), image(3, 4, 4)),
+    )
+
+    def apply(self, bound: Bound, *xs: Array) -> Array:
+        return reduce(add, xs) * (1 / len(xs))
+
+
+@register
+class Maximum(Merge):
+    """The largest of all inputs, value by value; the first of equal ones gets the gradient. Goodfellow et al., 2013."""
+
+    type: Literal["maximum"] = "maximum"
+    examples = (
+        Example({"type": "maximum"}, (features(6), features(6)), features(6)),
+        Example({"type": "maximum"}, (image(3, 4, 4), image(3, 4, 4)), image(3, 4, 4)),
+    )
+
+    def apply(self, bound: Bound, *xs: Array) -> Array:
+        return reduce(lambda a, b: jnp.where(a >= b, a, b), xs)
+
+
+def axis(value: object) -> object:
+    """The name of an axis, or its number with the batch as axis 0."""
+    if value is None or (isinstance(value, str) and value in IN_ARRAYS):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool) and value in range(-MOST_AXES, MOST_AXES + 1):
+        return int(value)
+    known = ", ".join(IN_ARRAYS)
+    raise ValueError(
+        f"must be one of {known}, or a number of -3 to 3 as in PyTorch (1: channels), got {shown(value)}."
+        f"{did_you_mean(value, IN_ARRAYS)}"
+    )
+
+
+AXIS = {
+    "anyOf": [
+        {"enum": list(IN_ARRAYS)},
+        {"type": "integer", "minimum": -MOST_AXES, "maximum": MOST_AXES},
+        {"type": "null"},
+    ]
+}
+Axis = Annotated[str | int | None, BeforeValidator(axis), WithJsonSchema(AXIS)]
+
+
+@register
+class Concat(Layer):
+    """All inputs joined along one axis; their other sizes are equal. PyTorch's `torch.cat`. Szegedy et al., 2015."""
+
+    type: Literal["concat"] = "concat"
+    axis: Axis = Field(
+        default=None,
+        description="channels, height or width of images, features or length of sequences, or a number as in PyTorch "
+        "(0 is the batch); without it, channels or features.",
+    )
+
+    layouts = "any"
+    arity = (2, MOST)
+    examples = (
+        Example({"type": "concat"}, (image(3, 4, 4), image(2, 4, 4)), image(5, 4, 4)),
+        Example({"type": "concat"}, (features(6), features(4), features(1)), features(11)),
+        Example({"type": "concat", "axis": "height"}, (image(3, 4, 4), image(3, 2, 4)), image(3, 6, 4)),
+        Example({"type": "concat", "axis": "length"}, (sequence(5, 6), sequence(2, 6)), sequence(7, 6)),
+        Example({"type": "concat", "axis": 2}, (sequence(5, 6), sequence(5, 1)), sequence(5, 7)),
+    )
+
+    def along(self, value: Value) -> int | None:
+        """Which axis of a value's shape; None where it has no such axis."""
+        names = AXES[value.kind]
+        if self.axis is None:
+            return 0 if value.kind == "image" else len(names) - 1
+        if isinstance(self.axis, str):
+            return names.index(self.axis) if self.axis in names else None
+        number = self.axis - 1 if self.axis > 0 else self.axis + len(names)
+        return number if self.axis and 0 <= number < len(names) else None
+
+    def misfits(self, *inputs: Value) -> Iterator[Misfit]:
+        along, names = self.along(inputs[0]), AXES[inputs[0].kind]
+        if along is None:
+            numbers = f"{', '.join(names)} or 1 to {len(names)}"
+            detail = f"must be an axis of what {{0}} gives ({numbers}; the batch cannot be joined along)"
+            yield Misfit("axis", f"{detail}, got {shown(self.axis)}", fatal=True)
+            return
+        for place, value in enumerate(inputs[1:], 1):
+            if value.kind != inputs[0].kind or but(value.shape, along) != but(inputs[0].shape, along):
+                detail = f"concat along {names[along]} takes inputs whose other sizes are equal; {{0}} gives "
+                detail += f"{laid_out(inputs[0])}, {{{place}}} {laid_out(value)}"
+                if len(names) > 1:
+                    detail += f"; {cure(inputs[0], value, place)}"
+                yield Misfit(None, detail, fatal=True)
+                return
+
+    def output(self, *inputs: Value) -> Value:
+        along = self.along(inputs[0])
+        assert along is not None
+        shape = list(inputs[0].shape)
+        shape[along] = sum(value.shape[along] for value in inputs)
+        return replace(inputs[0], shape=tuple(shape))
+
+    def apply(self, bound: Bound, *xs: Array) -> Array:
+        along = self.along(bound.takes[0])
+        assert along is not None
+        return jnp.concatenate(xs, bound.axis(IN_ARRAYS[AXES[bound.takes[0].kind][along]]))
+
+
+def but(shape: Sequence[int], axis: int) -> tuple[int, ...]:
+    """All sizes but one."""
+    return (*shape[:axis], *shape[axis + 1 :])

@@ -1,0 +1,80 @@
+"""The arrays of layers: their shapes, and how they start."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nets.spec.values import Shape
+
+Init = Callable[[jax.Array, Shape], jax.Array]  # (random key, shape) -> float32 values
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One array of a layer: its shape, and how it starts."""
+
+    shape: Shape
+    init: Init
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """What a layer keeps, by name. parameters: trained. statistics: changed by training, not trained."""
+
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    statistics: Mapping[str, Parameter] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.parameters or self.statistics)
+
+
+def uniform(fan_in: int) -> Init:
+    """PyTorch's default for weights and biases: uniform within 1 / sqrt(fan_in). He et al., 2015, with a = sqrt(5).
+
+    Drawn by NumPy from the key's bits: nothing to compile (a jitted draw of a small network's weights takes XLA two
+    seconds), and every platform starts from the same weights.
+    """
+    bound = np.float32(1 / math.sqrt(fan_in))
+
+    def init(key: jax.Array, shape: Shape) -> jax.Array:
+        def draw(bits: np.ndarray) -> np.ndarray:
+            random = np.random.Generator(np.random.PCG64(np.asarray(bits).tolist()))
+            values = random.random(shape, np.float32)
+            values *= 2  # in place: the array may be most of a network
+            values -= 1
+            values *= bound
+            return values
+
+        bits = jax.random.key_data(key)
+        if not isinstance(bits, jax.core.Tracer):  # a callback is a program: it would be compiled for every array
+            return on_device(draw(np.asarray(bits)))
+        values: jax.Array = jax.pure_callback(draw, jax.ShapeDtypeStruct(shape, jnp.float32), bits)
+        return values
+
+    return init
+
+
+def on_device(values: np.ndarray) -> jax.Array:
+    """Not by `jnp.asarray`: it compiles a program for every shape, and JAX keeps them all."""
+    return jax.device_put(values)
+
+
+def zeros(key: jax.Array, shape: Shape) -> jax.Array:
+    return on_device(np.zeros(shape, np.float32))
+
+
+def ones(key: jax.Array, shape: Shape) -> jax.Array:
+    return on_device(np.ones(shape, np.float32))
+
+
+def weights(shape: Shape, *, fan_in: int, bias: bool) -> Arrays:
+    """A kernel whose last axis is what goes out, with a bias where there is one."""
+    init = uniform(fan_in)
+    kernel = {"kernel": Parameter(shape, init)}
+    return Arrays({**kernel, "bias": Parameter(shape[-1:], init)} if bias else kernel)

@@ -1,0 +1,61 @@
+"""What a layer may ask of a platform: products, convolutions and pools in the precision of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import DTypeLike
+
+from nets.numerics.convolve import convolve, convolve_bfloat16
+from nets.numerics.dot import as_bfloat16, matmul_bfloat16
+from nets.numerics.pooling import max_pool
+from nets.numerics.windows import Geometry, Pair
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """How XLA computes on a platform. precision: float32 | bfloat16, of operands; sums and results are float32.
+
+    widened: kernels come rounded to `precision`, as float32, and so are the products: the same numbers, since products
+    of bfloat16 are exact in float32, in half the time for one image on a CPU.
+    """
+
+    precision: str = "float32"
+    platform: str = "cpu"
+    widened: bool = False
+
+    @property
+    def exact(self) -> lax.Precision:
+        """What makes products of float32 just that: left alone, a GPU rounds to 10 bits (TF32), a TPU to 7."""
+        return lax.Precision.DEFAULT if self.platform == "cpu" else lax.Precision.HIGHEST
+
+    @property
+    def rounded(self) -> DTypeLike:
+        """What convolutions of bfloat16 and their gradients give.
+
+        cuDNN has none that give float32: XLA would widen the operands and compute in TF32.
+        """
+        return jnp.bfloat16 if self.platform == "gpu" else jnp.float32
+
+    def dot(self, x: Array, kernel: Array) -> Array:
+        """`[..., in] @ [in, out]`."""
+        if self.precision == "float32":
+            return jnp.matmul(x, kernel, precision=self.exact)
+        if self.widened:
+            return jnp.matmul(as_bfloat16(x), kernel)
+        rows = matmul_bfloat16(x.reshape(-1, x.shape[-1]), kernel)
+        return rows.reshape(*x.shape[:-1], kernel.shape[1])
+
+    def convolve(self, x: Array, kernel: Array, at: Geometry) -> Array:
+        """`[B, H, W, in] * [kh, kw, in / groups, out] -> [B, H', W', out]`: a cross-correlation."""
+        if self.precision == "float32":
+            return convolve(x, kernel, at, self.exact)
+        if self.widened:
+            return convolve(as_bfloat16(x), kernel, at)
+        return convolve_bfloat16(x, kernel, at, self.rounded)
+
+    def max_pool(self, x: Array, window: Pair, at: Geometry) -> Array:
+        """`[B, H, W, channels] -> [B, H', W', channels]`; padding counts as minus infinity."""
+        return max_pool(x, window, at)
