@@ -93,6 +93,8 @@ def _bound(family: socket.AddressFamily, address: Any, *, alone: bool) -> socket
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6 and not alone:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # the other one is IPv4's
+        # gunicorn sets it too, but only once connections may be waiting: those would keep each answer for 40 ms.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.bind(address)
         listener.listen(BACKLOG)
     except BaseException:

@@ -83,3 +83,12 @@ def test_a_port_of_the_systems_choice_is_free_on_all_addresses(monkeypatch: pyte
     listeners = listen("somewhere", 0)
     assert len({each.getsockname()[1] for each in listeners}) == 1 and len(listeners) == 2
     close(listeners)
+
+
+def test_answers_are_sent_at_once_on_whatever_connection_comes_first() -> None:
+    (listener,) = listeners = listen("127.0.0.1", 0)
+    with socket.create_connection(listener.getsockname(), timeout=5):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    close(listeners)
