@@ -223,13 +223,12 @@ def _unpack(archive: Path, folder: Path, progress: Report) -> Moved:
     (folder / MANIFEST).unlink()
     try:
         require_store(folder / STORE_FILE)
-        left_out, _ = _looked_at(folder / STORE_FILE)
+        left_out, claims = _looked_at(folder / STORE_FILE)
         _require_sense(folder / STORE_FILE)
     except (NotAStore, UnknownSchema, Damaged) as error:
         raise ArchiveError(f"{archive.name} cannot be used: {error}; nothing was imported") from None
-    runs = {name.partition("/")[0] for name in found if "/" in name}
     size = sum(member.size for member in found.values())
-    return Moved(len(runs), len(found), size, sha256, left_out=left_out)
+    return Moved(len(claims), len(found), size, sha256, left_out=left_out)
 
 
 def _extract(archive: Path, folder: Path, told: Callable[[int], None]) -> dict[str, Member]:

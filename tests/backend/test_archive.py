@@ -72,6 +72,14 @@ def test_everything_that_records_name_arrives(archive: Path, tmp_path: Path) -> 
     assert sorted(entry.name for entry in (tmp_path / "there").iterdir()) == ["else"]
 
 
+def test_both_sides_count_a_run_that_has_no_files(tmp_path: Path) -> None:
+    with closing(Store(make_state(tmp_path / "state") / STORE_FILE)) as store:
+        add_run(store, "r_cancelled_in_the_queue")
+    out = export_state(tmp_path / "state", tmp_path / "state.tar", progress=silent)
+    back = import_state(tmp_path / "state.tar", tmp_path / "new", progress=silent)
+    assert out.runs == back.runs == 4
+
+
 def test_what_is_only_in_the_log_of_the_store_is_exported(tmp_path: Path) -> None:
     """As after a crash: the last commits are in the write-ahead log, and nobody has brought them into the file."""
     state = make_state(tmp_path / "state", runs=1)
