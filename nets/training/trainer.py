@@ -11,7 +11,7 @@ import numpy as np
 
 from nets.architecture.architecture import Architecture
 from nets.datasets import Dataset
-from nets.datasets.statistics import input_statistics
+from nets.datasets.input_statistics import input_statistics
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.kernels import Choice
 from nets.network import Variables, initial_variables, numbers_of, seed_key

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.inference import Predictor
-from nets.numerics.numerics import Numerics
-from nets.numerics.windows import Geometry
 from nets.training.events import Finished
 from nets.training.fit import fit
 from tests.nets.builders import network, stripes
@@ -44,16 +38,3 @@ def test_answers_are_those_of_the_test(precision: str) -> None:
         assert np.median(np.abs(answers.max(1) - [sample.confidence for sample in measured])) < 1e-5
     coarse = Predictor(A, finished.variables).probabilities(images)
     assert (np.abs(coarse - many).max() > 1e-4) == (precision == "bfloat16"), "the precision makes a difference"
-
-
-def test_widened_products_are_those_of_bfloat16() -> None:
-    """Up to the order in which they are summed: in float32 both."""
-    random = np.random.default_rng(0)
-    x, kernel = (jnp.asarray(random.normal(size=size), jnp.float32) for size in ((5, 9, 9, 7), (3, 3, 7, 11)))
-    rounded = kernel.astype(jnp.bfloat16).astype(jnp.float32)
-    narrow = Numerics("bfloat16")
-    both = (narrow, kernel), (replace(narrow, widened=True), rounded)
-    convolved = [jax.jit(lambda x, k, by=by: by.convolve(x, k, Geometry()))(x, k) for by, k in both]
-    np.testing.assert_allclose(*convolved, rtol=1e-5, atol=1e-5)
-    dense = [jax.jit(lambda x, k, by=by: by.dot(x, k))(x[:, 0, 0], k[0, 0]) for by, k in both]
-    np.testing.assert_allclose(*dense, rtol=1e-5, atol=1e-5)

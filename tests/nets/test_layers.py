@@ -15,13 +15,11 @@ from nets.architecture.architecture import Architecture
 from nets.architecture.graph import Graph
 from nets.architecture.read import parse_architecture
 from nets.errors import SpecError
-from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.kernels import plan_for
 from nets.layers import LAYERS
 from nets.layers.base import Example
-from nets.network import Network, initial_variables, numbers_of, seed_key
+from nets.network import Network, initial_variables, numbers_of
 from nets.spec.values import Value
-from nets.training.sampling import draw, epoch_order
 from tests.nets.builders import network
 
 EXAMPLES = [
@@ -152,38 +150,6 @@ def test_random_chains_have_the_predicted_shapes(
         if node.gives.kind == "features":
             out = jax.eval_shape(lambda x, part=part: Network(part, plan).apply(variables, x, train=False), images)
             assert out.shape == (2, *part.output.shape)
-
-
-def test_same_seed_same_weights_other_seed_other_weights() -> None:
-    a = network({"type": "conv2d", "out_channels": 4, "kernel_size": 3}, {"type": "linear", "out": 3})
-    one, same, other = (initial_variables(a.graph, seed=seed)["params"]["linear_1"]["kernel"] for seed in (1, 1, 2))
-    assert np.array_equal(one, same)
-    assert not np.array_equal(one, other)
-
-
-@pytest.mark.parametrize("seed", [0, 1, 42, 2**31 - 1, 2**31, 2**32 - 1])
-def test_seeds_of_32_bits_give_the_key_that_jax_gives(seed: int) -> None:
-    assert np.array_equal(jax.random.key_data(seed_key(seed)), jax.random.key_data(jax.random.key(seed)))
-
-
-def test_seeds_that_differ_beyond_32_bits_give_other_weights_samples_and_orders() -> None:
-    a = network({"type": "linear", "out": 3})
-    seeds = [5, 5 + 2**32, 5 + 2**33, 5 + 2**52, 2**53 - 1, 2**32 - 1]
-    weights, draws, orders = [], [], []
-    for seed in seeds:
-        h = parse_hyperparams({"seed": seed, "max_samples": None})
-        weights.append(initial_variables(a.graph, seed=h.seed)["params"]["linear_0"]["kernel"].tobytes())
-        draws.append(draw(h, 500).train.tobytes())
-        orders.append(epoch_order(h, 500, epoch=1).tobytes())
-    assert [len(set(found)) for found in (weights, draws, orders)] == [len(seeds)] * 3
-
-
-def test_initial_weights_follow_pytorch_s_default() -> None:
-    a = network({"type": "linear", "out": 400}, {"type": "linear", "out": 3})
-    weights = initial_variables(a.graph, seed=0)["params"]["linear_0"]
-    for values in weights.values():
-        assert abs(values).max() <= 1 / 8  # 1 / sqrt(64 inputs)
-    assert np.std(weights["kernel"]) == pytest.approx(1 / 8 / np.sqrt(3), rel=0.02)
 
 
 def test_linear_reads_an_image_channel_by_channel() -> None:

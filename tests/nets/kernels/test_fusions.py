@@ -65,30 +65,6 @@ def test_fused_is_unfused(fusion: Fusion) -> None:
         np.testing.assert_allclose(one, other, rtol=0, atol=2e-5 * max(float(jnp.abs(other).max()), largest))
 
 
-def test_the_longest_is_found_first_all_over_the_graph() -> None:
-    """From left to right, the convolution of the shortcut would take the norm away from the sum."""
-    block: list[Json] = [
-        {"type": "conv2d", "out_channels": 4, "kernel_size": 3, "padding": "same", "name": "start"},
-        {"type": "conv2d", "out_channels": 4, "kernel_size": 3, "padding": "same"},
-        {"type": "batchnorm2d", "name": "long"},
-        {"type": "add", "inputs": ["long", "start"]},
-        {"type": "relu"},
-        *HEAD,
-    ]
-    a = parse_architecture({"input_shape": [1, 8, 8], "layers": block})
-    assert found(a, FUSED) == ["conv2d+batchnorm2d+add+relu"]
-
-
-def test_a_value_that_is_read_twice_is_not_fused_away() -> None:
-    layers: list[Json] = [
-        {"type": "conv2d", "out_channels": 4, "kernel_size": 3, "name": "c"},
-        {"type": "relu", "name": "r"},
-        {"type": "add", "inputs": ["c", "r"]},
-        *HEAD,
-    ]
-    assert found(parse_architecture({"input_shape": [1, 8, 8], "layers": layers}), FUSED) == []
-
-
 def test_a_skip_network_is_fused_as_a_residual_block_is() -> None:
     conv: Json = {"type": "conv2d", "out_channels": 4, "kernel_size": 3, "padding": "same"}
     first: Json = {**conv, "name": "first"}

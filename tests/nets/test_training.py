@@ -16,7 +16,7 @@ import pytest
 
 from nets.architecture.architecture import Architecture
 from nets.datasets import Dataset
-from nets.datasets.statistics import input_statistics
+from nets.datasets.input_statistics import input_statistics
 from nets.errors import TrainingError
 from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
 from nets.kernels import Choice, plan_for

@@ -1,7 +1,7 @@
 """Seeds keep their meaning: initial weights and losses are those of the figures below, recorded by an earlier commit.
 
 The figures are of arrays by their content and not by their names. Print them anew (`python -m
-tests.nets.test_same_draws`) only where a seed is to mean something else, and say so in CHANGELOG.md.
+tests.nets.test_network`) only where a seed is to mean something else, and say so in CHANGELOG.md.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from nets import fit, initial_variables, parse_hyperparams
+from nets.network import seed_key
+from nets.training.sampling import draw, epoch_order
 from tests.nets.builders import network, stripes
 
 CHAIN: list[dict[str, Any]] = [
@@ -136,6 +138,38 @@ def test_a_seed_draws_the_initial_weights_that_it_drew(name: str) -> None:
 @pytest.mark.parametrize("name", BODIES)
 def test_an_epoch_has_the_losses_that_it_had(name: str) -> None:
     np.testing.assert_allclose(losses(name, "float32"), LOSSES[name], rtol=0, atol=1e-5)
+
+
+def test_same_seed_same_weights_other_seed_other_weights() -> None:
+    a = network({"type": "conv2d", "out_channels": 4, "kernel_size": 3}, {"type": "linear", "out": 3})
+    one, same, other = (initial_variables(a.graph, seed=seed)["params"]["linear_1"]["kernel"] for seed in (1, 1, 2))
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 42, 2**31 - 1, 2**31, 2**32 - 1])
+def test_seeds_of_32_bits_give_the_key_that_jax_gives(seed: int) -> None:
+    assert np.array_equal(jax.random.key_data(seed_key(seed)), jax.random.key_data(jax.random.key(seed)))
+
+
+def test_seeds_that_differ_beyond_32_bits_give_other_weights_samples_and_orders() -> None:
+    a = network({"type": "linear", "out": 3})
+    seeds = [5, 5 + 2**32, 5 + 2**33, 5 + 2**52, 2**53 - 1, 2**32 - 1]
+    weights, draws, orders = [], [], []
+    for seed in seeds:
+        h = parse_hyperparams({"seed": seed, "max_samples": None})
+        weights.append(initial_variables(a.graph, seed=h.seed)["params"]["linear_0"]["kernel"].tobytes())
+        draws.append(draw(h, 500).train.tobytes())
+        orders.append(epoch_order(h, 500, epoch=1).tobytes())
+    assert [len(set(found)) for found in (weights, draws, orders)] == [len(seeds)] * 3
+
+
+def test_initial_weights_follow_pytorch_s_default() -> None:
+    a = network({"type": "linear", "out": 400}, {"type": "linear", "out": 3})
+    weights = initial_variables(a.graph, seed=0)["params"]["linear_0"]
+    for values in weights.values():
+        assert abs(values).max() <= 1 / 8  # 1 / sqrt(64 inputs)
+    assert np.std(weights["kernel"]) == pytest.approx(1 / 8 / np.sqrt(3), rel=0.02)
 
 
 if __name__ == "__main__":

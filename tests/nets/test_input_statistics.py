@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nets.datasets.statistics import input_statistics
+from nets.datasets.input_statistics import input_statistics
 
 
 def test_grey_values_count_on_the_scale_from_0_to_1() -> None:
