@@ -76,6 +76,33 @@ ARROWS = {
     },
 }
 
+# What names layer types outside `nets/layers`, by their classes or in its words: any of them (*), or these.
+NAMING_LAYERS = {
+    "nets/kernels/cpu/rows.py": "*",  # a row computes a type
+    "nets/kernels/cpu/fusions.py": "*",  # and a fusion a chain of them
+    "nets/spec/words.py": "*",  # the names in other libraries, beside ours
+    "backend/demo/example.py": "*",  # the network of the demo
+    "backend/parsing/requests.py": "linear relu softmax",  # the example of a body in the OpenAPI document
+    "nets/architecture/combinators.py": "Add Concat Conv2d Linear Relu",  # the merges they stand for; their examples
+    "nets/architecture/misfits.py": "Flatten",  # told as a cure
+    "nets/architecture/resolve.py": "AsImage Flatten",  # the adapters between kinds
+    "nets/training/programs.py": "Linear",  # the smallest network, to rehearse on
+    "nets/network.py": "dropout",  # how Flax calls the stream of random numbers
+    "nets/training/steps.py": "dropout",
+    "nets/architecture/frame.py": "maximum",  # JSON Schema's
+    "nets/spec/fields.py": "maximum",
+    "backend/parsing/queries.py": "maximum",
+    "nets/kernels/cpu/native/call.py": "add",  # LLVM's
+}
+# What asks arrays for their number of axes where no layer is computed.
+ASKING_FOR_RANKS = {
+    "nets/datasets/arrays.py",  # a user's arrays: what they hold is told by their axes
+    "nets/datasets/cache.py",  # files as they come
+    "nets/datasets/tfds.py",
+    "nets/inference.py",  # of weights: kernels are those of several axes
+}
+AT_HOME = ("nets/layers/", "nets/numerics/", "nets/kernels/")  # where ranks are asked for
+
 MOST_LINES = 400
 MOST_LINES_OF_A_FUNCTION = 40
 
@@ -155,6 +182,51 @@ def test_tests_are_found_by_name(package):
 @pytest.mark.parametrize("package", ARROWS)
 def test_no_file_is_named_like_one_of_the_standard_library(package):
     assert not {path.stem for path in modules(package).values()} & set(sys.stdlib_module_names)
+
+
+def layer_types():
+    """The classes of layers that have a type, and the types."""
+    for path in LIBRARY:
+        for node in ast.walk(ast.parse(path.read_text())) if path.parent == HOUSE / "nets" / "layers" else ():
+            for field in node.body if isinstance(node, ast.ClassDef) else ():
+                if isinstance(field, ast.AnnAssign) and field.target.id == "type" and field.value:
+                    yield from (node.name, field.value.value)
+
+
+def test_no_layer_type_is_named_outside_its_room():
+    types, named = set(layer_types()), {}
+    assert {"Conv2d", "conv2d", "AsImage", "as_image"} <= types
+    for path in [*LIBRARY, *SERVER]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            word = getattr(node, "name" if isinstance(node, ast.alias) else "value", None)
+            if path.parent.name != "layers" and isinstance(word, str) and word in types:
+                named.setdefault(name_of(path), set()).add(word)
+    for name, words in named.items():
+        assert words == set(NAMING_LAYERS.get(name, "").split()) or NAMING_LAYERS[name] == "*", (name, words)
+    assert named.keys() == NAMING_LAYERS.keys(), "the table names what names no layer"
+
+
+def is_rank(node):
+    """Whether an expression is `x.ndim`, `len(shape)` or `len(x.shape)`."""
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "len":
+        return "shape" in (getattr(node.args[0], "id", ""), getattr(node.args[0], "attr", ""))
+    return getattr(node, "attr", "") == "ndim"
+
+
+def asks_for_a_rank(node):
+    """Whether a comparison is one of a rank with a number."""
+    sides = [node.left, *node.comparators]
+    return any(map(is_rank, sides)) and any(isinstance(side, ast.Constant) for side in sides)
+
+
+def test_no_rank_is_asked_for_outside_layers_and_what_computes_them():
+    asking = {
+        name_of(path)
+        for path in [*LIBRARY, *SERVER]
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Compare) and asks_for_a_rank(node)
+    }
+    assert {name for name in asking if not name.startswith(AT_HOME)} == ASKING_FOR_RANKS
 
 
 @pytest.mark.parametrize("path", LIBRARY, ids=name_of)

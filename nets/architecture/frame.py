@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from nets.errors import Path, Problem, SpecError
 from nets.spec.fields import Spec, Width, shown, whole
-from nets.spec.values import Value, features, image, sequence, tokens
+from nets.spec.values import AXES, UNNAMED, Kind, Value, image, kind_of
 
 MAX_SIDE = 4096
 Side = Annotated[int, BeforeValidator(whole), Field(ge=1, le=MAX_SIDE)]
@@ -21,10 +21,10 @@ def sizes(value: object) -> object:
     """One to three sizes of what goes in."""
     if value is None:
         return None
-    if not isinstance(value, list | tuple) or not 1 <= len(value) <= 3:
+    if not isinstance(value, list | tuple) or len(value) not in UNNAMED:
         forms = "[features], [length, features] or [channels, height, width]"
         raise ValueError(f"must be {forms}, got {shown(value)}")
-    most = MAX_SIDE if len(value) == 3 else 10_000_000
+    most = MAX_SIDE if kind_of(value) == "image" else 10_000_000
     numbers = tuple(whole(number) for number in value)
     if not all(1 <= number <= most for number in numbers):
         raise ValueError(f"must be sizes of 1 to {most}, got {shown(value)}")
@@ -63,7 +63,7 @@ def input_value(frame: Frame, path: Path) -> Value:
 
 def _given(frame: Frame, path: Path) -> Value:
     shape = frame.input_shape
-    if frame.input_vocabulary is not None and (shape is None or len(shape) != 1):
+    if frame.input_vocabulary is not None and (shape is None or len(shape) != len(AXES["tokens"])):
         came = "none" if shape is None else shown(list(shape))
         rule = f"needs an input_shape of [length], got {came}; send one, or leave input_vocabulary out"
         raise SpecError([Problem((*path, "input_vocabulary"), rule)])
@@ -71,11 +71,8 @@ def _given(frame: Frame, path: Path) -> Value:
         raise SpecError(problems)
     if shape is None:
         return _image(frame)
-    if len(shape) == 3:
-        return image(*shape)
-    if len(shape) == 2:
-        return sequence(*shape)
-    return features(*shape) if frame.input_vocabulary is None else tokens(shape[0], frame.input_vocabulary)
+    kind: Kind = kind_of(shape) if frame.input_vocabulary is None else "tokens"
+    return Value(kind, shape, frame.input_vocabulary)
 
 
 def _contradictions(frame: Frame, path: Path) -> Iterator[Problem]:
@@ -85,7 +82,7 @@ def _contradictions(frame: Frame, path: Path) -> Iterator[Problem]:
         return
     for index, name in enumerate(SIDES):
         said = getattr(frame, name)
-        if said is not None and len(shape) < 3:
+        if said is not None and kind_of(shape) != "image":
             rule = f"belongs to an image, but input_shape is {shown(list(shape))}; send one of them"
             yield Problem((*path, name), rule)
         elif said is not None and said != shape[index]:

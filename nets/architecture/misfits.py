@@ -10,6 +10,7 @@ from nets.architecture.expand import Placed, Read
 from nets.errors import Problem
 from nets.layers import LAYERS, Layer
 from nets.layers.base import Misfit
+from nets.layers.shape import Flatten
 from nets.spec.values import Kind, Value
 
 ONE: dict[Kind, str] = {"features": "features", "image": "an image", "sequence": "a sequence", "tokens": "tokens"}
@@ -19,7 +20,11 @@ PLACEHOLDER = re.compile(r"\{(field|before|shape|\d+)\}")
 
 def told(value: Value) -> str:
     """`an image (64 x 7 x 7)`, `784 features`."""
-    return f"{value.described()} {value.kind}" if len(value.shape) == 1 else f"{ONE[value.kind]} ({value.described()})"
+    return (
+        f"{value.described()} {value.kind}"
+        if ONE[value.kind] == value.kind
+        else f"{ONE[value.kind]} ({value.described()})"
+    )
 
 
 def wrong_number(placed: Placed, layer: Layer) -> Problem | None:
@@ -54,7 +59,7 @@ def wrong_kind(layer: Layer, values: Sequence[Value]) -> Iterator[Misfit]:
 def any_cure(layer: Layer, value: Value) -> str:
     """What to do about a kind where the layer's type does not say it."""
     if "features" in layer.takes and value.kind in FLATTENED:
-        return "put flatten before it"
+        return f"put {Flatten().type} before it"
     takers = [name for name, cls in LAYERS.items() if value.kind in cls.takes and cls.arity[0] == 1]
     return f"{', '.join(takers[:8])} take {ONE[value.kind]}" if takers else f"no type takes {ONE[value.kind]} yet"
 

@@ -51,7 +51,7 @@ def check_whole(graph: Graph, body: Body, path: Path) -> list[Problem]:
         problems.append(Problem((*path, "layers"), f"must have a layer with weights to train, such as one of {types}"))
     value = graph.output
     if value.kind != "features":
-        cure = "end with flatten and a linear layer that has one output per class"
+        cure = f"end with {Flatten().type} and a linear layer that has one output per class"
         got = f"{'an image' if value.kind == 'image' else f'a {value.kind}'} ({value.described()})"
         problems.append(Problem(last, f"the network must end in features, got {got}; {cure}"))
     elif value.size < 2:

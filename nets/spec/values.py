@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +17,7 @@ AXES: dict[Kind, tuple[str, ...]] = {
     "sequence": ("length", "features"),
     "tokens": ("length",),
 }
+UNNAMED: dict[int, Kind] = {len(AXES[kind]): kind for kind in ("features", "sequence", "image")}
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,11 @@ class Value:
     def described(self) -> str:
         """`64 x 7 x 7`, `128`."""
         return described(self.shape)
+
+
+def kind_of(shape: Sequence[object]) -> Kind:
+    """What a shape without a name stands for, by its number of sizes; tokens have a vocabulary beside it."""
+    return UNNAMED[len(shape)]
 
 
 def described(shape: Shape) -> str:

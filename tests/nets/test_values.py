@@ -2,7 +2,7 @@
 
 import pytest
 
-from nets.spec.values import Value, features, image, sequence, tokens
+from nets.spec.values import Value, features, image, kind_of, sequence, tokens
 
 
 def test_channels_and_positions() -> None:
@@ -24,3 +24,7 @@ def test_sizes_as_a_person_writes_them() -> None:
 def test_a_kind_has_its_number_of_axes() -> None:
     with pytest.raises(AssertionError, match="image of 1 axes"):
         Value("image", (5,))
+
+
+def test_a_shape_without_a_name_is_told_by_its_sizes() -> None:
+    assert [kind_of(shape) for shape in ((8,), (5, 8), (3, 4, 4))] == ["features", "sequence", "image"]
