@@ -99,17 +99,20 @@ TWO_BRANCHES: Json = {
     ],
 }
 
-# Bromley et al., 1993: two views of one sample go through the same tower; what differs between them is classified.
-#   64 * 16 + 16, 16 * 8 + 8, 8 * 3 + 3
-SIAMESE_PARAMETERS = 1040 + 136 + 27
+# Bromley et al., 1993: two views of one sample, learnt here, go through the same tower; what differs is classified.
+#   2 * 64 * 32, 32 * 16 + 16, 16 * 8 + 8, 8 * 3 + 3
+SIAMESE_PARAMETERS = 4096 + 528 + 136 + 27
+VIEW: Json = {"type": "linear", "out": 32, "bias": False, "inputs": ["input"]}
 SIAMESE: Json = {
     "input_shape": [64],
     "layers": [
-        {"type": "dropout", "p": 0.2},
+        VIEW,
+        {"type": "dropout", "p": 0.1},
         {"type": "linear", "out": 16, "name": "first"},
         {"type": "relu"},
         {"type": "linear", "out": 8, "name": "one"},
-        {"type": "dropout", "p": 0.4, "inputs": ["input"]},
+        VIEW,
+        {"type": "dropout", "p": 0.2},
         {"type": "linear", "shares": "first"},
         {"type": "relu"},
         {"type": "linear", "shares": "one", "name": "other"},
@@ -122,16 +125,18 @@ SIAMESE: Json = {
 SIAMESE_TOWERS: Json = {
     "input_shape": [64],
     "layers": [
+        VIEW,
         {
             "type": "repeat",
             "times": 1,
             "name": "one",
             "layers": [
-                {"type": "dropout", "p": 0.2},
+                {"type": "dropout", "p": 0.1},
                 *({"type": "linear", "out": 16}, {"type": "relu"}, {"type": "linear", "out": 8}),
             ],
         },
-        {"type": "repeat", "shares": "one", "inputs": ["input"], "name": "other"},
+        VIEW,
+        {"type": "repeat", "shares": "one", "name": "other"},
         {"type": "subtract", "inputs": ["one", "other"]},
         {"type": "linear", "out": 3},
     ],

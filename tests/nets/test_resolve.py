@@ -45,7 +45,7 @@ def test_parts_of_a_composite_are_drawn_in_its_order_and_copies_each_for_itself(
 
 def test_shared_weights_are_those_of_the_first() -> None:
     shared = {node.id: node.shares for node in parse_architecture(SIAMESE).graph.nodes if node.shares}
-    assert shared == {"linear_5": "first", "other": "one"}
+    assert shared == {"linear_7": "first", "other": "one"}
     towers = {node.id: node.shares for node in parse_architecture(SIAMESE_TOWERS).graph.nodes if node.shares}
     assert towers == {"other.0.linear_1": "one.0.linear_1", "other.0.linear_3": "one.0.linear_3"}
     chain = [LINEAR | {"name": "a"}, {"type": "linear", "name": "b", "shares": "a"}, {"type": "linear", "shares": "b"}]

@@ -24,7 +24,7 @@ def network(*layers: Any) -> Architecture:
         ("ResNet-20", "ResNet 16-16-16-...-64-64-10"),
         ("DenseNet-BC", "CNN 24-48-12-...-12-30-10"),
         ("two branches", "CNN 4-4-3"),
-        ("siamese", "MLP 16-8-16-8-3"),
+        ("siamese", "MLP 32-16-8-32-16-8-3"),
         ("encoder", "MLP 8-8-8-...-32-8-4"),
     ],
 )

@@ -18,7 +18,7 @@ from nets.kernels.cpu.gemm import OPTIONS_OF_IMAGES
 from nets.kernels.cpu.layouts import zero_pad
 from nets.kernels.cpu.machine import Machine
 from nets.kernels.cpu.problem import ConvProblem
-from nets.network import Network, initial_variables, numbers_of
+from nets.network import Network, Variables, initial_variables, numbers_of
 from nets.numerics.numerics import Numerics
 from nets.numerics.windows import Geometry
 
@@ -115,12 +115,15 @@ def assert_equals_xlas(
     assert_near(found, value_and_gradients(lambda x, kernel: lax_conv(x, kernel, at), x, kernel), tolerance)
 
 
-def images(a: Architecture, batch: int = 8) -> jax.Array:
-    values = np.random.default_rng(5).integers(0, 256, (batch, *a.graph.input.canonical))
-    return jnp.asarray(values, jnp.uint8)
+def samples(a: Architecture, batch: int = 8) -> jax.Array:
+    """What a network takes: grey values of images, numbers around 0."""
+    value = a.graph.input
+    if value.kind != "image":
+        return random(batch, *value.canonical, seed=5)
+    return jnp.asarray(np.random.default_rng(5).integers(0, 256, (batch, *value.canonical)), jnp.uint8)
 
 
-def variables(a: Architecture) -> dict[str, Any]:
+def variables(a: Architecture) -> Variables:
     """Scales of both signs and biases other than zero."""
     found = initial_variables(a.graph, seed=1)
     return jax.tree_util.tree_map_with_path(
@@ -129,16 +132,32 @@ def variables(a: Architecture) -> dict[str, Any]:
     )
 
 
-def trained(a: Architecture, plan: Plan, batch: int = 8) -> tuple[jax.Array, Any, Any]:
-    """(logits, running statistics, gradients of the parameters) of one batch."""
-    start, key = variables(a), jax.random.key(2)
+def trained(
+    a: Architecture, plan: Plan, batch: int = 8, *, start: Variables | None = None
+) -> tuple[jax.Array, Any, Any]:
+    """(logits, running statistics, gradients of the parameters) of one batch, by the variables that it starts with."""
+    start, key = variables(a) if start is None else start, jax.random.key(2)
     network = Network(a.graph, plan)
 
     def loss(params: Any) -> tuple[jax.Array, Any]:
         state = {**start, "params": params, "numbers": numbers_of(a.graph)}
-        y, changed = network.apply(state, images(a, batch), train=True, rngs={"dropout": key}, mutable=["batch_stats"])
+        y, changed = network.apply(state, samples(a, batch), train=True, rngs={"dropout": key}, mutable=["batch_stats"])
         return (y * random(*y.shape, seed=4)).sum(), (y, changed.get("batch_stats", {}))
 
     options = {**OPTIONS, **(network.compiler_options or {})}
     gradients, (y, statistics) = jax.jit(jax.grad(loss, has_aux=True), compiler_options=options)(start["params"])
     return y, statistics, gradients
+
+
+def assert_trained_alike(found: tuple[jax.Array, Any, Any], expected: tuple[jax.Array, Any, Any]) -> None:
+    """What two ways of training a network give.
+
+    Gradients that cancel to nothing (biases before a norm) are measured against the largest of all; norms of few values
+    of little spread multiply rounding errors.
+    """
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    assert_near(jax.tree.leaves(found[:2]), jax.tree.leaves(expected[:2]))
+    gradients = jax.tree.leaves(expected[2])
+    largest = max(float(jnp.abs(g).max()) for g in gradients)
+    for ours, theirs in zip(jax.tree.leaves(found[2]), gradients, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-5 * max(float(jnp.abs(theirs).max()), largest / 10))
