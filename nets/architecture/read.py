@@ -16,7 +16,7 @@ from nets.architecture.resolve import resolve
 from nets.architecture.sharing import Loan, loan
 from nets.architecture.written import Body, Ref, Written
 from nets.errors import Path, Problem, SpecError
-from nets.layers import LAYERS, Layer
+from nets.layers import LAYERS
 from nets.spec.fields import parse
 from nets.spec.registry import Registry
 from nets.spec.values import Value
@@ -59,11 +59,6 @@ def in_reading_order(problems: Sequence[Problem], path: Path) -> list[Problem]:
         return tuple((part, "") if isinstance(part, int) else (-1, part) for part in of_layer)
 
     return sorted(problems, key=place)
-
-
-def parse_layer(value: object, path: Path) -> Layer:
-    """One layer on its own, before it is known what it is given."""
-    return LAYERS.parse(value, path, elsewhere=beside_a_layer)
 
 
 def beside_a_layer(name: str, value: object) -> str:

@@ -13,7 +13,7 @@ import pytest
 from backend.state.records import Json
 from backend.web.catalog import dataset_entries, layer_entries
 from nets.architecture.combinators import COMBINATORS
-from nets.architecture.read import parse_architecture, parse_layer
+from nets.architecture.read import parse_architecture
 from nets.datasets import DATASETS
 from nets.errors import SpecError
 from nets.layers import LAYERS
@@ -44,7 +44,7 @@ def test_every_layer_type_is_listed_as_it_is_registered(trained: Trained) -> Non
     entries = trained.client.get("/api/layers").json["layers"]
     assert {entry["type"] for entry in entries} == set(LAYERS)
     for entry in entries:
-        assert parse_layer(entry["example"], ("example",)).type == entry["type"]
+        assert LAYERS.parse(entry["example"], ("example",)).type == entry["type"]
         assert set(entry["required"]) <= entry["fields"].keys()
         assert set(entry["aliases"].values()) <= entry["fields"].keys()
         assert entry["description"]
@@ -94,7 +94,7 @@ def test_limits_of_fields_are_those_of_the_validator_in_the_words_of_json_schema
 def refused(layer: Json) -> list[str]:
     """The places that a layer on its own is refused for."""
     try:
-        parse_layer(layer, ("layer",))
+        LAYERS.parse(layer, ("layer",))
     except SpecError as error:
         return [problem.place for problem in error.problems]
     return []
