@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,19 @@ import numpy.typing as npt
 
 from nets.datasets.base import DTYPES, Dataset, DatasetInfo
 from nets.errors import DataError
-from nets.spec.values import Value, features, image, sequence, tokens
+from nets.spec.values import AXES, Kind, Value, image
 
 Array = npt.NDArray[Any]
 KINDS = (
     "uint8 images [n, height, width] or [n, height, width, channels], floats as features [n, features] or sequences "
     "[n, length, features], or integers as tokens [n, length]"
 )
+# By the type of the inputs, what they may hold.
+HELD: Mapping[str, tuple[Kind, ...]] = {
+    "bytes": ("image",),
+    "floats": ("features", "sequence"),
+    "integers": ("tokens",),
+}
 
 
 def from_arrays(
@@ -43,22 +49,10 @@ def from_arrays(
     if most >= len(named):
         raise DataError(f"labels must be from 0 to {len(named) - 1}, the indices of the classes, got {most}")
     value = _value(train, test, vocabulary)
-    if test.shape[1:] != train.shape[1:]:
-        raise DataError(f"test_inputs must be [n, {_axes(train)}] as train_inputs are, got {list(test.shape)}")
     dtype = DTYPES[value.kind]
+    counts, told = (len(train), len(test)), "Made from arrays."
     return Dataset(
-        DatasetInfo(
-            name=name,
-            title=name,
-            description="Made from arrays.",
-            value=value,
-            classes=named,
-            train_size=len(train),
-            test_size=len(test),
-            download_mb=None,
-            bundled=False,
-            homepage="",
-        ),
+        DatasetInfo(name, name, told, value, named, *counts, download_mb=None, bundled=False, homepage=""),
         np.ascontiguousarray(train, dtype),
         np.ascontiguousarray(labels[0], np.int32),
         np.ascontiguousarray(test, dtype),
@@ -91,16 +85,22 @@ def _value(train: Array, test: Array, vocabulary: int | None) -> Value:
     """What one sample is."""
     if _group(train) != _group(test):
         raise DataError(f"test_inputs must be of the type of train_inputs, {train.dtype}, got {test.dtype}")
+    kind, axes = _kind(train), train.shape[1:]
+    if test.shape[1:] != axes:
+        wanted = ", ".join(map(str, axes))
+        raise DataError(f"test_inputs must be [n, {wanted}] as train_inputs are, got {list(test.shape)}")
+    if kind == "tokens":
+        return Value(kind, axes, _vocabulary(train, test, vocabulary))
+    return image(axes[2], axes[0], axes[1]) if kind == "image" else Value(kind, axes)
+
+
+def _kind(train: Array) -> Kind:
     group, axes = _group(train), train.shape[1:]
-    if group == "bytes" and train.ndim == 4:
-        return image(axes[2], axes[0], axes[1])
-    if group == "floats" and train.ndim == 2:
-        return features(*axes)
-    if group == "floats" and train.ndim == 3:
-        return sequence(*axes)
-    if group == "integers" and train.ndim == 2:
-        return _tokens(train, test, vocabulary)
-    cure = "; images of floats 0..1 become uint8 by (x * 255).round()" if group == "floats" and train.ndim == 4 else ""
+    for kind in HELD.get(group, ()):
+        if len(axes) == len(AXES[kind]):
+            return kind
+    image_like = group == "floats" and len(axes) == len(AXES["image"])
+    cure = "; images of floats 0..1 become uint8 by (x * 255).round()" if image_like else ""
     raise DataError(f"train_inputs must be {KINDS}, got {train.dtype} {list(train.shape)}{cure}")
 
 
@@ -113,15 +113,10 @@ def _group(inputs: Array) -> str:
     return "others"
 
 
-def _tokens(train: Array, test: Array, vocabulary: int | None) -> Value:
-    if test.ndim != 2:
-        raise DataError(f"test_inputs must be [n, {_axes(train)}] as train_inputs are, got {list(test.shape)}")
+def _vocabulary(train: Array, test: Array, vocabulary: int | None) -> int:
+    """How many different tokens there are, or may be."""
     least, most = min(train.min(), test.min()), max(train.max(), test.max())
     known = max(int(most) + 1, 1) if vocabulary is None else vocabulary
     if least < 0 or most >= known:
         raise DataError(f"tokens must be from 0 to {known - 1}, got {least} to {most}")
-    return tokens(train.shape[1], known)
-
-
-def _axes(inputs: Array) -> str:
-    return ", ".join(map(str, inputs.shape[1:]))
+    return known
