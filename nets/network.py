@@ -95,7 +95,7 @@ class Network(nn.Module):
             inputs = Standardised(graph.input.channels, name=INPUT)(inputs)
         values = {INPUT: Laid(inputs, canonical(graph.input))}
         stages = schedule(graph, self.plan, batch=batch, train=train)
-        for part in looped(stages, self.plan.least_copies):
+        for part in looped(stages, self.plan.least_copies, positions=self.plan.least_positions):
             if isinstance(part, Loop):
                 values[part.output] = self.loop(part, bounds, values)
             else:
@@ -132,7 +132,7 @@ class Network(nn.Module):
         x = values[loop.input]
         y, _ = jax.eval_shape(block, x, jax.tree.map(lambda leaf: leaf[0], stacked))
         x, moved = jax.lax.scan(step, to(x, y.layout), stacked)
-        for number, each in enumerate(nodes):
+        for number, each in enumerate(nodes if nodes[0][0].train else ()):
             for bound, changed in zip(each, moved, strict=True):
                 for name, value in changed.items():
                     bound.update(name, value[number])

@@ -27,8 +27,12 @@ class Loop:
         return self.copies[-1][-1].output
 
 
-def looped(stages: Sequence[Stage], least: int | None) -> Iterator[Stage | Loop]:
-    """The same stages, those of at least `least` equal blocks together."""
+def looped(stages: Sequence[Stage], least: int | None, *, positions: int = 1) -> Iterator[Stage | Loop]:
+    """The same stages, those of at least `least` equal blocks together, where a sample has so many positions.
+
+    The weights of all blocks are put side by side for a loop. Where each is used once for a sample, as by features,
+    that costs as much as it saves.
+    """
     if least is None:
         yield from stages
         return
@@ -36,7 +40,8 @@ def looped(stages: Sequence[Stage], least: int | None) -> Iterator[Stage | Loop]
     readers = read_counts(stages)
     at = 0
     while at < len(stages):
-        loop = longest(stages, signs, readers, at, least)
+        many = stages[at].nodes[-1].gives.positions >= positions
+        loop = longest(stages, signs, readers, at, least) if many else None
         yield loop or stages[at]
         at += sum(map(len, loop.copies)) if loop else 1
 

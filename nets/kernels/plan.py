@@ -100,6 +100,11 @@ class Plan:
         """From how many equal blocks on they are computed as a loop, which compiles once for all; None: never."""
         return None
 
+    @property
+    def least_positions(self) -> int:
+        """How many positions a sample must have there: pixels of an image, steps of a sequence; features have one."""
+        return 1
+
     def native_for(self, batch: int) -> bool:
         """Whether convolutions of so many images may be computed by machine code of ours."""
         return False

@@ -46,6 +46,14 @@ class CpuPlan(Plan):
     def evaluation_batch(self) -> int | None:
         return limits.IMAGES_AT_A_TIME
 
+    @property
+    def least_copies(self) -> int | None:
+        return limits.LOOP_LEAST_BLOCKS
+
+    @property
+    def least_positions(self) -> int:
+        return limits.LOOP_LEAST_POSITIONS
+
     def native_for(self, batch: int) -> bool:
         return self.machine.native_for(batch)
 

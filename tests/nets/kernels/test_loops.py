@@ -28,9 +28,10 @@ NORM, RELU, DROPOUT = {"type": "batchnorm2d"}, {"type": "relu"}, {"type": "dropo
 
 
 class LoopsOnCpu(CpuPlan):
-    """The plan for CPUs that computes even few copies as a loop."""
+    """The plan for CPUs that computes even few copies as a loop, also of features."""
 
     least_copies = LEAST
+    least_positions = 1
 
 
 class LoopsOfXla(XlaPlan):
@@ -92,6 +93,23 @@ def test_the_shortest_blocks_are_taken() -> None:
 def test_blocks_of_two_repeats_are_two_loops() -> None:
     a = network(repeated(3, LINEAR, RELU), repeated(3, LINEAR, {"type": "tanh"}))
     assert loops(a) == [(3, "linear relu"), (3, "linear tanh")]
+
+
+def test_the_plan_for_cpus_takes_loops_where_they_cost_no_speed() -> None:
+    """Not where the weights are used once for a sample, as by features."""
+    plan = CPU["float32"]
+    assert isinstance(plan, CpuPlan) and plan.least_copies is not None
+    most = plan.least_copies
+
+    def taken(a: Architecture) -> list[int]:
+        stages = schedule(a.graph, plan, batch=8, train=True)
+        found = looped(stages, plan.least_copies, positions=plan.least_positions)
+        return [len(part.copies) for part in found if isinstance(part, Loop)]
+
+    images = [network(CONV, repeated(times, CONV, NORM, RELU), shape=(4, 8, 8)) for times in (most - 2, most)]
+    assert [taken(a) for a in images] == [[], [most]]
+    assert taken(network(repeated(2 * most, LINEAR, RELU))) == []
+    assert taken(network(repeated(most, LINEAR, RELU), {"type": "flatten"}, shape=(16, 4))) == [most]
 
 
 @pytest.mark.parametrize("least", [5, None])
