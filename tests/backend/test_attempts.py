@@ -40,6 +40,7 @@ def server(state_dir: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
+@pytest.mark.slow
 def test_what_has_killed_one_server_kills_no_second_one(tmp_path: Path) -> None:
     assert server(tmp_path).returncode == -signal.SIGKILL
     again = server(tmp_path)

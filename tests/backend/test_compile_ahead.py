@@ -57,6 +57,7 @@ def test_a_run_that_never_came_to_the_end_of_an_epoch_is_not_compiled_by_the_nex
     parts(app).close()
 
 
+@pytest.mark.slow
 def test_a_server_over_earlier_runs_compiles_the_newest_one(tmp_path: Path) -> None:
     layers = [{"type": "linear", "in": 784, "out": 21}, {"type": "linear", "in": 21, "out": 10}]
     body = {**BODY, "architecture": {**NET, "layers": layers}}

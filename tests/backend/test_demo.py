@@ -56,6 +56,7 @@ def test_a_port_in_use_is_told(settings, capfd):
     assert f"{port} is in use" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_example")
 def test_a_failed_run_fails_the_demo(settings, capfd, monkeypatch):
     exploding = {"type": "sgd", "lr": 1000.0, "weight_decay": 1000.0}

@@ -22,6 +22,7 @@ def test_the_least_limit_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Limits(memory_gb=1).memory() == 5
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system does not keep to such limits")
 @pytest.mark.parametrize("limit", ["RLIMIT_AS", "RLIMIT_DATA"])
 def test_what_ulimit_leaves_is_known(limit: str) -> None:

@@ -186,6 +186,7 @@ def test_a_cancelled_run_goes_on_and_may_be_cancelled_again(host: Host, monkeypa
     assert states == [*["queued", "running", "interrupted"] * 2, "queued", "running", "succeeded"]
 
 
+@pytest.mark.slow
 def test_going_on_under_other_conditions_is_told(host: Host) -> None:
     """On fewer cores, say, or with another version of JAX: the last digits of its weights are others."""
     run_id = host.dies(EventLog, "publish", on=1, after=True, body=body())

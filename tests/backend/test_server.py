@@ -153,6 +153,7 @@ def follow(server, url, heard):
             heard.append(event)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_stop_while_a_run_trains_and_clients_hang_on(tmp_path, how):
     settings = settings_in(tmp_path)
@@ -183,6 +184,7 @@ def test_stop_while_a_run_trains_and_clients_hang_on(tmp_path, how):
         assert [metric["epoch"] for metric in run["metrics"]] == list(range(1, len(run["metrics"]) + 1))
 
 
+@pytest.mark.slow
 def test_a_dead_worker_is_replaced_and_none_outlives_its_master(tmp_path):
     with LocalServer(settings_in(tmp_path)) as server:
         server.wait_until_healthy()

@@ -99,6 +99,7 @@ def test_the_oldest_wish_gives_way_to_those_that_came_meanwhile(
     assert [wish() for wish in warmer._waiting] == newer
 
 
+@pytest.mark.slow
 def test_a_run_waits_for_no_program_but_its_own(warmer: Warmer, monkeypatch: pytest.MonkeyPatch) -> None:
     """And takes that one from the thread that compiles it already."""
     theirs, ours, go_on = workload(20), workload(21), threading.Event()

@@ -58,6 +58,7 @@ def trained(name: str, epochs: int = 40) -> tuple[Architecture, Dataset, list[Ep
     return a, data, [event for event in events if isinstance(event, EpochMetrics)], finished
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_a_network_learns_eight_samples_by_heart(name: str) -> None:
     _, _, epochs, _ = trained(name)

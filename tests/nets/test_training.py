@@ -146,6 +146,7 @@ def test_progress_goes_through_the_phases_and_never_back() -> None:
     assert {p.epoch for p in seen if p.phase == "training"} == {1, 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("a", [CNN, NORMED], ids=["cnn", "normed"])
 def test_a_smaller_last_batch_counts_as_what_it_is(a: Architecture) -> None:
     """One epoch over 8 + 8 + 3 samples equals three hand-made steps on exactly those samples."""

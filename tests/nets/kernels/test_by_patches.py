@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +11,7 @@ from nets.numerics.windows import Geometry
 from tests.nets.kernels.common import F32, assert_equals_xlas, convolutions, few
 
 
+@pytest.mark.slow
 @few
 @given(convolutions(groups=st.integers(1, 4)))
 def test_any_convolution_equals_xlas(case: tuple[tuple[int, ...], tuple[int, ...], Geometry]) -> None:

@@ -61,6 +61,7 @@ def convolutions(draw: st.DrawFn) -> Case:
     return (channels, *size, batch), (*window, channels, outputs), at
 
 
+@pytest.mark.slow
 @each_type
 @settings(max_examples=12, deadline=None, derandomize=True)
 @given(case=convolutions())
@@ -210,6 +211,7 @@ print(float(y.sum()), len(hits) > 0, len(compiled))
 """
 
 
+@pytest.mark.slow
 @float32_alone
 def test_a_program_and_its_kernels_are_compiled_once_for_all_processes(tmp_path: Path) -> None:
     def run() -> list[str]:

@@ -13,6 +13,7 @@ from nets.numerics.windows import Geometry
 from tests.nets.kernels.common import convolutions, few, random
 
 
+@pytest.mark.slow
 @few
 @given(convolutions(groups=st.integers(1, 3)))
 def test_the_sum_is_the_transpose_of_the_patches(case: tuple[tuple[int, ...], tuple[int, ...], Geometry]) -> None:

@@ -20,6 +20,7 @@ def lax_pool(x: jax.Array, window: tuple[int, int], at: Geometry) -> jax.Array:
     return lax.reduce_window(x, -jnp.inf, lax.max, (1, *window, 1), (1, *at.stride, 1), pad)
 
 
+@pytest.mark.slow
 @few
 @given(window=pairs(1, 4), stride=pairs(1, 4), padding=pairs(0, 2), size=pairs(2, 9))
 def test_any_pool_equals_xlas(

@@ -31,6 +31,7 @@ from tests.nets.kernels.common import (
 edges = pairs(0, 3)
 
 
+@pytest.mark.slow
 @few
 @given(pairs(1, 7), pairs(2, 4), pairs(1, 12), edges, edges)
 def test_any_stride_equals_xlas(

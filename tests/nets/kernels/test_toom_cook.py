@@ -42,6 +42,7 @@ def check(x: jax.Array, kernel: jax.Array, at: Geometry) -> None:
     assert_near(found, value_and_gradients(lambda x, kernel: lax_conv(x, kernel, at), x, kernel))
 
 
+@pytest.mark.slow
 @few
 @given(
     st.tuples(st.integers(1, 5), st.integers(4, 7)),

@@ -6,6 +6,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from nets.numerics.windows import Geometry
 from tests.nets.kernels.common import assert_near, convolutions, few, random
 
 
+@pytest.mark.slow
 @few
 @given(convolutions(groups=st.integers(1, 3)))
 def test_operands_are_rounded_in_both_directions(

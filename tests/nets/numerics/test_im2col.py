@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from nets.numerics.windows import Geometry
 from tests.nets.kernels.common import convolutions, few, random
 
 
+@pytest.mark.slow
 @few
 @given(convolutions(groups=st.just(1)))
 def test_col2im_is_the_transpose_of_the_slices(case: tuple[tuple[int, ...], tuple[int, ...], Geometry]) -> None:
