@@ -14,4 +14,4 @@ def parameters(graph: Graph) -> int:
 
 def flops(graph: Graph) -> int:
     """Floating point operations of one sample's way forward: those of the kernels, two per weight and place."""
-    return sum(node.layer.cost(*node.takes).flops for node in graph.nodes)
+    return sum(node.cost.flops for node in graph.nodes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from nets.architecture.cost import flops
 from nets.architecture.graph import Node
 from nets.network import Network
 
@@ -19,9 +20,8 @@ A_TAP, A_DRAW = 1.3, 18
 
 def sample_seconds(network: Network) -> float:
     """One sample forward and back."""
-    nodes, rates = network.graph.nodes, network.plan.rates
-    flops = sum(node.cost.flops for node in nodes)
-    return BACKWARD * flops / rates.flops + sum(map(values_of, nodes)) / rates.values
+    graph, rates = network.graph, network.plan.rates
+    return BACKWARD * flops(graph) / rates.flops + sum(map(values_of, graph.nodes)) / rates.values
 
 
 def values_of(node: Node) -> float:
