@@ -20,7 +20,7 @@ from backend.training.fetch import fetch
 from nets import datasets
 
 HOUSE = Path(__file__).parents[2]
-HEAVY = ("jax", "flask", "gunicorn", "numpy", "rich", "sklearn", "pydantic", "nets", "tensorflow_datasets")
+HEAVY = ("jax", "flask", "gunicorn", "numpy", "rich", "sklearn", "pydantic", "nets", "tensorflow_datasets", "requests")
 
 
 def lamina(*arguments, **environment):
@@ -46,7 +46,7 @@ def test_help_answers_at_once():
 @pytest.mark.parametrize(
     ("statement", "heavy"),
     [
-        ("import backend.cli; backend.cli.parser()", HEAVY),
+        ("import backend.cli.top", HEAVY),
         ("import backend.demo.tour", ("jax", "numpy", "nets")),
         ("import backend.server.serve", ("jax", "nets")),
     ],
@@ -64,6 +64,27 @@ def test_help_lists_every_setting(command):
         assert row.flag in text
         assert row.variable in text
         assert row.default in text
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (("gc", "--sate-dir", "x"), "No such option '--sate-dir'. Did you mean '--state-dir'?"),
+        (("datsets",), "No such command 'datsets'. Did you mean 'datasets'?"),
+        (("datasets", "prepre"), "No such command 'prepre'. Did you mean 'prepare'?"),
+        (("export-state",), "Missing argument 'FILE'."),
+    ],
+)
+def test_a_misspelt_word_gets_the_right_one_and_code_2(typed, meant):
+    answer = lamina(*typed)
+    assert answer.returncode == 2
+    assert answer.stderr.startswith(f"lamina: {meant}\n`lamina ") and "Traceback" not in answer.stderr
+
+
+def test_the_data_directory_may_stand_before_the_action_and_a_switch_alone(tmp_path):
+    assert lamina("datasets", "--data-dir", tmp_path, "prepare", "digits").returncode == 0
+    bad = lamina("serve", "--allow-anonymous", "--port", "x")
+    assert (bad.returncode, bad.stderr) == (2, "lamina: --port: expected a whole number from 0 to 65535, got 'x'\n")
 
 
 def test_version():

@@ -1,0 +1,92 @@
+"""The commands that run on this machine: a server, the demo, the data sets, the upkeep of a state directory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from backend.cli.settings import given, settings
+from backend.cli.shape import Command, Group
+from backend.config import Settings
+
+FILE = click.argument("file", type=click.Path(path_type=Path))
+
+
+@click.command(cls=Command, short_help="Run the server.")
+@click.option("--stop-with-parent", is_flag=True, help="also stop when the process that started it is gone")
+@settings()
+def serve(settings: Settings, stop_with_parent: bool) -> int:
+    """Runs the server until Ctrl-C."""
+    from backend.server.serve import serve
+
+    serve(settings, stop_with_parent=stop_with_parent)
+
+
+@click.command(cls=Command, short_help="Show a training run and its predictions, then keep serving.")
+@click.option("--once", is_flag=True, help="exit after the report, with code 0 if everything worked")
+@settings(but=("host",))
+def demo(settings: Settings, once: bool) -> int:
+    """Starts a server, trains an example network on it, promotes the run, predicts with it, and keeps serving."""
+    from backend.demo.tour import demo
+
+    named = "port" in given(click.get_current_context()) or bool(os.environ.get("LAMINA_PORT"))
+    return demo(settings, port_named=named, once=once)
+
+
+@click.group(cls=Group, invoke_without_command=True, short_help="List the data sets, or download one.")
+@settings(only=("data_dir",))
+def datasets(settings: Settings) -> int:
+    """Lists the data sets: size, classes, and whether they are on this disk."""
+    from backend.commands import datasets
+
+    if click.get_current_context().invoked_subcommand:
+        return 0
+    return datasets.list_all(settings.data_dir)
+
+
+@click.command(cls=Command, short_help="Download one.")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="one JSON object per line instead of a progress bar")
+@settings(only=("data_dir",))
+def prepare(settings: Settings, name: str, as_json: bool) -> int:
+    """Downloads a data set, unless it is on this disk. NAME: as `lamina datasets` lists it."""
+    from backend.commands import datasets
+
+    show = datasets.prepare_as_json if as_json else datasets.prepare_with_bar
+    return show(name, settings.data_dir)
+
+
+datasets.add("Actions", prepare)
+
+
+@click.command(cls=Command, short_help="List what a state directory no longer needs.")
+@click.option("--yes", is_flag=True, help="remove what is listed")
+@click.option("--json", "as_json", is_flag=True, help="one JSON object instead of a table")
+@settings(only=("state_dir",))
+def gc(settings: Settings, yes: bool, as_json: bool) -> int:
+    """Lists files without a record and records without files. Stop the server first."""
+    from backend.commands.state import collect
+
+    return collect(settings.state_dir, yes=yes, as_json=as_json)
+
+
+@click.command(cls=Command, short_help="Write the whole state to a tar file.")
+@FILE
+@settings(only=("state_dir",))
+def export_state(settings: Settings, file: Path) -> int:
+    """Writes models, runs, weights and training states to a tar FILE. Stop the server first."""
+    from backend.commands.state import export
+
+    return export(settings.state_dir, file.absolute())
+
+
+@click.command(cls=Command, short_help="Read the whole state from such a file.")
+@FILE
+@settings(only=("state_dir",))
+def import_state(settings: Settings, file: Path) -> int:
+    """Reads a tar FILE of export-state into an empty or new state directory. Every file is verified."""
+    from backend.commands.state import import_
+
+    return import_(settings.state_dir, file.absolute())
