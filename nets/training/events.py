@@ -16,13 +16,18 @@ Phase = Literal["loading", "compiling", "training", "evaluating"]
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is. `fraction`: of the whole run, 0 to 1. Not history: a later one replaces it."""
+    """Where a run is. `fraction`: of the whole run, 0 to 1. Not history: a later one replaces it.
+
+    loss, accuracy: over the training samples of the epoch under way, of those that it has seen; None before the first.
+    """
 
     phase: Phase
     fraction: float
     epoch: int
     epochs_total: int
     samples_per_sec: float | None = None
+    loss: float | None = None
+    accuracy: float | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ class Sums:
     losses: list[float] = field(default_factory=list)  # per batch
     correct: int = 0
     samples: int = 0
+    so_far: float = 0.0  # of the losses, rounded as it goes: for who looks on
 
     def add(self, totals: Totals, count: int, place: str) -> None:
         """Read a chunk of `count` batches, which waits for it. TrainingError where its loss left the finite numbers."""
@@ -28,12 +29,18 @@ class Sums:
             if not math.isfinite(loss):
                 raise TrainingError(f"training diverged: the loss was {loss} in {place}, step {step}; {ADVICE}")
             self.losses.append(loss)
+            self.so_far += loss
         self.correct += int(correct)
         self.samples += int(samples)
 
     @property
     def mean_loss(self) -> float:
         return math.fsum(self.losses) / self.samples  # exact, so the same however the pass was cut into chunks
+
+    @property
+    def running_loss(self) -> float:
+        """About `mean_loss`, without adding everything up anew."""
+        return self.so_far / self.samples
 
     @property
     def accuracy(self) -> float:

@@ -81,6 +81,7 @@ class Trainer:
     seconds: float = 0.0  # that all epochs so far took
     clock: Clock = field(default_factory=lambda: Clock(is_ready))
     best: Best | None = None  # with keep_best alone
+    trained: Sums | None = None  # of the epoch under way
 
     def __post_init__(self, resume: Snapshot | None) -> None:
         self.numbers = self.run.numbers()
@@ -166,7 +167,7 @@ class Trainer:
         if self.programs.update is not None:
             return (yield from self.train_epoch_in_parts(rows, self.programs.update))
         began = last = self.clock.now()
-        sums, waiting = Sums(), None
+        sums, waiting = self.begin(), None
         place = f"epoch {self.epoch}"
         for program, chunk, count in self.chunks(rows):
             self.state, totals = program(self.state, self.run.data, chunk, np.int32(count), self.numbers)
@@ -188,7 +189,7 @@ class Trainer:
     def train_epoch_in_parts(self, rows: Indices, update: Program) -> Generator[Event, None, Sums]:
         """The same where a step would be too long for one dispatch: nothing runs on that nobody can stop."""
         began, r = self.clock.now(), self.run.workload
-        sums, gathered = Sums(), nothing_gathered(self.state.params)
+        sums, gathered = self.begin(), nothing_gathered(self.state.params)
         for batch in batches(rows, r.batch):
             samples, parts = np.int32((batch >= 0).sum()), batches(batch, r.part)
             first = 0
@@ -207,6 +208,11 @@ class Trainer:
         yield self.progress("training", sums.samples / (self.clock.now() - began), sums.samples)
         self.done += sums.samples
         return sums
+
+    def begin(self) -> Sums:
+        """Those of an epoch that starts."""
+        self.trained = Sums()
+        return self.trained
 
     def chunks(self, rows: Indices) -> Iterator[tuple[Program, np.ndarray, int]]:
         """The dispatches of an epoch: program, batches, and how many of them count."""
@@ -240,7 +246,16 @@ class Trainer:
     def progress(self, phase: Phase, samples_per_sec: float, further: float) -> Progress:
         """Where the run is: what is done, and how much `further` the pass in hand has come."""
         fraction = min((self.done + further) / self.run.work, 1.0)
-        return Progress(phase, fraction, self.epoch, self.run.hyperparams.epochs, samples_per_sec)
+        seen = self.trained if self.trained and self.trained.samples else None
+        return Progress(
+            phase,
+            fraction,
+            self.epoch,
+            self.run.hyperparams.epochs,
+            samples_per_sec,
+            loss=seen.running_loss if seen else None,
+            accuracy=seen.accuracy if seen else None,
+        )
 
     def finish(self, compile_seconds: float) -> Iterator[Event]:
         """Measure once on the test split, and hand over the weights."""

@@ -146,6 +146,17 @@ def test_progress_goes_through_the_phases_and_never_back() -> None:
     assert {p.epoch for p in seen if p.phase == "training"} == {1, 2}
 
 
+def test_progress_tells_loss_and_accuracy_of_the_epoch_under_way() -> None:
+    """Those of the training samples seen so far, while it validates, too; nothing before the first of them."""
+    seen = list(fit(CNN, hyper(), stripes(), programs=PROGRAMS))
+    reports = [event for event in seen if isinstance(event, Progress)]
+    assert {p.loss for p in reports if p.phase in ("loading", "compiling")} <= {None}
+    for at in metrics_of(seen):
+        told = [(p.loss, p.accuracy) for p in reports if p.epoch == at.epoch and p.phase in ("training", "evaluating")]
+        assert told and all(math.isfinite(value) for pair in told if pair[0] is not None for value in pair)
+        assert told[-1] == (pytest.approx(at.train_loss, rel=1e-12), at.train_accuracy)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("a", [CNN, NORMED], ids=["cnn", "normed"])
 def test_a_smaller_last_batch_counts_as_what_it_is(a: Architecture) -> None:
@@ -289,3 +300,4 @@ def test_a_step_too_long_for_one_dispatch_is_several_with_the_same_result(monkey
     cut = trained(dropping, h, data, ProgramCache())
     assert untimed(whole[0]) == untimed(cut[0]) and same(whole[1].variables, cut[1].variables)
     assert len(training) > 2 * len(whole[0]), "a run can be stopped within a batch"
+    assert training[0].loss is None and training[-1].loss == pytest.approx(cut[0][-1].train_loss, rel=1e-12)
