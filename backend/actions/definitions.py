@@ -18,7 +18,6 @@ from backend.state.records import Json, ModelRecord, RunRecord
 from backend.state.store import Store, utc_now
 from backend.training.compile_ahead import CompileAhead
 from backend.training.limits import Limits
-from nets.architecture.architecture import Architecture
 from nets.architecture.read import parse_architecture
 from nets.errors import Problem
 from nets.spec.fields import shown
@@ -47,7 +46,7 @@ class Definitions:
             raise not_found("model", model_id, listing="/api/models")
         if not changes:
             return model
-        return self._ahead(self.store.update_model(model_id, **changes))
+        return self._ahead(self._update(model_id, changes))
 
     def save(self, model_id: str, body: Json) -> ModelRecord:
         """Store an untrained definition under `model_id`: the first workflow of the save endpoint."""
@@ -90,21 +89,28 @@ class Definitions:
         """Change a model, or create it with these fields; (the model, whether it is new)."""
         if self.store.get_model(model_id) is not None:
             try:
-                return self._ahead(self.store.update_model(model_id, **changes)), False
+                return self._ahead(self._update(model_id, changes)), False
             except UnknownRecord:
                 pass  # deleted in between: create it
-        if "name" not in changes:
-            architecture = changes.get("architecture")
-            changes = {**changes, "name": _generated(parse_architecture(architecture) if architecture else None)}
+        name = changes.get("name")
         now = utc_now()
-        model = ModelRecord(model_id=model_id, created_at=now, updated_at=now, **changes)
+        made = {**changes, "name": name or _generated(changes.get("architecture"))}
+        model = ModelRecord(model_id=model_id, created_at=now, updated_at=now, **made)
         try:
-            self.store.create_model(model)
+            model = self.store.create_model(model, generated=name is None)
         except sqlite3.IntegrityError:
             raise ApiError(
                 409, f"Model {model_id} was created by another request meanwhile; send this one again"
             ) from None
         return self._ahead(model), True
+
+    def _update(self, model_id: str, changes: dict[str, Any]) -> ModelRecord:
+        """Change a model; one whose name is emptied gets a generated one."""
+        if "name" not in changes or changes["name"] is not None:
+            return self.store.update_model(model_id, **changes)
+        model = self.store.get_model(model_id)
+        architecture = changes.get("architecture", model.architecture if model else None)
+        return self.store.update_model(model_id, generated=True, **{**changes, "name": _generated(architecture)})
 
     def _ahead(self, model: ModelRecord) -> ModelRecord:
         """The same, its programs to be compiled ahead."""
@@ -142,9 +148,10 @@ def _definition(request: Definition) -> dict[str, Any]:
     if "description" in came:
         changes["description"] = request.description
     if "name" in came:
-        changes["name"] = request.name or _generated(request.architecture.value if request.architecture else None)
+        changes["name"] = request.name
     return changes
 
 
-def _generated(architecture: Architecture | None) -> str:
-    return model_name(architecture.summary_name() if architecture else None)
+def _generated(architecture: Json | None) -> str:
+    """The name of a definition, which the store numbers."""
+    return model_name(parse_architecture(architecture).summary_name() if architecture else None)

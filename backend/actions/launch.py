@@ -26,6 +26,8 @@ class Launch:
     def run(self, body: Json) -> tuple[RunRecord, str, int | None]:
         """Start or queue a run: (the run, its model's name, its place in the queue if it waits).
 
+        A model that is made for the run has its name; one that exists keeps its own, unless it is to be updated.
+
         Raises SpecError, ApiError 404 (unknown model), and as `Runs.admit` does.
         """
         order = self.orders.read(body)
@@ -46,19 +48,20 @@ class Launch:
         model = ModelRecord(
             model_id=new_model_id(),
             name=order.request.name or model_name(order.architecture.value.summary_name(), order.dataset),
+            made_for_run=True,
             description=order.request.description or None,
             architecture=order.architecture.json,
             hyperparams=order.request.kept,
             created_at=now,
             updated_at=now,
         )
-        self.store.create_model(model)
-        return model
+        return self.store.create_model(model, generated=order.request.name is None)
 
     def _update_model(self, order: Order, model: ModelRecord) -> ModelRecord:
-        """The name and description that came, and of the definition what is to change."""
-        came = {"name": order.request.name, "description": order.request.description or None}
-        changes = {field: value for field, value in came.items() if value not in (None, getattr(model, field))}
+        """The description that came, and of the name and the definition what is to change."""
+        name = order.request.name if order.request.update_model else None
+        came = {"name": name, "description": order.request.description or None}
+        changes: Json = {field: value for field, value in came.items() if value not in (None, getattr(model, field))}
         changes |= retrain.changes(
             model,
             architecture=order.architecture.json,

@@ -43,6 +43,9 @@ class Order:
         hyperparams = self.request.settings
         return NewRun(
             model_id=model.model_id,
+            name=self.request.name,
+            tags=self.request.tags or [],
+            notes=self.request.notes or None,
             architecture=self.architecture.value,
             architecture_json=self.architecture.json,
             hyperparams=hyperparams,

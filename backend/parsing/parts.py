@@ -73,6 +73,33 @@ class Line(Rule):
         return {"type": "string", "maxLength": self.most, **least}
 
 
+@dataclass(frozen=True)
+class Labels(Rule):
+    """Short strings, each once: `most` of them with up to `longest` characters."""
+
+    most: int
+    longest: int
+
+    def check(self, value: object) -> list[str]:
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            raise ValueError(f"must be a list of strings, got {shown(value)}")
+        if len(value) > self.most:
+            raise ValueError(f"must have at most {self.most} items, got {len(value)}")
+        for each in value:
+            if each != each.strip() or not each or not each.isprintable() or "," in each:
+                rule = "each must be printable characters without commas, and without blanks at its ends"
+                raise ValueError(f"{rule}, got {shown(each)}")
+            if len(each) > self.longest:
+                raise ValueError(f"each must have at most {self.longest} characters, got {len(each)}")
+            if value.count(each) > 1:
+                raise ValueError(f"each must come once, got {shown(each)} {value.count(each)} times")
+        return value
+
+    def schema(self) -> Json:
+        item = {"type": "string", "minLength": 1, "maxLength": self.longest, "pattern": r"^[^\s,]([^,]*[^\s,])?$"}
+        return {"type": "array", "items": item, "maxItems": self.most, "uniqueItems": True}
+
+
 def _model_id(value: str) -> str:
     if not is_model_id(value):
         raise ValueError(f"{MODEL_ID_RULE}, got {shown(value)}")
@@ -81,6 +108,7 @@ def _model_id(value: str) -> str:
 
 Name = Annotated[str, Line(200)]
 Description = Annotated[str, Line(10_000, empty=True)]
+Tags = Annotated[list[str], Labels(32, 64)]
 RunId = Annotated[str, Line(MAX_ID)]
 ModelId = Annotated[  # one that a model can have
     str,

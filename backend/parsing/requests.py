@@ -22,6 +22,7 @@ from backend.parsing.parts import (
     Name,
     Pixels,
     RunId,
+    Tags,
 )
 from backend.state.records import Json
 from nets.architecture.frame import Frame
@@ -124,8 +125,15 @@ class TrainBody(Definition, Beginning):
         "hyperparams": {"epochs": 1, "max_samples": 128, "dataset_type": "digits"},
         "queue": True,
     }
+    name: Name | None = Field(
+        None, description="The name of the run, and of a model that is made for it; without it, that of the model."
+    )
+    tags: Tags | None = Field(None, description="To find the run by.")
+    notes: Description | None = Field(None, description="About the run, for people.")
     queue: Boolean | None = Field(None, description="Wait in the queue if a run is active, instead of a 409.")
-    update_model: Boolean | None = Field(None, description="Whether to store what this run uses in the model.")
+    update_model: Boolean | None = Field(
+        None, description="Whether to store what this run uses in the model, and the name that comes."
+    )
 
     @classmethod
     def at_odds(cls, came: Collection[str]) -> Iterator[Problem]:

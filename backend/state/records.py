@@ -65,6 +65,9 @@ class RunRecord:
     dataset_named: Annotated[bool, Told(shown=False, lasting=False)]  # else the server chose it, and may fall back
     queued: Annotated[bool, Told(shown=False, lasting=False)]  # asked for with "queue": true; survives a restart
     epochs_total: int
+    name: Annotated[str, Told("As the client called it; else as its model, numbered.", lasting=False)] = ""
+    tags: Annotated[list[str], Told("To find it by.", lasting=False)] = field(default_factory=list)
+    notes: Annotated[str | None, Told("For people.", lasting=False, kept="facts")] = None
     epoch: Annotated[int, Told("The last finished epoch.", lasting=False)] = 0
     started_at: str | None = None
     completed_at: Annotated[str | None, Told(lasting=False)] = None
@@ -84,6 +87,7 @@ class RunRecord:
     resumed_from: Annotated[str | None, Told("The finished run whose training this one continues.")] = None
     best_epoch: Annotated[int | None, Told("The epoch of the weights, with `keep_best`.")] = None
     curve: Annotated[Json | None, Told(shown=False, lasting=False)] = None  # see backend/state/curve.py
+    summary: Annotated[Json | None, Told(shown=False, lasting=False)] = None  # see backend/state/summary.py
     metrics: Annotated[
         list[Json], Told("One per epoch; at most 200, among them the first, the last and the best.", kept="events")
     ] = field(default_factory=list)
@@ -92,6 +96,11 @@ class RunRecord:
     def metrics_total(self) -> int:
         """How many metrics there are, of which `metrics` may have some."""
         return int(self.curve["total"]) if self.curve else 0
+
+    @property
+    def best(self) -> Json | None:
+        """`epoch`, `val_loss` and `val_accuracy` of the epoch with the lowest `val_loss`; None before the first."""
+        return self.summary["best"] if self.summary else None
 
 
 @dataclass(frozen=True)
@@ -109,6 +118,9 @@ class ModelRecord:
     saved_model_path: str | None = None
     saved_run_id: Annotated[str | None, Told("The run whose weights saved_model_path names.")] = None
     last_trained_at: str | None = None
+    made_for_run: Annotated[
+        bool, Told("Made for a run by POST /api/train, and never named, changed or promoted since.")
+    ] = False
     runs_total: int = 0
     highest_accuracy: Annotated[float | None, Told("The best test_accuracy of its succeeded runs.")] = None
     latest_run: Annotated[

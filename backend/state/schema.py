@@ -9,8 +9,9 @@ from functools import cache
 from importlib.resources import files
 
 from backend.state import tables
+from backend.state.upgrade import upgrade
 
-SCHEMA_VERSION = 4  # each has its file: schema_1.sql makes the tables, a later one changes those before it
+SCHEMA_VERSION = 5  # each has its file: schema_1.sql makes the tables, a later one changes those before it
 
 
 class UnknownSchema(Exception):
@@ -52,10 +53,8 @@ def migrate(connection: sqlite3.Connection, name: str) -> None:
     if before == SCHEMA_VERSION:
         return
     bring(connection, before, SCHEMA_VERSION)
-    if before < 3:
-        tables.seal(connection)
-    elif before == 3:
-        tables.cover_facts(connection)
+    if before:
+        upgrade(connection, before)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 

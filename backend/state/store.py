@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ import msgspec
 from backend.state.checked import Checked
 from backend.state.curve import extended
 from backend.state.errors import Promoted, StillActive, UnknownRecord, UnreadableRecord, WrongState
+from backend.state.naming import numbered
 from backend.state.records import (
     ACTIVE,
     DETAILS,
@@ -42,6 +44,7 @@ from backend.state.rows import (
     to_run,
 )
 from backend.state.schema import migrate
+from backend.state.summary import summarised
 from backend.state.tables import (
     append,
     change,
@@ -52,6 +55,7 @@ from backend.state.tables import (
     renew,
     replace_event,
     state_of,
+    summary_of,
 )
 
 STORE_FILE = "lamina.sqlite3"  # in the state directory
@@ -86,18 +90,27 @@ class Store(Checked):
 
     # Models
 
-    def create_model(self, record: ModelRecord) -> None:
-        """Add a model; what its runs reach is added by them."""
-        stored = {name: value for name, value in asdict(record).items() if name in MODEL_COLUMNS}
+    def create_model(self, record: ModelRecord, *, generated: bool = False) -> ModelRecord:
+        """Add a model; what its runs reach is added by them. `generated`: its name is numbered where it repeats."""
         with self._write() as connection:
+            if generated:
+                record = replace(record, name=numbered(connection, "models", record.name))
+            stored = {name: value for name, value in asdict(record).items() if name in MODEL_COLUMNS}
             insert(connection, "models", to_columns(stored, allowed=MODEL_COLUMNS))
+        return record
 
-    def update_model(self, model_id: str, **fields: Any) -> ModelRecord:
-        """Change the named fields and `updated_at`; `UnknownRecord` if there is no such model, or run to promote."""
+    def update_model(self, model_id: str, *, generated: bool = False, **fields: Any) -> ModelRecord:
+        """Change the named fields and `updated_at`; `UnknownRecord` if there is no such model, or run to promote.
+
+        `generated`: the new name is numbered where it repeats.
+        """
+        fields = {"updated_at": utc_now(), "made_for_run": False, **fields}
         with self._write() as connection:
+            if generated:
+                fields["name"] = numbered(connection, "models", fields["name"], but=model_id)
             if fields.get("saved_run_id") is not None:  # which may have been deleted since it was looked at
                 find(connection, "runs", fields["saved_run_id"])
-            changes = to_columns({"updated_at": utc_now(), **fields}, allowed=DEFINITION_COLUMNS)
+            changes = to_columns(fields, allowed=DEFINITION_COLUMNS)
             change(connection, "models", find(connection, "models", model_id), changes)
             return to_model(find(connection, "models", model_id))
 
@@ -157,14 +170,20 @@ class Store(Checked):
 
     # Runs
 
-    def create_run(self, record: RunRecord, event: Json) -> None:
-        """Add a run and its first `state` event, which gets id 1; `UnknownRecord` if its model is gone."""
-        stored = {name: value for name, value in asdict(record).items() if name in RUN_FIELDS}
+    def create_run(self, record: RunRecord, event: Json) -> RunRecord:
+        """Add a run and its first `state` event, which gets id 1; `UnknownRecord` if its model is gone.
+
+        The record as it is kept: one without a name is called as its model.
+        """
         with self._write() as connection:
-            find(connection, "models", record.model_id)
+            model = find(connection, "models", record.model_id)
+            if not record.name:
+                record = replace(record, name=_as_model(connection, model))
+            stored = {name: value for name, value in asdict(record).items() if name in RUN_FIELDS}
             insert(connection, "runs", to_columns(stored, allowed=RUN_FIELDS))
             append(connection, record.run_id, "state", event)
             renew(connection, record.model_id)
+        return record
 
     def get_run(self, run_id: str, *, metrics: bool = True) -> RunRecord | None:
         """A run with those of its metrics that are shown: `curve.SHOWN` at most."""
@@ -260,7 +279,8 @@ class Store(Checked):
                 raise WrongState(run_id, state_of(row), name)
             event_id = append(connection, run_id, name, data)
             if name == "metric":
-                changes |= to_columns({"curve": extended(curve_of(row), event_id, data)}, allowed=RUN_FIELDS)
+                curve, summary = extended(curve_of(row), event_id, data), summarised(summary_of(row), data)
+                changes |= to_columns({"curve": curve, "summary": summary}, allowed=RUN_FIELDS)
             if changes:
                 change(connection, "runs", row, changes)
             return event_id
@@ -334,3 +354,8 @@ class Store(Checked):
                     owners.add(row["model_id"])
             for model_id in owners:
                 renew(connection, model_id)
+
+
+def _as_model(connection: sqlite3.Connection, model: sqlite3.Row, *, but: str | None = None) -> str:
+    """The name of a run that has none of its own. `but`: the run itself, where it has one already."""
+    return numbered(connection, "runs", model["name"], model_id=model["model_id"], but=but)

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from backend.state.curve import extended, milestones
-from backend.state.errors import UnknownRecord, UnreadableRecord, is_malformed
+from backend.state.curve import milestones
+from backend.state.errors import UnknownRecord, UnreadableRecord
 from backend.state.records import Json, RunState
 from backend.state.rows import (
     FACTS,
@@ -98,6 +98,12 @@ def curve_of(run: sqlite3.Row) -> Json | None:
     return curve
 
 
+def summary_of(run: sqlite3.Row) -> Json | None:
+    """The same for lists; None for a run without any."""
+    summary: Json | None = msgspec.json.decode(run["summary"]) if run["summary"] else None
+    return summary
+
+
 def milestone_rows(connection: sqlite3.Connection, run_id: str, curve: Json) -> list[sqlite3.Row]:
     """Those metric events of a run that stand for all of them, in their order. Looks up few, and reads no others."""
     of_run = "WHERE run_id = :run_id AND name = 'metric'"
@@ -146,25 +152,6 @@ def renew(connection: sqlite3.Connection, model_id: str, **changes: Any) -> None
     change(connection, "models", row, {**changes, **sum_up(connection, model_id)})
 
 
-def seal(connection: sqlite3.Connection) -> None:
-    """Give every model and run of a store that had no checksums its first one, unless it is invalid."""
-    for table in ("runs", "models"):
-        for (sequence,) in connection.execute(f"SELECT sequence FROM {table}").fetchall():
-            row = connection.execute(f"{SELECT[table]} WHERE sequence = ?", (sequence,)).fetchone()
-            if makes_sense(table, row):
-                found = sum_up(connection, row["model_id"]) if table == "models" else _curve(connection, row["run_id"])
-                change(connection, table, row, found)
-
-
-def _curve(connection: sqlite3.Connection, run_id: str) -> Json:
-    """What the metric events of a run come to, as a column of the run."""
-    curve = None
-    for row in connection.execute(f"{SELECT['events']} WHERE run_id = ? AND name = 'metric' ORDER BY id", (run_id,)):
-        if intact(row):
-            curve = extended(curve, row["id"], msgspec.json.decode(row["data"]))
-    return {"curve": dumps(curve) if curve else None}
-
-
 def makes_sense(table: Table, row: sqlite3.Row) -> bool:
     """Whether a row holds what a record or an event does, whatever its checksum says."""
     try:
@@ -176,20 +163,6 @@ def makes_sense(table: Table, row: sqlite3.Row) -> bool:
     except (ValueError, TypeError):  # msgspec's own are of these
         return False
     return True
-
-
-def cover_facts(connection: sqlite3.Connection) -> None:
-    """Let the checksum of every run cover the facts, which schema 4 adds: one that did not fit still does not."""
-    for (sequence,) in connection.execute("SELECT sequence FROM runs").fetchall():
-        try:
-            row = connection.execute(f"{SELECT['runs']} WHERE sequence = ?", (sequence,)).fetchone()
-        except sqlite3.DatabaseError as error:  # a page that cannot be read, whose rows are told of later
-            if not is_malformed(error):
-                raise
-            continue
-        if checksum(row[name] for name in SUMMED["runs"] if name != FACTS) == row["checksum"]:
-            values = (checksum(row[:-1]), sequence)
-            connection.execute("UPDATE runs SET checksum = ? WHERE sequence = ?", values)
 
 
 def event_checksum(run_id: bytes, number: int, name: bytes, data: bytes) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast
 from uuid import uuid4
@@ -38,6 +39,9 @@ class NewRun:
     named: bool
     warnings: list[str]
     queue: bool
+    name: str | None = None  # as its model
+    tags: Sequence[str] = ()
+    notes: str | None = None
     kernels: Choice = "auto"
     resumed_from: str | None = None
     snapshot: Snapshot | None = None
@@ -49,6 +53,9 @@ class NewRun:
             model_id=self.model_id,
             state="queued",
             created_at=utc_now(),
+            name=self.name or "",
+            tags=list(self.tags),
+            notes=self.notes,
             architecture=self.architecture_json,
             hyperparams=self.hyperparams.to_json(),
             dataset=self.dataset,

@@ -87,7 +87,8 @@ class Runs:
             if new.snapshot:  # a copy of its own: the source may be deleted while this run waits
                 self._checkpoints.keep(record.run_id, new.snapshot)
             try:
-                self._store.create_run(record, state_data(record.run_id, "queued", queue_position=self._next_place()))
+                event = state_data(record.run_id, "queued", queue_position=self._next_place())
+                record = self._store.create_run(record, event)
             except BaseException:
                 self._discard(record.run_id)
                 raise

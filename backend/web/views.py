@@ -25,7 +25,9 @@ from backend.state.records import (
 )
 
 View = Any  # a TypedDict made from a record: no type checker follows it, so tests hold answers against the document
-ACCEPTED = ("run_id", "model_id", "created_at", "epochs_total", "dataset", "hyperparams", "warnings")  # of a run
+ACCEPTED = (  # of a run
+    *("run_id", "model_id", "name", "tags", "created_at", "epochs_total", "dataset", "hyperparams", "warnings"),
+)
 PROMOTED = ("model_id", "name", "trained", "saved_model_path", "architecture", "hyperparams")  # of a model
 
 
@@ -55,10 +57,19 @@ def view(name: str, about: str, *fields: Json) -> View:
     return made
 
 
+class Best(TypedDict):
+    """The epoch with the lowest `val_loss`, the first of equally good ones: the one whose weights `keep_best` keeps."""
+
+    epoch: int
+    val_loss: float
+    val_accuracy: float
+
+
 BRIEF = frozenset(NAMES[RunRecord]) - frozenset(DETAILS)
 MODEL = {**fields_of(ModelRecord), "saved_model_exists": bool}
 RUN = {
     **fields_of(RunRecord, BRIEF),
+    "best": Best | None,
     "metrics_total": int,
     "events_url": str,
     "cancelling": bool,  # it was cancelled, and has not ended yet
@@ -91,7 +102,7 @@ Accepted = view(
     "The 202 of `POST /api/train`, and of a resumed run, which also has a `state`.",
     fields_of(RunRecord, (*ACCEPTED, "metrics", "test_accuracy")),
     {
-        "name": str,
+        "model_name": str,
         "events_url": str,
         "status": str,
         "resumed_from": NotRequired[str],
@@ -118,6 +129,7 @@ def run_in_brief(run: RunRecord, standing: Standing) -> Json:
     """A run without what makes it long."""
     brief = {
         **shown(run, BRIEF),
+        "best": run.best,
         "metrics_total": run.metrics_total,
         "events_url": events_url(run.run_id),
         "cancelling": run.state in ACTIVE and standing.cancelling == run.run_id,
@@ -140,7 +152,7 @@ def accepted(run: RunRecord, name: str, queue_position: int | None) -> Json:
     """A run that waits or starts. It may have started by now: this is what was accepted."""
     answer = {
         **shown(run, ACCEPTED),
-        "name": name,
+        "model_name": name,
         "events_url": events_url(run.run_id),
         "status": "queued",
         "metrics": [],

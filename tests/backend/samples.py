@@ -42,6 +42,7 @@ SUMMARY = {
     "last_trained_at",
     "created_at",
     "highest_accuracy",
+    "made_for_run",
     "runs_total",
     "latest_run",
 }
@@ -68,6 +69,7 @@ def a_run(run_id: str = "r_1", **fields: Any) -> RunRecord:
         dataset_named=True,
         queued=False,
         epochs_total=3,
+        name="CNN",
     )
     return replace(record, **fields)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from importlib.resources import files
 from pathlib import Path
@@ -14,10 +14,11 @@ import pytest
 from backend.events.wire import state_data
 from backend.state.errors import StillActive, UnknownRecord, UnreadableRecord, WrongState
 from backend.state.records import Json, RunState
-from backend.state.rows import MODEL_COLUMNS, RUN_COLUMNS, checksum, to_columns
+from backend.state.rows import MODEL_COLUMNS, RUN_COLUMNS, SUMMED, checksum, to_columns
 from backend.state.schema import SCHEMA_VERSION, NewerSchema, bring
 from backend.state.store import Store
 from backend.state.tables import change, find
+from backend.state.upgrade import ADDED
 from tests.backend.samples import DEADLINE, a_model, a_run, add_run
 
 
@@ -58,7 +59,7 @@ def test_a_run_comes_back_as_it_was_written_with_the_metrics_of_its_events(store
     found = store.get_run("r_1")
     metrics = [{"epoch": 1, "val_loss": 0.5}, {"epoch": 2, "val_loss": 0.25}]
     assert found is not None and found.started_at is not None
-    kept = {"curve": found.curve, "metrics": metrics}
+    kept = {"curve": found.curve, "summary": found.summary, "metrics": metrics}
     assert found == replace(run, state="running", started_at=found.started_at, epoch=2, **kept)
     assert found.metrics_total == 2
     assert store.list_runs() == [found]
@@ -332,6 +333,7 @@ def test_a_store_of_version_1_opens_with_all_it_holds(path: Path) -> None:
         store = Store(path)
         runs = {run.run_id: run for run in store.list_runs()}
         assert [run_id for run_id, run in runs.items() if run.resumable] == ["r_lost"]
+        assert sorted(run.name for run in runs.values()) == ["CNN", "CNN #2", "CNN #3", "CNN #4", "CNN #5"]
         assert runs["r_good"].best_epoch is None and runs["r_good"].resumed_from is None
         assert [event.data for event in store.events("r_cut")] == [{"state": "queued"}]
         assert store.unreadable.sentences() == []
@@ -350,40 +352,80 @@ def test_a_store_of_version_1_opens_with_all_it_holds(path: Path) -> None:
     connection.close()
 
 
-def a_store_of_version_3(path: Path) -> None:
-    """Two runs as version 3 wrote them, and one that has changed since."""
+def a_store_of_version(version: int, path: Path) -> None:
+    """Two runs as that version wrote them, from 3 on, and one that has changed since."""
     connection = sqlite3.connect(path)
-    bring(connection, 0, 3)
+    bring(connection, 0, version)
+    later = [ADDED[since] for since in ADDED if since > version]
+    of_models, of_runs = (
+        [name for name in SUMMED[table] if not any(name in each.get(table, ()) for each in later)]
+        for table in ("models", "runs")
+    )
     columns = to_columns(asdict(replace(a_model(), runs_total=3)), allowed=MODEL_COLUMNS)
-    put(connection, "models", columns, ("sequence", *MODEL_COLUMNS))
+    put(connection, "models", {name: value for name, value in columns.items() if name in of_models}, of_models)
     for number in (1, 2, 3):
-        run = {name: value for name, value in asdict(a_run(f"r_{number}")).items() if name in RUN_COLUMNS}
-        put(connection, "runs", to_columns(run, allowed=RUN_COLUMNS), ("sequence", *RUN_COLUMNS, "ended"))
+        run = {name: value for name, value in asdict(a_run(f"r_{number}")).items() if name in of_runs}
+        put(connection, "runs", to_columns(run, allowed=RUN_COLUMNS), of_runs)
+    metric = ("r_1", 1, "metric", '{"epoch":1,"val_loss":0.5,"val_accuracy":0.75}')
+    connection.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?)", (*metric, checksum(metric)))
     connection.execute("UPDATE runs SET epoch = 2 WHERE run_id = 'r_2'")
-    connection.execute("PRAGMA user_version = 3")
+    connection.execute(f"PRAGMA user_version = {version}")
     connection.commit()
     connection.close()
 
 
-def put(connection: sqlite3.Connection, table: str, columns: Json, summed: tuple[str, ...]) -> None:
+def put(connection: sqlite3.Connection, table: str, columns: Json, summed: Sequence[str]) -> None:
     marks = ", ".join(f":{name}" for name in columns)
     row = connection.execute(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", columns).lastrowid
     values = connection.execute(f"SELECT {', '.join(summed)} FROM {table} WHERE sequence = ?", (row,)).fetchone()
     connection.execute(f"UPDATE {table} SET checksum = ? WHERE sequence = ?", (checksum(values), row))
 
 
-def test_a_store_of_version_3_opens_with_what_was_written(path: Path) -> None:
-    """And what was damaged before stays so."""
+@pytest.mark.parametrize("version", [3, 4])
+def test_an_older_store_opens_with_what_was_written(path: Path, version: int) -> None:
+    """And what was damaged before stays so. Runs get names, and what their metrics come to."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    a_store_of_version_3(path)
+    a_store_of_version(version, path)
     for _ in range(2):
         store = Store(path)
-        assert [run.run_id for run in store.list_runs()] == ["r_3", "r_1"]
+        runs = store.list_runs()
+        assert [(run.run_id, run.name, run.tags, run.notes) for run in runs] == [
+            ("r_3", "CNN #2", [], None),
+            ("r_1", "CNN", [], None),
+        ]
+        assert [run.best for run in runs] == [None, {"epoch": 1, "val_loss": 0.5, "val_accuracy": 0.75}]
         with pytest.raises(UnreadableRecord):
             store.get_run("r_2")
         model = store.get_model("m_1")
-        assert model is not None and model.runs_total == 3
+        assert model is not None and model.runs_total == 3 and not model.made_for_run
         store.close()
+
+
+def test_a_run_without_a_name_is_called_as_its_model(store: Store) -> None:
+    for run_id in ("r_1", "r_2", "r_3"):
+        add_run(store, run_id, name="")
+    add_run(store, "r_4", name="CNN")  # as its client called it
+    add_run(store, "r_5", name="CNN #7")
+    add_run(store, "r_6", name="", model_id="m_2")
+    add_run(store, "r_7", name="")
+    names = [run.name for run in store.list_runs()]
+    assert names == ["CNN #8", "CNN", "CNN #7", "CNN", "CNN #3", "CNN #2", "CNN"]
+
+
+def test_a_summary_keeps_up_with_the_metrics(store: Store) -> None:
+    add_run(store)
+    to(store, "r_1", "running")
+    told = [(0.5, 0.7, 10.0), (0.4, 0.6, 30.0), (0.4, 0.9, 20.0), (0.6, 0.8, 20.0)]
+    for epoch, (loss, accuracy, speed) in enumerate(told, start=1):
+        metric = {"epoch": epoch, "val_loss": loss, "val_accuracy": accuracy, "samples_per_sec": speed}
+        store.append_event("r_1", "metric", metric, epoch=epoch)
+    run = store.get_run("r_1")
+    assert run is not None and run.best == {"epoch": 2, "val_loss": 0.4, "val_accuracy": 0.6}
+    assert run.summary == {
+        "best": run.best,
+        "last": {"epoch": 4, "val_loss": 0.6, "val_accuracy": 0.8, "samples_per_sec": 20.0},
+        "reached": {"val_loss": 0.4, "val_accuracy": 0.9, "samples_per_sec": 30.0},
+    }
 
 
 def test_the_order_of_ends_in_an_older_store_is_that_of_its_events(path: Path) -> None:

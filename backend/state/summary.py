@@ -1,0 +1,33 @@
+"""A run's metrics in a few numbers, kept up with every epoch: what lists show of it and are sorted by."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from backend.state.records import Json
+from nets.training.metrics import EpochMetrics
+
+PLACE = frozenset({"epoch", "progress", "eta_seconds"})  # where a run is, not how good it is
+METRICS = tuple(field.name for field in fields(EpochMetrics) if field.name not in PLACE)
+LOW = ("train_loss", "val_loss", "epoch_time")  # the lower, the better
+HIGH = ("train_accuracy", "val_accuracy", "samples_per_sec")  # the higher, the better
+BEST = ("epoch", "val_loss", "val_accuracy")  # told of the epoch with the lowest val_loss
+
+
+def summarised(summary: Json | None, data: Json) -> Json:
+    """The summary after one more metric event. Values that are no finite numbers are left out.
+
+    `best`: the epoch with the lowest `val_loss`, the first of equally good ones, as `keep_best` has it. `last`: the
+    newest value of each metric. `reached`: the lowest or highest value of those in `LOW` and `HIGH`.
+    """
+    before = summary or {"best": None, "last": {}, "reached": {}}
+    now = {name: data[name] for name in ("epoch", *METRICS) if isinstance(data.get(name), int | float)}
+    best = before["best"]
+    if "val_loss" in now and (best is None or now["val_loss"] < best["val_loss"]):
+        best = {name: now.get(name) for name in BEST}
+    reached = {**before["reached"]}
+    for names, better in ((LOW, min), (HIGH, max)):
+        for name in names:
+            if name in now:
+                reached[name] = better(reached.get(name, now[name]), now[name])
+    return {"best": best, "last": {**before["last"], **now}, "reached": reached}
