@@ -51,7 +51,7 @@ class EventLog:
 
     def transition(self, run_id: str, state: RunState, **fields: Any) -> int:
         """Put a run into `state` with `fields`, durably; then wake the followers. `WrongState` as in the store."""
-        told = {name: fields.get(name) for name in ("error", "test_accuracy", "sample_predictions")}
+        told: dict[str, Any] = {name: fields.get(name) for name in ("error", "test_accuracy", "sample_predictions")}
         data = state_data(run_id, state, **told)
         with self._publishing:
             event_id = self._store.transition(run_id, state, data=data, **fields)
@@ -64,7 +64,7 @@ class EventLog:
 
     def resume(self, run_id: str, *, queued: bool, queue_position: int | None) -> int:
         """Put a run that was cut off back into the queue, durably. `WrongState` as in the store."""
-        data = state_data(run_id, "queued", queue_position=queue_position)
+        data = state_data(run_id, "queued", queue_position=queue_position, resumed=True)
         with self._publishing:
             event_id = self._store.resume(run_id, data=data, queued=queued)
             if channel := self._channel(run_id):

@@ -17,8 +17,9 @@ def state_data(
     test_accuracy: float | None = None,
     sample_predictions: list[Json] | None = None,
     queue_position: int | None = None,
+    resumed: bool = False,
 ) -> Json:
-    """The data of a `state` event: always the five keys of the contract, and the place in the queue if there is one."""
+    """The data of a `state` event: always the five keys of the contract, and those of the others that say something."""
     data: Json = {
         "run_id": run_id,
         "state": state,
@@ -26,7 +27,8 @@ def state_data(
         "test_accuracy": test_accuracy,
         "sample_predictions": sample_predictions,
     }
-    return data if queue_position is None else {**data, "queue_position": queue_position}
+    data |= {} if queue_position is None else {"queue_position": queue_position}
+    return {**data, "resumed": True} if resumed else data
 
 
 def encode(name: str, data: Json, event_id: int | None = None) -> bytes:

@@ -88,6 +88,8 @@ class RunRecord:
     best_epoch: Annotated[int | None, Told("The epoch of the weights, with `keep_best`.")] = None
     curve: Annotated[Json | None, Told(shown=False, lasting=False)] = None  # see backend/state/curve.py
     summary: Annotated[Json | None, Told(shown=False, lasting=False)] = None  # see backend/state/summary.py
+    # The number of each resume among the ends and resumes of all runs, and the id of its event.
+    resumes: Annotated[list[list[int]] | None, Told(shown=False, lasting=False, kept="facts")] = None
     metrics: Annotated[
         list[Json], Told("One per epoch; at most 200, among them the first, the last and the best.", kept="events")
     ] = field(default_factory=list)

@@ -15,6 +15,7 @@ from backend.state.records import DETAILS, Detail, Json, ModelRecord, RunRecord,
 
 Table = Literal["models", "runs", "events"]
 
+INTERRUPTED, MARK = '"state":"interrupted"', '"superseded":true'  # in the data of a state event, as it is stored
 KINDS = {**kinds(RunRecord), **kinds(ModelRecord)}  # by column: those of both tables are of one kind
 JSON_COLUMNS = frozenset(name for name, kind in KINDS.items() if kind in (list, dict))
 BOOL_COLUMNS = frozenset(name for name, kind in KINDS.items() if kind is bool)
@@ -93,4 +94,15 @@ def to_run(row: sqlite3.Row, metrics: list[Json], details: Collection[Detail] = 
 
 
 def to_event(row: sqlite3.Row) -> StoredEvent:
-    return StoredEvent(id=row["id"], name=row["name"], text=row["data"])
+    text = row["data"]
+    if row["name"] == "state" and INTERRUPTED in text and MARK not in text:  # as it was stored before there were marks
+        text = dumps(superseded(msgspec.json.decode(text)))
+    return StoredEvent(id=row["id"], name=row["name"], text=text)
+
+
+def superseded(data: Json) -> Json:
+    """The data of a terminal event whose run has been resumed: a reader that stops at the end must not stop there."""
+    was = data["state"]
+    if was == "interrupted":  # what it was has not been kept: only a failed run has an error
+        was = "failed" if data.get("error") else "cancelled"
+    return {**data, "state": "interrupted", "superseded": True, "was": was}

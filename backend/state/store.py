@@ -33,11 +33,14 @@ from backend.state.records import (
 )
 from backend.state.rows import (
     DEFINITION_COLUMNS,
+    FACTS,
     MODEL_COLUMNS,
     RUN_FIELDS,
     SELECT,
     Table,
+    dumps,
     intact,
+    superseded,
     to_columns,
     to_event,
     to_model,
@@ -51,7 +54,7 @@ from backend.state.tables import (
     curve_of,
     find,
     insert,
-    next_end,
+    next_turn,
     renew,
     replace_event,
     state_of,
@@ -242,7 +245,7 @@ class Store(Checked):
             if state not in NEXT[state_of(row)]:
                 raise WrongState(run_id, state_of(row), state)
             if state in TERMINAL:
-                changes["ended"] = next_end(connection)
+                changes["ended"] = next_turn(connection)
             change(connection, "runs", row, changes)
             if state == "succeeded":
                 renew(connection, row["model_id"], last_trained_at=now)
@@ -251,8 +254,8 @@ class Store(Checked):
     def resume(self, run_id: str, *, data: Json, queued: bool) -> int:
         """Put a resumable run back into the queue, with its event, in one transaction; the event's id.
 
-        The terminal event that this supersedes stays in its place, its state now called `interrupted`: a reader that
-        stops at the first terminal state must not stop there. `WrongState` if the run is not resumable.
+        The terminal event that this supersedes stays in its place, and says so: its state is now called `interrupted`.
+        `WrongState` if the run is not resumable.
         """
         changes = {"state": "queued", "queued": queued, "completed_at": None, "error": None, "resumable": False}
         with self._write() as connection:
@@ -261,9 +264,11 @@ class Store(Checked):
                 raise WrongState(run_id, state_of(row), "resume")
             last = connection.execute(f"{SELECT['events']} WHERE run_id = ? ORDER BY id DESC LIMIT 1", (run_id,))
             for event in filter(intact, last.fetchall()):
-                replace_event(connection, event, {**msgspec.json.decode(event["data"]), "state": "interrupted"})
-            change(connection, "runs", row, {**changes, "ended": None})
-            return append(connection, run_id, "state", data)
+                replace_event(connection, event, superseded(msgspec.json.decode(event["data"])))
+            event_id, turn = append(connection, run_id, "state", data), next_turn(connection)
+            facts = {"resumes": [*(to_run(row, []).resumes or []), [turn, event_id]]}
+            change(connection, "runs", row, {**changes, "ended": turn, FACTS: dumps(facts)})
+            return event_id
 
     # Events
 

@@ -124,9 +124,22 @@ def put_events_in_order(connection: sqlite3.Connection) -> None:
     connection.execute("DROP TABLE events_before")
 
 
-def next_end(connection: sqlite3.Connection) -> int:
-    """The number of the end of a run that comes now: above all others, whatever the clocks say."""
-    return int(connection.execute("SELECT coalesce(max(ended), 0) + 1 FROM runs").fetchone()[0])
+def turn_of(connection: sqlite3.Connection) -> int:
+    """The number of the last end or resume of a run, be it deleted or not."""
+    counted = "(SELECT CAST(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'turns')"
+    latest = f"SELECT max(coalesce({counted}, 0), coalesce((SELECT max(ended) FROM runs), 0))"
+    return int(connection.execute(latest).fetchone()[0])
+
+
+def next_turn(connection: sqlite3.Connection) -> int:
+    """The number of the end or the resume that comes now: above all others, whatever the clocks say.
+
+    The table is SQLite's own for such counters, and has those of the sequences of models and runs as well.
+    """
+    turn = turn_of(connection) + 1
+    if not connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'turns'", (turn,)).rowcount:
+        connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('turns', ?)", (turn,))
+    return turn
 
 
 def sum_up(connection: sqlite3.Connection, model_id: str) -> Json:

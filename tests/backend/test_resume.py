@@ -153,7 +153,11 @@ def test_a_crash_at_a_point_costs_nothing(host: Host, point: str, monkeypatch: p
     events = host.events(run_id)
     assert [event[0] for event in events] == list(range(1, len(events) + 1))
     assert events[: len(before) - 1] == before[:-1]
-    assert events[len(before) - 1][2] == {**before[-1][2], "state": "interrupted"}
+    assert events[len(before) - 1][2] == {
+        **before[-1][2],
+        **{"state": "interrupted", "superseded": True, "was": "failed"},
+    }
+    assert events[len(before)][2]["resumed"] is True
     assert [event[2]["state"] for event in events[len(before) :] if event[1] == "state"] == [
         "queued",
         "running",
@@ -182,7 +186,10 @@ def test_a_cancelled_run_goes_on_and_may_be_cancelled_again(host: Host, monkeypa
     record = finish(host.client, run_id)
     same(record, whole)
     assert record["best_epoch"] == min(record["metrics"], key=lambda m: m["val_loss"])["epoch"]
-    states = [event[2]["state"] for event in host.events(run_id) if event[1] == "state"]
+    told = [event[2] for event in host.events(run_id) if event[1] == "state"]
+    assert [data.get("was") for data in told if data.get("superseded")] == ["cancelled", "cancelled"]
+    assert [data.get("resumed", False) for data in told if data["state"] == "queued"] == [False, True, True]
+    states = [data["state"] for data in told]
     assert states == [*["queued", "running", "interrupted"] * 2, "queued", "running", "succeeded"]
 
 

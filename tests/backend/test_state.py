@@ -14,7 +14,7 @@ import pytest
 from backend.events.wire import state_data
 from backend.state.errors import StillActive, UnknownRecord, UnreadableRecord, WrongState
 from backend.state.records import Json, RunState
-from backend.state.rows import MODEL_COLUMNS, RUN_COLUMNS, SUMMED, checksum, to_columns
+from backend.state.rows import MODEL_COLUMNS, RUN_COLUMNS, SUMMED, checksum, dumps, to_columns
 from backend.state.schema import SCHEMA_VERSION, NewerSchema, bring
 from backend.state.store import Store
 from backend.state.tables import change, find
@@ -459,8 +459,35 @@ def test_a_resumed_run_waits_again_and_its_history_goes_on(store: Store) -> None
     assert (run.error, run.completed_at) == (None, None)
     events = store.events("r_1")
     assert [event.id for event in events] == [1, 2, 3, 4]
-    assert events[2].data == {**told, "state": "interrupted"}
+    assert events[2].data == {**told, "state": "interrupted", "superseded": True, "was": "failed"}
     assert events[3].data["state"] == "queued"
+
+
+@pytest.mark.parametrize(("error", "was"), [("interrupted: the server stopped", "failed"), (None, "cancelled")])
+def test_an_end_that_was_superseded_before_there_were_marks_is_read_with_one(
+    store: Store, error: str | None, was: str
+) -> None:
+    add_run(store)
+    told = {**state_data("r_1", "cancelled", error=error), "state": "interrupted"}  # as it was stored then
+    store.append_event("r_1", "state", told)
+    store.append_event("r_1", "log", {"message": dumps(told)})
+    _, end, log = store.events("r_1")
+    assert end.data == {**told, "superseded": True, "was": was}
+    assert log.data == {"message": dumps(told)}
+    assert store.unreadable.sentences() == [], "its checksum is over what is stored"
+
+
+def test_ends_and_resumes_are_numbered_in_their_order_whatever_is_deleted(store: Store) -> None:
+    for run_id in ("r_1", "r_2", "r_3"):
+        add_run(store, run_id)
+        store.transition(run_id, "cancelled", data={"state": "cancelled"}, resumable=True)
+    for run_id in ("r_3", "r_2"):
+        store.delete_run(run_id)
+    for _ in range(2):
+        store.resume("r_1", data=state_data("r_1", "queued"), queued=True)
+        store.transition("r_1", "cancelled", data={"state": "cancelled"}, resumable=True)
+    run = store.get_run("r_1")
+    assert run is not None and run.resumes == [[4, 3], [6, 5]]
 
 
 @pytest.mark.parametrize("end", ["failed", "cancelled", "succeeded", None])

@@ -80,7 +80,7 @@ class Witness:
         now = {int(event.id): (event.name, event.data) for event in heard}
         for ident, (name, data) in self.events.get(run_id, {}).items():
             if (run_id, ident) in self.superseded and now[ident][1]["state"] == "interrupted":
-                data = {**data, "state": "interrupted"}
+                data = {**data, "state": "interrupted", "superseded": True, "was": data["state"]}
             self.same(now[ident], (name, data))
         name, last = now[len(heard)]
         assert (name, last["state"], last["error"]) == ("state", run["state"], run["error"])
