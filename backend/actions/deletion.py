@@ -36,10 +36,13 @@ class Deletion:
         self._remove_files(run_ids)
         return run_ids
 
-    def run(self, run_id: str) -> None:
-        """Delete a run and its files. 409 while it is active, and while a model has its weights."""
+    def run(self, run_id: str, *, with_model: bool = False) -> bool:
+        """Delete a run and its files. 409 while it is active, and while a model has its weights.
+
+        with_model: and its model, if that was made for the run alone and has no other; whether that was so.
+        """
         try:
-            self.store.delete_run(run_id)
+            model_id = self.store.delete_run(run_id, with_model=with_model)
         except UnknownRecord:
             raise not_found("run", run_id, listing="/api/runs") from None
         except StillActive:
@@ -51,6 +54,7 @@ class Deletion:
             )
             raise ApiError(409, f"Model {error.model_id} is promoted from run {run_id}; {cure}") from None
         self._remove_files([run_id])
+        return model_id is not None
 
     def _active(self, run_id: str, who: str) -> ApiError:
         if self.runs.cancelling() == run_id:

@@ -69,6 +69,19 @@ class SomeOf(Rule):
         return {"type": "string", "pattern": f"^{one}(,{one})*$"}
 
 
+@dataclass(frozen=True)
+class Flag(Rule):
+    """Yes or no."""
+
+    def check(self, value: str) -> bool:
+        if value not in ("true", "false"):
+            raise ValueError(f"must be true or false, got {shown(value)}")
+        return value == "true"
+
+    def schema(self) -> Json:
+        return {"type": "string", "enum": ["true", "false"]}
+
+
 Limit = Annotated[int, Digits(1, 10_000)]  # models, runs or metrics in one list
 
 
@@ -91,6 +104,16 @@ class RunPage(Page):
     model_id: str | Left = Field(None, description="Runs of this model.")
     state: Annotated[RunState, OneOf((*ACTIVE, *TERMINAL))] | Left = Field(None, description="Runs in this state.")
     include: Annotated[tuple[Detail, ...], SomeOf(DETAILS)] = Field((), description="Long fields to include.")
+
+
+class Deleting(Query):
+    """What goes with a run."""
+
+    with_model: Annotated[bool, Flag()] = Field(
+        False,
+        description="Also delete its model, if POST /api/train made it for this run, it was never named, changed or "
+        "promoted since, and it has no other run.",
+    )
 
 
 class Since(Query):

@@ -152,6 +152,14 @@ class TrainBody(Definition, Beginning):
         return self.hyperparams.value if self.hyperparams else hyperparams.parse_hyperparams(None)
 
 
+class LabelBody(Body):
+    """What of a run's labels is to change."""
+
+    name: Name | None = Field(None, description="Its name; null for that of its model, numbered where it repeats.")
+    tags: Tags | None = Field(None, description="All of its tags; null for none.")
+    notes: Description | None = Field(None, description="About the run, for people; null for none.")
+
+
 class ResumeBody(Body):
     """How a run goes on."""
 

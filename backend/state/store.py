@@ -52,6 +52,7 @@ from backend.state.tables import (
     append,
     change,
     curve_of,
+    delete_if_left,
     find,
     insert,
     next_turn,
@@ -149,15 +150,17 @@ class Store(Checked):
             self.unreadable.forget("runs", run_id)
         return run_ids
 
-    def delete_run(self, run_id: str) -> None:
+    def delete_run(self, run_id: str, *, with_model: bool = False) -> str | None:
         """Delete a run with its events; its folder may go now.
+
+        `with_model`: and its model, if that was made for it and has no other run; the id of the model, if it is gone.
 
         `StillActive` while it is queued or running, `Promoted` while a model has its weights, `UnknownRecord` if there
         is no such run. A damaged one goes whatever it says. Works on a full disk.
         """
-        self._delete(lambda: self._delete_run(run_id))
+        return self._delete(lambda: self._delete_run(run_id, with_model))
 
-    def _delete_run(self, run_id: str) -> None:
+    def _delete_run(self, run_id: str, with_model: bool) -> str | None:
         with self._write() as connection:
             row = connection.execute(f"{SELECT['runs']} WHERE run_id = ?", (run_id,)).fetchone()
             if row is None:
@@ -168,8 +171,11 @@ class Store(Checked):
             if model is not None:
                 raise Promoted(model["model_id"])
             connection.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
-            renew(connection, row["model_id"])
+            left = with_model and intact(row) and delete_if_left(connection, row["model_id"])
+            if not left:
+                renew(connection, row["model_id"])
         self.unreadable.forget("runs", run_id)
+        return row["model_id"] if left else None
 
     # Runs
 
@@ -224,10 +230,13 @@ class Store(Checked):
                 yield row["sequence"], to_run(row, metrics, details)
 
     def update_run(self, run_id: str, **fields: Any) -> None:
-        """Change fields of a run; its state changes by `transition` alone."""
+        """Change fields of a run; its state changes by `transition` alone. An empty name: that of its model."""
         with self._write() as connection:
+            row = find(connection, "runs", run_id)
+            if fields.get("name") == "":
+                fields["name"] = _as_model(connection, find(connection, "models", row["model_id"]), but=run_id)
             changes = to_columns(fields, allowed=[name for name in RUN_FIELDS if name != "state"])
-            change(connection, "runs", find(connection, "runs", run_id), changes)
+            change(connection, "runs", row, changes)
 
     def transition(self, run_id: str, state: RunState, *, data: Json, **fields: Any) -> int:
         """Put a run into `state`, with its other fields and its event, in one transaction; the event's id.

@@ -142,6 +142,17 @@ def next_turn(connection: sqlite3.Connection) -> int:
     return turn
 
 
+def delete_if_left(connection: sqlite3.Connection, model_id: str) -> bool:
+    """Delete a model that was made for a run and has none any more; whether that was so."""
+    row = connection.execute(f"{SELECT['models']} WHERE model_id = ?", (model_id,)).fetchone()
+    if row is None or not intact(row) or not row["made_for_run"]:
+        return False
+    if connection.execute("SELECT 1 FROM runs WHERE model_id = ? LIMIT 1", (model_id,)).fetchone():
+        return False
+    connection.execute("DELETE FROM models WHERE model_id = ?", (model_id,))
+    return True
+
+
 def sum_up(connection: sqlite3.Connection, model_id: str) -> Json:
     """What the runs of a model have reached, as columns of the model; damaged runs count, but have reached nothing."""
     succeeded = f"{SELECT['runs']} WHERE model_id = ? AND state = 'succeeded'"

@@ -8,6 +8,7 @@ from backend.actions.definitions import Definitions
 from backend.actions.deletion import Deletion
 from backend.actions.health import Health
 from backend.actions.infer import Infer
+from backend.actions.labels import Labels
 from backend.actions.launch import Launch
 from backend.actions.networks import Networks
 from backend.actions.order import Orders
@@ -38,7 +39,7 @@ def register(app: Flask, parts: Services) -> None:
     for routes in (
         ModelRoutes(store, checkpoints, runs, definitions, Promotion(store, networks), deletion),
         TrainingRoutes(launch, resume, runs),
-        RunRoutes(store, runs, EventStreams(parts.log, parts.streams), deletion),
+        RunRoutes(store, runs, EventStreams(parts.log, parts.streams), deletion, Labels(store)),
         InferRoutes(Infer(networks, parts.telemetry)),
         CatalogRoutes(parts.settings.data_dir, health),
     ):

@@ -16,12 +16,13 @@ from flask import Flask
 from pydantic import TypeAdapter
 
 from backend.actions.infer import Answer, Answers
-from backend.parsing.queries import Page, Query, RunPage, Since, Stream
+from backend.parsing.queries import Deleting, Page, Query, RunPage, Since, Stream
 from backend.parsing.requests import (
     Body,
     CancelBody,
     DefineBody,
     InferBody,
+    LabelBody,
     PromoteBody,
     ResumeBody,
     SaveBody,
@@ -122,7 +123,10 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         query=RunPage,
     ),
     ("GET", "/api/runs/<run_id>"): Operation({200: ref("Run")}),
-    ("DELETE", "/api/runs/<run_id>"): Operation({200: obj({"run_id": TEXT, "deleted": FLAG})}, errors=(409,)),
+    ("PATCH", "/api/runs/<run_id>"): Operation({200: ref("Run")}, (LabelBody,)),
+    ("DELETE", "/api/runs/<run_id>"): Operation(
+        {200: obj({"run_id": TEXT, "deleted": FLAG}, model_deleted=FLAG)}, errors=(409,), query=Deleting
+    ),
     ("POST", "/api/runs/<run_id>/resume"): Operation(
         {202: ref("Accepted")}, (ResumeBody,), needs_body=False, errors=(409,)
     ),

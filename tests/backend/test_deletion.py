@@ -171,3 +171,34 @@ def test_a_deletion_in_the_middle_of_reading_weights_is_a_404(
     monkeypatch.setattr("backend.inference.predictors.load_weights", deleted_first)
     answer = client.post(path, json={"run_id": "r_1", **({"pixels": [0] * 784} if "infer" in path else {})})
     assert (answer.status_code, answer.json) == (404, {"error": "'r_1' was deleted meanwhile"})
+
+
+def test_a_run_takes_along_the_model_that_was_made_for_it_alone(app: Flask, held: threading.Event) -> None:
+    client = app.test_client()
+    held.set()
+
+    def made(body: dict[str, object]) -> tuple[str, str]:
+        answer = client.post("/api/train", json={**body, "queue": True}).json
+        finish(client, answer["run_id"])
+        return answer["run_id"], answer["model_id"]
+
+    alone, of_it = made({**BODY, "name": "alone"})
+    assert client.get(f"/api/models/{of_it}").json["made_for_run"]
+    answer = client.delete(f"/api/runs/{alone}?with_model=true").json
+    assert answer == {"run_id": alone, "deleted": True, "model_deleted": True}
+    assert client.get(f"/api/models/{of_it}").status_code == 404
+
+    first, model_id = made(BODY)
+    second, _ = made({"model_id": model_id})
+    assert not client.delete(f"/api/runs/{first}?with_model=true").json["model_deleted"]  # there is another run
+    assert client.delete(f"/api/runs/{second}?with_model=true").json["model_deleted"]
+
+    for change in ({"name": "mine"}, {"description": "kept"}, {"architecture": BODY["architecture"]}):
+        run_id, model_id = made(BODY)
+        assert not client.patch(f"/api/models/{model_id}", json=change).json["made_for_run"]
+        assert not client.delete(f"/api/runs/{run_id}?with_model=true").json["model_deleted"]
+        assert client.get(f"/api/models/{model_id}").json["runs_total"] == 0
+    run_id, model_id = made(BODY)
+    assert client.delete(f"/api/runs/{run_id}?with_model=yes").status_code == 400
+    assert client.delete(f"/api/runs/{run_id}").json == {"run_id": run_id, "deleted": True}
+    assert client.get(f"/api/models/{model_id}").status_code == 200

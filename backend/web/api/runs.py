@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flask import jsonify
+from flask import Response, jsonify
 from flask.typing import ResponseReturnValue
 
 from backend.actions.deletion import Deletion
+from backend.actions.labels import Labels
 from backend.errors import not_found
-from backend.parsing.queries import RunPage, Since
+from backend.parsing.queries import Deleting, RunPage, Since
 from backend.state.records import RunRecord
 from backend.state.store import Store
 from backend.training.runs import Runs
+from backend.web.body import json_object
 from backend.web.event_stream import EventStreams, last_event_id
 from backend.web.metrics import Telling, metrics_csv, metrics_json, prefers_csv, telling
 from backend.web.pages import json_answer, page
@@ -31,6 +33,7 @@ class RunRoutes:
     runs: Runs
     event_streams: EventStreams
     deletion: Deletion
+    labels: Labels
 
     @route("GET", "/runs")
     def list_runs(self) -> ResponseReturnValue:
@@ -45,16 +48,20 @@ class RunRoutes:
     @route("GET", "/runs/<run_id>")
     def get_run(self, run_id: str) -> ResponseReturnValue:
         """A run with its metrics."""
-        standing = self.runs.standing()
-        run = self._find(run_id, metrics=True)
-        view = run_view(run, standing)
-        return jsonify({**view, "warnings": [*run.warnings, *self.store.unreadable.of_run(run_id)]})
+        return self._told(run_id)
+
+    @route("PATCH", "/runs/<run_id>")
+    def change_labels(self, run_id: str) -> ResponseReturnValue:
+        """Change name, tags and notes of a run, in any state."""
+        self.labels.change(run_id, json_object())
+        return self._told(run_id)
 
     @route("DELETE", "/runs/<run_id>")
     def delete_one(self, run_id: str) -> ResponseReturnValue:
         """Delete a run and its files. 409 while it is active or a model is promoted from it."""
-        self.deletion.run(run_id)
-        return jsonify({"run_id": run_id, "deleted": True})
+        with_model = asked(Deleting).with_model
+        gone = self.deletion.run(run_id, with_model=with_model)
+        return jsonify({"run_id": run_id, "deleted": True, **({"model_deleted": gone} if with_model else {})})
 
     @route("GET", "/runs/<run_id>/metrics")
     def get_metrics(self, run_id: str) -> ResponseReturnValue:
@@ -74,6 +81,12 @@ class RunRoutes:
         """Server-Sent Events of a run: its history, then live. 204 for a client that has the last event."""
         self._find(run_id)
         return self.event_streams.response(run_id, after=last_event_id())
+
+    def _told(self, run_id: str) -> Response:
+        standing = self.runs.standing()
+        run = self._find(run_id, metrics=True)
+        view = run_view(run, standing)
+        return jsonify({**view, "warnings": [*run.warnings, *self.store.unreadable.of_run(run_id)]})
 
     def _metrics(self, run_id: str) -> Telling:
         """Those after the event that the query names."""
