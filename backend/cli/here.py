@@ -66,7 +66,7 @@ datasets.add("Actions", prepare)
 @click.option("--json", "as_json", is_flag=True, help="one JSON object instead of a table")
 @settings(only=("state_dir",))
 def gc(settings: Settings, yes: bool, as_json: bool) -> int:
-    """Lists files without a record and records without files. Stop the server first."""
+    """Lists files without a record and records without files. A server may be running."""
     from backend.commands.state import collect
 
     return collect(settings.state_dir, yes=yes, as_json=as_json)
@@ -76,7 +76,7 @@ def gc(settings: Settings, yes: bool, as_json: bool) -> int:
 @FILE
 @settings(only=("state_dir",))
 def export_state(settings: Settings, file: Path) -> int:
-    """Writes models, runs, weights and training states to a tar FILE. Stop the server first."""
+    """Writes models, runs, weights and training states to a tar FILE. A server may be running."""
     from backend.commands.state import export
 
     return export(settings.state_dir, file.absolute())

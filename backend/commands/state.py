@@ -7,7 +7,8 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -17,25 +18,49 @@ from rich.table import Table
 
 from backend.config import ConfigError
 from backend.state.archive import ArchiveError, Moved, Report, export_state, import_state
+from backend.state.backup import require_present_schema
 from backend.state.directory import NoDirectory, require_directory
-from backend.state.garbage import KINDS, RECORDS, Found, garbage, remove
+from backend.state.garbage import KINDS, RECORDS, Found, Left, garbage, remove, sifted
 from backend.state.integrity import Damaged, require_whole
-from backend.state.lock import StateInUse, own
+from backend.state.lock import StateInUse, StateLock, own
 from backend.state.schema import UnknownSchema
 from backend.state.store import STORE_FILE, Store
 
 
+@dataclass(frozen=True)
+class Place:
+    """A state directory at hand. `lock`: while it is ours alone; without it, a server uses the directory as well."""
+
+    path: Path
+    lock: StateLock | None
+
+    @property
+    def beside(self) -> bool:
+        """Whether a server, or another command, uses the directory."""
+        return self.lock is None
+
+    def let_go(self) -> None:
+        """Let a server start, which would wait for us only for seconds."""
+        if self.lock is not None:
+            self.lock.close()
+
+
 def collect(state_dir: Path, *, yes: bool, as_json: bool) -> int:
     """Lists what nobody needs any more, and removes it where `yes`. Returns the exit code: 1 if something stayed."""
-    with owned(state_dir) as here, closing(Store(here / STORE_FILE)) as store:
-        store.verify()
-        found = garbage(here, store)
-        failed = remove(found, store) if yes else []
+    with at_hand(state_dir) as place, closing(Store(place.path / STORE_FILE)) as store:
+        store.verify(mend=not place.beside)
+        found, left = sifted(garbage(place.path, store), store, beside=place.beside)
+        failed: list[tuple[Found, OSError]] = []
+        if yes:
+            failed, needed = remove(found, store, place.path, beside=place.beside)
+            found = [each for each in found if each not in [one.found for one in needed]]
+            left += needed
         _tell(store.unreadable.sentences())
     if as_json:
-        _print_json(here, found, failed, removed=yes)
+        _print_json(place, found, failed, left, removed=yes)
     else:
-        _print_table(here, found, removed=yes)
+        _print_table(place.path, found, removed=yes)
+        _print_left(place, left)
     for each, error in failed:
         print(f"lamina: {each.path} stays ({error.strerror})", file=sys.stderr)
     return 1 if failed else 0
@@ -43,9 +68,18 @@ def collect(state_dir: Path, *, yes: bool, as_json: bool) -> int:
 
 def export(state_dir: Path, archive: Path) -> int:
     """Writes the state to one tar, with a progress bar. Returns the exit code."""
-    with owned(state_dir) as here, complaining() as console, bar(console, f"writing {archive.name}") as progress:
-        moved = export_state(here, archive, progress=progress)
+    with (
+        at_hand(state_dir) as place,
+        complaining() as console,
+        bar(console, f"writing {archive.name}") as progress,
+    ):
+        if not place.beside:  # brings the store to the present schema
+            with closing(Store(place.path / STORE_FILE)) as store:
+                store.verify()
+        moved = export_state(place.path, archive, progress=progress, taken=place.let_go)
     _say_moved(f"{archive} holds", moved)
+    if place.beside:
+        print(f"The server that uses {place.path} could not write for {1000 * moved.paused:.1f} ms.")
     for run_id in moved.damaged:
         text = f"the weights of run {run_id} do not match its record; they were exported as they are"
         print(f"lamina: {text}", file=sys.stderr)
@@ -64,21 +98,25 @@ def import_(state_dir: Path, archive: Path) -> int:
 
 
 @contextmanager
-def owned(state_dir: Path) -> Iterator[Path]:
-    """The state directory, to ourselves. ConfigError where there is no state, or a server runs on it."""
+def at_hand(state_dir: Path) -> Iterator[Place]:
+    """The state directory, to ourselves or beside a server that runs. ConfigError where there is no state to use."""
     here = _directory(state_dir)
-    if not (here / STORE_FILE).is_file():
+    store = here / STORE_FILE
+    if not store.is_file():
         raise ConfigError(f"--state-dir: {state_dir} holds no Lamina state")
     try:
         lock = own(here, patience=0.0)
-    except StateInUse as reason:
-        raise ConfigError(f"--state-dir: {reason}") from None
+    except StateInUse:
+        lock = None
     except OSError as reason:
         raise ConfigError(f"--state-dir: cannot write to {state_dir} ({reason.strerror})") from None
-    with lock:
+    with lock or nullcontext():
         try:
-            require_whole(here / STORE_FILE)  # an emptied store would make garbage of every run
-            yield here
+            if lock is not None:
+                require_whole(store)  # an emptied store would make garbage of every run
+            else:
+                require_present_schema(store)
+            yield Place(here, lock)
         except (UnknownSchema, Damaged) as reason:
             raise ConfigError(f"--state-dir: {reason}") from None
         except sqlite3.Error as reason:
@@ -131,20 +169,34 @@ def _say_moved(what: str, moved: Moved) -> None:
     print(f"{what} {moved.runs} runs, {moved.files} files, {decimal(moved.size)}; SHA-256 {moved.sha256}")
 
 
-def _print_json(state_dir: Path, found: list[Found], failed: list[tuple[Found, OSError]], *, removed: bool) -> None:
-    shown = _place_in(state_dir)
+def _print_json(
+    place: Place, found: list[Found], failed: list[tuple[Found, OSError]], left: list[Left], *, removed: bool
+) -> None:
+    path_of = _place_in(place.path)
     stayed = {each.path for each, _ in failed}
-    listed = [
-        {
-            "kind": each.kind,
-            "path": shown(each.path),
-            "run_id": each.run_id,
-            "bytes": each.size,
-            "done": removed and each.path not in stayed,
-        }
-        for each in found
-    ]
-    print(json.dumps({"found": listed, "bytes": sum(each.size for each in found), "removed": removed}))
+
+    def shown(each: Found, **more: object) -> dict[str, object]:
+        return {"kind": each.kind, "path": path_of(each.path), "run_id": each.run_id, "bytes": each.size, **more}
+
+    answer = {
+        "found": [shown(each, done=removed and each.path not in stayed) for each in found],
+        "bytes": sum(each.size for each in found),
+        "removed": removed,
+        "server_running": place.beside,
+        "left": [shown(each.found, reason=each.reason) for each in left],
+    }
+    print(json.dumps(answer))
+
+
+def _print_left(place: Place, left: list[Left]) -> None:
+    """Why some of it was left alone."""
+    if place.beside:
+        print(f"A server, or another command, is using {place.path}.")
+    if left:
+        print(f"Left alone: {len(left)}, {decimal(sum(each.found.size for each in left))}.")
+    path_of = _place_in(place.path)
+    for each in left:
+        print(f"  {path_of(each.found.path)}: {each.reason}")
 
 
 def _print_table(state_dir: Path, found: list[Found], *, removed: bool) -> None:

@@ -21,13 +21,16 @@ from uuid import uuid4
 
 import msgspec
 
-from backend.state.files import DESCRIPTION, RUN_FOLDER, TRAINING, WEIGHTS, files_of, sync_folder
+from backend.state import backup
+from backend.state.claims import claims_of
+from backend.state.files import DESCRIPTION, RUN_FOLDER, TRAINING, WEIGHTS, exported, sync_folder
 from backend.state.garbage import import_prefix
 from backend.state.integrity import Damaged
 from backend.state.records import Claim
-from backend.state.schema import UnknownSchema
+from backend.state.schema import SCHEMA_VERSION, UnknownSchema
 from backend.state.store import STORE_FILE, Store, utc_now
-from backend.state.store_file import NotAStore, copy_store, require_store
+from backend.state.store_file import NotAStore, as_one_file, require_store
+from backend.state.working import folder_for, working
 
 FORMAT = "lamina state 1"
 MANIFEST = "manifest.json"
@@ -69,6 +72,7 @@ class Moved:
     """What was exported or imported. `sha256`: of the manifest, so of all content.
 
     `damaged`: runs whose weights are not those that their record tells of. `left_out`: sentences about damaged records.
+    `paused`: seconds that a running server could write nothing.
     """
 
     runs: int
@@ -77,31 +81,39 @@ class Moved:
     sha256: str
     damaged: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    paused: float = 0.0
 
 
-def export_state(state_dir: Path, archive: Path, *, progress: Report) -> Moved:
-    """Write the state in `state_dir`, which no server uses now, to `archive`: whole, or not at all.
+def export_state(
+    state_dir: Path, archive: Path, *, progress: Report, taken: Callable[[], None] = lambda: None
+) -> Moved:
+    """Write the state in `state_dir` to `archive`: whole and of one moment, or not at all. A server may use it.
 
-    Raises ArchiveError, OSError.
+    `taken`: called as soon as nothing that happens to the state changes what is written. Raises ArchiveError, OSError,
+    UnknownSchema, sqlite3.Error.
     """
     if archive.exists():
         raise ArchiveError(f"{archive} exists; choose another name, or remove it first")
     part = archive.with_name(f".{archive.name}.part")
-    copy = archive.with_name(f".{archive.name}.part.sqlite3")
-    copy.unlink(missing_ok=True)
-    left_out, claims = _looked_at(state_dir / STORE_FILE)
+    beside = archive.with_name(f".{archive.name}.part.store")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
+    copy = beside / STORE_FILE
     try:
-        schema = copy_store(state_dir / STORE_FILE, copy)
-        with part.open("wb") as file:
-            moved = _write(file, {STORE_FILE: copy, **dict(_files(state_dir, claims))}, schema, claims, progress)
-            moved = replace(moved, left_out=left_out)
+        with working(folder_for(state_dir, "export")) as folder, part.open("wb") as file:
+            paused = backup.take(state_dir / STORE_FILE, copy, folder)
+            taken()
+            left_out, claims = _looked_at(copy)
+            as_one_file(copy)
+            moved = _write(file, {STORE_FILE: copy, **dict(_files(folder, claims))}, SCHEMA_VERSION, claims, progress)
+            moved = replace(moved, left_out=left_out, paused=paused)
             file.flush()
             os.fsync(file.fileno())
         part.rename(archive)
         sync_folder(archive.parent)
     finally:
-        for path in (part, copy):
-            path.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
+        shutil.rmtree(beside, ignore_errors=True)
     return moved
 
 
@@ -115,14 +127,13 @@ def import_state(archive: Path, state_dir: Path, *, progress: Report) -> Moved:
     new_parents = [folder for folder in state_dir.parents if not folder.exists()]
     state_dir.parent.mkdir(parents=True, exist_ok=True)
     unpacked = state_dir.with_name(f"{import_prefix(state_dir)}{uuid4().hex[:12]}")
-    unpacked.mkdir()
     try:
-        moved = _unpack(archive, unpacked, progress)
-        for folder in {path.parent for path in unpacked.rglob("*")}:
-            sync_folder(folder)
-        unpacked.rename(state_dir)
+        with working(unpacked):
+            moved = unpack(archive, unpacked, progress)
+            for folder in {path.parent for path in unpacked.rglob("*")}:
+                sync_folder(folder)
+            unpacked.rename(state_dir)
     except BaseException:
-        shutil.rmtree(unpacked, ignore_errors=True)
         for folder in new_parents:
             with suppress(OSError):  # someone has put something into it meanwhile
                 folder.rmdir()
@@ -135,7 +146,7 @@ def _looked_at(path: Path) -> tuple[list[str], dict[str, Claim]]:
     """A store's damaged records as sentences, and what the others say about files."""
     with closing(Store(path)) as store:
         store.verify()
-        return store.unreadable.sentences(), store.claims()
+        return store.unreadable.sentences(), claims_of(store)
 
 
 def _require_sense(path: Path) -> None:
@@ -145,11 +156,11 @@ def _require_sense(path: Path) -> None:
             raise NotAStore(f"the record of {found} is invalid")
 
 
-def _files(state_dir: Path, claims: Mapping[str, Claim]) -> Iterator[tuple[str, Path]]:
-    """The files that the records tell of and that are there, by the name of their member."""
+def _files(folder: Path, claims: Mapping[str, Claim]) -> Iterator[tuple[str, Path]]:
+    """The files that the records tell of and that were there, by the name of their member."""
     for claim in claims.values():
-        for name in files_of(claim):
-            path = state_dir / claim.run_id / name
+        for name in exported(claim):
+            path = folder / claim.run_id / name
             if path.is_file() and not path.is_symlink():
                 yield f"{claim.run_id}/{name}", path
 
@@ -208,7 +219,7 @@ def _require_room(state_dir: Path) -> None:
         raise ArchiveError(f"{state_dir} is not empty; import into an empty or new directory")
 
 
-def _unpack(archive: Path, folder: Path, progress: Report) -> Moved:
+def unpack(archive: Path, folder: Path, progress: Report) -> Moved:
     """Unpack an archive into an empty folder and verify it there."""
     try:
         found = _extract(archive, folder, _counting(progress, archive.stat().st_size))

@@ -35,13 +35,14 @@ class Checked(Database):
         super().__init__(path)
         self.unreadable = Unreadable(path.name)
 
-    def verify(self) -> None:
-        """Look at every row, so that `unreadable` knows, and make the order of rows again where it is damaged.
+    def verify(self, *, mend: bool = True) -> None:
+        """Look at every row, so that `unreadable` knows; `mend`: make the order of rows again where it is damaged.
 
         `Damaged` where SQLite itself cannot read a page or a row.
         """
         try:
-            self._require_order()
+            if mend:
+                self._require_order()
             with closing(self._connect()) as connection:
                 connection.row_factory, connection.text_factory = None, bytes
                 for table in RECORDS:
@@ -140,6 +141,10 @@ class Checked(Database):
             found = sequences(connection, table, chosen, {**wanted, "before": cursor})
             yield from self._good(connection, table, found)
             cursor = found[-1] if found else None
+
+    def intact(self, connection: sqlite3.Connection, table: Table) -> Iterator[sqlite3.Row]:
+        """All rows of models or runs that are what was written, oldest first; the others are noticed."""
+        return self._intact(connection, table, "ORDER BY sequence")
 
     def _intact(
         self, connection: sqlite3.Connection, table: Table, chosen: str, values: Any = ()

@@ -103,6 +103,18 @@ class Database:
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction in which nobody else writes, in other processes either."""
+        with self._write() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that sees one moment."""
+        with self._read() as connection:
+            yield connection
+
+    @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
         """The connection that writes, inside a transaction."""
         with self._lock:

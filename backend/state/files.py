@@ -26,6 +26,11 @@ def files_of(claim: Claim) -> tuple[str, ...]:
     return (TRAINING,) if claim.resumable else ()
 
 
+def exported(claim: Claim) -> tuple[str, ...]:
+    """Those of them that another machine needs: an active run goes on there as one that was cut off here."""
+    return (TRAINING,) if claim.state in ACTIVE else files_of(claim)
+
+
 def no_link(path: str, flags: int) -> int:
     """An opener for files of a server's own: others, if they may write to its directory, could have put a link in their
     place, and would have another file read out or written over; or a pipe, at which it would wait for ever.

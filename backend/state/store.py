@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -23,7 +23,6 @@ from backend.state.records import (
     NEXT,
     TERMINAL,
     UNREADABLE,
-    Claim,
     Detail,
     Json,
     ModelRecord,
@@ -327,33 +326,6 @@ class Store(Checked):
         return state, int(row[0] or 0)
 
     # Files
-
-    def claims(self) -> dict[str, Claim]:
-        """What the record of every run says about its files, by run."""
-        with self._read() as connection:
-            rows = self._intact(connection, "runs", "")
-            names = tuple(field.name for field in fields(Claim))
-            told = ({**{name: row[name] for name in names}, "resumable": bool(row["resumable"])} for row in rows)
-            claims = [Claim(**each) for each in told]
-        return {claim.run_id: claim for claim in claims}
-
-    def give_up(self, *, weights: Iterable[str], training: Iterable[str]) -> None:
-        """Take back what records say of files that are gone, in one transaction. Both: ids of runs.
-
-        Runs without their weights have no `saved_model_path` any more, and models promoted from them are untrained;
-        runs without their training state are not resumable.
-        """
-        with self._write() as connection:
-            for run_id in weights:
-                run = find(connection, "runs", run_id)
-                change(connection, "runs", run, {"saved_model_path": None})
-                renew(connection, run["model_id"])
-                untrained = {"trained": False, "saved_model_path": None, "saved_run_id": None}
-                for model in connection.execute(f"{SELECT['models']} WHERE saved_run_id = ?", (run_id,)).fetchall():
-                    if intact(model):
-                        change(connection, "models", model, untrained)
-            for run_id in training:
-                change(connection, "runs", find(connection, "runs", run_id), {"resumable": False})
 
     def moved_to(self, folder: str) -> None:
         """Let every `saved_model_path` begin with the name that the state directory has now."""

@@ -16,14 +16,25 @@ class NotAStore(Exception):
     """A file is no store of Lamina, or a damaged one."""
 
 
-def copy_store(source: Path, target: Path) -> int:
-    """Copy a store by SQLite's backup, with what is only in its log so far, into one file; its schema version."""
-    with closing(sqlite3.connect(f"{_uri(source)}?mode=rw", uri=True)) as original:
-        version = version_of(original, source.name)
-        with closing(sqlite3.connect(target)) as copy:
-            original.backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")  # the copy of a store in WAL mode would make a log of its own
-    return version
+def opened(store: Path, *, patience: float = 10.0) -> sqlite3.Connection:
+    """A store that is there, with its log. `patience`: seconds to wait for who writes."""
+    return sqlite3.connect(f"{_uri(store)}?mode=rw", uri=True, timeout=patience, isolation_level=None)
+
+
+def copy_into(store: sqlite3.Connection, target: Path) -> None:
+    """Copy a store by SQLite's backup, with what is only in its log so far, into one file.
+
+    Inside a transaction that has read: as it was then, whoever writes to it meanwhile.
+    """
+    with closing(sqlite3.connect(target)) as copy:
+        store.backup(copy)
+    as_one_file(target)
+
+
+def as_one_file(store: Path) -> None:
+    """Let a store that nobody uses need no log beside it."""
+    with closing(sqlite3.connect(store)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE").fetchall()
 
 
 def require_store(path: Path) -> None:

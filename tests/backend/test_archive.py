@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
 import os
+import shutil
 import sqlite3
 import tarfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from backend.events.wire import state_data
+from backend.state import backup
 from backend.state.archive import MANIFEST, ArchiveError, export_state, import_state
 from backend.state.rows import SELECT, Table, checksum
 from backend.state.schema import SCHEMA_VERSION
@@ -106,6 +110,67 @@ def test_both_ends_name_the_same_hash_and_the_manifest_lists_all(archive: Path, 
             data = tar.extractfile(name).read()
             assert members[name] == {"name": name, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     assert moved.sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_an_export_is_of_one_moment_whatever_a_server_does_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the links and the moment a run ends, one is deleted and one begins; after it, all of them go."""
+    state = make_state(tmp_path / "state")
+    linked = backup._link
+    with closing(Store(state / STORE_FILE)) as store:
+        add_run(store, "r_trains")
+        store.transition("r_trains", "running", data=state_data("r_trains", "running"))
+
+        def meanwhile(*arguments: Any) -> None:
+            linked(*arguments)
+            if meanwhile.times:  # type: ignore[attr-defined]
+                return
+            meanwhile.times = 1  # type: ignore[attr-defined]
+            store.delete_run("r_0")
+            (state / "r_trains").mkdir()
+            (state / "r_trains" / "weights.msgpack").write_bytes(b"learned")
+            saved = {"saved_model_path": "state/r_trains/weights.msgpack"}
+            store.transition("r_trains", "succeeded", data=state_data("r_trains", "succeeded"), **saved)
+            add_run(store, "r_new", epoch=1)
+            (state / "r_new").mkdir()
+            (state / "r_new" / "training.msgpack").write_bytes(b"epoch 1")
+            (state / "r_new" / "weights.msgpack").write_bytes(b"not yet told of")
+
+        meanwhile.times = 0  # type: ignore[attr-defined]
+        monkeypatch.setattr(backup, "_link", meanwhile)
+
+        def gone() -> None:
+            for run_id in ("r_1", "r_2", "r_trains"):
+                store.delete_run(run_id)
+                shutil.rmtree(state / run_id)
+
+        kept = files(state)
+        export_state(state, tmp_path / "a.tar", progress=silent, taken=gone)
+    import_state(tmp_path / "a.tar", tmp_path / "new", progress=silent)
+    after = files(tmp_path / "new")
+    names = {f"{run}/{name}" for run in ("r_1", "r_2") for name in ("weights.msgpack", "training.msgpack")}
+    assert after.keys() == {STORE_FILE, *names, "r_trains/weights.msgpack", "r_new/training.msgpack"}
+    assert all(after[name] == kept[name] for name in names) and after["r_trains/weights.msgpack"] == b"learned"
+    with closing(Store(tmp_path / "new" / STORE_FILE)) as store:
+        found = {run.run_id: run.state for run in store.list_runs()}
+    assert found == {"r_new": "queued", "r_trains": "succeeded", "r_2": "succeeded", "r_1": "succeeded"}
+    assert not [path for path in state.iterdir() if path.name.startswith(".")]
+
+
+def test_a_file_system_without_links_is_exported_from_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    state = make_state(tmp_path / "state")
+    export_state(state, tmp_path / "a.tar", progress=silent)
+    monkeypatch.setattr("backend.state.working.os.link", refuse)
+    export_state(state, tmp_path / "b.tar", progress=silent)
+    with tarfile.open(tmp_path / "a.tar") as one, tarfile.open(tmp_path / "b.tar") as other:
+        for first, second in zip(one, other, strict=True):
+            assert (first.name, first.size) == (second.name, second.size)
+            if first.name.startswith("r_"):
+                assert one.extractfile(first).read() == other.extractfile(second).read()
 
 
 def test_weights_that_are_not_those_of_the_record_are_told(tmp_path: Path) -> None:

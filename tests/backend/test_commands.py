@@ -94,10 +94,8 @@ def test_a_state_moves_to_another_machine(tmp_path):
         server.client.post(f"/api/models/{model_id}/save", {"run_id": run_id})
         said = server.client.post("/api/infer", {"run_id": run_id, "pixels": PIXELS})
         old_path = server.client.get(f"/api/models/{model_id}")["saved_model_path"]
-        for command in (("gc", "--yes"), ("export-state", tmp_path / "a.tar")):
-            refused = lamina(*command, "--state-dir", here.state_dir)
-            assert refused.returncode == 2
-            assert refused.stderr.startswith("lamina: --state-dir: another Lamina server uses the state directory")
+        beside = lamina("export-state", tmp_path / "beside.tar", "--state-dir", here.state_dir)
+        assert beside.returncode == 0 and "could not write for" in beside.stdout, beside.stderr
     assert json.loads(lamina("gc", "--state-dir", here.state_dir, "--json").stdout)["found"] == []
     exported = lamina("export-state", tmp_path / "a.tar", "--state-dir", here.state_dir)
     imported = lamina("import-state", tmp_path / "a.tar", "--state-dir", there.state_dir)

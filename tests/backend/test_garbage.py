@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from backend.events.wire import state_data
-from backend.state.garbage import KINDS, Kind, garbage, remove
+from backend.state import garbage as module
+from backend.state.garbage import ACTIVE_RUN, COMMAND, KINDS, NEEDED, YOUNG, Kind, garbage, remove, sifted
 from backend.state.store import STORE_FILE, Store
+from backend.state.working import folder_for, working
 from tests.backend.samples import add_run
 
 
@@ -31,7 +33,7 @@ def store(state: Path) -> Iterator[Store]:
 
 
 def put(path: Path, size: int = 10) -> Path:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"x" * size)
     return path
 
@@ -67,7 +69,7 @@ def test_what_records_need_is_no_garbage(state: Path, store: Store) -> None:
     put(state / "compiled" / "jit_step-cache")
     before = listing(state)
     assert garbage(state, store) == []
-    assert remove(garbage(state, store), store) == [] and listing(state) == before
+    assert remove(garbage(state, store), store, state) == ([], []) and listing(state) == before
 
 
 def test_every_kind_is_found_and_removed(state: Path, store: Store) -> None:
@@ -81,6 +83,7 @@ def test_every_kind_is_found_and_removed(state: Path, store: Store) -> None:
     put(state / "r_good" / "weights.msgpack.new")
     put(state / ".lamina.77.tmp")
     put(state.parent / ".state.import-0123" / "lamina.sqlite3")
+    put(state / ".export-0123456789ab" / "r_good" / "weights.msgpack")
     old = put(state / "compiled" / "jit_old-cache")
     os.utime(old, (time.time() - 40 * 86_400,) * 2)
     put(state / "compiled" / "jit_new-cache")
@@ -95,13 +98,14 @@ def test_every_kind_is_found_and_removed(state: Path, store: Store) -> None:
         "state/r_good/.training.msgpack.77.tmp": "unfinished_file",
         "state/r_good/weights.msgpack.new": "unfinished_file",
         ".state.import-0123": "unfinished_import",
+        "state/.export-0123456789ab": "unfinished_work",
         "state/compiled/jit_old-cache": "old_program",
         "state/r_lost/weights.msgpack": "weights_gone",
         "state/r_stateless/training.msgpack": "training_state_gone",
     }
     found = garbage(state, store)
     assert next(each.size for each in found if each.kind == "unrecorded_run") == 120
-    assert remove(found, store) == []
+    assert remove(found, store, state) == ([], [])
     assert garbage(state, store) == []
     assert listing(state.parent) == {
         *("state", "state/compiled", "state/compiled/jit_new-cache"),
@@ -112,7 +116,7 @@ def test_every_kind_is_found_and_removed(state: Path, store: Store) -> None:
 def test_a_record_without_weights_stays_with_its_history(state: Path, store: Store) -> None:
     ended(store, "r_lost", "succeeded", test_accuracy=0.9)
     store.update_model("m_1", trained=True, saved_model_path="state/r_lost/weights.msgpack", saved_run_id="r_lost")
-    remove(garbage(state, store), store)
+    remove(garbage(state, store), store, state)
     run, model = store.get_run("r_lost"), store.get_model("m_1")
     assert run is not None and model is not None
     assert (run.state, run.test_accuracy, run.saved_model_path, run.weights_sha256) == ("succeeded", 0.9, None, "00")
@@ -127,7 +131,7 @@ def test_a_spent_training_state_goes_and_its_folder_with_it(state: Path, store: 
     assert kinds(state, store) == {"state/r_1/run.json": "unrecorded_weights"}
     store.update_run("r_1", resumable=False)
     assert kinds(state, store) == {"state/r_1": "unrecorded_weights"}
-    remove(garbage(state, store), store)
+    remove(garbage(state, store), store, state)
     assert not (state / "r_1").exists()
 
 
@@ -137,7 +141,7 @@ def test_no_link_is_followed(state: Path, store: Store) -> None:
     put(state / "r_orphan" / "weights.msgpack")
     (state / "r_orphan" / "link").symlink_to(outside.parent)
     (state / "r_orphan" / "file").symlink_to(outside)
-    remove(garbage(state, store), store)
+    remove(garbage(state, store), store, state)
     assert outside.read_bytes() == b"x" * 10 and (state / "r_link").is_symlink()
     assert not (state / "r_orphan").exists()
 
@@ -162,8 +166,58 @@ def test_the_folder_of_a_run_whose_record_is_damaged_is_no_garbage(state: Path, 
         connection.execute("UPDATE runs SET run_id = 'r_2', epoch = 9")
         connection.commit()
     assert kinds(state, store) == {}
-    assert remove(garbage(state, store), store) == [] and (state / "r_1" / "weights.msgpack").exists()
+    assert remove(garbage(state, store), store, state) == ([], []) and (state / "r_1" / "weights.msgpack").exists()
     assert "the record of run r_2 in lamina.sqlite3 is damaged and left out" in store.unreadable.sentences()[0]
+
+
+def test_beside_a_server_the_young_and_the_active_are_left(state: Path, store: Store) -> None:
+    add_run(store, "r_active")
+    put(state / "r_active" / ".training.msgpack.77.tmp")
+    put(state / "r_submitted" / "training.msgpack")  # its record comes next
+    put(state / ".lamina.77.tmp")
+    put(state / ended(store, "r_failed", "failed") / "weights.msgpack")
+    ended(store, "r_lost", "succeeded")
+    with working(folder_for(state, "export")) as folder:
+        good, left = sifted(garbage(state, store), store, beside=True)
+        assert [each.kind for each in good] == ["weights_gone"]
+        assert {each.found.path.name: each.reason for each in left} == {
+            folder.name: COMMAND,
+            ".training.msgpack.77.tmp": ACTIVE_RUN,
+            **dict.fromkeys(("r_submitted", ".lamina.77.tmp", "r_failed"), YOUNG),
+        }
+        good, left = sifted(garbage(state, store), store, beside=False)
+        assert [each.found.path for each in left] == [folder] and len(good) == 5
+
+
+def test_what_has_become_old_goes_beside_a_server_too(
+    state: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(state / "r_deleted" / "weights.msgpack")
+    put(state / ".export-0123456789ab" / "r_1" / "weights.msgpack")  # that command is gone, whenever it began
+    put(state / ended(store, "r_failed", "failed") / "weights.msgpack")
+    put(state / ended(store, "r_cut", "failed", resumable=True) / "weights.msgpack")
+    put(state / "r_cut" / "training.msgpack")
+    monkeypatch.setattr(module, "RECENT_SECONDS", 0.0)
+    found, left = sifted(garbage(state, store), store, beside=True)
+    assert not left and remove(found, store, state, beside=True) == ([], [])
+    assert listing(state) == {"r_cut", "r_cut/training.msgpack"}
+
+
+def test_each_record_is_looked_at_again_before_anything_goes(state: Path, store: Store) -> None:
+    """Between the list and the removal, runs were made, resumed and ended."""
+    put(state / "r_new" / "training.msgpack")
+    put(state / ended(store, "r_cut", "failed", resumable=True) / "weights.msgpack")
+    ended(store, "r_stateless", "cancelled", resumable=True, epoch=3)
+    found = garbage(state, store)
+    assert len(found) == 3
+    add_run(store, "r_new")
+    store.resume("r_cut", data=state_data("r_cut", "queued"), queued=False)
+    put(state / "r_stateless" / "training.msgpack")
+    before = listing(state)
+    failed, left = remove(found, store, state, beside=True)
+    assert not failed and [each.reason for each in left] == [NEEDED] * 3 and listing(state) == before
+    kept = store.get_run("r_stateless")
+    assert kept is not None and kept.resumable
 
 
 def test_every_kind_says_what_it_is_and_becomes() -> None:
