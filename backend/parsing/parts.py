@@ -108,7 +108,8 @@ def _model_id(value: str) -> str:
 
 Name = Annotated[str, Line(200)]
 Description = Annotated[str, Line(10_000, empty=True)]
-Tags = Annotated[list[str], Labels(32, 64)]
+TAGS = Labels(32, 64)
+Tags = Annotated[list[str], TAGS]
 RunId = Annotated[str, Line(MAX_ID)]
 ModelId = Annotated[  # one that a model can have
     str,
