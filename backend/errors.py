@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from backend.quoting import quoted
 from nets.errors import Problem
 
+Part = Literal["body", "query"]  # of a request
+
 
 class ApiError(Exception):
-    """A request that is answered with `status` and one sentence; `problems` are the places it is about."""
+    """A request that is answered with `status` and one sentence; `problems` are the places in a `part` of it."""
+
+    part: Part = "body"
 
     def __init__(
         self, status: int, message: str, problems: Sequence[Problem] = (), headers: Mapping[str, str] | None = None
@@ -18,6 +23,15 @@ class ApiError(Exception):
         self.status = status
         self.problems = tuple(problems)
         self.headers = headers
+
+
+class BadQuery(ApiError):
+    """400: the query, as an object of its parameters. `message`: where it says more than its problem."""
+
+    part: Part = "query"
+
+    def __init__(self, problems: Sequence[Problem], message: str = "") -> None:
+        super().__init__(400, message or str(problems[0]), problems)
 
 
 class Unprocessable(ApiError):

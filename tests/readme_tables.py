@@ -17,6 +17,7 @@ from backend.web.openapi import document
 from nets.architecture.combinators import COMBINATORS
 from nets.architecture.common import Common
 from nets.datasets import DATASETS
+from nets.errors import CODES
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.hyperparams.optimizers import OPTIMIZERS
 from nets.layers import LAYERS
@@ -104,6 +105,10 @@ def sizes_of(entry):
 
 def download_of(entry):
     return "bundled" if entry.bundled else f"{entry.download_mb:g} MB"
+
+
+def codes():
+    return table(("code", "says"), [(f"`{code}`", sentence) for code, sentence in CODES.items()])
 
 
 def settings():
@@ -194,7 +199,7 @@ BOUNDS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "up to", "e
 
 TABLES = {
     make.__name__: make
-    for make in (endpoints, settings, layers, common, combinators, optimizers, hyperparameters, datasets)
+    for make in (endpoints, codes, settings, layers, common, combinators, optimizers, hyperparameters, datasets)
 }
 
 

@@ -66,7 +66,7 @@ ARROWS = {
         "architecture": "errors layers spec",
         "hyperparams": "datasets errors spec",
         "datasets": "durable errors spec",
-        "layers": "numerics spec",
+        "layers": "errors numerics spec",
         "process": "errors",
         "numerics": "",
         "spec": "errors",
@@ -91,6 +91,13 @@ NAMING_LAYERS = {
     "nets/training/steps.py": "dropout",
     "nets/architecture/frame.py": "maximum",  # JSON Schema's
     "nets/spec/fields.py": "maximum",
+    "nets/spec/allowed.py": "maximum",
+    "nets/training/check.py": "maximum",
+    "nets/inspection/memory.py": "maximum",
+    "backend/inference/pixels.py": "maximum",
+    "backend/parsing/strict_json.py": "maximum",
+    "nets/errors.py": "add",  # RFC 6902's
+    "backend/web/components.py": "add",
     "backend/parsing/queries.py": "maximum",
     "nets/kernels/cpu/native/call.py": "add",  # LLVM's
 }

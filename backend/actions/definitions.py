@@ -11,6 +11,7 @@ from backend.actions.model_names import model_name
 from backend.actions.retrain import merged_in
 from backend.errors import ApiError, not_found
 from backend.parsing.ids import MODEL_ID_RULE, is_model_id, new_model_id
+from backend.parsing.parts import MODEL_ID_SCHEMA
 from backend.parsing.requests import DefineBody, Definition, SaveBody, check
 from backend.state.checkpoints import Checkpoints
 from backend.state.errors import UnknownRecord
@@ -19,7 +20,7 @@ from backend.state.store import Store, utc_now
 from backend.training.compile_ahead import CompileAhead
 from backend.training.limits import Limits
 from nets.architecture.read import parse_architecture
-from nets.errors import Problem
+from nets.errors import Problem, set_to
 from nets.spec.fields import shown
 
 
@@ -52,7 +53,8 @@ class Definitions:
         """Store an untrained definition under `model_id`: the first workflow of the save endpoint."""
         further = differs(body, model_id)
         if not is_model_id(model_id):
-            further = [Problem(("model_id",), f"{MODEL_ID_RULE}, got {shown(model_id)} in the path")]
+            rule = f"{MODEL_ID_RULE}, got {shown(model_id)} in the path"
+            further = [Problem(("model_id",), rule, "malformed", expected=MODEL_ID_SCHEMA, got=model_id)]
         request = check(SaveBody, body, most_layers=self.limits.layers, further=further)
         changes = _definition(request) | {"trained": False, "saved_model_path": None, "saved_run_id": None}
         return self._put(model_id, changes)[0]
@@ -66,7 +68,8 @@ class Definitions:
         if isinstance(path, str) and run is None:
             rule = "must be null or the saved_model_path of a succeeded run of this model"
             detail = f"{rule}, got {shown(path)}; GET /api/models/<id> lists its runs"
-            further = [*further, Problem(("saved_model_path",), detail)]
+            expected = {"type": ["string", "null"]}
+            further = [*further, Problem(("saved_model_path",), detail, "mismatch", expected=expected)]
         request = check(DefineBody, body, most_layers=self.limits.layers, further=further)
         changes = _definition(request)
         if request.trained is not None:
@@ -137,7 +140,8 @@ def differs(body: Json, model_id: str) -> list[Problem]:
     stated = body.get("model_id")
     if stated in (None, model_id):
         return []
-    return [Problem(("model_id",), f"must be the {shown(model_id)} of the path or left out, got {shown(stated)}")]
+    rule = f"must be the {shown(model_id)} of the path or left out, got {shown(stated)}"
+    return [set_to(model_id, ("model_id",), rule, got=stated)]
 
 
 def _definition(request: Definition) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from backend.actions import retrain
 from backend.actions.resume import Resume, Source, filled_in, leaks
 from backend.errors import not_found
 from backend.parsing.parts import Sent
-from backend.parsing.requests import Beginning, TrainBody, check, glance
+from backend.parsing.requests import Beginning, TrainBody, check, glance, missing
 from backend.state.records import Json, ModelRecord, RunRecord
 from backend.state.store import Store
 from backend.training.default_dataset import DefaultDataset
@@ -17,7 +17,7 @@ from backend.training.limits import Limits
 from nets import datasets
 from nets.architecture.architecture import Architecture
 from nets.architecture.read import parse_architecture
-from nets.errors import Problem, SpecError
+from nets.errors import SpecError
 from nets.hyperparams.hyperparams import Hyperparams, unused_fields
 from nets.kernels import Choice
 from nets.training.check import doubts
@@ -108,5 +108,5 @@ def _stored(model: ModelRecord | None) -> Sent[Architecture]:
     assert model is not None, "a body without an architecture names a model"
     if model.architecture is None:
         detail = f"is required: model {model.model_id} has none stored"
-        raise SpecError([Problem(("architecture",), detail)])
+        raise SpecError([missing("architecture", detail, {"type": "object"})])
     return Sent(model.architecture, parse_architecture(model.architecture))

@@ -14,7 +14,7 @@ from backend.training.job import unlike
 from backend.training.runs import Runs
 from nets.architecture.architecture import Architecture
 from nets.architecture.read import parse_architecture
-from nets.errors import CheckpointError, Problem, SpecError
+from nets.errors import Change, CheckpointError, Problem, SpecError
 from nets.hyperparams.hyperparams import Hyperparams, merged, parse_hyperparams
 from nets.spec.fields import shown
 from nets.training.snapshot import Snapshot
@@ -135,16 +135,26 @@ def _in_the_way(run: RunRecord, architecture: Architecture, hyperparams: Hyperpa
     problems = []
     if architecture.graph.structure != before.graph.structure:
         rule = f"must be that of run {run.run_id}, which it continues"
-        problems.append(Problem(("architecture",), f"{rule}; leave it out, or train without resume_from"))
+        problems.append(_left_out("architecture", detail=f"{rule}; leave it out, or train without resume_from"))
     if hyperparams.epochs <= run.epoch:
         rule = f"must be more than the {run.epoch} epochs of run {run.run_id}, since it is the total"
         cure = f"send {2 * run.epoch} for as many again"
-        problems.append(Problem(("hyperparams", "epochs"), f"{rule}, got {hyperparams.epochs}; {cure}"))
+        detail, least = f"{rule}, got {hyperparams.epochs}; {cure}", {"type": "integer", "minimum": run.epoch + 1}
+        place = ("hyperparams", "epochs")
+        problems.append(Problem(place, detail, "out_of_range", expected=least, got=hyperparams.epochs))
     kinds = settings.optimizer.state_kind(), hyperparams.optimizer.state_kind()
     if kinds[0] != kinds[1]:
         rule = f"must stay {kinds[0]} as in run {run.run_id}, whose optimizer state is continued, got {kinds[1]}"
-        problems.append(Problem(("hyperparams", "optimizer"), f"{rule}; leave it out, or train without resume_from"))
+        detail = f"{rule}; leave it out, or train without resume_from"
+        problems.append(_left_out("hyperparams", "optimizer", detail=detail, type=settings.optimizer.type))
     return problems
+
+
+def _left_out(*place: str, detail: str, **expected: str) -> Problem:
+    """A field that has to be as it was, which it is without being said. expected: constants of it."""
+    properties = {name: {"const": value} for name, value in expected.items()}
+    schema = {"type": "object", **({"properties": properties} if properties else {})}
+    return Problem(place, detail, "mismatch", expected=schema, fix=(Change("remove", place),))
 
 
 def _definition(run: RunRecord) -> tuple[Architecture, Hyperparams]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from backend.errors import Unprocessable
 from backend.parsing.strict_json import NotJson, Rows
-from nets.errors import Path, Problem
+from nets.errors import Code, Path, Problem
 from nets.spec.fields import shown
 
 Images = npt.NDArray[np.float32]
@@ -20,6 +20,7 @@ Dims = tuple[int, ...]
 DEEPEST = 4  # image, and three axes
 NUMBERS = {int, float}
 ROUNDING = 1e-6  # what arithmetic in float32 leaves below 0 and above 1
+PIXEL = {"type": "number", "minimum": 0, "maximum": 1}
 GREY = 2  # from here on numbers look like grey values up to 255
 
 
@@ -35,7 +36,9 @@ def read_image(value: object, *, shape: Dims, name: str = "pixels") -> Images:
 def read_batch(value: object, *, shape: Dims, name: str = "batch") -> Images:
     """Images [n, h, w, c] from a list of them, all laid out alike. Raises Unprocessable."""
     if not isinstance(value, list) or not value:
-        raise Unprocessable(Problem((name,), f"must be a list of at least one image, got {shown(value)}"))
+        code: Code = "too_short" if isinstance(value, list) else "wrong_type"
+        rule = f"must be a list of at least one image, got {shown(value)}"
+        raise Unprocessable(Problem((name,), rule, code, expected=_schema(shape, name)).seen_in({name: value}))
     dims, numbers = _flatten(value, name, shape)
     return _arrange(numbers, dims, dims, name=name, shape=shape)
 
@@ -46,22 +49,27 @@ def _flatten(value: object, name: str, shape: Dims) -> tuple[Dims, list[Any]]:
     Rows come back as they are.
     """
     if not isinstance(value, list):
-        raise Unprocessable(Problem((name,), f"must be {_wanted(shape)}, got {_said(value)}"))
+        rule = f"must be {_wanted(shape)}, got {_said(value)}"
+        raise Unprocessable(Problem((name,), rule, "wrong_type", expected=_schema(shape, name), got=value))
     dims: Dims = (len(value),)
     level = value
     while list in (kinds := set(map(type, level))):
         if len(dims) == DEEPEST:
-            raise Unprocessable(Problem((name,), f"must be {_wanted(shape)}, got lists nested deeper"))
+            rule = f"must be {_wanted(shape)}, got lists nested deeper"
+            raise Unprocessable(Problem((name,), rule, "too_deep", expected=_schema(shape, name), got=value))
         if kinds != {list}:
             odd = next(index for index, item in enumerate(level) if type(item) is not list)
+            rule, came = f"must be a list like its neighbours, got {_said(level[odd])}", level[odd]
             raise Unprocessable(
-                Problem(_place(name, odd, dims), f"must be a list like its neighbours, got {_said(level[odd])}")
+                Problem(_place(name, odd, dims), rule, "wrong_type", expected={"type": "array"}, got=came)
             )
         length = len(level[0])
         if set(map(len, level)) != {length}:
             odd = next(index for index, item in enumerate(level) if len(item) != length)
             detail = f"must have {length} values like the list before it, got {len(level[odd])}"
-            raise Unprocessable(Problem(_place(name, odd, dims), detail))
+            code: Code = "too_short" if len(level[odd]) < length else "too_long"
+            alike = {"type": "array", "minItems": length, "maxItems": length}
+            raise Unprocessable(Problem(_place(name, odd, dims), detail, code, expected=alike, got=level[odd]))
         dims = (*dims, length)
         if isinstance(value, Rows):
             return dims, value
@@ -82,7 +90,8 @@ def _arrange(numbers: list[Any], dims: Dims, counted: Dims, *, name: str, shape:
         came = " x ".join(map(str, each)) if each else "no list of images"
         cure = "; send several images as batch" if name != "batch" and _fits(each[1:], shape) else ""
         rule = f"must be {_wanted(shape)}{' each' * (name == 'batch')}"
-        raise Unprocessable(Problem((name,), f"{rule}, got {came}{cure}"))
+        expected = _schema(shape, name)
+        raise Unprocessable(Problem((name,), f"{rule}, got {came}{cure}", "mismatch", expected=expected, got=numbers))
     try:
         values = np.array(numbers, np.float64)
     except OverflowError:
@@ -109,17 +118,26 @@ def _bad_numbers(values: list[Any], dims: Dims, name: str) -> Iterator[Problem]:
     grey = any(type(value) in NUMBERS and GREY <= value <= 255 for value in flat)
     for index, value in enumerate(flat):
         if isinstance(value, NotJson):
-            yield Problem(_place(name, index, dims), value.detail)
+            yield Problem(_place(name, index, dims), value.detail, value.code, expected=PIXEL, got=value)
         elif type(value) not in NUMBERS:
-            yield Problem(_place(name, index, dims), f"must be a number from 0 to 1, got {_said(value)}")
+            rule = f"must be a number from 0 to 1, got {_said(value)}"
+            yield Problem(_place(name, index, dims), rule, "wrong_type", expected=PIXEL, got=value)
         elif not -ROUNDING <= value <= 1 + ROUNDING:
             cure = "; divide grey values from 0 to 255 by 255" if grey else ""
-            yield Problem(_place(name, index, dims), f"must be a number from 0 to 1, got {_said(value)}{cure}")
+            rule = f"must be a number from 0 to 1, got {_said(value)}{cure}"
+            yield Problem(_place(name, index, dims), rule, "out_of_range", expected=PIXEL, got=value)
 
 
 def _place(name: str, index: int, dims: Dims) -> Path:
     """Where a value of the flattened list was."""
     return (name, *(int(part) for part in np.unravel_index(index, dims)))
+
+
+def _schema(shape: Dims, name: str) -> dict[str, Any]:
+    """An image of `shape` as it can be sent, flat, or several of them for a batch, as JSON Schema."""
+    numbers = math.prod(shape)
+    image = {"type": "array", "items": PIXEL, "minItems": numbers, "maxItems": numbers}
+    return {"type": "array", "items": image, "minItems": 1} if name == "batch" else image
 
 
 def _wanted(shape: Dims) -> str:

@@ -22,6 +22,7 @@ from backend.state.records import Json
 from nets.architecture import architecture
 from nets.architecture.read import MAX_LAYERS, parse_architecture
 from nets.architecture.schema import architecture_schema
+from nets.errors import BrokenRule
 from nets.hyperparams import hyperparams
 from nets.hyperparams.optimizers import OPTIMIZERS
 from nets.spec.fields import shown
@@ -29,6 +30,7 @@ from nets.spec.fields import shown
 T = TypeVar("T")
 
 MAX_ID = 128
+TEXT: Json = {"type": "string"}
 LAYERS_ALLOWED = "most_layers"  # the key of the context of a check
 
 
@@ -37,7 +39,7 @@ class Rule(ABC):
 
     @abstractmethod
     def check(self, value: Any) -> object:
-        """What the value means; ValueError with the rule, what came, and the cure."""
+        """What the value means; BrokenRule with the rule, what came, and the cure."""
 
     @abstractmethod
     def schema(self) -> Json:
@@ -59,13 +61,13 @@ class Line(Rule):
 
     def check(self, value: object) -> str:
         if not isinstance(value, str):
-            raise ValueError(f"must be a string, got {shown(value)}")
+            raise BrokenRule(f"must be a string, got {shown(value)}", "wrong_type")
         if not value.strip() and not (self.empty and value == ""):
-            raise ValueError(f"must not be blank, got {shown(value)}; leave it out instead")
+            raise BrokenRule(f"must not be blank, got {shown(value)}; leave it out instead", "too_short")
         if len(value) > self.most:
-            raise ValueError(f"must have at most {self.most} characters, got {len(value)}")
+            raise BrokenRule(f"must have at most {self.most} characters, got {len(value)}", "too_long")
         if "\0" in value:
-            raise ValueError("must not contain a NUL character")
+            raise BrokenRule("must not contain a NUL character", "malformed")
         return value
 
     def schema(self) -> Json:
@@ -82,17 +84,19 @@ class Labels(Rule):
 
     def check(self, value: object) -> list[str]:
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-            raise ValueError(f"must be a list of strings, got {shown(value)}")
+            raise BrokenRule(f"must be a list of strings, got {shown(value)}", "wrong_type")
         if len(value) > self.most:
-            raise ValueError(f"must have at most {self.most} items, got {len(value)}")
+            raise BrokenRule(f"must have at most {self.most} items, got {len(value)}", "too_long")
         for each in value:
             if each != each.strip() or not each or not each.isprintable() or "," in each:
                 rule = "each must be printable characters without commas, and without blanks at its ends"
-                raise ValueError(f"{rule}, got {shown(each)}")
+                raise BrokenRule(f"{rule}, got {shown(each)}", "malformed")
             if len(each) > self.longest:
-                raise ValueError(f"each must have at most {self.longest} characters, got {len(each)}")
+                rule = f"each must have at most {self.longest} characters, got {len(each)}"
+                raise BrokenRule(rule, "too_long")
             if value.count(each) > 1:
-                raise ValueError(f"each must come once, got {shown(each)} {value.count(each)} times")
+                rule = f"each must come once, got {shown(each)} {value.count(each)} times"
+                raise BrokenRule(rule, "duplicate", set_to=list(dict.fromkeys(value)))
         return value
 
     def schema(self) -> Json:
@@ -102,20 +106,20 @@ class Labels(Rule):
 
 def _model_id(value: str) -> str:
     if not is_model_id(value):
-        raise ValueError(f"{MODEL_ID_RULE}, got {shown(value)}")
+        raise BrokenRule(f"{MODEL_ID_RULE}, got {shown(value)}", "malformed")
     return value
 
 
 Name = Annotated[str, Line(200)]
 Description = Annotated[str, Line(10_000, empty=True)]
-TAGS = Labels(32, 64)
-Tags = Annotated[list[str], TAGS]
+Tags = Annotated[list[str], Labels(32, 64)]
 RunId = Annotated[str, Line(MAX_ID)]
+MODEL_ID_SCHEMA: Json = {"type": "string", "maxLength": MAX_ID, "pattern": f"^{MODEL_ID.pattern}$"}
 ModelId = Annotated[  # one that a model can have
     str,
     Line(MAX_ID),
     AfterValidator(_model_id),
-    WithJsonSchema({"type": "string", "maxLength": MAX_ID, "pattern": f"^{MODEL_ID.pattern}$"}),
+    WithJsonSchema(MODEL_ID_SCHEMA),
 ]
 Pixels = Annotated[  # checked by backend/inference/pixels.py, when it is known how large an image is
     Any,

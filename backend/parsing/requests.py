@@ -14,6 +14,7 @@ from pydantic import Field
 
 from backend.parsing.parts import (
     LAYERS_ALLOWED,
+    TEXT,
     Architecture,
     Description,
     Hyperparams,
@@ -27,10 +28,10 @@ from backend.parsing.parts import (
 from backend.state.records import Json
 from nets.architecture.frame import Frame
 from nets.architecture.read import MAX_LAYERS
-from nets.errors import MOST_PROBLEMS, Problem, SpecError
+from nets.errors import MOST_PROBLEMS, Problem, SpecError, found_at, seen
 from nets.hyperparams import hyperparams
 from nets.hyperparams.optimizers import OPTIMIZERS
-from nets.spec.fields import Boolean, Spec, parse, wire_names
+from nets.spec.fields import Boolean, Hint, Spec, parse, wire_names
 from nets.spec.words import meant
 
 INSIDE: dict[str, Collection[str]] = {
@@ -38,6 +39,11 @@ INSIDE: dict[str, Collection[str]] = {
     "hyperparams.optimizer": [name for kind in OPTIMIZERS.values() for name in wire_names(kind) if name != "type"],
     "architecture": wire_names(Frame),
 }
+
+
+def missing(name: str, detail: str, expected: Json = TEXT) -> Problem:
+    """A field that has to come."""
+    return Problem((name,), detail, "missing", expected=expected, got=None)
 
 
 class Body(Spec):
@@ -83,7 +89,7 @@ class SaveBody(Definition):
     def at_odds(cls, came: Collection[str]) -> Iterator[Problem]:
         if "architecture" not in came:
             detail = "is required to store a definition; or send run_id to promote a run"
-            yield Problem(("architecture",), detail)
+            yield missing("architecture", detail, {"type": "object"})
 
 
 class PromoteBody(Body):
@@ -97,7 +103,7 @@ class PromoteBody(Body):
     @classmethod
     def at_odds(cls, came: Collection[str]) -> Iterator[Problem]:
         if "run_id" not in came:
-            yield Problem(("run_id",), "is required: the succeeded run to promote")
+            yield missing("run_id", "is required: the succeeded run to promote")
 
 
 class Beginning(Body):
@@ -139,7 +145,7 @@ class TrainBody(Definition, Beginning):
     def at_odds(cls, came: Collection[str]) -> Iterator[Problem]:
         if "architecture" not in came and "model_id" not in came:
             detail = "is required: an object with a list of layers, or give the model_id of a stored definition"
-            yield Problem(("architecture",), detail)
+            yield missing("architecture", detail, {"type": "object"})
 
     @property
     def kept(self) -> Json | None:
@@ -184,11 +190,12 @@ class InferBody(Body):
     @classmethod
     def at_odds(cls, came: Collection[str]) -> Iterator[Problem]:
         if not {"run_id", "model_id"} & set(came):
-            yield Problem(("run_id",), "is required: the run to predict with; or send model_id")
+            yield missing("run_id", "is required: the run to predict with; or send model_id")
         if {"pixels", "batch"} <= set(came):
-            yield Problem(("batch",), "came beside pixels; send pixels for one image or batch for many")
+            rule = "came beside pixels; send pixels for one image or batch for many"
+            yield Problem(("batch",), rule, "conflict")
         if not {"pixels", "batch"} & set(came):
-            yield Problem(("pixels",), "is required for one image, or batch for many")
+            yield missing("pixels", "is required for one image, or batch for many", {"type": "array"})
 
 
 R = TypeVar("R", bound=Body)
@@ -205,13 +212,13 @@ def check(request: type[R], body: Json, *, most_layers: int = MAX_LAYERS, furthe
     found = list(request.at_odds([name for name, value in sent.items() if value is not None]))
     checked: R | None = None
     try:
-        hint = partial(elsewhere, known)
+        hint = partial(elsewhere, known, body)
         checked = parse(request, sent, (), owner="this request", elsewhere=hint, context={LAYERS_ALLOWED: most_layers})
     except SpecError as error:
         found += _beside(found, error.problems)
     found += _beside(found, further)
     if found or checked is None:
-        raise SpecError(sorted(found, key=lambda problem: problem.path[0] in known))
+        raise SpecError(seen(sorted(found, key=lambda problem: problem.path[0] in known), body))
     return checked
 
 
@@ -229,8 +236,13 @@ def glance(request: type[R], body: Json) -> R:
         return request()
 
 
-def elsewhere(known: Collection[str], name: str, value: object) -> str:
-    """Where else in a request a field belongs, as a sentence after a blank, or nothing."""
+def elsewhere(known: Collection[str], body: Json, name: str, value: object) -> Hint:
+    """Where else in a request a field belongs."""
     homes = (home for home, fields in INSIDE.items() if home.partition(".")[0] in known and meant(name, fields))
     home = next(homes, None)
-    return f" It belongs in {home}." if home else ""
+    if home is None:
+        return Hint()
+    own = meant(name, INSIDE[home])[0]
+    there = found_at(body, tuple(home.split(".")))
+    free = home == "hyperparams" and isinstance(there, dict) and not any(own in meant(key, [own]) for key in there)
+    return Hint(f" It belongs in {home}.", home=(home, own) if free else ())

@@ -13,12 +13,15 @@ from typing import Any
 
 import msgspec
 
-from nets.errors import MOST_PROBLEMS, Path, Problem
+from nets.errors import MOST_PROBLEMS, BrokenRule, Code, Path, Problem, seen
 
 Json = dict[str, Any]
 
 MAX_DEPTH = 64  # a specification needs 5 levels; deeper ones only exhaust the stack of whoever walks them
 INTEGERS = range(-(2**63), 2**63)
+INT64 = {"type": "integer", "minimum": INTEGERS[0], "maximum": INTEGERS[-1]}
+NUMBER = {"type": "number"}
+TEXT = {"type": "string"}
 LONG = 1 << 15  # bytes from which a quick look pays: an image or two
 ROWS = msgspec.json.Decoder(dict[str, str | list[list[int | float]]])
 _Constant = int | float | bool | None
@@ -33,10 +36,15 @@ class Malformed(ValueError):
 
 
 class NotJson:
-    """Stands for a token that Python's parser takes and JSON, or a 64-bit machine, does not."""
+    """Stands for a token that Python's parser takes and JSON, or a 64-bit machine, does not. `code`: of its problem."""
 
-    def __init__(self, detail: str) -> None:
+    def __init__(self, detail: str, code: Code, token: str) -> None:
         self.detail = detail
+        self.code: Code = code
+        self.token = token
+
+    def __str__(self) -> str:
+        return self.token
 
 
 class Rows(list[list[int | float]]):
@@ -65,7 +73,7 @@ def loads(body: bytes, unchecked: Collection[str] = ()) -> tuple[Any, list[Probl
     except RecursionError:
         raise Malformed(f"values are nested deeper than {MAX_DEPTH} levels") from None
     problems = _Checker(halves=HALF_PAIR.search(text) is not None).problems(value, unchecked)
-    return value, list(islice(problems, MOST_PROBLEMS))
+    return value, seen(islice(problems, MOST_PROBLEMS), value)
 
 
 def printable(text: str) -> str:
@@ -123,11 +131,12 @@ def _parse(text: str) -> Any:
 
 
 def _constant(token: str) -> NotJson:
-    return NotJson(f"must be a finite number, got {token}")
+    return NotJson(f"must be a finite number, got {token}", "wrong_type", token)
 
 
 def _whole(digits: str) -> int | NotJson:
-    return int(digits) if len(digits) < 20 else NotJson(_beyond(len(digits.lstrip("-"))))
+    beyond = _beyond(len(digits.lstrip("-")))
+    return int(digits) if len(digits) < 20 else NotJson(beyond, "out_of_range", digits)
 
 
 def _beyond(digits: int) -> str:
@@ -154,12 +163,12 @@ class _Checker:
         todo: list[tuple[Path, Any]] = [((), body)]
         while todo:
             path, value = todo.pop()
-            if detail := self.scalar(value):
-                yield Problem(path, detail)
+            if rule := self.scalar(value):
+                yield rule.at(path)
             if not isinstance(value, dict | list) or _all_finite(value):
                 continue
             if len(path) >= MAX_DEPTH:
-                yield Problem(path[:4], f"is nested deeper than {MAX_DEPTH} levels")
+                yield Problem(path[:4], f"is nested deeper than {MAX_DEPTH} levels", "too_deep")
                 return
             yield from self.names(path, value)
             inside: Iterable[tuple[str | int, Any]] = value.items() if isinstance(value, dict) else enumerate(value)
@@ -168,21 +177,24 @@ class _Checker:
     def names(self, path: Path, value: Json | list[Any]) -> Iterator[Problem]:
         if isinstance(value, Repeated):
             for name in value.names:
-                yield Problem((*path, printable(name)), "comes more than once in the same object; send it once")
+                rule = "comes more than once in the same object; send it once"
+                yield Problem((*path, printable(name)), rule, "duplicate")
         if self.halves and isinstance(value, dict):
             for name in filter(_is_broken, value):
-                yield Problem((*path, printable(name)), "has half a surrogate pair in its name; send whole characters")
+                rule = "has half a surrogate pair in its name; send whole characters"
+                yield Problem((*path, printable(name)), rule, "malformed", expected=TEXT)
 
-    def scalar(self, value: object) -> str | None:
+    def scalar(self, value: object) -> BrokenRule | None:
         """Why one value cannot be used, or None."""
         if isinstance(value, NotJson):
-            return value.detail
+            whole = value.code == "out_of_range"
+            return BrokenRule(value.detail, value.code, expected=INT64 if whole else NUMBER)
         if isinstance(value, float) and not math.isfinite(value):
-            return "must be a finite number, got one beyond 1.8e308"
+            return BrokenRule("must be a finite number, got one beyond 1.8e308", "out_of_range", expected=NUMBER)
         if isinstance(value, int) and value not in INTEGERS:
-            return _beyond(len(str(abs(value))))
+            return BrokenRule(_beyond(len(str(abs(value)))), "out_of_range", expected=INT64)
         if self.halves and isinstance(value, str) and _is_broken(value):
-            return "has half a surrogate pair in it; send whole characters"
+            return BrokenRule("has half a surrogate pair in it; send whole characters", "malformed", expected=TEXT)
         return None
 
 

@@ -83,7 +83,7 @@ def _refusal(failure: Failure) -> ApiError:
 
 
 def json_object(*, required: bool = True, unchecked: Collection[str] = ()) -> Json:
-    """The body as an object, `{}` for one that is empty or null where none is required.
+    """The body as an object, also kept as `g.sent`, `{}` for one that is empty or null where none is required.
 
     `unchecked`: fields the caller checks itself.
     Raises ApiError (400 malformed, 415) and SpecError (NaN, repeated names, ... at their places).
@@ -97,6 +97,7 @@ def json_object(*, required: bool = True, unchecked: Collection[str] = ()) -> Js
         value, problems = strict_json.loads(body, unchecked)
     except strict_json.Malformed as error:
         raise ApiError(400, f"Malformed JSON: {error}") from None
+    g.sent = value  # for the answer to a request with problems
     if problems:
         raise SpecError(problems)
     if value is None and not required:  # what some clients make of no data

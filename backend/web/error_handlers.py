@@ -1,4 +1,4 @@
-"""Every failure becomes one JSON body: `{"error": a sentence}`, with `"errors": [{"pointer", "detail"}]` for places.
+"""Every failure becomes one JSON body: `{"error": a sentence}`, with `"errors"` for places, as `Problem` has them.
 
 One table says which status and which sentence an exception is answered with.
 """
@@ -9,21 +9,22 @@ import errno
 import logging
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from backend.errors import ApiError
+from backend.errors import ApiError, Part
 from backend.quoting import known, quoted
 from backend.state.database import out_of_room
-from backend.state.errors import UnknownCursor, UnknownRecord, UnreadableRecord
+from backend.state.errors import UnknownRecord, UnreadableRecord
+from backend.state.records import Json
 from backend.state.unreadable import KIND
 from backend.training.errors import Busy, NotActive, QueueFull, ShuttingDown
-from nets.errors import CheckpointError, Problem, SpecError
+from nets.errors import UNSAID, CheckpointError, Problem, SpecError, found_at
 
 logger = logging.getLogger("lamina.http")
 
@@ -52,16 +53,34 @@ def respond(error: Exception) -> Response:
         return _body(507, _told_of_no_room(reason))
     answer = next(ANSWERS[kind] for kind in type(error).__mro__ if kind in ANSWERS)
     status = answer.status if isinstance(answer.status, int) else answer.status(error)
-    problems = error.problems if isinstance(error, (ApiError, SpecError)) else ()
-    return _body(status, answer.sentence(error), problems, answer.headers(error))
+    return _body(status, answer.sentence(error), told(error), answer.headers(error))
+
+
+def told(error: Exception) -> list[Json]:
+    """The problems that an exception names, for programs."""
+    if not isinstance(error, (ApiError, SpecError)):
+        return []
+    part: Part = error.part if isinstance(error, ApiError) else "body"
+    sent = request.args.to_dict() if part == "query" else g.get("sent", {})
+    return [{"in": part, **sendable(problem.seen_in(sent), sent).to_json()} for problem in error.problems]
+
+
+def sendable(problem: Problem, sent: object) -> Problem:
+    """Without a fix that cannot be made in what was sent, such as one in a stored part of the request."""
+    there = all(
+        found_at(sent, change.path if change.op in ("remove", "replace") else change.source or ()) is not UNSAID
+        and isinstance(found_at(sent, change.path[:-1]), dict | list)
+        for change in problem.fix
+    )
+    return problem if there else replace(problem, fix=())
 
 
 def _body(
-    status: int, message: str, problems: Sequence[Problem] = (), headers: Mapping[str, str] = MappingProxyType({})
+    status: int, message: str, problems: Sequence[Json] = (), headers: Mapping[str, str] = MappingProxyType({})
 ) -> Response:
-    body: dict[str, Any] = {"error": message}
+    body: Json = {"error": message}
     if problems:
-        body["errors"] = [{"pointer": problem.pointer, "detail": problem.detail} for problem in problems]
+        body["errors"] = problems
     response = jsonify(body)
     response.status_code = status
     response.headers.update(headers)
@@ -128,13 +147,6 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         ApiError: Answer(lambda error: error.status, str, headers=lambda error: error.headers or {}),
         HTTPException: Answer(lambda error: error.code or 500, lambda error: f"{error.name}: {error.description}"),
         SpecError: Answer(400, str),
-        UnknownCursor: Answer(
-            400,
-            lambda error: (
-                f"before: must be the next of a page before, and no run has the cursor {error.before} any more; "
-                "leave it out to begin again"
-            ),
-        ),
         NotFound: Answer(404, _no_route),
         UnknownRecord: Answer(404, lambda error: f"{quoted(str(error))} was deleted meanwhile"),
         UnreadableRecord: Answer(404, _unreadable),

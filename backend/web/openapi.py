@@ -29,6 +29,7 @@ from backend.parsing.requests import (
     TrainBody,
 )
 from backend.state.records import Json
+from backend.web.components import errors
 from backend.web.metrics import Metrics
 from backend.web.views import Accepted, Defined, ListedRun, Model, ModelWithRuns, Promoted, Run
 from nets.spec.fields import wire_names
@@ -188,11 +189,11 @@ def _operation(operation: Operation, rule: str, endpoint: str, sentence: str) ->
     described: Json = {"operationId": endpoint.replace(".", "_"), "summary": sentence.split("\n")[0]}
     if parameters:
         described["parameters"] = parameters
-    errors = {*EVERYWHERE, *operation.errors, *([404] if names else [])}
+    failing = {*EVERYWHERE, *operation.errors, *([404] if names else [])}
     if operation.takes:
-        errors.add(415)
+        failing.add(415)
         described["requestBody"] = {"required": operation.needs_body, "content": {"application/json": _body(operation)}}
-    described["responses"] = {**_answers(operation), **{str(status): _error(status) for status in sorted(errors)}}
+    described["responses"] = {**_answers(operation), **{str(status): _error(status) for status in sorted(failing)}}
     return described
 
 
@@ -239,7 +240,4 @@ def schemas() -> Json:
         made[name]["properties"]["metrics"]["items"] = {"allOf": [ref("EpochMetrics"), obj({"run_id": TEXT})]}
     for name in ("Run", "ListedRun"):
         made[name]["properties"]["sample_predictions"]["anyOf"][0]["items"] = ref("SamplePrediction")
-    return {
-        "Error": obj({"error": TEXT}, errors=listed(obj({"pointer": TEXT, "detail": TEXT}))),
-        **made,
-    }
+    return {**errors(), **made}

@@ -51,6 +51,16 @@ class Architecture:
         """Floating point operations of one sample's way forward."""
         return cost.flops(self.graph)
 
+    def written_at(self, path: Path) -> Written | None:
+        """What was written at a place, also inside of combinators."""
+        todo = list(self.layers)
+        while todo:
+            item = todo.pop()
+            if item.path == path:
+                return item
+            todo += [inner for body in item.bodies for inner in body.items]
+        return None
+
     def to_json(self) -> dict[str, Any]:
         """The canonical specification: every field filled in that is the same wherever its layer stands."""
         return {**frame_json(self.graph.input), "layers": written_json(self.layers, self.filled)}

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from nets.errors import SpecError
+from nets.errors import UNSAID, BrokenRule, Problem, SpecError
 from nets.layers import LAYERS, Layer
 from nets.layers.activation import Relu
 from nets.layers.conv import Conv2d
@@ -138,9 +138,16 @@ def merging(value: object) -> object:
     try:
         return merges().parse({"type": value} if isinstance(value, str) else value, ())
     except SpecError as error:
-        raise ValueError(
-            "; ".join(_without_place(problem.place, problem.detail) for problem in error.problems)
-        ) from None
+        said = "; ".join(_without_place(problem.place, problem.detail) for problem in error.problems)
+        raise BrokenRule(said, error.problems[0].code, **_of_a_name(value, error.problems[0])) from None
+
+
+def _of_a_name(value: object, problem: Problem) -> dict[str, Any]:
+    """What is expected in place of a merge's name that is none."""
+    if not isinstance(value, str) or problem.code != "not_one_of":
+        return {}
+    set_to = UNSAID if problem.suggestion is None else problem.suggestion
+    return {"expected": problem.expected, "suggestion": problem.suggestion, "set_to": set_to}
 
 
 def _without_place(place: str, detail: str) -> str:
@@ -149,9 +156,10 @@ def _without_place(place: str, detail: str) -> str:
 
 def lists_of_layers(value: object) -> object:
     if not isinstance(value, list) or not all(isinstance(branch, list) for branch in value):
-        raise ValueError(f"must be a list of lists of layers, got {shown(value)}")
+        raise BrokenRule(f"must be a list of lists of layers, got {shown(value)}", "wrong_type")
     if not 2 <= len(value) <= MOST:
-        raise ValueError(f"must have 2 to {MOST} lists of layers, got {len(value)}")
+        rule = f"must have 2 to {MOST} lists of layers, got {len(value)}"
+        raise BrokenRule(rule, "too_short" if len(value) < 2 else "too_long")
     return value
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from nets.errors import BrokenRule
 from nets.layers.merge import MOST
 from nets.spec.fields import Spec, shown
 
@@ -20,15 +21,16 @@ def names(value: object) -> object:
     """One name or a list of them."""
     listed = [value] if isinstance(value, str) else value
     if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
-        raise ValueError(f'must be a list of names of layers such as ["a", "b"], got {shown(value)}')
+        raise BrokenRule(f'must be a list of names of layers such as ["a", "b"], got {shown(value)}', "wrong_type")
     if not 1 <= len(listed) <= MOST:
-        raise ValueError(f"must have 1 to {MOST} names, got {len(listed)}")
+        rule = f"must have 1 to {MOST} names, got {len(listed)}"
+        raise BrokenRule(rule, "too_long" if listed else "too_short")
     return tuple(listed)
 
 
 def name(value: object) -> object:
     if not isinstance(value, str):
-        raise ValueError(f"must be the name of a layer, got {shown(value)}")
+        raise BrokenRule(f"must be the name of a layer, got {shown(value)}", "wrong_type")
     return value
 
 
@@ -53,7 +55,7 @@ class Common(Spec):
 
 
 def kept_json(sent: Mapping[str, Any]) -> str:
-    """The builders' own keys of a layer as JSON, nothing without any; ValueError where they are too long for it."""
+    """The builders' own keys of a layer as JSON, nothing without any; BrokenRule where they are too long for it."""
     if KEPT_KEYS.isdisjoint(sent):
         return ""
     found = {key: sent[key] for key in KEPT if key in sent}
@@ -61,8 +63,8 @@ def kept_json(sent: Mapping[str, Any]) -> str:
     try:
         text = json.dumps(found, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
-        raise ValueError(f"{keys}: must be JSON without NaN and not deeply nested") from None
+        raise BrokenRule(f"{keys}: must be JSON without NaN and not deeply nested", "malformed") from None
     if len(text) > MOST_KEPT:
         rule = f"up to {MOST_KEPT} characters of JSON in a layer, got {len(text)}"
-        raise ValueError(f"{keys}: may have {rule}")
+        raise BrokenRule(f"{keys}: may have {rule}", "too_long")
     return text

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from nets.errors import Path, Problem, SpecError
+from nets.errors import BrokenRule, Change, Path, Problem, SpecError, set_to
 from nets.spec.fields import Spec, Width, shown, whole
 from nets.spec.values import AXES, UNNAMED, Kind, Value, image, kind_of
 
@@ -23,14 +23,15 @@ def sizes(value: object) -> object:
         return None
     if not isinstance(value, list | tuple) or len(value) not in UNNAMED:
         forms = "[features], [length, features] or [channels, height, width]"
-        raise ValueError(f"must be {forms}, got {shown(value)}")
+        raise BrokenRule(f"must be {forms}, got {shown(value)}", "malformed")
     most = MAX_SIDE if kind_of(value) == "image" else 10_000_000
     numbers = tuple(whole(number) for number in value)
     if not all(1 <= number <= most for number in numbers):
-        raise ValueError(f"must be sizes of 1 to {most}, got {shown(value)}")
+        raise BrokenRule(f"must be sizes of 1 to {most}, got {shown(value)}", "out_of_range")
     return numbers
 
 
+LEFT_OUT = {"type": "null"}
 SIZE = {"type": "integer", "minimum": 1, "maximum": 10_000_000}
 SHAPE = {"anyOf": [{"type": "array", "items": SIZE, "minItems": 1, "maxItems": 3}, {"type": "null"}]}
 
@@ -57,7 +58,8 @@ def input_value(frame: Frame, path: Path) -> Value:
     if frame.input_size not in (None, value.size):
         fields = ", ".join(SIDES[:2]) + f" and {SIDES[2]}" if value.kind == "image" else "an input_shape"
         rule = f"must be {value.described()} = {value.size}, got {frame.input_size}"
-        raise SpecError([Problem((*path, "input_size"), f"{rule}; send {fields} whose product is input_size")])
+        detail = f"{rule}; send {fields} whose product is input_size"
+        raise SpecError([set_to(value.size, (*path, "input_size"), detail, got=frame.input_size)])
     return value
 
 
@@ -66,7 +68,9 @@ def _given(frame: Frame, path: Path) -> Value:
     if frame.input_vocabulary is not None and (shape is None or len(shape) != len(AXES["tokens"])):
         came = "none" if shape is None else shown(list(shape))
         rule = f"needs an input_shape of [length], got {came}; send one, or leave input_vocabulary out"
-        raise SpecError([Problem((*path, "input_vocabulary"), rule)])
+        raise SpecError(
+            [Problem((*path, "input_vocabulary"), rule, "conflict", expected=LEFT_OUT, got=frame.input_vocabulary)]
+        )
     if problems := list(_contradictions(frame, path)):
         raise SpecError(problems)
     if shape is None:
@@ -84,9 +88,11 @@ def _contradictions(frame: Frame, path: Path) -> Iterator[Problem]:
         said = getattr(frame, name)
         if said is not None and kind_of(shape) != "image":
             rule = f"belongs to an image, but input_shape is {shown(list(shape))}; send one of them"
-            yield Problem((*path, name), rule)
+            fix = (Change("remove", (*path, name)),)
+            yield Problem((*path, name), rule, "conflict", expected=LEFT_OUT, got=said, fix=fix)
         elif said is not None and said != shape[index]:
-            yield Problem((*path, name), f"is {said}, but input_shape says {shape[index]}; send one of them")
+            rule = f"is {said}, but input_shape says {shape[index]}; send one of them"
+            yield set_to(shape[index], (*path, name), rule, got=said)
 
 
 def _image(frame: Frame) -> Value:

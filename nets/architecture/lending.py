@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from nets.architecture.expand import Draw, Placed
 from nets.architecture.graph import Node
 from nets.architecture.written import Written
-from nets.errors import Path, Problem
+from nets.errors import Change, Path, Problem
 from nets.spec.values import Shape, described
 
 
@@ -19,7 +19,7 @@ def lender_of(one: Placed, by_draw: Mapping[Draw, Placed]) -> str | Problem | No
         if lender is None or lender.item.type != at.item.type or lender.draw in seen:
             sharer = one.sharer or one.item
             rule = f"{one.item.label} has no {one.item.type} in its place in '{sharer.shares}'"
-            return Problem((*sharer.shown, "shares"), f"{rule}; give both the same layers")
+            return Problem((*sharer.shown, "shares"), f"{rule}; give both the same layers", "misfit")
         seen.add(lender.draw)
         at = lender
     return at.id if at is not one else None
@@ -39,7 +39,7 @@ def check_lent(
             sharer = sharers[name]
             rule = f"the {differs} of '{sharer.shares}' is {told(lent.get(differs))}, and {node.place} needs "
             detail = f"{rule}{told(own.get(differs))}; give both inputs and fields of the same sizes"
-            yield name, Problem((*sharer.shown, "shares"), detail)
+            yield name, Problem((*sharer.shown, "shares"), detail, "misfit")
 
 
 def check_worth(nodes: Mapping[str, Node], sharers: Mapping[str, Written]) -> Iterator[Problem]:
@@ -49,7 +49,8 @@ def check_worth(nodes: Mapping[str, Node], sharers: Mapping[str, Written]) -> It
         uses[sharer.shown] = uses.get(sharer.shown, False) or nodes[name].shares is not None
     for sharer in {sharer.shown: sharer for sharer in sharers.values() if not uses[sharer.shown]}.values():
         rule = f"{sharer.type} has no weights to share; leave shares out"
-        yield Problem((*sharer.shown, "shares"), rule)
+        place = (*sharer.shown, "shares")
+        yield Problem(place, rule, "unused", expected={"type": "null"}, fix=(Change("remove", place),))
 
 
 def told(shape: Shape | None) -> str:

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from nets.architecture.combinators import Combinator
 from nets.architecture.expand import Placed, Read
-from nets.errors import Problem
+from nets.errors import UNSAID, Change, Problem
 from nets.layers import LAYERS, Layer
 from nets.layers.base import Misfit
 from nets.layers.shape import Flatten
+from nets.spec.allowed import one_of
 from nets.spec.values import Kind, Value
 
 ONE: dict[Kind, str] = {"features": "features", "image": "an image", "sequence": "a sequence", "tokens": "tokens"}
@@ -40,7 +41,9 @@ def wrong_number(placed: Placed, layer: Layer) -> Problem | None:
     else:
         cure = "name them in inputs"
     place = (*placed.item.shown, "inputs") if placed.item.inputs and not placed.merge else placed.item.shown
-    return Problem(place, f"{layer.type} takes {takes}, got {count}; {cure}")
+    listed = {"type": "array", "minItems": least, "maxItems": most, "items": {"type": "string"}}
+    expected = listed if place[-1] == "inputs" else {"properties": {"inputs": listed}}
+    return Problem(place, f"{layer.type} takes {takes}, got {count}; {cure}", "misfit", expected=expected)
 
 
 def wrong_kind(layer: Layer, values: Sequence[Value]) -> Iterator[Misfit]:
@@ -53,15 +56,22 @@ def wrong_kind(layer: Layer, values: Sequence[Value]) -> Iterator[Misfit]:
         rule = f"{layer.type} expects {', '.join(takes[:-1])}{' or ' * (len(takes) > 1)}{takes[-1]}, got {told(value)}"
         source = f" from {{{index}}}" if len(values) > 1 else ""
         cure = layer.cures.get(value.kind) or any_cure(layer, value)
-        yield Misfit(None, f"{rule}{source}; {cure}", fatal=True)
+        takers = [name for name, cls in LAYERS.items() if takes_one(cls, value.kind)]
+        expected = {"properties": {"type": one_of(takers)}} if len(values) == 1 and takers else UNSAID
+        yield Misfit(None, f"{rule}{source}; {cure}", fatal=True, expected=expected)
 
 
 def any_cure(layer: Layer, value: Value) -> str:
     """What to do about a kind where the layer's type does not say it."""
     if "features" in layer.takes and value.kind in FLATTENED:
         return f"put {Flatten().type} before it"
-    takers = [name for name, cls in LAYERS.items() if value.kind in cls.takes and cls.arity[0] == 1]
+    takers = [name for name, cls in LAYERS.items() if takes_one(cls, value.kind)]
     return f"{', '.join(takers[:8])} take {ONE[value.kind]}" if takers else f"no type takes {ONE[value.kind]} yet"
+
+
+def takes_one(cls: type[Layer], kind: Kind) -> bool:
+    """Whether a type takes a single value of a kind."""
+    return kind in cls.takes and cls.arity[0] == 1
 
 
 class Words:
@@ -79,11 +89,14 @@ class Words:
         field = misfit.field and item.said.get(misfit.field, misfit.field)
         detail = self.filled_in(misfit.detail, field or "")
         if field is None or self.placed.merge:
-            return Problem(item.shown, detail)
+            expected = UNSAID if self.placed.merge else misfit.expected
+            return Problem(item.shown, detail, misfit.code, expected=expected)
         if misfit.field in item.taken:
             rule = f"has {field} from '{item.shares}', whose weights it shares, but that does not fit here"
-            return Problem((*item.shown, "shares"), f"{rule}: {detail.partition(';')[0]}")
-        return Problem((*item.shown, field), detail)
+            return Problem((*item.shown, "shares"), f"{rule}: {detail.partition(';')[0]}", "misfit")
+        place = (*item.shown, field)
+        fix = () if misfit.set_to is UNSAID else (Change("replace", place, misfit.set_to),)
+        return Problem(place, detail, misfit.code, expected=misfit.expected, fix=fix)
 
     def filled_in(self, detail: str, field: str) -> str:
         def word(match: re.Match[str]) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from nets.architecture.graph import INPUT
 from nets.architecture.written import NETWORK_INPUT, Ref
+from nets.errors import BrokenRule
+from nets.spec.allowed import one_of
 from nets.spec.fields import shown
 from nets.spec.words import closest
 
 LONGEST = 64
+NAME = {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": r"^[^./]*$"}
+MOST_LISTED = 64  # names, for programs
 NAMELESS = 'give the layer that you mean a "name"'
 MOST_LOOKED_AT = 256  # names, for one that is nearly so
 MOST_HINTS = 20  # names that nobody has, for which others are looked through
@@ -23,17 +27,25 @@ def name_of(item: object) -> str | None:
     return name if isinstance(name, str) and not rule_of_names(name) else None
 
 
-def rule_of_names(name: object) -> str:
-    """Which rule a name breaks, in words; nothing for a good one."""
+def rule_of_names(name: object) -> BrokenRule | None:
+    """Which rule a name breaks; None for a good one."""
     if not isinstance(name, str):
-        return f"must be a string, got {shown(name)}"
+        return BrokenRule(f"must be a string, got {shown(name)}", "wrong_type", expected=NAME)
     if name == INPUT:
-        return f'"{INPUT}" is the network\'s input; choose another name'
+        rule = f'"{INPUT}" is the network\'s input; choose another name'
+        return BrokenRule(rule, "conflict", expected={**NAME, "not": {"const": INPUT}})
     if not 1 <= len(name) <= LONGEST:
-        return f"must have 1 to {LONGEST} characters, got {len(name)}"
+        rule = f"must have 1 to {LONGEST} characters, got {len(name)}"
+        return BrokenRule(rule, "too_long" if name else "too_short", expected=NAME)
     if not name.isprintable() or {".", "/"} & set(name):
-        return f"must be printable and have no dot and no slash, got {shown(name)}"
-    return ""
+        rule = f"must be printable and have no dot and no slash, got {shown(name)}"
+        return BrokenRule(rule, "malformed", expected=NAME)
+    return None
+
+
+def taken(rule: str, others: Iterable[str]) -> BrokenRule:
+    """A name that another layer has."""
+    return BrokenRule(rule, "duplicate", expected={**NAME, "not": one_of(list(others)[:MOST_LISTED])})
 
 
 class Scope:
@@ -56,7 +68,7 @@ class Scope:
                 self.names.setdefault(name, index)
 
     @cached_property
-    def rules(self) -> Mapping[int, str]:
+    def rules(self) -> Mapping[int, BrokenRule]:
         """Which rules the names of which layers break."""
         automatic = {
             f"{item.get('type')}_{index}": index
@@ -71,11 +83,11 @@ class Scope:
             if rule := rule_of_names(name):
                 found[index] = rule
             elif self.names[name] != index:
-                found[index] = f"{shown(name)} is the name of layers[{self.names[name]}] already; choose another"
+                other = f"{shown(name)} is the name of layers[{self.names[name]}] already; choose another"
+                found[index] = taken(other, self.names)
             elif name in automatic:
-                found[index] = (
-                    f"{shown(name)} is what layers[{automatic[name]}] is called without a name; choose another"
-                )
+                other = f"{shown(name)} is what layers[{automatic[name]}] is called without a name; choose another"
+                found[index] = taken(other, [name])
         return found
 
     def name(self, index: int) -> str | None:
@@ -117,23 +129,31 @@ class Scope:
         else:
             scope.read.add(ref.index)
 
-    def unknown(self, name: str) -> str:
+    def unknown(self, name: str) -> BrokenRule:
         """What to say about a name that nobody has."""
         rule = f"{shown(name)} is not the name of a layer"
         if len(self.hints) >= MOST_HINTS:
-            return rule
+            return BrokenRule(rule, "unknown_name", expected=one_of(self.visible()[:MOST_LISTED]))
         self.hints.append(name)
         known = self.visible()[:MOST_LOOKED_AT]
         guesses = closest(name, known)
-        for guess in guesses:
-            if ref := self.ref(guess):
+        for near in guesses:
+            if ref := self.ref(near):
                 self.mark(ref)  # most likely it is meant: that nobody reads it would be said in vain
+        guess: str | None = guesses[0] if guesses else None
         if nameless := self.automatic(name):
-            return f'{rule}; {nameless} has none: give it "name": {shown(name)}'
-        if guesses:
-            return f"{rule}. Did you mean '{guesses[0]}'?"
-        cure = f"names that can be used here: {cut(', '.join(known))}" if known else ""
-        return f"{rule}; {cure or NAMELESS}"
+            rule, guess = f'{rule}; {nameless} has none: give it "name": {shown(name)}', None
+        elif guess is not None:
+            rule = f"{rule}. Did you mean '{guess}'?"
+        else:
+            cure = f"names that can be used here: {cut(', '.join(known))}" if known else ""
+            rule = f"{rule}; {cure or NAMELESS}"
+        return BrokenRule(rule, "unknown_name", expected=one_of(known[:MOST_LISTED]), suggestion=guess)
+
+    def called(self, kind: str) -> list[str]:
+        """The names that can be used here of layers of a type."""
+        found = [(name, self.find(name)) for name in self.visible()[:MOST_LOOKED_AT]]
+        return [name for name, at in found if at and at[0].listed[at[1]].get("type") == kind]
 
     def automatic(self, name: str) -> str:
         """The layer without a name that weight files call so."""

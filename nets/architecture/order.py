@@ -56,4 +56,4 @@ def told(placed: Sequence[Placed], circle: Sequence[int]) -> Problem:
     called = [item.name or item.position for item in items]
     steps = [name for index, name in enumerate(called) if index == 0 or name != called[index - 1] or len(called) == 2]
     way = " -> ".join(steps if len(steps) <= 12 else [*steps[:6], "...", *steps[-5:]])
-    return Problem(items[0].shown, f"is part of a cycle: {way}; change the inputs of one of them")
+    return Problem(items[0].shown, f"is part of a cycle: {way}; change the inputs of one of them", "cycle")

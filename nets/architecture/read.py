@@ -15,9 +15,9 @@ from nets.architecture.names import Scope
 from nets.architecture.resolve import resolve
 from nets.architecture.sharing import Loan, loan
 from nets.architecture.written import Body, Ref, Written
-from nets.errors import Path, Problem, SpecError
+from nets.errors import BrokenRule, Code, Path, Problem, SpecError, seen
 from nets.layers import LAYERS
-from nets.spec.fields import parse
+from nets.spec.fields import Hint, parse
 from nets.spec.registry import Registry
 from nets.spec.values import Value
 from nets.spec.words import closest, meant, plain
@@ -30,6 +30,13 @@ ACTIVATION = ("activation", "activationfn", "activationfunction", "nonlinearity"
 
 def parse_architecture(value: object, path: Path = ("architecture",), *, most_layers: int = MAX_LAYERS) -> Architecture:
     """A checked architecture; SpecError with every problem in it, or at once where it has more than `most_layers`."""
+    try:
+        return _parsed(value, path, most_layers)
+    except SpecError as error:
+        raise SpecError(seen(error.problems, value, path)) from None
+
+
+def _parsed(value: object, path: Path, most_layers: int) -> Architecture:
     problems: list[Problem] = []
     given: Value | None = None
     try:
@@ -61,15 +68,15 @@ def in_reading_order(problems: Sequence[Problem], path: Path) -> list[Problem]:
     return sorted(problems, key=place)
 
 
-def beside_a_layer(name: str, value: object) -> str:
+def beside_a_layer(name: str, value: object) -> Hint:
     """What to do with a field that other libraries have in layers."""
     if plain(name) in ACTIVATION:
         kind = next(iter(closest(value, LAYERS)), LAYERS.example["type"])
-        return f' An activation is a layer of its own: put {{"type": "{kind}"}} after this one.'
+        return Hint(f' An activation is a layer of its own: put {{"type": "{kind}"}} after this one.')
     if meant(name, Frame.model_fields):
-        return " It belongs in architecture."
+        return Hint(" It belongs in architecture.")
     common = meant(name, Common.model_fields)
-    return f" Did you mean '{common[0]}'?" if common else ""
+    return Hint(f" Did you mean '{common[0]}'?", name=common[0]) if common else Hint()
 
 
 def kinds() -> Registry[Any]:
@@ -98,11 +105,13 @@ class Reader:
         place = (*self.path, "layers")
         if not 1 <= len(listed) <= self.most:
             rule = f"must have 1 to {self.most} layers, got {len(listed)}"
-            raise SpecError([*self.problems, Problem(place, rule)])
+            raise SpecError([*self.problems, Problem(place, rule, *beyond(len(listed), self.most))])
         body = self.body(Scope(listed), place, None)
         if (many := size(body)) > self.most:
             rule = f"must make a network of at most {self.most} layers, repetitions included"
-            raise SpecError([*self.problems, Problem(place, f"{rule}; got {shortened(many)}")])
+            raise SpecError(
+                [*self.problems, Problem(place, f"{rule}; got {shortened(many)}", *beyond(many, self.most))]
+            )
         return body
 
     def body(self, scope: Scope, path: Path, shown: Path | None) -> Body:
@@ -110,9 +119,9 @@ class Reader:
         self.count += len(scope.listed)
         if self.count > self.most:
             rule = f"must have at most {self.most} layers, those of combinators included"
-            raise SpecError([*self.problems, Problem((*self.path, "layers"), rule)])
+            raise SpecError([*self.problems, Problem((*self.path, "layers"), rule, *beyond(self.count, self.most))])
         rules = scope.rules.items()
-        self.problems += [Problem(shown or (*path, index, "name"), rule) for index, rule in rules]
+        self.problems += [rule.at(shown or (*path, index, "name")) for index, rule in rules]
         items = tuple(self.item(scope, index, (*path, index), shown) for index in range(len(scope.listed)))
         ends = [index for index in range(len(items)) if index not in scope.read]
         last = ends[-1] if ends else len(items) - 1
@@ -120,7 +129,7 @@ class Reader:
             item = items[index]
             rule = f"no layer reads {item.label}, and {items[last].label} is the output already"
             cure = "name it in the inputs of another layer, or remove it"
-            self.problems.append(Problem(item.shown, f"{rule}; {cure}"))
+            self.problems.append(Problem(item.shown, f"{rule}; {cure}", "unused"))
         return Body(items, last, scope.open)
 
     def item(self, scope: Scope, index: int, path: Path, shown: Path | None) -> Written:
@@ -165,8 +174,8 @@ class Reader:
         """What builders keep for themselves, as JSON; nothing where there is nothing."""
         try:
             return kept_json(sent)
-        except ValueError as error:
-            self.problems.append(Problem(where, str(error)))
+        except BrokenRule as error:
+            self.problems.append(error.at(where))
             return ""
 
     def common(self, name: str, sent: Mapping[str, Any], where: Path) -> Any:
@@ -192,7 +201,7 @@ class Reader:
     def ref(self, name: str, scope: Scope, where: Path) -> Ref | None:
         found = scope.ref(name)
         if found is None:
-            self.problems.append(Problem((*where, "inputs"), scope.unknown(name)))
+            self.problems.append(scope.unknown(name).at((*where, "inputs")))
         return found
 
     def borrowed(self, item: Written, scope: Scope, index: int) -> Loan:
@@ -201,20 +210,20 @@ class Reader:
             return Loan()
         try:
             return loan(item, scope, index, self.kinds[item.type].aliases)
-        except ValueError as error:
-            self.problems.append(Problem((*item.shown, "shares"), str(error)))
+        except BrokenRule as error:
+            self.problems.append(error.at((*item.shown, "shares")))
             return Loan()
 
     def combined(self, item: Written, scope: Scope, sent: Mapping[str, Any]) -> Written:
         """With the layers that it holds."""
         if scope.depth >= MAX_DEPTH:
             rule = f"combinators can be nested at most {MAX_DEPTH} deep"
-            self.problems.append(Problem(item.shown, rule))
+            self.problems.append(Problem(item.shown, rule, "too_deep"))
             return replace(item, spec=None)
         lists = tuple(COMBINATORS[item.type].lists(sent))
         item = replace(item, bodies=tuple(self.inner(item, listed, scope) for listed in lists))
         rules = list(rules_of_combinators(item, lists))
-        self.problems += [Problem(item.shown, f"{item.type} {rule}") for rule in rules]
+        self.problems += [rule.at(item.shown) for rule in rules]
         if item.spec is None or rules:
             return replace(marked(item, scope), spec=None)
         return marked(item, scope) if opens(item) else item
@@ -232,18 +241,26 @@ class Reader:
             self.problems = told
 
 
-def rules_of_combinators(item: Written, lists: Sequence[Listed]) -> Iterator[str]:
+def rules_of_combinators(item: Written, lists: Sequence[Listed]) -> Iterator[BrokenRule]:
     """Rules that a combinator breaks as a whole."""
     if len(item.reads) > 1:
-        yield f"takes 1 input, got {len(item.reads)}; join them before it, by a merge"
+        rule = f"{item.type} takes 1 input, got {len(item.reads)}; join them before it, by a merge"
+        yield BrokenRule(rule, "misfit", expected={"properties": {"inputs": {"type": "array", "maxItems": 1}}})
     for listed in lists:
         if len(listed.layers) < listed.least:
-            yield f"must have at least {listed.least} layer in {listed.place[0]}, got none"
+            rule = f"{item.type} must have at least {listed.least} layer in {listed.place[0]}, got none"
+            least = {"type": "array", "minItems": listed.least}
+            yield BrokenRule(rule, "too_short", expected={"properties": {str(listed.place[0]): least}})
     if isinstance(item.spec, Combinator):
         chained = [copy.body for copy in item.spec.copies() if copy.reads is not None]
         if not all(item.bodies[body].open for body in chained):
             cure = "leave out inputs of its first layer"
-            yield f"repeats layers, but none of them reads the layer before; {cure}"
+            yield BrokenRule(f"{item.type} repeats layers, but none of them reads the layer before; {cure}", "unused")
+
+
+def beyond(count: int, most: int) -> tuple[Code, dict[str, Any]]:
+    """Of a list of layers: what is wrong with their number, and what is allowed."""
+    return "too_long" if count > most else "too_short", {"type": "array", "minItems": 1, "maxItems": most}
 
 
 def marked(item: Written, scope: Scope) -> Written:

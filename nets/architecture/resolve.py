@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from nets.architecture.architecture import Applied, Architecture
 from nets.architecture.expand import Placed
 from nets.architecture.graph import INPUT, Graph, Node
 from nets.architecture.lending import check_lent, check_worth, lender_of
-from nets.architecture.misfits import Words, wrong_kind, wrong_number
+from nets.architecture.misfits import Words, takes_one, wrong_kind, wrong_number
 from nets.architecture.order import in_order
 from nets.architecture.written import Body, Written
 from nets.errors import Path, Problem
 from nets.layers import LAYERS, Layer
 from nets.layers.composite import OWN_INPUT, Composite
 from nets.layers.shape import AsImage, Flatten
+from nets.spec.allowed import one_of
 from nets.spec.values import Value
 
 
@@ -45,18 +47,27 @@ def check_whole(graph: Graph, body: Body, path: Path) -> list[Problem]:
     """Rules for the network as a whole."""
     last = body.items[body.last].shown
     unread = [node for node in graph.nodes if not graph.readers[node.id] and node is not graph.last]
-    problems = [Problem(node.path, f"no layer reads what {node.place} gives; remove it") for node in unread]
+    problems = [Problem(node.path, f"no layer reads what {node.place} gives; remove it", "unused") for node in unread]
     if not any(node.arrays.parameters for node in graph.nodes):
-        types = ", ".join([name for name, cls in LAYERS.items() if cls.width][:2])
-        problems.append(Problem((*path, "layers"), f"must have a layer with weights to train, such as one of {types}"))
+        types = [name for name, cls in LAYERS.items() if cls.width]
+        rule = f"must have a layer with weights to train, such as one of {', '.join(types[:2])}"
+        expected = {"contains": {"properties": {"type": one_of(types)}}}
+        problems.append(Problem((*path, "layers"), rule, "missing", expected=expected))
     value = graph.output
     if value.kind != "features":
         cure = f"end with {Flatten().type} and a linear layer that has one output per class"
         got = f"{'an image' if value.kind == 'image' else f'a {value.kind}'} ({value.described()})"
-        problems.append(Problem(last, f"the network must end in features, got {got}; {cure}"))
+        problems.append(Problem(last, f"the network must end in features, got {got}; {cure}", "misfit"))
     elif value.size < 2:
-        problems.append(Problem(last, "the network must end in one output per class, at least 2, got 1"))
+        rule = "the network must end in one output per class, at least 2, got 1"
+        problems.append(Problem(last, rule, "out_of_range", expected=widths_from(2)))
     return problems
+
+
+def widths_from(least: int) -> dict[str, Any]:
+    """Layers that give so many outputs at least, as JSON Schema."""
+    names = sorted({cls.width for cls in LAYERS.values() if cls.width})
+    return {"properties": {name: {"type": "integer", "minimum": least} for name in names}}
 
 
 @dataclass(frozen=True)
@@ -179,7 +190,10 @@ class Resolver:
         if adapter is None:
             return read
         if misfits := list(adapter.misfits(value)):
-            self.add(name, Problem(spot.placed.item.shown, f"{layer.type} {misfits[0].detail}"))
+            types = [name for name, cls in LAYERS.items() if takes_one(cls, value.kind)]
+            expected = {"properties": {"type": one_of(types)}}
+            rule = f"{layer.type} {misfits[0].detail}"
+            self.add(name, Problem(spot.placed.item.shown, rule, "misfit", expected=expected))
             return None
         adapted = f"{name}.{adapter.type}{f'_{index}' * (index > 0)}"
         self.node(adapted, adapter, [read], (value,), adapter.output(value), replace(spot, shares=None))

@@ -9,6 +9,8 @@ from typing import Any
 from nets.architecture.common import KEPT, Common
 from nets.architecture.names import Scope
 from nets.architecture.written import Ref, Written
+from nets.errors import BrokenRule
+from nets.spec.allowed import one_of
 
 ELSEWHERE = {*KEPT, *Common.model_fields, "type"}
 
@@ -22,11 +24,11 @@ class Loan:
 
 
 def loan(item: Written, scope: Scope, index: int, aliases: Mapping[str, str]) -> Loan:
-    """What `shares` of a layer means. ValueError, in words, where it cannot be."""
+    """What `shares` of a layer means. BrokenRule where it cannot be."""
     assert item.shares
     found = scope.find(item.shares)
     if found is None:
-        raise ValueError(scope.unknown(item.shares))
+        raise scope.unknown(item.shares)
     chain = [(scope, index)]
     while found is not None and found not in chain:
         chain.append(found)
@@ -34,10 +36,10 @@ def loan(item: Written, scope: Scope, index: int, aliases: Mapping[str, str]) ->
     if found is not None:
         if found == chain[0]:
             circle = " -> ".join(called(*one) for one in [*chain, found])
-            raise ValueError(f"leads back to the layer itself: {circle}; leave shares of one of them out")
+            raise BrokenRule(f"leads back to the layer itself: {circle}; leave shares of one of them out", "cycle")
         return Loan()  # into a circle of others, which is told of there
     if scope.inside(*chain[1]):
-        raise ValueError(f'"{item.shares}" contains this layer; name another')
+        raise BrokenRule(f'"{item.shares}" contains this layer; name another', "cycle")
     own = {aliases.get(name, name) for name in scope.listed[index]}
     fields: dict[str, Any] = {}
     for at, (owner, place) in enumerate(chain[1:], 1):
@@ -45,7 +47,8 @@ def loan(item: Written, scope: Scope, index: int, aliases: Mapping[str, str]) ->
         if sent.get("type") != item.type:
             if at == 1 and isinstance(sent.get("type"), str):
                 cure = f"name a {item.type}"
-                raise ValueError(f'"{item.shares}" is a {sent["type"]}, not a {item.type}; {cure}, or leave shares out')
+                rule = f'"{item.shares}" is a {sent["type"]}, not a {item.type}; {cure}, or leave shares out'
+                raise BrokenRule(rule, "misfit", expected=one_of(scope.called(item.type)))
             return Loan()
         for name, part in sent.items():
             if name not in ELSEWHERE and aliases.get(name, name) not in own:

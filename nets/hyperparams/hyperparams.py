@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -11,7 +12,7 @@ from nets.datasets import DATASETS
 from nets.errors import Path, Problem, SpecError
 from nets.hyperparams.losses import LOSSES
 from nets.hyperparams.optimizers import OPTIMIZERS, Optimizer, Sgd
-from nets.spec.fields import Boolean, Real, Spec, Whole, parse, shown, wire_names
+from nets.spec.fields import Boolean, Hint, Real, Spec, Whole, parse, shown, wire_names
 from nets.spec.words import meant
 
 Precision = Literal["float32", "bfloat16"]
@@ -56,7 +57,8 @@ class Hyperparams(Spec):
 def parse_hyperparams(value: object, path: Path = ("hyperparams",)) -> Hyperparams:
     """Checked hyperparameters, None and {} meaning all defaults; SpecError with every problem."""
     if not isinstance(value, dict | None):
-        raise SpecError([Problem(path, f"must be an object, got {shown(value)}")])
+        rule = f"must be an object, got {shown(value)}"
+        raise SpecError([Problem(path, rule, "wrong_type", expected={"type": "object"}, got=value)])
     fields = dict(value or {})
     problems: list[Problem] = []
     optimizer: Optimizer = Sgd()
@@ -66,7 +68,8 @@ def parse_hyperparams(value: object, path: Path = ("hyperparams",)) -> Hyperpara
         except SpecError as error:
             problems += error.problems
     try:
-        parsed = parse(Hyperparams, fields, path, owner="hyperparams", aliases=ALIASES, elsewhere=in_the_optimizer)
+        hint = partial(in_the_optimizer, (value or {}).get("optimizer"))
+        parsed = parse(Hyperparams, fields, path, owner="hyperparams", aliases=ALIASES, elsewhere=hint)
     except SpecError as error:
         raise SpecError([*error.problems, *problems]) from None
     if problems:
@@ -92,12 +95,20 @@ def _replaced(kept: Mapping[str, Any], sent: Mapping[str, Any], aliases: Mapping
     return {**{name: value for name, value in kept.items() if aliases.get(name, name) not in names}, **sent}
 
 
-def in_the_optimizer(name: str, value: object) -> str:
-    """Where a field of an optimizer belongs that came beside it."""
+def in_the_optimizer(sent: object, name: str, value: object) -> Hint:
+    """Where a field of an optimizer belongs that came beside it. sent: the optimizer."""
+    own = OPTIMIZERS.get(str(sent.get("type"))) if isinstance(sent, dict) else None
     for kind, optimizer in OPTIMIZERS.items():
         if found := meant(name, optimizer.model_fields.keys() - {"type"}):
-            return f' It belongs in optimizer: {{"type": "{kind}", "{found[0]}": {shown(value)}}}.'
-    return ""
+            example = f'{{"type": "{kind}", "{found[0]}": {shown(value)}}}'
+            fits = own and isinstance(sent, dict) and found[0] in own.model_fields and not named(sent, found[0], own)
+            return Hint(f" It belongs in optimizer: {example}.", home=("optimizer", found[0]) if fits else ())
+    return Hint()
+
+
+def named(sent: Mapping[str, Any], field: str, own: type[Optimizer]) -> bool:
+    """Whether a field came, by any of its names."""
+    return any(own.aliases.get(name, name) == field for name in sent)
 
 
 def unused_fields(value: object) -> list[str]:

@@ -12,6 +12,7 @@ import jax
 import optax
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
+from nets.errors import BrokenRule
 from nets.spec.fields import Boolean, Real, Spec, shown
 from nets.spec.registry import Registry, Typed
 from nets.spec.traced import Traced
@@ -25,7 +26,7 @@ Numbers = Mapping[str, jax.Array]
 
 def betas(value: object) -> object:
     if not isinstance(value, list | tuple) or len(value) != 2:
-        raise ValueError(f"must be a pair of numbers such as [0.9, 0.999], got {shown(value)}")
+        raise BrokenRule(f"must be a pair of numbers such as [0.9, 0.999], got {shown(value)}", "malformed")
     return value
 
 
@@ -79,7 +80,9 @@ class Sgd(Optimizer):
     def has_momentum(cls, nesterov: bool, info: ValidationInfo) -> bool:
         """Nesterov's is a kind of momentum."""
         if nesterov and info.data.get("momentum") == 0:
-            raise ValueError("needs a momentum greater than 0; send one, such as 0.9")
+            raise BrokenRule(
+                "needs a momentum greater than 0; send one, such as 0.9", "conflict", expected=False, set_to=False
+            )
         return nesterov
 
     @property

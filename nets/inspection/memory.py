@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nets.architecture.architecture import Architecture
 from nets.datasets import DatasetInfo
-from nets.errors import Problem, SpecError
+from nets.errors import UNSAID, Problem, SpecError
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.kernels import Choice
 from nets.training.pace import drawn
@@ -127,6 +127,9 @@ def check_memory(
                 path,
                 f"needs {need.total / 1e9:.1f} GB of parameters, optimizer state and activations; "
                 f"{available * SHARE / 1e9:.1f} GB are available. Use smaller layers or a smaller batch",
+                "too_costly",
+                expected=UNSAID if largest == "layers" else {"type": "integer", "maximum": hyperparams.batch_size - 1},
+                got=UNSAID if largest == "layers" else hyperparams.batch_size,
             )
         ]
     )

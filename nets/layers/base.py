@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from jax import Array
 
+from nets.errors import UNSAID, Code
 from nets.layers.parameters import Arrays
 from nets.numerics.numerics import Numerics
 from nets.numerics.windows import Geometry
@@ -36,19 +37,24 @@ class Misfit:
 
     field: which field says so, None for the layer itself. detail: `{field}` stands for that field as the client wrote
     it, `{before}` for what gives the first input, `{0}`, `{1}` ... for the inputs by their quoted names, `{shape}` for
-    how the first is laid out. fatal: no value can be told that comes out.
+    how the first is laid out. fatal: no value can be told that comes out. code, expected: as a `Problem` has them;
+    set_to: what the field can be set to, for certain.
     """
 
     field: str | None
     detail: str
     fatal: bool = False
+    code: Code = "misfit"
+    expected: Any = UNSAID
+    set_to: Any = UNSAID
 
     @classmethod
     def declared(cls, layer: Layer, field: str, said: int, given: int, *, unit: str = "") -> Misfit:
         """A size that the layer declares, where another one arrives. `unit`: what is counted, e.g. `channel`."""
         arrives = f"{given} {unit}{'s' * (given != 1)}" if unit else str(given)
         cure = f"set {{field}} to {given}, or leave it out"
-        return cls(field, f"{layer.type} declares {{field}} = {said}, but {{before}} gives {arrives}{{shape}}; {cure}")
+        detail = f"{layer.type} declares {{field}} = {said}, but {{before}} gives {arrives}{{shape}}; {cure}"
+        return cls(field, detail, code="mismatch", expected=given, set_to=given)
 
 
 @dataclass(frozen=True)

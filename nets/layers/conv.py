@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Literal, Self
 
@@ -10,10 +11,28 @@ from pydantic import Field
 
 from nets.layers.base import Bound, Example, Layer, Misfit, register
 from nets.layers.parameters import Arrays, weights
-from nets.layers.windows import PaddingField, outputs, padded, pads, too_wide
+from nets.layers.windows import (
+    PaddingField,
+    largest_inside,
+    largest_useful,
+    outputs,
+    padded,
+    pads,
+    sizes_up_to,
+    too_wide,
+)
 from nets.numerics.windows import Geometry
+from nets.spec.allowed import one_of
 from nets.spec.fields import Boolean, Extent, Pair, Width, pair
 from nets.spec.values import Shape, Value, described, features, image
+
+MOST_GROUPS = 65_536  # that are told of
+
+
+def divisors(*numbers: int) -> list[int]:
+    """What divides all of them."""
+    common = math.gcd(*numbers)
+    return [number for number in range(1, min(common, MOST_GROUPS) + 1) if common % number == 0]
 
 
 @register
@@ -95,7 +114,10 @@ class Conv2d(Layer):
             yield Misfit.declared(self, "in_channels", self.in_channels, channels, unit="channel")
         elif channels % self.groups or self.out_channels % self.groups:
             yield Misfit(
-                "groups", f"must divide the {channels} input and {self.out_channels} output channels, got {self.groups}"
+                "groups",
+                f"must divide the {channels} input and {self.out_channels} output channels, got {self.groups}",
+                code="mismatch",
+                expected=one_of(divisors(channels, self.out_channels)),
             )
         if min(self.output(*inputs).shape) < 1:
             yield Misfit(
@@ -103,9 +125,12 @@ class Conv2d(Layer):
                 f"a {described(self.window)} kernel (dilation {described(self.dilations)}) is larger than the "
                 f"{height} x {width} image with padding {self.padding!r}; use a smaller kernel or more padding",
                 fatal=True,
+                code="out_of_range",
+                expected=sizes_up_to(largest_inside((height, width), self.pads(inputs[0]), self.dilations)),
             )
         elif wide := too_wide((height, width), window=self.window, dilation=self.dilations):
-            yield Misfit("kernel_size", wide)
+            most = largest_useful((height, width), self.dilations)
+            yield Misfit("kernel_size", wide, code="out_of_range", expected=sizes_up_to(most))
 
     def filled(self, *inputs: Value) -> Self:
         return self.model_copy(update={"in_channels": inputs[0].channels})

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 from jax import Array
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from nets.errors import BrokenRule
 from nets.layers.base import Bound, Example, Layer, Misfit, register
-from nets.spec.fields import did_you_mean, shown
+from nets.spec.fields import did_you_mean, shown, suggested
 from nets.spec.values import AXES, Value, features, image, sequence
 
 MOST = 64  # inputs of one merge
@@ -142,9 +143,11 @@ def axis(value: object) -> object:
     if isinstance(value, int | float) and not isinstance(value, bool) and value in range(-MOST_AXES, MOST_AXES + 1):
         return int(value)
     known = ", ".join(IN_ARRAYS)
-    raise ValueError(
+    raise BrokenRule(
         f"must be one of {known}, or a number of -3 to 3 as in PyTorch (1: channels), got {shown(value)}."
-        f"{did_you_mean(value, IN_ARRAYS)}"
+        f"{did_you_mean(value, IN_ARRAYS)}",
+        "not_one_of",
+        suggestion=suggested(value, IN_ARRAYS),
     )
 
 
@@ -192,9 +195,9 @@ class Concat(Layer):
     def misfits(self, *inputs: Value) -> Iterator[Misfit]:
         along, names = self.along(inputs[0]), AXES[inputs[0].kind]
         if along is None:
-            numbers = f"{', '.join(names)} or 1 to {len(names)}"
+            numbers, ranks = f"{', '.join(names)} or 1 to {len(names)}", range(1, len(names) + 1)
             detail = f"must be an axis of what {{0}} gives ({numbers}; the batch cannot be joined along)"
-            yield Misfit("axis", f"{detail}, got {shown(self.axis)}", fatal=True)
+            yield Misfit("axis", f"{detail}, got {shown(self.axis)}", fatal=True, expected={"enum": [*names, *ranks]})
             return
         for place, value in enumerate(inputs[1:], 1):
             if value.kind != inputs[0].kind or but(value.shape, along) != but(inputs[0].shape, along):

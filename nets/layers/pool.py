@@ -9,7 +9,16 @@ from jax import Array
 from pydantic import Field
 
 from nets.layers.base import Bound, Example, Layer, Misfit, register
-from nets.layers.windows import PaddingField, outputs, padded, pads, too_wide
+from nets.layers.windows import (
+    PaddingField,
+    largest_inside,
+    largest_useful,
+    outputs,
+    padded,
+    pads,
+    sizes_up_to,
+    too_wide,
+)
 from nets.numerics.windows import Geometry
 from nets.spec.fields import Extent, Pair, pair
 from nets.spec.values import Value, described, features, image
@@ -64,7 +73,11 @@ class MaxPool2d(Layer):
         ):
             # A window of nothing but padding would have no largest value.
             yield Misfit(
-                "padding", f"must be at most half the {described(self.window)} kernel, got {self.padding}", fatal=True
+                "padding",
+                f"must be at most half the {described(self.window)} kernel, got {self.padding}",
+                fatal=True,
+                code="out_of_range",
+                expected=sizes_up_to((self.window[0] // 2, self.window[1] // 2), least=0),
             )
         elif min(self.output(*inputs).shape) < 1:
             yield Misfit(
@@ -72,9 +85,12 @@ class MaxPool2d(Layer):
                 f"a {described(self.window)} window is larger than the {high} x {wide} image; "
                 "pool less often or use a smaller window",
                 fatal=True,
+                code="out_of_range",
+                expected=sizes_up_to(largest_inside((high, wide), self.pads(inputs[0]), (1, 1))),
             )
         elif too_far := too_wide((high, wide), window=self.window):
-            yield Misfit("kernel_size", too_far)
+            most = largest_useful((high, wide), (1, 1))
+            yield Misfit("kernel_size", too_far, code="out_of_range", expected=sizes_up_to(most))
 
     def padded(self, *inputs: Value) -> int:
         return padded(inputs[0], self.pads(inputs[0]), self.strides)

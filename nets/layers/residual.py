@@ -16,7 +16,7 @@ from nets.layers.composite import OWN_INPUT, Composite, Part
 from nets.layers.conv import Conv2d
 from nets.layers.merge import Add
 from nets.layers.norm import BatchNorm2d, Eps, Momentum
-from nets.layers.windows import too_wide
+from nets.layers.windows import largest_useful, sizes_up_to, too_wide
 from nets.spec.fields import Boolean, Extent, Pair, Width, pair
 from nets.spec.values import Value, image
 
@@ -76,10 +76,12 @@ class ResidualBlock(Composite):
         if self.in_channels is not None and self.in_channels != channels:
             yield Misfit.declared(self, "in_channels", self.in_channels, channels, unit="channel")
         if wide := too_wide((height, width), window=pair(self.kernel_size)):
-            yield Misfit("kernel_size", wide)
+            most = largest_useful((height, width), (1, 1))
+            yield Misfit("kernel_size", wide, code="out_of_range", expected=sizes_up_to(most))
         if self.shortcut == "pad" and self.out_channels < channels:
             cure = f"set {{field}} to projection, or out_channels to at least {channels}"
-            yield Misfit("shortcut", f"pad cannot make {channels} channels {self.out_channels}; {cure}")
+            rule = f"pad cannot make {channels} channels {self.out_channels}; {cure}"
+            yield Misfit("shortcut", rule, code="mismatch", expected="projection", set_to="projection")
 
     def filled(self, *inputs: Value) -> Self:
         return self.model_copy(update={"in_channels": inputs[0].channels})

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-from nets.spec.fields import Pair, did_you_mean, pair, shown, size, size_schema
+from nets.errors import UNSAID, BrokenRule
+from nets.spec.fields import Pair, did_you_mean, pair, shown, size, size_schema, suggested
 from nets.spec.values import Value
 
+PADDINGS = ("same", "valid")
+LARGEST = 64  # window, of either axis
 SMALL = 15  # pixels: no window up to this size is refused, so that deep networks may pool down to one pixel
 
 
 def padding(value: object) -> int | Pair | str:
     if isinstance(value, str):
-        if value not in ("same", "valid"):
+        if value not in PADDINGS:
             rule = f"must be 'same', 'valid', a whole number or a pair of them, got {shown(value)}"
-            raise ValueError(f"{rule}.{did_you_mean(value, ('same', 'valid'))}")
+            near = suggested(value, PADDINGS)
+            set_to = UNSAID if near is None else near
+            raise BrokenRule(f"{rule}.{did_you_mean(value, PADDINGS)}", "not_one_of", suggestion=near, set_to=set_to)
         return value
     try:
         return size(value, least=0)
-    except ValueError as error:
-        raise ValueError(f"{error}; 'same' and 'valid' work too") from None
+    except BrokenRule as error:
+        raise BrokenRule(f"{error}; 'same' and 'valid' work too", error.code) from None
 
 
-PADDING = {"anyOf": [*size_schema(least=0)["anyOf"], {"enum": ["same", "valid"]}]}
+PADDING = {"anyOf": [*size_schema(least=0)["anyOf"], {"enum": list(PADDINGS)}]}
 PaddingField = Annotated[int | Pair | Literal["same", "valid"], BeforeValidator(padding), WithJsonSchema(PADDING)]
 
 
@@ -59,6 +64,27 @@ def too_wide(image: Pair, *, window: Pair, dilation: Pair = (1, 1)) -> str | Non
                 f"spans {extent} pixels of a side of {n}; more than {max(2 * n - 1, SMALL)} would only ever see padding"
             )
     return None
+
+
+def largest_useful(image: Pair, dilation: Pair) -> Pair:
+    """The largest window that `too_wide` lets through."""
+    high, wide = ((max(2 * n - 1, SMALL) - 1) // d + 1 for n, d in zip(image, dilation, strict=True))
+    return high, wide
+
+
+def largest_inside(image: Pair, padding: tuple[Pair, Pair], dilation: Pair) -> Pair:
+    """The largest window that lies inside of an image with its padding."""
+    high, wide = ((n + sum(p) - 1) // d + 1 for n, p, d in zip(image, padding, dilation, strict=True))
+    return high, wide
+
+
+def sizes_up_to(most: Pair, *, least: int = 1) -> dict[str, Any]:
+    """A size for both axes or one for each, as JSON Schema."""
+    high, wide, both = (
+        {"type": "integer", "minimum": least, "maximum": min(side, LARGEST)} for side in (*most, min(most))
+    )
+    each = [high, wide]
+    return {"anyOf": [both, {"type": "array", "prefixItems": each, "items": False, "minItems": 2, "maxItems": 2}]}
 
 
 def padded(value: Value, padding: tuple[Pair, Pair], stride: Pair) -> int:

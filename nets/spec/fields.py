@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args
 
 import numpy as np
 from pydantic import (
@@ -25,7 +26,8 @@ from pydantic import (
     field_validator,
 )
 
-from nets.errors import MOST_PROBLEMS, Path, Problem, SpecError
+from nets.errors import MOST_PROBLEMS, UNSAID, BrokenRule, Change, Code, Path, Problem, SpecError, seen
+from nets.spec.allowed import allowed, one_of, read_from_text
 from nets.spec.words import closest, meant
 
 Pair = tuple[int, int]
@@ -90,17 +92,22 @@ def in_float32(value: float) -> float:
 
 
 def check_float32(value: float, *, above: Iterable[float], below: Iterable[float]) -> None:
-    """ValueError where rounding carries a number to an open bound of it, or to 0, which means something else."""
+    """BrokenRule where rounding carries a number to an open bound of it, or to 0, which means something else."""
     rounded = in_float32(value)
     place = f"as float32, in which networks are computed; {shown(value)} becomes {rounded:g} there"
     for bound in above:
         if rounded <= bound:
-            raise ValueError(f"must be greater than {bound:g} {place}; send at least {_next(bound, math.inf):.8g}")
+            least = f"{_next(bound, math.inf):.8g}"
+            detail = f"must be greater than {bound:g} {place}; send at least {least}"
+            raise BrokenRule(detail, "out_of_range", expected={"type": "number", "minimum": float(least)})
     for bound in below:
         if rounded >= bound:
-            raise ValueError(f"must be less than {bound:g} {place}; send at most {_next(bound, -math.inf):.7g}")
+            most = f"{_next(bound, -math.inf):.7g}"
+            detail = f"must be less than {bound:g} {place}; send at most {most}"
+            raise BrokenRule(detail, "out_of_range", expected={"type": "number", "maximum": float(most)})
     if value and not rounded:
-        raise ValueError(f"must be 0 or at least 1.2e-38 {place}; send 0, or leave it out")
+        detail = f"must be 0 or at least 1.2e-38 {place}; send 0, or leave it out"
+        raise BrokenRule(detail, "out_of_range", expected={"anyOf": [{"const": 0}, {"minimum": 1.2e-38}]})
 
 
 def _next(bound: float, towards: float) -> float:
@@ -125,6 +132,12 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     return f" Did you mean {near}?" if near else ""
 
 
+def suggested(word: object, known: Iterable[str]) -> str | None:
+    """The one that `did_you_mean` names; None where there is none, or more than one."""
+    near = closest(word, known)
+    return near[0] if len(near) == 1 else None
+
+
 def as_an_object(word: object, types: Iterable[str]) -> str:
     """`; write {"type": "x"}` for the mere name of a type."""
     return "".join(f'; write {{"type": "{name}"}}' for name in closest(word, types)[:1])
@@ -132,41 +145,46 @@ def as_an_object(word: object, types: Iterable[str]) -> str:
 
 def instead_of_type(value: Iterable[str]) -> str:
     """`; rename 'x' to type` where an object has no type, but a field that looks like one."""
-    named = next((name for name in value if meant(name, ["type"])), None)
+    named = type_named(value)
     return f"; rename {shown(named)} to type" if named else ""
+
+
+def type_named(value: Iterable[str]) -> str | None:
+    """The field that looks like a type."""
+    return next((name for name in value if meant(name, ["type"])), None)
 
 
 def whole(value: object) -> int:
     """An integer, or a float that is one."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"must be a whole number, got {shown(value)}")
+        raise BrokenRule(f"must be a whole number, got {shown(value)}", "wrong_type")
     if isinstance(value, float) and not value.is_integer():
-        raise ValueError(f"must be a whole number, got {shown(value)}")
+        raise BrokenRule(f"must be a whole number, got {shown(value)}", "wrong_type")
     return int(value)
 
 
 def real(value: object) -> float:
     """A finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"must be a number, got {shown(value)}")
+        raise BrokenRule(f"must be a number, got {shown(value)}", "wrong_type")
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise ValueError(f"must be a finite number, got {shown(value)}")
+        raise BrokenRule(f"must be a finite number, got {shown(value)}", "out_of_range")
     return number
 
 
 def boolean(value: object) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"must be true or false, got {shown(value)}")
+        raise BrokenRule(f"must be true or false, got {shown(value)}", "wrong_type")
     return value
 
 
 def text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"must be a string, got {shown(value)}")
+        raise BrokenRule(f"must be a string, got {shown(value)}", "wrong_type")
     return value
 
 
@@ -174,11 +192,11 @@ def size(value: object, *, least: int, most: int = 64) -> int | Pair:
     """A whole number, or a pair [height, width] of them."""
     values = value if isinstance(value, list | tuple) else [value]
     if isinstance(value, list | tuple) and len(values) != 2:
-        raise ValueError(f"must be a whole number or a pair [height, width], got {shown(value)}")
+        raise BrokenRule(f"must be a whole number or a pair [height, width], got {shown(value)}", "malformed")
     numbers = [whole(number) for number in values]
     for number in numbers:
         if not least <= number <= most:
-            raise ValueError(f"must be {least} to {most}, got {shown(value)}")
+            raise BrokenRule(f"must be {least} to {most}, got {shown(value)}", "out_of_range")
     return (numbers[0], numbers[1]) if len(numbers) == 2 else numbers[0]
 
 
@@ -193,7 +211,7 @@ def pair(value: int | Pair) -> Pair:
     return (value, value) if isinstance(value, int) else value
 
 
-# pydantic carries a BeforeValidator's ValueError through word for word, so the sentences above reach the client.
+# pydantic carries a BeforeValidator's ValueError through as it is, so what is said above reaches the client.
 Whole = Annotated[int, BeforeValidator(whole)]
 Real = Annotated[float, BeforeValidator(real)]
 Boolean = Annotated[bool, BeforeValidator(boolean)]
@@ -204,36 +222,66 @@ Extent = Annotated[  # kernels, strides, dilations
 ]
 
 
-Elsewhere = Callable[[str, Any], str]  # (field, value) -> where else it belongs, as a sentence after a blank, or ""
+class Hint(NamedTuple):
+    """About a field that is not known: where else it belongs, as a sentence after a blank.
+
+    name: of the field of this object that was meant. home: where it can be moved to, from the object in which it came.
+    """
+
+    sentence: str = ""
+    name: str | None = None
+    home: Path = ()
 
 
-def detail_of(error: Mapping[str, Any], owner: str, known: Collection[str], elsewhere: Elsewhere) -> str:
-    """One pydantic error as: rule, what came, cure."""
+Elsewhere = Callable[[str, Any], Hint]
+BOUNDS_IN_WORDS = {
+    "greater_than_equal": ("at least", "ge"),
+    "greater_than": ("greater than", "gt"),
+    "less_than_equal": ("at most", "le"),
+    "less_than": ("less than", "lt"),
+}
+
+
+def no_hint(name: str, value: object) -> Hint:
+    return Hint()
+
+
+def rule_of(error: Mapping[str, Any], owner: str) -> BrokenRule:
+    """One pydantic error about a field that is known as: rule, what came, cure."""
     kind, context, value = error["type"], error.get("ctx", {}), error.get("input")
-    bounds = {
-        "greater_than_equal": ("at least", "ge"),
-        "greater_than": ("greater than", "gt"),
-        "less_than_equal": ("at most", "le"),
-        "less_than": ("less than", "lt"),
-    }
-    if kind in bounds:
-        words, key = bounds[kind]
-        return f"must be {words} {context[key]}, got {shown(value)}"
+    if kind in BOUNDS_IN_WORDS:
+        words, key = BOUNDS_IN_WORDS[kind]
+        return BrokenRule(f"must be {words} {context[key]}, got {shown(value)}", "out_of_range")
     if kind == "missing":
-        return f"is required by {owner}"
-    if kind == "extra_forbidden":
-        fields = ", ".join(known)
-        name = str(error["loc"][-1])
-        cure = "" if meant(name, known) else elsewhere(name, value)
-        return f"is not a field of {owner}.{cure or did_you_mean(name, known)} Its fields: {fields}"
+        return BrokenRule(f"is required by {owner}", "missing")
     if kind == "literal_error":
-        hint = did_you_mean(value, re.findall("'([^']+)'", context["expected"]))
-        return f"must be {context['expected']}, got {shown(value)}{'.' * bool(hint)}{hint}"
+        choices = re.findall("'([^']+)'", context["expected"])
+        hint, near = did_you_mean(value, choices), suggested(value, choices)
+        detail = f"must be {context['expected']}, got {shown(value)}{'.' * bool(hint)}{hint}"
+        return BrokenRule(detail, "not_one_of", suggestion=near, set_to=UNSAID if near is None else near)
     if kind in ("list_type", "dict_type"):
-        return f"must be {'a list' if kind == 'list_type' else 'an object'}, got {shown(value)}"
+        return BrokenRule(
+            f"must be {'a list' if kind == 'list_type' else 'an object'}, got {shown(value)}", "wrong_type"
+        )
     if kind == "value_error":
-        return str(context["error"])
-    return f"{error['msg']}, got {shown(value)}"
+        inside = context["error"]
+        return inside if isinstance(inside, BrokenRule) else BrokenRule(str(inside), "malformed")
+    code: Code = "wrong_type" if kind.endswith("_type") else "malformed"
+    return BrokenRule(f"{error['msg']}, got {shown(value)}", code)
+
+
+def unknown(
+    name: str, fields: Mapping[str, Any], path: Path, *, owner: str, known: Sequence[str], elsewhere: Elsewhere
+) -> Problem:
+    """What to say about a field that nobody knows, of the object at `path` with these, by their own names."""
+    own = meant(name, known)
+    hint = Hint() if own else elsewhere(name, fields[name])
+    near = hint.name if hint.sentence else suggested(name, known)
+    cure = hint.sentence or did_you_mean(name, known)
+    home = hint.home or ((near,) if near is not None and near not in fields else ())
+    fix = (Change("move", (*path, *home), source=(*path, name)),) if home else ()
+    detail = f"is not a field of {owner}.{cure} Its fields: {', '.join(known)}"
+    return Problem((*path, name), detail, "unknown_field", expected=one_of(known), suggestion=near, fix=fix)
 
 
 Model = TypeVar("Model", bound=Spec)
@@ -251,7 +299,7 @@ def parse(
     *,
     owner: str,
     aliases: Mapping[str, str] | None = None,
-    elsewhere: Elsewhere = lambda name, value: "",
+    elsewhere: Elsewhere = no_hint,
     context: object = None,
 ) -> Model:
     """A checked `model` from a JSON object; SpecError with every problem, named as the client named them.
@@ -260,23 +308,41 @@ def parse(
     context: what validators find in their info. One that parses a whole part may raise SpecError itself.
     """
     if not isinstance(value, dict):
-        raise SpecError([Problem(path, f"must be an object, got {shown(value)}")])
+        rule = f"must be an object, got {shown(value)}"
+        raise SpecError([Problem(path, rule, "wrong_type", expected={"type": "object"}, got=value)])
     fields, said, problems = canonical(value, aliases or {}, path)
     try:
         parsed = model.model_validate(fields, context=context)
     except ValidationError as failure:
         known = wire_names(model)
+        told: set[int | str] = set()
         for error in failure.errors(include_url=False)[:MOST_PROBLEMS]:
-            inside = error.get("ctx", {}).get("error")
+            inside, name = error.get("ctx", {}).get("error"), error["loc"][0]
+            if error["type"] == "none_required" and name in told:  # that null would do as well is no news
+                continue
+            told.add(name)
             if isinstance(inside, SpecError):
                 problems += inside.problems
-                continue
-            place = tuple(said.get(part, part) if i == 0 else part for i, part in enumerate(error["loc"][:1]))
-            problems.append(Problem(path + place, detail_of(error, owner, known, elsewhere)))
-        raise SpecError(problems) from None
+            elif error["type"] == "extra_forbidden":
+                problems.append(unknown(str(name), fields, path, owner=owner, known=known, elsewhere=elsewhere))
+            else:
+                came = fields.get(str(name), UNSAID)
+                problems.append(completed(rule_of(error, owner), model, str(name), (*path, said.get(name, name)), came))
+        raise SpecError(seen(problems, value, path)) from None
     if problems:
-        raise SpecError(problems)
+        raise SpecError(seen(problems, value, path))
     return parsed
+
+
+def completed(rule: BrokenRule, model: type[BaseModel], name: str, path: Path, came: object) -> Problem:
+    """A rule that a field breaks, with what the field takes where the rule does not say it itself."""
+    problem = rule.at(path)
+    if problem.expected is UNSAID:
+        problem = replace(problem, expected=allowed(model).get(name, UNSAID))
+    if problem.code == "wrong_type" and isinstance(came, str) and isinstance(problem.expected, dict):
+        meaning = read_from_text(came, problem.expected)
+        return problem if meaning is UNSAID else replace(problem, fix=(Change("replace", path, meaning),))
+    return problem
 
 
 def canonical(
@@ -289,9 +355,8 @@ def canonical(
     for name, item in value.items():
         own = aliases.get(name, name)
         if own in fields and fields[own] != item:
-            problems.append(
-                Problem((*path, name), f"says {shown(item)} where '{said[own]}' says {shown(fields[own])}; send one")
-            )
+            rule = f"says {shown(item)} where '{said[own]}' says {shown(fields[own])}; send one"
+            problems.append(Problem((*path, name), rule, "conflict", expected={"const": fields[own]}, got=item))
             continue
         fields[own], said[own] = item, name
     return fields, said, problems

@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
-from nets.errors import Path, Problem, SpecError
-from nets.spec.fields import Elsewhere, Spec, as_an_object, did_you_mean, instead_of_type, parse, shown
+from nets.errors import UNSAID, BrokenRule, Change, Path, Problem, SpecError
+from nets.spec.allowed import one_of
+from nets.spec.fields import (
+    Elsewhere,
+    Spec,
+    as_an_object,
+    did_you_mean,
+    instead_of_type,
+    no_hint,
+    parse,
+    shown,
+    suggested,
+    type_named,
+)
 from nets.spec.traced import TracedSpec
 
 V = TypeVar("V")
@@ -28,10 +40,13 @@ class Names(dict[str, V]):
         return value
 
     def known(self, value: object) -> str:
-        """The name that a client wrote; ValueError, with what was probably meant, unless it is in the table."""
+        """The name that a client wrote; BrokenRule, with what was probably meant, unless it is in the table."""
         if isinstance(value, str) and value in self:
             return value
-        raise ValueError(f"must be {self.choice()}, got {shown(value)}.{did_you_mean(value, self)}")
+        detail = f"must be {self.choice()}, got {shown(value)}.{did_you_mean(value, self)}"
+        near = suggested(value, self)
+        set_to = UNSAID if near is None else near
+        raise BrokenRule(detail, "not_one_of", expected=one_of(self), suggestion=near, set_to=set_to)
 
     def choice(self) -> str:
         """`one of sgd, adam`."""
@@ -66,7 +81,7 @@ class Registry(Names[type[S]], Generic[S]):
         self.add(cls.model_fields["type"].default, cls)  # type: ignore[arg-type]  # T is an S, which Python cannot say
         return cls
 
-    def parse(self, value: object, path: Path, *, elsewhere: Elsewhere = lambda name, value: "") -> S:
+    def parse(self, value: object, path: Path, *, elsewhere: Elsewhere = no_hint) -> S:
         """One of the specifications from a JSON object; SpecError with every problem in it.
 
         elsewhere: asked about fields that it does not have.
@@ -88,16 +103,21 @@ class Registry(Names[type[S]], Generic[S]):
         return parsed
 
     def _chosen(self, value: object, path: Path) -> tuple[type[S], dict[str, Any]]:
+        expected = {"type": "object", "required": ["type"], "properties": {"type": one_of(self)}}
         if not isinstance(value, dict):
             rule = f"must be an object such as {shown(self.example)}, got {shown(value)}{as_an_object(value, self)}"
-            raise SpecError([Problem(path, rule)])
+            near = suggested(value, self)
+            fix = () if near is None else (Change("replace", path, {"type": near}),)
+            raise SpecError([Problem(path, rule, "wrong_type", expected=expected, got=value, suggestion=near, fix=fix)])
         if "type" not in value:
             rule = f"is required; {self.choice()}{instead_of_type(value)}"
-            raise SpecError([Problem((*path, "type"), rule)])
+            named = type_named(value)
+            fix = () if named is None else (Change("move", (*path, "type"), source=(*path, named)),)
+            raise SpecError([Problem((*path, "type"), rule, "missing", expected=one_of(self), fix=fix)])
         try:
             return self[self.known(value["type"])], value
-        except ValueError as error:
-            raise SpecError([Problem((*path, "type"), str(error))]) from None
+        except BrokenRule as error:
+            raise SpecError([error.at((*path, "type")).seen_in(value, path)]) from None
 
     def schema(self) -> dict[str, Any]:
         """What `parse` takes, as JSON Schema."""

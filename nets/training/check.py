@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 from nets.architecture.architecture import Architecture
-from nets.architecture.graph import INPUT, Graph
+from nets.architecture.graph import INPUT, Graph, Node
 from nets.datasets import DatasetInfo
-from nets.errors import Path, Problem, SpecError
+from nets.errors import UNSAID, Change, Code, Problem, SpecError, place
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.kernels import Choice
 from nets.process.device import cores
@@ -36,21 +37,17 @@ def misfits(architecture: Architecture, hyperparams: Hyperparams, info: DatasetI
     yield from unlike(architecture.graph.input, info)
     graph = architecture.graph
     if graph.classes != len(info.classes):
-        yield Problem(
-            widening(graph),
-            f"the network must end in {len(info.classes)} outputs for the {len(info.classes)} classes of {info.name}, "
-            f"got {graph.classes}",
-        )
+        yield wrong_end(architecture, info)
     train, validation = split_sizes(hyperparams, info.train_size)
     if train >= 1:
-        yield from single_values(architecture, hyperparams, train)
+        yield from single_values(architecture, hyperparams, train, validation)
     if train < 1 or validation < 1:
         part = "validation" if train else "training"
-        yield Problem(
-            ("hyperparams", "train_split"),
+        detail = (
             f"leaves no {part} samples: {train} to train and {validation} to validate of "
-            f"{train + validation} drawn; change train_split or raise max_samples",
+            f"{train + validation} drawn; change train_split or raise max_samples"
         )
+        yield share_of(hyperparams, detail, train + validation)
 
 
 def unlike(given: Value, info: DatasetInfo) -> Iterator[Problem]:
@@ -60,21 +57,54 @@ def unlike(given: Value, info: DatasetInfo) -> Iterator[Problem]:
         for field, own, theirs in zip(SIDES, given.shape, wanted.shape, strict=True):
             if own != theirs:
                 rule = f"must be {theirs} for {info.name} (its images are {wanted.described()}), got {own}"
-                yield Problem(("architecture", field), rule)
+                yield Problem(("architecture", field), rule, "mismatch", expected=theirs, got=own)
     elif (given.kind, given.shape) != (wanted.kind, wanted.shape):
         rule = f"must be {list(wanted.shape)} for {info.name}, each sample of which is {SAMPLES[wanted.kind]}"
-        yield Problem(("architecture", "input_shape"), f"{rule}, got {SAMPLES[given.kind]}: {list(given.shape)}")
+        detail, came = f"{rule}, got {SAMPLES[given.kind]}: {list(given.shape)}", list(given.shape)
+        yield Problem(("architecture", "input_shape"), detail, "mismatch", expected=list(wanted.shape), got=came)
     elif (given.vocabulary or 0) < (wanted.vocabulary or 0):
         rule = f"must be at least {wanted.vocabulary} for {info.name}, got {given.vocabulary}"
-        yield Problem(("architecture", "input_vocabulary"), rule)
+        least = {"type": "integer", "minimum": wanted.vocabulary}
+        path = ("architecture", "input_vocabulary")
+        yield Problem(path, rule, "mismatch", expected=least, got=given.vocabulary)
 
 
-def widening(graph: Graph) -> Path:
-    """The field that says how many outputs there are, or the layer that the network ends in."""
+def wrong_end(architecture: Architecture, info: DatasetInfo) -> Problem:
+    """Other outputs than there are classes, at the field that says how many, or the layer that ends the network."""
+    graph, wanted = architecture.graph, len(info.classes)
+    rule = f"the network must end in {wanted} outputs for the {wanted} classes of {info.name}, got {graph.classes}"
+    node = widening(graph)
+    if node.layer.width is None:
+        return Problem(graph.last.path, rule, "mismatch")
+    item = architecture.written_at(node.path)
+    said = item.said.get(node.layer.width) if item and item.shown == item.path else None
+    path = (*node.path, said or node.layer.width)
+    if (node.gives.kind, node.gives.size) != ("features", graph.classes):  # it takes more than this field
+        return Problem(path, rule, "mismatch")
+    fix = (Change("replace", path, wanted),) if said else ()
+    return Problem(path, rule, "mismatch", expected=wanted, got=graph.classes, fix=fix)
+
+
+def widening(graph: Graph) -> Node:
+    """The layer that says how many outputs there are, or that the network ends in."""
     node = graph.last
     while node.layer.width is None and len(node.inputs) == 1 and node.inputs[0] != INPUT:
         node = graph.by_id[node.inputs[0]]
-    return graph.last.path if node.layer.width is None else (*node.path, node.layer.width)
+    return node
+
+
+def batch_of(hyperparams: Hyperparams, detail: str, code: Code, bounds: Mapping[str, int]) -> Problem:
+    """A batch_size out of these bounds."""
+    expected = {"type": "integer", **bounds}
+    return Problem(("hyperparams", "batch_size"), detail, code, expected=expected, got=hyperparams.batch_size)
+
+
+def share_of(hyperparams: Hyperparams, detail: str, drawn: int, *, least: int = 1) -> Problem:
+    """A train_split that leaves fewer than `least` of the samples drawn to train on, or none to validate."""
+    share = {"type": "number", "minimum": math.nextafter(least / drawn, 1), "exclusiveMaximum": 1}
+    expected = share if drawn > least else UNSAID  # no share of so few does: there have to be more
+    path = ("hyperparams", "train_split")
+    return Problem(path, detail, "mismatch", expected=expected, got=hyperparams.train_split)
 
 
 def check_pace(
@@ -91,12 +121,12 @@ def check_pace(
     unstoppable = f"and a cancel could not interrupt it; {LONGEST_STEP:g} s are allowed"
     if most < 1:
         problem = f"one image takes about {each:.1f} s forward and back, {unstoppable}. Use fewer or smaller layers"
-        raise SpecError([Problem(("architecture", "layers"), problem)])
+        raise SpecError([Problem(("architecture", "layers"), problem, "too_costly")])
     detail = (
         f"must be at most {most} for this network, got {hyperparams.batch_size}: a step of {workload.part} images "
         f"takes about {each * workload.part:.1f} s, which batch normalisation needs at once, {unstoppable}"
     )
-    raise SpecError([Problem(("hyperparams", "batch_size"), detail)])
+    raise SpecError([batch_of(hyperparams, detail, "too_costly", {"minimum": 1, "maximum": most})])
 
 
 def norms(architecture: Architecture) -> Iterator[tuple[str, int]]:
@@ -106,23 +136,25 @@ def norms(architecture: Architecture) -> Iterator[tuple[str, int]]:
             yield node.place, node.takes[0].positions
 
 
-def single_values(architecture: Architecture, hyperparams: Hyperparams, train: int) -> Iterator[Problem]:
+def single_values(
+    architecture: Architecture, hyperparams: Hyperparams, train: int, validation: int
+) -> Iterator[Problem]:
     """Norms that would have nothing to normalise: where every batch holds one value of a channel, as PyTorch has it."""
     norm = next((norm for norm, values in norms(architecture) if values == 1), None)
     if norm is None or min(hyperparams.batch_size, train) > 1:
         return
     rule = f"{norm} has a single value per channel in every batch, so there is nothing to normalise"
     if hyperparams.batch_size == 1:
-        yield Problem(("hyperparams", "batch_size"), f"must be at least 2: {rule}, got 1")
+        yield batch_of(hyperparams, f"must be at least 2: {rule}, got 1", "out_of_range", {"minimum": 2})
     else:
         detail = f"leaves one training sample: {rule}; raise max_samples or train_split"
-        yield Problem(("hyperparams", "train_split"), detail)
+        yield share_of(hyperparams, detail, train + validation, least=2)
 
 
 def doubts(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> Iterator[str]:
     """Sentences about what is legal and seldom meant."""
     found = (
-        str(Problem((*node.path, field), detail))
+        f"{place((*node.path, field))}: {detail}"
         for node in architecture.graph.nodes
         for field, detail in node.layer.doubts()
     )
@@ -139,4 +171,4 @@ def doubts(architecture: Architecture, hyperparams: Hyperparams, info: DatasetIn
         what = "has one image there, which counts as much in its running statistics as a whole batch"
     other = next(size for size in range(batch + 1, train + 1) if train % size != 1)
     detail = f"{train} training samples in batches of {batch} leave a last batch of one: {norm} {what}"
-    yield str(Problem(("hyperparams", "batch_size"), f"{detail}; a batch_size of {other} leaves none"))
+    yield f"hyperparams.batch_size: {detail}; a batch_size of {other} leaves none"

@@ -7,11 +7,19 @@ import re
 import sqlite3
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from backend.web.components import errors
+from backend.web.openapi import OPERATIONS
+from nets.errors import CODES
 from tests.backend.conftest import BODY, NET, Trained, parts
+from tests.patches import applied
+
+ERROR = jsonschema_rs.validator_for({"$ref": "#/components/schemas/Error", "components": {"schemas": errors()}})
+WHOLE = {"misfit", "unused", "duplicate"}  # what no value of one place decides
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +73,157 @@ def test_errors_carry_every_problem_with_its_pointer(client: FlaskClient) -> Non
     assert all(problem["detail"] for problem in answer.json["errors"])
     assert "Did you mean 'architecture'?" in answer.json["errors"][0]["detail"]
     assert answer.json["error"].startswith("architectur: ")
+
+
+SEVERAL: list[tuple[str, Any]] = [  # what a body of POST /api/train gets in the place of ..., to break it
+    ("/architecture/layers/2/in", 3000),
+    ("/architecture/layers/2/out", 12),
+    ("/architecture/layers/0", {"type": "Dense", "units": 16}),
+    ("/architecture/layers/0", {"class_name": "linear", "units": 16}),
+    ("/architecture/layers/1", "ReLU"),
+    ("/architecture/layers/1", {"type": "dropout", "P": 0.2}),
+    ("/architecture/layers/1", {"type": "softmax", "name": "input"}),
+    ("/architecture/layers/1", {"type": "conv2d", "filters": 3, "kernel": 3}),
+    ("/architecture/layers/1", {"type": "relu", "inputs": ["a"]}),
+    ("/architecture/layers/1", {"type": "relu", "shares": "a"}),
+    ("/architecture/layers/3", {"type": "linear", "units": 11}),
+    ("/architecture/layers", []),
+    ("/architecture/layers", [{"type": "flatten"}]),
+    ("/architecture/layers", [{"type": "batchnorm1d"}, {"type": "linear", "out": 10}]),
+    ("/architecture/input_size", 700),
+    ("/architecture/input_channels", 3),
+    ("/architecture", {"input_shape": [1, 28, 28], "input_width": 7, "layers": [{"type": "linear", "out": 10}]}),
+    ("/architecture", {"input_shape": [3, 32, 32], "layers": [{"type": "linear", "out": 10}]}),
+    ("/architecture", {"input_shape": [28, 28], "layers": [{"type": "flatten"}, {"type": "linear", "out": 10}]}),
+    ("/architecture", 5),
+    ("/hyperparams/epochs", 0),
+    ("/hyperparams/epochs", "5"),
+    ("/hyperparams/epoch", 3),
+    ("/hyperparams/momentum", 0.9),
+    ("/hyperparams/train_split", 0.001),
+    ("/hyperparams/optimizer", {"type": "addam"}),
+    ("/hyperparams/optimizer", {"type": "sgd", "lr": -1, "nesterov": True}),
+    ("/hyperparams/optimizer", {"type": "sgd", "lr": 0.1, "learning_rate": 0.2}),
+    ("/hyperparams/dataset_type", "mnits"),
+    ("/hyperparams", []),
+    ("/seed", 3),
+    ("/name", " "),
+    ("/name", "x" * 201),
+    ("/name", "a\0b"),
+    ("/model_id", "../x"),
+    ("/queue", "yes"),
+    ("/update_model", "true"),
+    ("/architectur", {}),
+]
+
+
+@pytest.mark.parametrize(("place", "value"), SEVERAL, ids=lambda value: str(value)[:40])
+def test_problems_are_told_to_programs_and_their_fixes_remove_them(client: FlaskClient, place: str, value: Any) -> None:
+    body = applied([{"op": "add" if place.count("/") < 3 else "replace", "path": place, "value": value}], BODY)
+    answer = client.post("/api/train", json=body)
+    assert answer.status_code == 400
+    ERROR.validate(answer.json)
+    for problem in answer.json["errors"]:
+        assert problem["in"] == "body" and (problem["expected"] != {} or problem["code"] in WHOLE), problem
+        if isinstance(problem["expected"], dict):
+            jsonschema_rs.validator_for(problem["expected"])
+        if "fix" in problem:
+            again = client.post("/api/train", json={**applied(problem["fix"], body), "model_id": "m_unknown"})
+            assert again.status_code in (400, 404)  # the model is looked for once the body is right
+            assert (problem["pointer"], problem["code"]) not in {
+                (other["pointer"], other["code"]) for other in again.json.get("errors", [])
+            }
+
+
+def test_a_builder_can_offer_what_is_right(client: FlaskClient) -> None:
+    """The commonest mistakes, and what a button does about them."""
+    net = {"input_size": 784, "layers": [{"type": "flatten"}, {"type": "linear", "in": 3000, "out": 10}]}
+    sent = {"architecture": net, "hyperparams": {"epoch": 3, "loss": "crossentropy"}, "nmae": "x", "learning_rate": 1}
+    problems = {one["pointer"]: one for one in client.post("/api/train", json=sent).json["errors"]}
+    wrong = problems["/architecture/layers/1/in"]
+    assert (wrong["code"], wrong["expected"], wrong["got"]) == ("mismatch", 784, 3000)
+    assert wrong["fix"] == [{"op": "replace", "path": "/architecture/layers/1/in", "value": 784}]
+    assert problems["/nmae"]["suggestion"] == "name" and "name" in problems["/nmae"]["expected"]["enum"]
+    assert problems["/nmae"]["fix"] == [{"op": "move", "from": "/nmae", "path": "/name"}]
+    assert problems["/hyperparams/epoch"]["fix"][0]["path"] == "/hyperparams/epochs"
+    assert problems["/hyperparams/loss"]["fix"][0]["value"] == "cross_entropy"
+    assert problems["/learning_rate"]["code"] == "unknown_field" and "fix" not in problems["/learning_rate"]
+
+
+def test_stored_parts_of_a_request_have_no_fix_in_it(trained: Trained) -> None:
+    """A patch is for what was sent."""
+    sent = {"model_id": trained.model_id, "hyperparams": {"dataset_type": "cifar10"}}
+    answer = trained.client.post("/api/train", json=sent)
+    assert answer.status_code == 400
+    assert [one["expected"] for one in answer.json["errors"]] == [3, 32, 32]
+    assert not [one for one in answer.json["errors"] if "fix" in one]
+
+
+def queries() -> list[tuple[str, str, str]]:
+    """Each parameter of each endpoint with a value that is none."""
+    return [
+        (rule, name, value)
+        for (method, rule), operation in OPERATIONS.items()
+        for name, schema in operation.query.model_json_schema().get("properties", {}).items()
+        for value in ("-1", "x", "")
+        if method == "GET" and ("enum" in str(schema) or "integer" in str(schema) or "pattern" in schema)
+    ]
+
+
+@pytest.mark.parametrize(("rule", "name", "value"), queries())
+def test_wrong_parameters_are_told_to_programs(trained: Trained, rule: str, name: str, value: str) -> None:
+    path = rule.replace("<run_id>", trained.run_id).replace("<model_id>", trained.model_id)
+    answer = trained.client.get(f"{path}?{name}={value}")
+    if answer.status_code == 200:
+        return
+    ERROR.validate(answer.json)
+    (problem,) = answer.json["errors"]
+    assert (answer.status_code, problem["in"], problem["pointer"]) == (400, "query", f"/{name}")
+    assert problem["expected"] and problem["got"] == value and problem["code"] in CODES
+
+
+def test_unknown_and_repeated_parameters_are_told_to_programs(client: FlaskClient) -> None:
+    (unknown,) = client.get("/api/runs?limitt=3").json["errors"]
+    assert (unknown["code"], unknown["suggestion"], unknown["got"]) == ("unknown_field", "limit", "3")
+    assert unknown["fix"] == [{"op": "move", "from": "/limitt", "path": "/limit"}]
+    (twice,) = client.get("/api/runs?limit=3&limit=4").json["errors"]
+    assert (twice["in"], twice["code"], twice["got"]) == ("query", "duplicate", ["3", "4"])
+
+
+@pytest.mark.parametrize(
+    ("pixels", "pointer", "code"),
+    [
+        ([0.0], "/pixels", "mismatch"),
+        ([0.0] * 783 + [2], "/pixels/783", "out_of_range"),
+        ([0.0] * 783 + ["1"], "/pixels/783", "wrong_type"),
+        ([[0.0] * 28] * 27 + [[0.0] * 27], "/pixels/27", "too_short"),
+        ([[0.0] * 28] * 27 + [1], "/pixels/27", "wrong_type"),
+        ([[[[[0.0]]]]], "/pixels", "too_deep"),
+        ("x", "/pixels", "wrong_type"),
+        ([], "/pixels", "mismatch"),
+    ],
+)
+def test_wrong_pixels_are_told_to_programs(trained: Trained, pixels: Any, pointer: str, code: str) -> None:
+    answer = trained.client.post("/api/infer", json={"run_id": trained.run_id, "pixels": pixels})
+    assert answer.status_code == 422
+    ERROR.validate(answer.json)
+    (problem,) = answer.json["errors"]
+    assert (problem["in"], problem["pointer"], problem["code"]) == ("body", pointer, code)
+    assert not jsonschema_rs.validator_for(problem["expected"]).is_valid(problem["got"])
+
+
+def test_what_is_no_json_is_told_to_programs(client: FlaskClient) -> None:
+    text = '{"name": NaN, "seed": 1e999, "a": {"x": 1, "x": 2}, "b": "\\ud800", "c": 99999999999999999999}'
+    answer = client.post("/api/train", data=text, content_type="application/json")
+    ERROR.validate(answer.json)
+    found = {one["pointer"]: (one["code"], one["got"]) for one in answer.json["errors"]}
+    assert found == {
+        "/name": ("wrong_type", "NaN"),
+        "/seed": ("out_of_range", "inf"),
+        "/a/x": ("duplicate", 2),
+        "/b": ("malformed", "\\ud800"),
+        "/c": ("out_of_range", "a whole number beyond 64 bits"),
+    }
 
 
 def test_a_bug_is_a_500_that_shows_only_an_id(

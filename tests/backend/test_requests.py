@@ -77,8 +77,9 @@ def test_one_line_adds_a_field_to_a_body() -> None:
 
 def test_all_problems_are_told_at_once_and_unknown_fields_first() -> None:
     sent = {"run_id": "r", "name": " ", "trained": 1, "architecture": {"layers": []}, "hyperparams": {"seed": -1}}
+    further = [Problem(("model_id",), "is another", "mismatch"), Problem(("name",), "is told already", "conflict")]
     with pytest.raises(SpecError) as refused:
-        check(DefineBody, sent, further=[Problem(("model_id",), "is another"), Problem(("name",), "is told already")])
+        check(DefineBody, sent, further=further)
     found = [problem.place for problem in refused.value.problems]
     assert found == ["run_id", "name", "architecture.layers", "hyperparams.seed", "trained", "model_id"]
 

@@ -9,7 +9,7 @@ import pytest
 from nets.errors import SpecError
 from nets.hyperparams.optimizers import OPTIMIZERS
 from nets.layers import LAYERS
-from nets.spec.fields import Real, Spec, Whole
+from nets.spec.fields import Hint, Real, Spec, Whole
 from nets.spec.registry import Names, Registry, Typed
 
 SHAPES: Registry[Typed] = Registry("shape", example={"type": "circle", "radius": 2})
@@ -37,7 +37,9 @@ class Square(Typed):
 
 def problems(value: Any) -> list[str]:
     with pytest.raises(SpecError) as caught:
-        SHAPES.parse(value, ("shape",), elsewhere=lambda name, value: " It belongs elsewhere." if name == "x" else "")
+        SHAPES.parse(
+            value, ("shape",), elsewhere=lambda name, value: Hint(" It belongs elsewhere.") if name == "x" else Hint()
+        )
     return [str(problem) for problem in caught.value.problems]
 
 
