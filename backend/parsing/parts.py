@@ -112,7 +112,8 @@ def _model_id(value: str) -> str:
 
 Name = Annotated[str, Line(200)]
 Description = Annotated[str, Line(10_000, empty=True)]
-Tags = Annotated[list[str], Labels(32, 64)]
+TAGS = Labels(32, 64)
+Tags = Annotated[list[str], TAGS]
 RunId = Annotated[str, Line(MAX_ID)]
 MODEL_ID_SCHEMA: Json = {"type": "string", "maxLength": MAX_ID, "pattern": f"^{MODEL_ID.pattern}$"}
 ModelId = Annotated[  # one that a model can have

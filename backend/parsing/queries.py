@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from backend.parsing.parts import Rule
+from backend.parsing.parts import TAGS, Line, Rule
 from backend.state.records import ACTIVE, DETAILS, TERMINAL, Detail, Json, RunState
+from backend.state.selection import SORTS, Selection, Sort
+from nets.datasets import DATASETS
 from nets.errors import UNSAID, BrokenRule
 from nets.spec.allowed import one_of
 from nets.spec.fields import Spec, did_you_mean, shown, suggested
@@ -76,6 +79,51 @@ class SomeOf(Rule):
 
 
 @dataclass(frozen=True)
+class Tagged(Rule):
+    """Tags, with commas."""
+
+    def check(self, value: str) -> tuple[str, ...]:
+        return tuple(TAGS.check(value.split(",")))
+
+    def schema(self) -> Json:
+        return {"type": "string", "pattern": r"^[^\s,]([^,]*[^\s,])?(,[^\s,]([^,]*[^\s,])?)*$"}
+
+
+@dataclass(frozen=True)
+class Sorted(Rule):
+    """One of `SORTS`, with - in front where the highest come first."""
+
+    def check(self, value: str) -> Sort:
+        name = value.removeprefix("-")
+        if name not in SORTS:
+            rule = f"must be one of {', '.join(SORTS)}, with - in front for the highest first"
+            short = [each for each in SORTS if "." not in each]
+            raise ValueError(f"{rule}, got {shown(value)}.{did_you_mean(name, short) or did_you_mean(name, SORTS)}")
+        return Sort(name, descending=value != name)
+
+    def schema(self) -> Json:
+        return {"type": "string", "enum": [f"{way}{name}" for name in SORTS for way in ("", "-")]}
+
+
+@dataclass(frozen=True)
+class Moment(Rule):
+    """A date, or a time, which is one of UTC unless it says otherwise; as records write times."""
+
+    def check(self, value: str) -> str:
+        sent = re.sub(r" (?=\d\d:?\d\d$)", "+", value) if "T" in value else value  # a plus sign of a URL is a blank
+        try:
+            moment = datetime.fromisoformat(sent)
+            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        except (ValueError, OverflowError):
+            rule = "must be a date or a time by ISO 8601, such as 2026-11-29 or 2026-11-29T08:30:00Z"
+            raise ValueError(f"{rule}, got {shown(value)}") from None
+        return moment.isoformat(timespec="microseconds")
+
+    def schema(self) -> Json:
+        return {"type": "string", "examples": ["2026-11-29", "2026-11-29T08:30:00Z"]}
+
+
+@dataclass(frozen=True)
 class Flag(Rule):
     """Yes or no."""
 
@@ -104,12 +152,55 @@ class Page(Query):
     )
 
 
-class RunPage(Page):
-    """A part of the list of runs."""
+class Filters(Query):
+    """Which runs, and in which order."""
 
     model_id: str | Left = Field(None, description="Runs of this model.")
-    state: Annotated[RunState, OneOf((*ACTIVE, *TERMINAL))] | Left = Field(None, description="Runs in this state.")
+    state: Annotated[tuple[RunState, ...], SomeOf((*ACTIVE, *TERMINAL))] = Field(
+        (), description="Runs in this state, or in one of several, separated by commas."
+    )
+    tag: Annotated[tuple[str, ...], Tagged()] = Field(
+        (), description="Runs with this tag, or with all of several, separated by commas."
+    )
+    name: Annotated[str, Line(200)] | Left = Field(None, description="Runs whose name has this in it, in any case.")
+    dataset_type: Annotated[str, OneOf(tuple(DATASETS))] | Left = Field(None, description="Runs on this data set.")
+    device: Annotated[str, Line(200)] | Left = Field(None, description="Runs whose device has this in it, in any case.")
+    created_after: Annotated[str, Moment()] | Left = Field(
+        None, description="Runs that were created on this date or later; or at a time, of UTC unless it says otherwise."
+    )
+    created_before: Annotated[str, Moment()] | Left = Field(
+        None, description="Runs that were created before this date or time."
+    )
+    sort: Annotated[Sort, Sorted()] | Left = Field(
+        None, description="What to sort by, with - in front for the highest first; without it, newest first."
+    )
+
+    @property
+    def selection(self) -> Selection:
+        """For the store."""
+        return Selection(
+            model_id=self.model_id,
+            states=self.state,
+            tags=self.tag,
+            name=self.name,
+            dataset=self.dataset_type,
+            device=self.device,
+            created_after=self.created_after,
+            created_before=self.created_before,
+            sort=self.sort,
+        )
+
+
+class RunPage(Filters, Page):
+    """A part of the list of runs."""
+
     include: Annotated[tuple[Detail, ...], SomeOf(DETAILS)] = Field((), description="Long fields to include.")
+
+
+class RunTable(Filters):
+    """Runs as a table."""
+
+    limit: Limit | Left = Field(None, description="Runs, at most; without it, all.")
 
 
 class Deleting(Query):

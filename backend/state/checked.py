@@ -152,7 +152,7 @@ class Checked(Database):
         """The rows of models or runs that are what was written; the others are noticed."""
         return self._good(connection, table, sequences(connection, table, chosen, values))
 
-    def _good(self, connection: sqlite3.Connection, table: Table, found: list[int]) -> Iterator[sqlite3.Row]:
+    def _good(self, connection: sqlite3.Connection, table: Table, found: Iterable[int]) -> Iterator[sqlite3.Row]:
         """One by one: all of them may be more than fits into memory."""
         for sequence in found:
             try:
@@ -161,6 +161,8 @@ class Checked(Database):
                 if not is_malformed(error):
                     raise
                 self.unreadable.notice(table, f"in row {sequence}")
+                continue
+            if row is None:  # deleted since it was found
                 continue
             if intact(row):
                 yield row

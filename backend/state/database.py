@@ -13,6 +13,7 @@ from typing import TypeVar
 from backend.state.reserve import Reserve
 from backend.state.rows import text
 from backend.state.schema import SCHEMA_VERSION
+from backend.state.selection import folded
 
 IDLE_READERS = 8
 NO_ROOM = (
@@ -173,4 +174,5 @@ class Database:
         connection = sqlite3.connect(self._path, timeout=10.0, isolation_level=None, check_same_thread=False)
         connection.row_factory = sqlite3.Row
         connection.text_factory = text
+        connection.create_function("folded", 1, folded, deterministic=True)
         return connection

@@ -12,6 +12,14 @@ class UnknownRecord(LookupError):
     """No model or run has this id."""
 
 
+class UnknownCursor(LookupError):
+    """No run has the cursor behind which a sorted list shall go on."""
+
+    def __init__(self, before: int) -> None:
+        super().__init__(f"no run has the cursor {before}")
+        self.before = before
+
+
 class UnreadableRecord(Exception):
     """The record of a model or run is not what was written."""
 

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Generator, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from backend.state.checked import Checked
 from backend.state.curve import extended
 from backend.state.errors import Promoted, StillActive, UnknownRecord, UnreadableRecord, WrongState
+from backend.state.listing import Listing
 from backend.state.naming import numbered
 from backend.state.records import (
     ACTIVE,
-    DETAILS,
     NEXT,
     TERMINAL,
     UNREADABLE,
-    Detail,
     Json,
     ModelRecord,
     RunRecord,
@@ -69,7 +66,7 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-class Store(Checked):
+class Store(Listing):
     """Models, runs and events. Safe from any thread; `sqlite3.Error` reaches the caller.
 
     No row is believed whose checksum does not fit: lists leave it out, `UnreadableRecord` is raised where it is the
@@ -198,35 +195,6 @@ class Store(Checked):
         with self._read() as connection:
             row = self._find("runs", run_id)
             return to_run(row, self._shown(connection, row) if metrics else []) if row else None
-
-    def list_runs(
-        self,
-        model_id: str | None = None,
-        state: RunState | None = None,
-        limit: int | None = None,
-        *,
-        metrics: bool = True,
-    ) -> list[RunRecord]:
-        """Runs of a model and in a state, newest first."""
-        details = DETAILS if metrics else tuple(name for name in DETAILS if name != "metrics")
-        with closing(self.each_run(model_id, state, details=details)) as found:
-            return [run for _, run in islice(found, limit)]
-
-    def each_run(
-        self,
-        model_id: str | None = None,
-        state: RunState | None = None,
-        *,
-        before: int | None = None,
-        details: Collection[Detail] = DETAILS,
-    ) -> Generator[tuple[int, RunRecord]]:
-        """Runs of a model and in a state, newest first, one by one, each with its cursor and with `details` alone."""
-        both = ("model_id", model_id), ("state", state)  # the runs of a model are fewer than those in a state
-        wanted = {name: value for name, value in both if value is not None}
-        with self._read() as connection, suppress(GeneratorExit):
-            for row in self._newest(connection, "runs", wanted, before):
-                metrics = self._shown(connection, row) if "metrics" in details else []
-                yield row["sequence"], to_run(row, metrics, details)
 
     def update_run(self, run_id: str, **fields: Any) -> None:
         """Change fields of a run; its state changes by `transition` alone. An empty name: that of its model."""

@@ -17,7 +17,11 @@ from nets.spec.fields import parse
         (Page, {"limit": "\u0663"}, "limit: must be a whole number"),
         (Page, {"before": "9" * 19}, "before: must be a whole number from 1 to 9"),
         (Since, {"since": "-1"}, "since: must be a whole number from 0 to"),
-        (RunPage, {"state": "Running"}, "state: must be one of queued.*got \"Running\". Did you mean 'running'"),
+        (
+            RunPage,
+            {"state": "Running"},
+            "state: must be one or more of queued.*got \"Running\". Did you mean 'running'",
+        ),
         (RunPage, {"include": "metrics,x"}, 'include: must be one or more of metrics.*separated by commas, got "x"'),
         (RunPage, {"include": ""}, "include: must be one or more of"),
     ],
@@ -28,7 +32,7 @@ def test_a_wrong_value_is_told_with_its_rule(query: type[Query], came: dict[str,
 
 
 def test_what_is_left_out_has_a_default() -> None:
-    assert (RunPage().limit, RunPage().state, RunPage().include, Since().since) == (None, None, (), 0)
+    assert (RunPage().limit, RunPage().state, RunPage().include, Since().since) == (None, (), (), 0)
     runs = parse(RunPage, {"limit": "7", "include": "architecture,metrics,metrics"}, (), owner="this query")
     assert (runs.limit, runs.include) == (7, ("metrics", "architecture"))
 

@@ -14,6 +14,7 @@ from backend.errors import not_found
 from backend.parsing.queries import Page
 from backend.state.checkpoints import Checkpoints
 from backend.state.records import DETAILS, Json, ModelRecord
+from backend.state.selection import Selection
 from backend.state.store import Store
 from backend.training.runs import Runs
 from backend.web.body import json_object
@@ -65,7 +66,7 @@ class ModelRoutes:
             model = self.store.get_model(model_id)
             if model is None:
                 raise not_found("model", model_id, listing="/api/models")
-            found = self.store.each_run(model_id, before=query.before, details=DETAILS)
+            found = self.store.each_run(Selection(model_id), before=query.before, details=DETAILS)
             listed = page(found, lambda run: run_view(run, standing), limit=query.limit or NEWEST_RUNS)
         warnings = self.store.unreadable.sentences("runs", "events")
         summary = model_summary(model, self.checkpoints)

@@ -37,10 +37,10 @@ class RunRoutes:
 
     @route("GET", "/runs")
     def list_runs(self) -> ResponseReturnValue:
-        """Runs in brief, newest first, of a model or in a state. `next` leads to the next page."""
+        """Runs in brief, filtered and sorted; by default newest first. `next` leads to the next page."""
         query = asked(RunPage)
         standing = self.runs.standing()
-        found = self.store.each_run(query.model_id, query.state, before=query.before, details=query.include)
+        found = self.store.each_run(query.selection, before=query.before, details=query.include)
         listed = page(found, lambda run: listed_run(run, standing, query.include), limit=query.limit or NEWEST)
         warnings = self.store.unreadable.sentences("runs")
         return json_answer({"runs": listed.items, "next": listed.next, "warnings": warnings})

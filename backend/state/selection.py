@@ -1,0 +1,96 @@
+"""Which runs a list has, and in which order: what can be asked for, and how SQL says it.
+
+Only what the index `runs_listed` holds is looked at, so that none of a run's long fields is read. Whatever a damaged
+index may hold, no expression here fails on it: rows are held against their checksums when they are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from backend.state.records import Json, RunState
+from backend.state.summary import BEST, HIGH, LOW, METRICS
+
+
+def folded(raw: bytes | None) -> str | None:
+    """Text without the difference of upper and lower case, as a function of SQL."""
+    return None if raw is None else raw.decode("utf-8", "replace").casefold()
+
+
+def _text(column: str) -> str:
+    return f"folded(CAST({column} AS BLOB))"
+
+
+def _number(path: str) -> str:
+    return f"CASE WHEN json_valid(summary) THEN CAST(json_extract(summary, '$.{path}') AS REAL) END"
+
+
+SORTS: Mapping[str, str] = {  # by name: an expression that is NULL where a run has no value
+    "created_at": _text("created_at"),
+    "started_at": _text("started_at"),
+    "completed_at": _text("completed_at"),
+    "name": _text("name"),
+    "seconds": "86400 * (julianday(completed_at) - julianday(started_at))",
+    **{name: f"CAST({name} AS REAL)" for name in ("compile_seconds", "epoch", "test_accuracy", "test_loss")},
+    **{name: _number(f"reached.{name}") for name in (*LOW, *HIGH)},
+    **{f"best.{name}": _number(f"best.{name}") for name in BEST},
+    **{f"last.{name}": _number(f"last.{name}") for name in METRICS},
+}
+
+
+@dataclass(frozen=True)
+class Sort:
+    """By one of `SORTS`; runs without the value come last, either way, and of equal ones the newest first."""
+
+    name: str
+    descending: bool = False
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Runs that fit all of it. None and () leave all in.
+
+    tags: all of which a run must have. name, device: parts of these, in any case. created_after: this moment, or
+    later; created_before: earlier than this one. Both as `created_at` is written.
+    """
+
+    model_id: str | None = None
+    states: tuple[RunState, ...] = ()
+    tags: tuple[str, ...] = ()
+    name: str | None = None
+    dataset: str | None = None
+    device: str | None = None
+    created_after: str | None = None
+    created_before: str | None = None
+    sort: Sort | None = None
+
+    @property
+    def plain(self) -> Json | None:
+        """Values of columns that are all there is to it, newest first; None if there is more."""
+        if self != Selection(self.model_id, self.states) or len(self.states) > 1:
+            return None
+        both = ("model_id", self.model_id), ("state", self.states[0] if self.states else None)
+        return {name: value for name, value in both if value is not None}  # a model has fewer runs than a state
+
+    def conditions(self) -> tuple[list[str], dict[str, Any]]:
+        """As SQL, with its values."""
+        found: dict[str, Any] = {
+            "model_id = :model_id": self.model_id,
+            "dataset = :dataset": self.dataset,
+            f"instr({_text('name')}, :name)": self.name.casefold() if self.name else None,
+            f"instr({_text('device')}, :device)": self.device.casefold() if self.device else None,
+            "created_at >= :created_after": self.created_after,
+            "created_at < :created_before": self.created_before,
+        }
+        values = {condition.rpartition(":")[2].rstrip(")"): value for condition, value in found.items()}
+        chosen = [condition for condition, value in found.items() if value is not None]
+        if self.states:
+            values |= {f"state_{number}": state for number, state in enumerate(self.states)}
+            chosen.append(f"state IN ({', '.join(f':state_{number}' for number in range(len(self.states)))})")
+        readable = "json_each(CASE WHEN json_valid(tags) THEN tags ELSE '[]' END)"
+        for number, tag in enumerate(self.tags):
+            values[f"tag_{number}"] = tag
+            chosen.append(f"EXISTS (SELECT 1 FROM {readable} WHERE value = :tag_{number})")
+        return chosen, values
