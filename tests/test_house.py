@@ -59,6 +59,7 @@ ARROWS = {
         "training": "architecture checkpoint datasets durable earlier_names errors hyperparams kernels layers network"
         " packed process spec",
         "inference": "architecture kernels network",
+        "exchange": "architecture checkpoint errors layers network packed spec",
         "checkpoint": "architecture durable earlier_names errors network packed",
         "network": "architecture kernels layers",
         "earlier_names": "architecture",
