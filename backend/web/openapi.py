@@ -107,6 +107,12 @@ class Operation:
         return {name for body in self.takes for name in wire_names(body)}
 
 
+CANCEL = Operation(
+    {202: obj({"run_id": TEXT, "state": {"const": "cancelling"}, "status": {"const": "cancelling"}})},
+    (CancelBody,),
+    needs_body=False,
+    errors=(409,),
+)
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/api/models"): Operation({200: listed(ref("Model"))}, query=Page),
     ("POST", "/api/models"): Operation({200: ref("Defined"), 201: ref("Defined")}, (DefineBody,), errors=(404, 409)),
@@ -120,9 +126,8 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ),
     ("POST", "/api/models/save"): Operation({201: ref("Promoted")}, (PromoteBody,), errors=(404, 409)),
     ("POST", "/api/train"): Operation({202: ref("Accepted")}, (TrainBody,), errors=(404, 409)),
-    ("POST", "/api/train/<run_id>/cancel"): Operation(
-        {202: obj({"run_id": TEXT, "status": TEXT})}, (CancelBody,), needs_body=False, errors=(409,)
-    ),
+    ("POST", "/api/runs/<run_id>/cancel"): CANCEL,
+    ("POST", "/api/train/<run_id>/cancel"): CANCEL,
     ("GET", "/api/runs"): Operation(
         {200: obj({"runs": listed(ref("ListedRun")), "next": optional({"type": "integer"}), "warnings": listed(TEXT)})},
         query=RunPage,
