@@ -47,8 +47,9 @@ def outcome(record: Json) -> Json:
 class Host:
     """A state directory, and the server that runs over it now."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, **changes: Any) -> None:
+        """`changes`: settings of its servers."""
+        self.folder, self.changes = folder, changes
         self.state_dir = folder / "state"
         self.server: LocalServer | None = None
 
@@ -58,7 +59,8 @@ class Host:
         return self.server.client
 
     def settings(self) -> Settings:
-        return Settings(port=free_port(first=0), state_dir=self.state_dir, data_dir=self.folder / "data")
+        places = {"state_dir": self.state_dir, "data_dir": self.folder / "data"}
+        return Settings(port=free_port(first=0), **places, **self.changes)
 
     def start(self) -> None:
         self.server = LocalServer(self.settings())
