@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 
-DOWNLOADS = 64  # at a time
-
 
 class Places:
     """Safe from any thread."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -31,13 +30,9 @@ class Fingerprint:
     def of(cls, path: Path) -> Fingerprint | None:
         """None where there is no such file."""
         try:
-            return cls.by(path.stat())
+            found = path.stat()
         except OSError:
             return None
-
-    @classmethod
-    def by(cls, found: os.stat_result) -> Fingerprint:
-        """Of a file by what the system says of it."""
         return cls(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Literal, get_args
+from typing import Annotated
 
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
@@ -16,12 +16,9 @@ from backend.state.records import ACTIVE, DETAILS, TERMINAL, Detail, Json, RunSt
 from backend.state.selection import SORTS, Selection, Sort
 from nets.datasets import DATASETS
 from nets.errors import UNSAID, BrokenRule
-from nets.exchange.named import Layout
 from nets.spec.allowed import one_of
 from nets.spec.fields import Spec, did_you_mean, shown, suggested
 
-KEPT_FORMAT: Literal["msgpack"] = "msgpack"  # of the files that training leaves
-WeightsFormat = Literal["msgpack", "npz", "safetensors"]
 Left = SkipJsonSchema[None]  # out: a query says nothing by null
 
 
@@ -101,7 +98,11 @@ class Sorted(Rule):
         if name not in SORTS:
             rule = f"must be one of {', '.join(SORTS)}, with - in front for the highest first"
             short = [each for each in SORTS if "." not in each]
-            raise ValueError(f"{rule}, got {shown(value)}.{did_you_mean(name, short) or did_you_mean(name, SORTS)}")
+            known = short if did_you_mean(name, short) else SORTS
+            near = suggested(name, known)
+            detail = f"{rule}, got {shown(value)}.{did_you_mean(name, known)}"
+            set_to = UNSAID if near is None else value.replace(name, near)
+            raise BrokenRule(detail, "not_one_of", expected=self.schema(), suggestion=near, set_to=set_to)
         return Sort(name, descending=value != name)
 
     def schema(self) -> Json:
@@ -119,7 +120,7 @@ class Moment(Rule):
             moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         except (ValueError, OverflowError):
             rule = "must be a date or a time by ISO 8601, such as 2026-11-29 or 2026-11-29T08:30:00Z"
-            raise ValueError(f"{rule}, got {shown(value)}") from None
+            raise BrokenRule(f"{rule}, got {shown(value)}", "malformed") from None
         return moment.isoformat(timespec="microseconds")
 
     def schema(self) -> Json:
@@ -213,17 +214,6 @@ class Deleting(Query):
         False,
         description="Also delete its model, if POST /api/train made it for this run, it was never named, changed or "
         "promoted since, and it has no other run.",
-    )
-
-
-class WeightsQuery(Query):
-    """In which form the weights of a run are wanted."""
-
-    format: Annotated[WeightsFormat, OneOf(get_args(WeightsFormat))] = Field(
-        KEPT_FORMAT, description="`msgpack` is the kept file itself."
-    )
-    layout: Annotated[Layout, OneOf(get_args(Layout))] = Field(
-        "flax", description="Names and order of axes of Flax, or of PyTorch: not for `msgpack`."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from functools import cache, cached_property
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -80,6 +81,7 @@ class RunRecord:
     warnings: list[str] = field(default_factory=list)
     device: Annotated[str | None, Told("The device, with everything about it that decides rounding.")] = None
     precision: str | None = None
+    parameters: Annotated[int | None, Told("How many numbers are trained.", kept="facts")] = None
     kernels: Annotated[str, Told("The `--kernels` that it is trained with.", kept="facts")] = "auto"
     compile_seconds: float | None = None
     versions: Annotated[Json | None, Told("Of the libraries that trained it.")] = None
@@ -90,11 +92,6 @@ class RunRecord:
     summary: Annotated[Json | None, Told(shown=False, lasting=False)] = None  # see backend/state/summary.py
     # The number of each resume among the ends and resumes of all runs, and the id of its event.
     resumes: Annotated[list[list[int]] | None, Told(shown=False, lasting=False, kept="facts")] = None
-    # Whether it was "training" or "waiting" when the end of a server cut it off, from which nobody has resumed it yet.
-    cut_off: Annotated[str | None, Told(shown=False, lasting=False, kept="facts")] = None
-    # The epoch after which it was resumed by itself, not by a client.
-    resumed_itself_after: Annotated[int | None, Told(shown=False, lasting=False, kept="facts")] = None
-    cancel_asked: Annotated[bool, Told(shown=False, lasting=False, kept="facts")] = False  # and promised to a client
     metrics: Annotated[
         list[Json], Told("One per epoch; at most 200, among them the first, the last and the best.", kept="events")
     ] = field(default_factory=list)
@@ -103,6 +100,16 @@ class RunRecord:
     def metrics_total(self) -> int:
         """How many metrics there are, of which `metrics` may have some."""
         return int(self.curve["total"]) if self.curve else 0
+
+    @property
+    def seconds(self) -> float | None:
+        """From its last start to its end, compilation included; None before."""
+        if self.started_at is None or self.completed_at is None:
+            return None
+        try:
+            return (datetime.fromisoformat(self.completed_at) - datetime.fromisoformat(self.started_at)).total_seconds()
+        except (ValueError, TypeError):  # no server of ours has written these
+            return None
 
     @property
     def best(self) -> Json | None:

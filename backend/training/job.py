@@ -63,6 +63,7 @@ class NewRun:
             queued=self.queue,
             epochs_total=self.hyperparams.epochs,
             precision=self.hyperparams.precision,
+            parameters=self.architecture.parameters,
             kernels=self.kernels,
             warnings=list(self.warnings),
             resumed_from=self.resumed_from,

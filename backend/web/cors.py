@@ -10,10 +10,7 @@ from backend.config import Settings
 from backend.web import access
 
 METHODS = "Access-Control-Allow-Methods"
-EXPOSED = (
-    *("Location", "Link", "Retry-After", "Allow", "Content-Disposition", "WWW-Authenticate"),
-    *("ETag", "Accept-Ranges", "Content-Range", "X-Checksum-Sha256"),
-)
+EXPOSED = ("Location", "Link", "Retry-After", "Allow", "Content-Disposition", "WWW-Authenticate")
 MAX_AGE = 3600  # seconds that a browser need not ask again
 
 

@@ -20,7 +20,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from backend.errors import ApiError, Part
 from backend.quoting import known, quoted
 from backend.state.database import out_of_room
-from backend.state.errors import UnknownCursor, UnknownRecord, UnreadableRecord
+from backend.state.errors import UnknownRecord, UnreadableRecord
 from backend.state.records import Json
 from backend.state.unreadable import KIND
 from backend.training.errors import Busy, NotActive, QueueFull, ShuttingDown
@@ -147,13 +147,6 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         ApiError: Answer(lambda error: error.status, str, headers=lambda error: error.headers or {}),
         HTTPException: Answer(lambda error: error.code or 500, lambda error: f"{error.name}: {error.description}"),
         SpecError: Answer(400, str),
-        UnknownCursor: Answer(
-            400,
-            lambda error: (
-                f"before: must be the next of a page before, and no run has the cursor {error.before} any more; "
-                "leave it out to begin again"
-            ),
-        ),
         NotFound: Answer(404, _no_route),
         UnknownRecord: Answer(404, lambda error: f"{quoted(str(error))} was deleted meanwhile"),
         UnreadableRecord: Answer(404, _unreadable),

@@ -58,3 +58,11 @@ def asked(query: type[Q]) -> Q:
         return parse(query, came, (), owner="this query")
     except SpecError as error:
         raise BadQuery(error.problems) from None
+
+
+def lost(before: int) -> BadQuery:
+    """A cursor of a sorted list behind which nothing follows: its run is gone."""
+    detail = (
+        f"must be the next of a page before, and no run has the cursor {before} any more; leave it out to begin again"
+    )
+    return BadQuery([Problem(("before",), detail, "mismatch", fix=(Change("remove", ("before",)),))])

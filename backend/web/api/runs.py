@@ -10,7 +10,8 @@ from flask.typing import ResponseReturnValue
 from backend.actions.deletion import Deletion
 from backend.actions.labels import Labels
 from backend.errors import not_found
-from backend.parsing.queries import Deleting, RunPage, Since
+from backend.parsing.queries import Deleting, RunPage, RunTable, Since
+from backend.state.errors import UnknownCursor
 from backend.state.records import RunRecord
 from backend.state.store import Store
 from backend.training.runs import Runs
@@ -18,8 +19,9 @@ from backend.web.body import json_object
 from backend.web.event_stream import EventStreams, last_event_id
 from backend.web.metrics import Telling, metrics_csv, metrics_json, prefers_csv, telling
 from backend.web.pages import json_answer, page
-from backend.web.query import asked
+from backend.web.query import asked, lost
 from backend.web.routes import route
+from backend.web.run_table import runs_csv
 from backend.web.views import listed_run, run_view
 
 NEWEST = 50  # runs in a list that names no limit
@@ -41,9 +43,18 @@ class RunRoutes:
         query = asked(RunPage)
         standing = self.runs.standing()
         found = self.store.each_run(query.selection, before=query.before, details=query.include)
-        listed = page(found, lambda run: listed_run(run, standing, query.include), limit=query.limit or NEWEST)
+        try:
+            listed = page(found, lambda run: listed_run(run, standing, query.include), limit=query.limit or NEWEST)
+        except UnknownCursor as error:
+            raise lost(error.before) from None
         warnings = self.store.unreadable.sentences("runs")
         return json_answer({"runs": listed.items, "next": listed.next, "warnings": warnings})
+
+    @route("GET", "/runs.csv")
+    def get_table(self) -> ResponseReturnValue:
+        """Runs as CSV, filtered and sorted as in `GET /api/runs`: a row each, with all that is told in short."""
+        query = asked(RunTable)
+        return runs_csv(self.store, query.selection, limit=query.limit)
 
     @route("GET", "/runs/<run_id>")
     def get_run(self, run_id: str) -> ResponseReturnValue:
