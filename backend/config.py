@@ -179,6 +179,12 @@ class Settings:
     max_queue: int = setting(
         100, "most runs that wait at a time; more get a 503", read=whole_number(1, 10_000), metavar="N"
     )
+    resume_interrupted: bool = setting(
+        "no",
+        "resume the runs that the end of a server cut off, at the next start, before new ones",
+        read=switch,
+        metavar="yes|no",
+    )
     threads: int = setting(
         64,
         "most requests served at a time, event streams aside; more get a 503",

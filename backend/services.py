@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backend.config import Settings
-from backend.events.capacity import Places
+from backend.events.capacity import DOWNLOADS, Places
 from backend.events.delivery import Delivery
 from backend.events.log import EventLog
 from backend.inference.predictors import Predictors
@@ -53,6 +53,7 @@ class Services:
     default_dataset: DefaultDataset
     limits: Limits
     streams: Places  # for event streams
+    downloads: Places
     writing: Writing
     warnings: list[str]  # of the start, for health
     started: float = field(default_factory=time.monotonic)
@@ -130,7 +131,16 @@ def _made(
         delivery=delivery,
         telemetry=telemetry,
         checkpoints=checkpoints,
-        runs=Runs(store, log, checkpoints, data_dir=settings.data_dir, programs=programs, warmer=warmer, limits=limits),
+        runs=Runs(
+            store,
+            log,
+            checkpoints,
+            data_dir=settings.data_dir,
+            programs=programs,
+            warmer=warmer,
+            limits=limits,
+            resume_interrupted=settings.resume_interrupted,
+        ),
         attempts=attempts,
         programs=programs,
         warmer=warmer,
@@ -139,6 +149,7 @@ def _made(
         default_dataset=default_dataset,
         limits=limits,
         streams=Places(settings.max_streams),
+        downloads=Places(DOWNLOADS),
         writing=Writing(store, state_dir),
         warnings=warnings,
     )

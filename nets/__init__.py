@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from nets.architecture.read import parse_architecture
     from nets.checkpoint import load_weights, save_weights
     from nets.errors import CheckpointError, DataError, NetsError, Problem, SpecError, TrainingError
+    from nets.exchange.named import named_arrays
     from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
     from nets.inference import Predictor
     from nets.network import Network, initial_variables
@@ -35,6 +36,7 @@ HOMES = {
     "fit": "training.fit",
     "initial_variables": "network",
     "load_weights": "checkpoint",
+    "named_arrays": "exchange.named",
     "parse_architecture": "architecture.read",
     "parse_hyperparams": "hyperparams.hyperparams",
     "save_weights": "checkpoint",
@@ -57,6 +59,7 @@ __all__ = [
     "fit",
     "initial_variables",
     "load_weights",
+    "named_arrays",
     "parse_architecture",
     "parse_hyperparams",
     "save_weights",

@@ -37,16 +37,26 @@ def load_weights(path: Path, architecture: Architecture, *, sha256: str | None =
     except OSError as error:
         raise CheckpointError(f"the weight file {path.name} cannot be read: {error.strerror}; train again") from None
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
-        raise CheckpointError(
-            f"the weight file {path.name} is damaged: its SHA-256 is not the one recorded when it was written; "
-            "restore it from a copy or train again"
-        )
+        raise damaged(path)
     try:
         restored = serialization.msgpack_restore(content)
     except Exception as error:  # msgpack raises many kinds; none of them may pass for weights
         raise CheckpointError(
             f"the weight file {path.name} is not readable as msgpack ({type(error).__name__})"
         ) from None
+    return fitted(path, restored, architecture)
+
+
+def damaged(path: Path) -> CheckpointError:
+    """The refusal of a file that is not what was written."""
+    return CheckpointError(
+        f"the weight file {path.name} is damaged: its SHA-256 is not the one recorded when it was written; "
+        "restore it from a copy or train again"
+    )
+
+
+def fitted(path: Path, restored: Any, architecture: Architecture) -> Variables:
+    """The tree of a file under the names of today; CheckpointError unless it is that of `architecture`."""
     restored = renamed(restored, architecture.graph)
     problem = next(misfits(restored, architecture), None)
     if problem is not None:
@@ -76,8 +86,9 @@ def differences(restored: Any, expected: Mapping[Place, tuple[tuple[int, ...], n
         yield f"{'/'.join(place)} is unknown"
     for place in sorted(expected.keys() & found.keys()):
         array, (shape, dtype) = found[place], expected[place]
-        if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != dtype:
-            came = f"{array.dtype}{list(array.shape)}" if isinstance(array, np.ndarray) else type(array).__name__
+        is_array = hasattr(array, "shape") and not isinstance(array, np.generic)
+        if not is_array or array.shape != shape or array.dtype != dtype:
+            came = f"{array.dtype}{list(array.shape)}" if is_array else type(array).__name__
             yield f"{'/'.join(place)} must be {dtype}{list(shape)}, got {came}"
 
 

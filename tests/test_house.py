@@ -44,7 +44,8 @@ ARROWS = {
         "training": "config control_groups events state",
         "inference": "errors parsing state",
         "commands": "config state",
-        "demo": "config",
+        "demo": "client config",
+        "client": "",
         "events": "state",
         "parsing": "state",
         "telemetry": "state",
@@ -59,6 +60,7 @@ ARROWS = {
         "training": "architecture checkpoint datasets durable earlier_names errors hyperparams kernels layers network"
         " packed process spec",
         "inference": "architecture kernels network",
+        "exchange": "architecture checkpoint errors layers network packed spec",
         "checkpoint": "architecture durable earlier_names errors network packed",
         "network": "architecture kernels layers",
         "earlier_names": "architecture",

@@ -6,13 +6,16 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import nets
 from backend.config import Settings
 from backend.demo.local_server import LocalServer, free_port
 from nets.architecture.read import parse_architecture
 from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.layers import LAYERS
+from nets.network import initial_variables
 from tests.readme_tables import PLACE, READMES, TABLES, TOP, renewed
 
 SERVER = TOP / "backend" / "README.md"
@@ -87,6 +90,22 @@ def test_the_examples_in_python_work(tmp_path, monkeypatch, capsys):
         assert architecture.graph.nodes[0].layer.slope == 0.2
     finally:
         LAYERS.pop("leaky_relu", None)
+
+
+def test_the_lines_of_numpy_predict_as_the_network_does(tmp_path, monkeypatch):
+    architecture = parse_architecture(json.loads(blocks(NETS, "json")[0])["architecture"])
+    statistics = {"mean": np.array([0.2], np.float32), "std": np.array([0.3], np.float32)}
+    variables = initial_variables(architecture.graph, seed=1, statistics=statistics)
+    images = np.random.default_rng(0).random((5, 28, 28, 1), np.float32)
+    monkeypatch.chdir(tmp_path)
+    np.savez("weights.npz", **nets.named_arrays(architecture, variables))
+    lines = next(block for block in blocks(NETS, "py") if "np.load" in block)
+    assert len(lines.strip().splitlines()) <= 12
+    names = {"images": images}
+    exec(lines, names)
+    names["w"].close()
+    expected = nets.Predictor(architecture, variables).probabilities(images)
+    np.testing.assert_allclose(names["probabilities"], expected, atol=1e-6)
 
 
 @pytest.fixture(scope="module")

@@ -44,12 +44,12 @@ class Networks:
         `UnknownRecord` where the run is deleted meanwhile: its record is taken before its files.
         """
         try:
-            self._require_weights(run)
+            self.require_weights(run)
             return self.predictors.load(run)
         except (ApiError, CheckpointError):
             if self.store.get_run(run.run_id, metrics=False) is None:
                 raise UnknownRecord(run.run_id) from None
-            self._require_weights(run)
+            self.require_weights(run)
             raise
 
     def _run_of_model(self, model_id: str) -> str:
@@ -69,7 +69,7 @@ class Networks:
             raise ApiError(409, f"The definition of model {model_id} differs from that of its latest run; {cure}")
         return run.run_id
 
-    def _require_weights(self, run: RunRecord) -> None:
+    def require_weights(self, run: RunRecord) -> None:
         """409 unless the run succeeded and its weights are on the disk."""
         if run.state != "succeeded":
             state = self.runs.in_words(run)

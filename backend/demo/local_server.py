@@ -12,8 +12,8 @@ from collections import deque
 from types import TracebackType
 from typing import Self
 
+from backend.client import Client, LaminaError
 from backend.config import COMMAND, Settings, as_environment, as_flags
-from backend.demo.client import Client, ClientError
 
 START_SECONDS = 60.0
 STOP_SECONDS = 12.0
@@ -71,12 +71,12 @@ class LocalServer:
     def wait_until_healthy(self) -> float:
         """Seconds until the first good answer of GET /api/health. Raises StartError."""
         begin = time.monotonic()
-        brief = Client(self.client.url, timeout=5.0)
+        brief = Client(self.client.url, token="", timeout=5.0)
         while time.monotonic() - begin < START_SECONDS:
             try:
-                brief.get("/api/health")
+                brief.health()
                 return time.monotonic() - begin
-            except ClientError:
+            except LaminaError:
                 time.sleep(0.05)
             if self.process.poll() is not None:
                 break

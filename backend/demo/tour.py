@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from backend.client import Client, Event, LaminaError, Started
 from backend.config import Settings
 from backend.demo import drawing
-from backend.demo.client import Client, ClientError, Event
 from backend.demo.example import EXAMPLE
 from backend.demo.local_server import LocalServer, StartError, free_port
 
@@ -49,7 +49,7 @@ def demo(settings: Settings, *, port_named: bool, once: bool) -> int:
             return server.wait()
     except KeyboardInterrupt:
         return 0
-    except (DemoError, ClientError, StartError) as problem:
+    except (DemoError, LaminaError, StartError) as problem:
         Console(stderr=True, highlight=False, soft_wrap=True).print(f"lamina demo: {problem}", markup=False)
         return problem.code if isinstance(problem, StartError) else 1
 
@@ -64,23 +64,23 @@ def choose_port(named: int | None) -> int:
 
 
 def tour(console: Console, server: LocalServer, settings: Settings) -> None:
-    """Train, promote, infer, and say how to do it again. Raises DemoError, ClientError or StartError."""
+    """Train, promote, infer, and say how to do it again. Raises DemoError, LaminaError or StartError."""
     client = server.client
     step(console, "server", f"{client.url} answers after {server.wait_until_healthy():.1f} s")
-    started = client.post("/api/train", EXAMPLE)
-    step(console, "train", f"POST /api/train: run {started['run_id']}")
+    started = client.train(EXAMPLE)
+    step(console, "train", f"POST /api/train: run {started.run_id}")
     say_data_set(console, client, started)
     final = watch(console, client, started)
-    run = client.get(f"/api/runs/{started['run_id']}")
-    note(console, f"on {run['device']}; {run['precision']}, compiled in {run['compile_seconds']:.1f} s")
-    promoted = client.post(f"/api/models/{started['model_id']}/save", {"run_id": started["run_id"]})
+    run = client.run(started)
+    note(console, f"on {run.device}; {run.precision}, compiled in {run.compile_seconds or 0.0:.1f} s")
+    promoted = client.post(f"/api/models/{started.model_id}/save", {"run_id": started.run_id})
     if not promoted["trained"]:
         raise DemoError("the promoted model is not marked as trained")
-    step(console, "promote", f"POST /api/models/{started['model_id']}/save")
+    step(console, "promote", f"POST /api/models/{started.model_id}/save")
     note(console, promoted["saved_model_path"])
     note(console, f"models and runs stay in {from_here(settings.state_dir)}")
-    ask(console, client, started["run_id"], final["sample_predictions"])
-    say_curl(console, client.url, started, write_bodies(settings.state_dir, started["run_id"], final))
+    ask(console, client, started.run_id, final["sample_predictions"])
+    say_curl(console, client.url, started, write_bodies(settings.state_dir, started.run_id, final))
 
 
 def step(console: Console, title: str, text: str) -> None:
@@ -93,11 +93,11 @@ def note(console: Console, text: str, *, style: str = "") -> None:
         console.print(Text(" " * INDENT + line, style=style))
 
 
-def say_data_set(console: Console, client: Client, started: Json) -> None:
+def say_data_set(console: Console, client: Client, started: Started) -> None:
     """Which data set the server took, and why: the request named none."""
-    run = client.get(f"/api/runs/{started['run_id']}")
-    note(console, f"data set: {run['dataset_type']}")
-    for warning in started.get("warnings") or ["chosen by the server: the request names no dataset_type"]:
+    run = client.run(started)
+    note(console, f"data set: {run.dataset_type}")
+    for warning in started.warnings or ["chosen by the server: the request names no dataset_type"]:
         note(console, warning, style="yellow")
 
 
@@ -109,11 +109,11 @@ class Watch:
     final: Json | None = None
 
 
-def watch(console: Console, client: Client, started: Json) -> Json:
+def watch(console: Console, client: Client, started: Started) -> Json:
     """Follows the run on its event stream; returns its last `state` event. Raises DemoError unless it succeeded."""
     seen = Watch()
     with progress_bar(console, started) as show:
-        for event in client.events(started["events_url"]):
+        for event in client.events(started):
             show(event)
             if event.name == "metric":
                 seen.epochs.append(event.data)
@@ -123,14 +123,14 @@ def watch(console: Console, client: Client, started: Json) -> Json:
         raise DemoError("the event stream ended before the run did")
     if seen.final["state"] != "succeeded":
         raise DemoError(f"the run {seen.final['state']}: {seen.final['error']}")
-    if len(seen.epochs) != started["epochs_total"] or seen.final["test_accuracy"] is None:
-        raise DemoError(f"the event stream had {len(seen.epochs)} of {started['epochs_total']} epochs")
+    if len(seen.epochs) != started.epochs_total or seen.final["test_accuracy"] is None:
+        raise DemoError(f"the event stream had {len(seen.epochs)} of {started.epochs_total} epochs")
     step(console, "result", f"test accuracy {percent(seen.final['test_accuracy'])} on images that training never saw")
     return seen.final
 
 
 @contextmanager
-def progress_bar(console: Console, started: Json) -> Iterator[Any]:
+def progress_bar(console: Console, started: Started) -> Iterator[Any]:
     """Yields a function that shows one event: a row per epoch, and a bar below them on a terminal."""
     columns = (TextColumn("  {task.description}"), BarColumn(bar_width=30), TaskProgressColumn(), TimeElapsedColumn())
     console.print(Text(table_row(HEADINGS), style="bold"))
@@ -140,10 +140,10 @@ def progress_bar(console: Console, started: Json) -> Iterator[Any]:
         def show(event: Event) -> None:
             if event.name == "metric":
                 bar.console.print(table_row(epoch_cells(event.data)))
-            elif event.name == "log" and event.data["message"] not in started.get("warnings", ()):
+            elif event.name == "log" and event.data["message"] not in started.warnings:
                 note(bar.console, event.data["message"], style="yellow")
             elif event.name == "progress":
-                phase = f"{event.data['phase']:<10} epoch {event.data['epoch']}/{started['epochs_total']}"
+                phase = f"{event.data['phase']:<10} epoch {event.data['epoch']}/{started.epochs_total}"
                 bar.update(task, completed=event.data["fraction"], description=phase)
 
         yield show
@@ -225,15 +225,15 @@ def from_here(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def say_curl(console: Console, url: str, started: Json, folder: Path) -> None:
+def say_curl(console: Console, url: str, started: Started, folder: Path) -> None:
     """The commands that do by hand what the demo did."""
     where = from_here(folder)
     post = 'curl -s -H "Content-Type: application/json" \\\n   '
     step(console, "by hand", "the same with curl:")
     for line in (
         f"{post} {url}/api/train -d @{where}/train.json",
-        f"curl -sN \\\n    {url}{started['events_url']}",
-        f'{post} {url}/api/models/{started["model_id"]}/save \\\n    -d \'{{"run_id": "{started["run_id"]}"}}\'',
+        f"curl -sN \\\n    {url}{started.events_url}",
+        f'{post} {url}/api/models/{started.model_id}/save \\\n    -d \'{{"run_id": "{started.run_id}"}}\'',
         f"{post} {url}/api/infer -d @{where}/infer.json",
     ):
         console.print(f"  {line}", markup=False)

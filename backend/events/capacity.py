@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+DOWNLOADS = 64  # at a time
+
 
 class Places:
     """Safe from any thread."""

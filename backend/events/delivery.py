@@ -14,14 +14,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from backend.events.follower import Follower
 from backend.events.wire import KEEP_ALIVE
 
 logger = logging.getLogger("lamina.http")
 
 STALLED = 20.0  # seconds without a byte acknowledged by a client's machine, until it counts as gone
-SEND_BUFFER = 64 << 10  # what the kernel holds for a client that does not read
 REST = 49  # times the CPU time of a round: what comes meanwhile goes out together, for a fiftieth of a core
 CATCH_UP_REST = 3  # the same for history, and only while a run trains: a quarter of a core
 CATCH_UP_ROUND = 0.02  # seconds of CPU time, about: then news come first again
@@ -31,12 +30,27 @@ NOTHING = b"\0" * 4  # an int, for the kernel to fill in
 FLUSH = 1.0  # seconds for the last events when the server stops
 
 
+class Teller(Protocol):
+    """What is sent to one client. send_buffer: what the kernel may hold for one that does not read; None for any."""
+
+    run_id: str
+    keep_alive: float
+    send_buffer: int | None
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is more to tell at once."""
+
+    def news(self) -> list[bytes] | None:
+        """What is new, without waiting; None after the end."""
+
+
 @dataclass(eq=False)
 class Outlet:
     """One client's socket and what it is sent. `ended`: told once, whether the connection can be used again."""
 
     connection: socket.socket
-    follower: Follower
+    follower: Teller
     chunked: bool
     ended: Callable[[bool], None]
     pending: bytes = b""
@@ -144,7 +158,7 @@ class Delivery:
     def adopt(
         self,
         connection: socket.socket,
-        follower: Follower,
+        follower: Teller,
         *,
         head: bytes,
         chunked: bool,
@@ -152,7 +166,8 @@ class Delivery:
     ) -> None:
         """Send `head` and then all that `follower` tells, chunk by chunk where `chunked`; then call `ended`."""
         connection.setblocking(False)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        if follower.send_buffer is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, follower.send_buffer)
         self._newcomers.append(Outlet(connection, follower, chunked, ended, pending=head))
         self._ring()
 

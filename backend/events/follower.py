@@ -9,11 +9,14 @@ from backend.events.channel import Channel
 from backend.events.wire import KEEP_ALIVE, RETRY, frame
 from backend.state.store import Store
 
+SEND_BUFFER = 64 << 10  # what the kernel holds for a client that does not read
 PAGE = 200  # events that a replay holds in memory at once
 
 
 class Follower(Iterator[bytes]):
     """One reader's way through the events of a run: history, then live, up to the last one or `EventLog.close()`."""
+
+    send_buffer: int | None = SEND_BUFFER
 
     def __init__(
         self, store: Store, run_id: str, channel: Channel | None, *, cursor: int, last_id: int, keep_alive: float

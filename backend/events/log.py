@@ -62,11 +62,11 @@ class EventLog:
                 channel.push(event_id, encode("state", data, event_id), last=state in TERMINAL)
         return event_id
 
-    def resume(self, run_id: str, *, queued: bool, queue_position: int | None) -> int:
-        """Put a run that was cut off back into the queue, durably. `WrongState` as in the store."""
+    def resume(self, run_id: str, *, queued: bool, queue_position: int | None, itself: bool = False) -> int:
+        """Put a run that was cut off back into the queue, durably. `itself`, `WrongState`: as in the store."""
         data = state_data(run_id, "queued", queue_position=queue_position, resumed=True)
         with self._publishing:
-            event_id = self._store.resume(run_id, data=data, queued=queued)
+            event_id = self._store.resume(run_id, data=data, queued=queued, itself=itself)
             if channel := self._channel(run_id):
                 channel.push(event_id, encode("state", data, event_id), last=False)
         return event_id

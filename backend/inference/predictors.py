@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -30,9 +31,13 @@ class Fingerprint:
     def of(cls, path: Path) -> Fingerprint | None:
         """None where there is no such file."""
         try:
-            found = path.stat()
+            return cls.by(path.stat())
         except OSError:
             return None
+
+    @classmethod
+    def by(cls, found: os.stat_result) -> Fingerprint:
+        """Of a file by what the system says of it."""
         return cls(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
@@ -16,9 +16,12 @@ from backend.state.records import ACTIVE, DETAILS, TERMINAL, Detail, Json, RunSt
 from backend.state.selection import SORTS, Selection, Sort
 from nets.datasets import DATASETS
 from nets.errors import UNSAID, BrokenRule
+from nets.exchange.named import Layout
 from nets.spec.allowed import one_of
 from nets.spec.fields import Spec, did_you_mean, shown, suggested
 
+KEPT_FORMAT: Literal["msgpack"] = "msgpack"  # of the files that training leaves
+WeightsFormat = Literal["msgpack", "npz", "safetensors"]
 Left = SkipJsonSchema[None]  # out: a query says nothing by null
 
 
@@ -214,6 +217,17 @@ class Deleting(Query):
         False,
         description="Also delete its model, if POST /api/train made it for this run, it was never named, changed or "
         "promoted since, and it has no other run.",
+    )
+
+
+class WeightsQuery(Query):
+    """In which form the weights of a run are wanted."""
+
+    format: Annotated[WeightsFormat, OneOf(get_args(WeightsFormat))] = Field(
+        KEPT_FORMAT, description="`msgpack` is the kept file itself."
+    )
+    layout: Annotated[Layout, OneOf(get_args(Layout))] = Field(
+        "flax", description="Names and order of axes of Flax, or of PyTorch: not for `msgpack`."
     )
 
 

@@ -16,6 +16,7 @@ from gunicorn.errors import AppImportError
 from gunicorn.glogging import Logger
 
 from backend.config import ConfigError, Settings
+from backend.events.capacity import DOWNLOADS
 from backend.server.connections import RESERVE
 from backend.server.listening import close, is_public, listen, urls
 from backend.server.master import Master
@@ -134,8 +135,8 @@ class Application(BaseApplication):
             "workers": 1,
             "worker_class": Worker,
             "threads": self.settings.threads + RESERVE,
-            # Neither event streams nor idle connections that are kept alive take a thread.
-            "worker_connections": self.settings.max_streams + 2 * self.settings.threads + SPARE_CONNECTIONS,
+            # Neither event streams, downloads nor idle connections that are kept alive take a thread.
+            "worker_connections": self.settings.max_streams + DOWNLOADS + 2 * self.settings.threads + SPARE_CONNECTIONS,
             "keepalive": KEEP_ALIVE_SECONDS,
             "timeout": HANG_SECONDS,
             "graceful_timeout": GRACEFUL_SECONDS,

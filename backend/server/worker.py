@@ -14,7 +14,7 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from backend.events.follower import Follower
+from backend.events.delivery import Teller
 from backend.server.connections import PatientWorker
 from backend.server.refusals import refuse
 from backend.web.environ import CROWDED, HANDED_OVER, INCOMING
@@ -31,9 +31,9 @@ GIVEN_AWAY = object()  # a connection that is the delivery's now
 
 
 class Stream(Exception):
-    """An event stream that leaves gunicorn, which would keep a thread for it, before any of it is sent."""
+    """An event stream or a download leaves gunicorn, which would keep a thread for it, before any of it is sent."""
 
-    def __init__(self, follower: Follower, response: Any, close: Callable[[], None]) -> None:
+    def __init__(self, follower: Teller, response: Any, close: Callable[[], None]) -> None:
         """`response`: gunicorn's, with status and headers. `close`: the application's, to be called at the end."""
         super().__init__(follower.run_id)
         self.follower, self.close = follower, close

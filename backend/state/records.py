@@ -92,6 +92,11 @@ class RunRecord:
     summary: Annotated[Json | None, Told(shown=False, lasting=False)] = None  # see backend/state/summary.py
     # The number of each resume among the ends and resumes of all runs, and the id of its event.
     resumes: Annotated[list[list[int]] | None, Told(shown=False, lasting=False, kept="facts")] = None
+    # Whether it was "training" or "waiting" when the end of a server cut it off, from which nobody has resumed it yet.
+    cut_off: Annotated[str | None, Told(shown=False, lasting=False, kept="facts")] = None
+    # The epoch after which it was resumed by itself, not by a client.
+    resumed_itself_after: Annotated[int | None, Told(shown=False, lasting=False, kept="facts")] = None
+    cancel_asked: Annotated[bool, Told(shown=False, lasting=False, kept="facts")] = False  # and promised to a client
     metrics: Annotated[
         list[Json], Told("One per epoch; at most 200, among them the first, the last and the best.", kept="events")
     ] = field(default_factory=list)

@@ -227,9 +227,10 @@ class Store(Listing):
                 renew(connection, row["model_id"], last_trained_at=now)
             return append(connection, run_id, "state", data)
 
-    def resume(self, run_id: str, *, data: Json, queued: bool) -> int:
+    def resume(self, run_id: str, *, data: Json, queued: bool, itself: bool = False) -> int:
         """Put a resumable run back into the queue, with its event, in one transaction; the event's id.
 
+        itself: no client has asked for it.
         The terminal event that this supersedes stays in its place, and says so: its state is now called `interrupted`.
         `WrongState` if the run is not resumable.
         """
@@ -242,7 +243,8 @@ class Store(Listing):
             for event in filter(intact, last.fetchall()):
                 replace_event(connection, event, superseded(msgspec.json.decode(event["data"])))
             event_id, turn = append(connection, run_id, "state", data), next_turn(connection)
-            facts = {"resumes": [*(to_run(row, []).resumes or []), [turn, event_id]]}
+            facts: Json = {"resumes": [*(to_run(row, []).resumes or []), [turn, event_id]], "cut_off": None}
+            facts |= {"cancel_asked": False, "resumed_itself_after": row["epoch"] if itself else None}
             change(connection, "runs", row, {**changes, "ended": turn, FACTS: dumps(facts)})
             return event_id
 

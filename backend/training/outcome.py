@@ -47,7 +47,7 @@ def interrupted(run_id: str, *, epoch: int, epochs_total: int, begun: bool = Tru
     if cause and cause.startswith(OUT_OF_MEMORY):
         cure = f"Train a smaller network or smaller batches; or give the server more memory, then r{cure[1:]}"
     error = f"interrupted: {cause or 'the server stopped'} {place}. {cure}"
-    return Outcome("failed", {"error": error, "resumable": True})
+    return Outcome("failed", {"error": error, "resumable": True, "cut_off": "training" if begun else "waiting"})
 
 
 def held_back(run_id: str, reason: str) -> Outcome:

@@ -11,7 +11,6 @@ from pathlib import Path
 from backend.events.log import EventLog
 from backend.events.wire import state_data
 from backend.state.checkpoints import Checkpoints
-from backend.state.deaths import take_note
 from backend.state.errors import UnknownRecord, UnreadableRecord, WrongState
 from backend.state.lock import StateLock, own
 from backend.state.records import RunRecord, Standing
@@ -20,12 +19,11 @@ from backend.training.errors import Busy, NotActive, QueueFull, ShuttingDown
 from backend.training.executor import Executor
 from backend.training.job import Job, NewRun
 from backend.training.limits import Limits
-from backend.training.outcome import Outcome, cancelled, failed, interrupted
+from backend.training.outcome import Outcome, cancelled, interrupted
+from backend.training.recovery import Recovery, discard, say
 from backend.training.warmer import Warmer
 from nets.architecture.architecture import Architecture
-from nets.architecture.read import parse_architecture
-from nets.errors import SpecError
-from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
+from nets.hyperparams.hyperparams import Hyperparams
 from nets.process import allocator
 from nets.training.cache import ProgramCache
 
@@ -53,12 +51,15 @@ class Runs:
         programs: ProgramCache,
         warmer: Warmer,
         limits: Limits,
+        resume_interrupted: bool = False,
     ) -> None:
+        """`resume_interrupted`: runs that the end of a former server cut off go on by themselves."""
         self._store, self._log, self._checkpoints = store, log, checkpoints
         self._places = limits.queue
         self._executor = Executor(
             store, log, checkpoints, data_dir=data_dir, programs=programs, warmer=warmer, limits=limits
         )
+        self._recovery = Recovery(store, log, checkpoints, resume_interrupted)
         self._state_lock: StateLock | None = None
         self._condition = threading.Condition()
         self._queue: deque[Job] = deque()
@@ -73,7 +74,7 @@ class Runs:
         """
         self._state_lock = own(self._checkpoints.root, patience=patience)
         with self._condition:
-            self._recover()
+            self._queue.extend(self._recovery.jobs())
         self._thread.start()
 
     def submit(self, new: NewRun) -> RunRecord:
@@ -90,7 +91,7 @@ class Runs:
                 event = state_data(record.run_id, "queued", queue_position=self._next_place())
                 record = self._store.create_run(record, event)
             except BaseException:
-                self._discard(record.run_id)
+                discard(self._checkpoints, record.run_id)
                 raise
             self._enqueue(Job.of(record, architecture=new.architecture, hyperparams=new.hyperparams))
         return record
@@ -184,6 +185,7 @@ class Runs:
         with self._condition:
             if self._active and self._active.run_id == run_id and not self._active.settled:
                 self._active.reason = "cancelled"
+                self._keep_promise(run_id)
                 return
             job = next((job for job in self._queue if job.run_id == run_id), None)
             if job is None:
@@ -191,6 +193,13 @@ class Runs:
             self._end(job, cancelled())
             self._queue.remove(job)
             self._tell_places()
+
+    def _keep_promise(self, run_id: str) -> None:
+        """Write down that a run is to end as cancelled, though its server be killed before it does."""
+        try:
+            self._store.update_run(run_id, cancel_asked=True)
+        except (sqlite3.Error, *OTHERS_WERE_THERE):  # it ends as cancelled all the same, unless the server is killed
+            logger.exception("that run %s was cancelled cannot be recorded", run_id)
 
     def shutdown(self, timeout: float = 8.0) -> None:
         """Stop: the active run ends as interrupted, runs that asked to queue wait for the next start.
@@ -238,7 +247,7 @@ class Runs:
         """Record how a run ended, as soon as the store lets us: until then it is the active one."""
         with self._condition:
             if job.settled:  # by a shutdown that did not wait for a compiler; nothing came of what it went on to write
-                self._discard(job.run_id, resumable=True)
+                discard(self._checkpoints, job.run_id, resumable=True)
             while not job.settled:
                 try:
                     self._end(job, outcome)
@@ -269,10 +278,10 @@ class Runs:
         if job.reason == "cancelled":  # promised to a client before the run ended by itself
             outcome = cancelled()
         if outcome.state != "succeeded":
-            self._discard(job.run_id, resumable=outcome.fields.get("resumable", False))
+            discard(self._checkpoints, job.run_id, resumable=outcome.fields.get("resumable", False))
         self._log.transition(job.run_id, outcome.state, **outcome.fields)
         job.settled = True
-        _say(job.run_id, outcome)
+        say(job.run_id, outcome)
 
     def _end_at_last(self, job: Job, *, begun: bool = True) -> None:
         """End a run as interrupted; if the store refuses, the next start does it."""
@@ -280,52 +289,3 @@ class Runs:
             self._end(job, interrupted(job.run_id, epoch=job.epoch, epochs_total=job.hyperparams.epochs, begun=begun))
         except (sqlite3.Error, *OTHERS_WERE_THERE):
             logger.exception("the end of run %s cannot be recorded", job.run_id)
-
-    def _discard(self, run_id: str, *, resumable: bool = False) -> None:
-        """Remove what a run without success has left, but for the state that a resumable one goes on from.
-
-        A failure to do so is no reason to leave the run without an end.
-        """
-        try:
-            if resumable:
-                self._checkpoints.cut_back(run_id)
-            else:
-                self._checkpoints.remove(run_id)
-        except OSError:
-            logger.exception("the folder of run %s cannot be removed", run_id)
-
-    def _recover(self) -> None:
-        """Queue again what asked to wait, and end as interrupted what else a former server left unfinished."""
-        cause = take_note(self._checkpoints.root)
-        for record in reversed(self._store.list_runs(state="running", metrics=False)):
-            self._discard(record.run_id, resumable=True)
-            outcome = interrupted(record.run_id, epoch=record.epoch, epochs_total=record.epochs_total, cause=cause)
-            self._end_late(record, outcome)
-        for record in reversed(self._store.list_runs(state="queued", metrics=False)):
-            self._requeue(record)
-
-    def _requeue(self, record: RunRecord) -> None:
-        self._discard(record.run_id, resumable=True)
-        outcome = interrupted(record.run_id, epoch=record.epoch, epochs_total=record.epochs_total, begun=False)
-        if record.queued:
-            try:
-                architecture = parse_architecture(record.architecture)
-                hyperparams = parse_hyperparams(record.hyperparams)
-            except SpecError as error:  # written by another version of Lamina, which knew other rules
-                outcome = failed(str(error))
-            else:
-                self._queue.append(Job.of(record, architecture=architecture, hyperparams=hyperparams))
-                logger.info("run %s queued again", record.run_id)
-                return
-        self._end_late(record, outcome)
-
-    def _end_late(self, record: RunRecord, outcome: Outcome) -> None:
-        """End what a former server did not; on a full disk, too, where nobody could delete anything without a start."""
-        self._store.by_all_means(lambda: self._log.transition(record.run_id, outcome.state, **outcome.fields))
-        _say(record.run_id, outcome)
-
-
-def _say(run_id: str, outcome: Outcome) -> None:
-    """The log line of a run's end."""
-    why = f": {outcome.fields['error']}" if "error" in outcome.fields else ""
-    logger.info("run %s %s%s", run_id, outcome.state, why)

@@ -10,7 +10,10 @@ from backend.config import Settings
 from backend.web import access
 
 METHODS = "Access-Control-Allow-Methods"
-EXPOSED = ("Location", "Link", "Retry-After", "Allow", "Content-Disposition", "WWW-Authenticate")
+EXPOSED = (
+    *("Location", "Link", "Retry-After", "Allow", "Content-Disposition", "WWW-Authenticate"),
+    *("ETag", "Accept-Ranges", "Content-Range", "X-Checksum-Sha256"),
+)
 MAX_AGE = 3600  # seconds that a browser need not ask again
 
 

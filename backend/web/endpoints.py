@@ -14,6 +14,7 @@ from backend.actions.networks import Networks
 from backend.actions.order import Orders
 from backend.actions.promotion import Promotion
 from backend.actions.resume import Resume
+from backend.actions.weights import Weights
 from backend.services import Services
 from backend.web.api.catalog import CatalogRoutes
 from backend.web.api.infer import InferRoutes
@@ -21,6 +22,8 @@ from backend.web.api.models import ModelRoutes
 from backend.web.api.monitoring import MonitoringRoutes
 from backend.web.api.runs import RunRoutes
 from backend.web.api.training import TrainingRoutes
+from backend.web.api.weights import WeightsRoutes
+from backend.web.downloads import Downloads
 from backend.web.event_stream import EventStreams
 from backend.web.gauges import Gauges
 from backend.web.routes import blueprint
@@ -40,6 +43,7 @@ def register(app: Flask, parts: Services) -> None:
         ModelRoutes(store, checkpoints, runs, definitions, Promotion(store, networks), deletion),
         TrainingRoutes(launch, resume, runs),
         RunRoutes(store, runs, EventStreams(parts.log, parts.streams), deletion, Labels(store)),
+        WeightsRoutes(Weights(networks), Downloads(parts.downloads)),
         InferRoutes(Infer(networks, parts.telemetry)),
         CatalogRoutes(parts.settings.data_dir, health),
     ):

@@ -16,7 +16,7 @@ from flask import Flask
 from pydantic import TypeAdapter
 
 from backend.actions.infer import Answer, Answers
-from backend.parsing.queries import Deleting, Page, Query, RunPage, RunTable, Since, Stream
+from backend.parsing.queries import Deleting, Page, Query, RunPage, RunTable, Since, Stream, WeightsQuery
 from backend.parsing.requests import (
     Body,
     CancelBody,
@@ -44,9 +44,11 @@ REASONS = {
     404: "Not found",
     408: "The body arrived too slowly",
     409: "The state of the run or model does not allow it",
+    412: "The file is not the one that If-Match names",
     413: "The body is too large",
     414: "The path and its query are too long",
     415: "The body is not application/json",
+    416: "The file has no bytes in that range",
     422: "The pixels are wrong",
     431: "The headers are too large",
     500: "The server failed; its log has the details",
@@ -82,6 +84,8 @@ TEXT = {"type": "string"}
 NUMBER = {"type": "number"}
 FLAG = {"type": "boolean"}
 OBJECT = {"type": "object"}
+OCTETS = "application/octet-stream"
+BINARY = {"type": "string", "format": "binary"}
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,12 @@ class Operation:
         return {name for body in self.takes for name in wire_names(body)}
 
 
+CANCEL = Operation(
+    {202: obj({"run_id": TEXT, "state": {"const": "cancelling"}, "status": {"const": "cancelling"}})},
+    (CancelBody,),
+    needs_body=False,
+    errors=(409,),
+)
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/api/models"): Operation({200: listed(ref("Model"))}, query=Page),
     ("POST", "/api/models"): Operation({200: ref("Defined"), 201: ref("Defined")}, (DefineBody,), errors=(404, 409)),
@@ -116,9 +126,8 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ),
     ("POST", "/api/models/save"): Operation({201: ref("Promoted")}, (PromoteBody,), errors=(404, 409)),
     ("POST", "/api/train"): Operation({202: ref("Accepted")}, (TrainBody,), errors=(404, 409)),
-    ("POST", "/api/train/<run_id>/cancel"): Operation(
-        {202: obj({"run_id": TEXT, "status": TEXT})}, (CancelBody,), needs_body=False, errors=(409,)
-    ),
+    ("POST", "/api/runs/<run_id>/cancel"): CANCEL,
+    ("POST", "/api/train/<run_id>/cancel"): CANCEL,
     ("GET", "/api/runs"): Operation(
         {200: obj({"runs": listed(ref("ListedRun")), "next": optional({"type": "integer"}), "warnings": listed(TEXT)})},
         query=RunPage,
@@ -135,6 +144,9 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/api/runs/<run_id>/metrics"): Operation({200: ref("Metrics"), (200, "text/csv"): TEXT}, query=Since),
     ("GET", "/api/runs/<run_id>/metrics.csv"): Operation({(200, "text/csv"): TEXT}, query=Since),
     ("GET", "/api/runs/<run_id>/events"): Operation({(200, "text/event-stream"): TEXT, 204: {}}, query=Stream),
+    ("GET", "/api/runs/<run_id>/weights"): Operation(
+        {(200, OCTETS): BINARY, (206, OCTETS): BINARY, 304: {}}, query=WeightsQuery, errors=(409, 412, 416)
+    ),
     ("POST", "/api/infer"): Operation(
         {200: {"anyOf": [ref("Answer"), ref("Answers")]}}, (InferBody,), errors=(404, 409, 422)
     ),

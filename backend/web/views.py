@@ -6,7 +6,7 @@ The views are types for the OpenAPI document; the functions below them make thei
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, NotRequired, get_type_hints
+from typing import Any, Literal, NotRequired, get_type_hints
 
 from typing_extensions import TypedDict
 
@@ -19,7 +19,6 @@ from backend.state.records import (
     ModelRecord,
     Record,
     RunRecord,
-    RunState,
     Standing,
     told,
 )
@@ -100,15 +99,15 @@ ModelWithRuns = view(
 )
 Accepted = view(
     "Accepted",
-    "The 202 of `POST /api/train`, and of a resumed run, which also has a `state`.",
+    "The 202 of `POST /api/train`, and of a resumed run. `status` is an earlier name of `state`.",
     fields_of(RunRecord, (*ACCEPTED, "metrics", "test_accuracy")),
     {
         "model_name": str,
         "events_url": str,
-        "status": str,
+        "state": Literal["queued"],
+        "status": Literal["queued"],
         "resumed_from": NotRequired[str],
         "epoch": NotRequired[int],
-        "state": NotRequired[RunState],
         "queue_position": NotRequired[int],
     },
 )
@@ -156,6 +155,7 @@ def accepted(run: RunRecord, name: str, queue_position: int | None) -> Json:
         **shown(run, ACCEPTED),
         "model_name": name,
         "events_url": events_url(run.run_id),
+        "state": "queued",
         "status": "queued",
         "metrics": [],
         "test_accuracy": None,
@@ -167,7 +167,7 @@ def accepted(run: RunRecord, name: str, queue_position: int | None) -> Json:
 
 def resumed(run: RunRecord, name: str, queue_position: int | None) -> Json:
     """A run that goes on. `epoch`: the last one done, after which it does."""
-    return {**accepted(run, name, queue_position), "state": "queued", "epoch": run.epoch, "metrics": run.metrics}
+    return {**accepted(run, name, queue_position), "epoch": run.epoch, "metrics": run.metrics}
 
 
 def promoted(model: ModelRecord, run: RunRecord) -> Json:

@@ -49,8 +49,11 @@ class BatchNorm(Layer):
     def arrays(self, *inputs: Value) -> Arrays:
         width = (inputs[0].channels,)
         return Arrays(
-            {"scale": Parameter(width, ones), "bias": Parameter(width, zeros)},
-            {"mean": Parameter(width, zeros), "var": Parameter(width, ones)},
+            {"scale": Parameter(width, ones, torch="weight"), "bias": Parameter(width, zeros)},
+            {
+                "mean": Parameter(width, zeros, torch="running_mean"),
+                "var": Parameter(width, ones, torch="running_var"),
+            },
         )
 
     def track(self, bound: Bound, moments: Moments) -> None:

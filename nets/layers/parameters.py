@@ -17,10 +17,16 @@ Init = Callable[[jax.Array, Shape], jax.Array]  # (random key, shape) -> float32
 
 @dataclass(frozen=True)
 class Parameter:
-    """One array of a layer: its shape, and how it starts."""
+    """One array of a layer: its shape, and how it starts.
+
+    torch: what PyTorch calls it, where that is another name. turned: whether its last two axes are what comes in and
+    what goes out, which PyTorch has first, the other way round.
+    """
 
     shape: Shape
     init: Init
+    torch: str = ""
+    turned: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,5 +82,5 @@ def ones(key: jax.Array, shape: Shape) -> jax.Array:
 def weights(shape: Shape, *, fan_in: int, bias: bool) -> Arrays:
     """A kernel whose last axis is what goes out, with a bias where there is one."""
     init = uniform(fan_in)
-    kernel = {"kernel": Parameter(shape, init)}
+    kernel = {"kernel": Parameter(shape, init, torch="weight", turned=True)}
     return Arrays({**kernel, "bias": Parameter(shape[-1:], init)} if bias else kernel)

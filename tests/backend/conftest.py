@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from backend.config import Settings
 from backend.services import Services, start
@@ -77,6 +79,26 @@ def finish(client: FlaskClient, run_id: str) -> dict[str, Any]:
     eventually(ended, within=60.0)
     record: dict[str, Any] = client.get(f"/api/runs/{run_id}").json
     return record
+
+
+class KeepsAlive(WSGIRequestHandler):
+    """Streams end by a last chunk, as those of the real server."""
+
+    protocol_version = "HTTP/1.1"
+
+
+@contextmanager
+def serving(app: Flask) -> Iterator[str]:
+    """The address of an application that answers on a socket, in this process."""
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=KeepsAlive)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @pytest.fixture

@@ -1,40 +1,291 @@
+"""The Python client: streams as they are cut, failures as exceptions, ids, pictures; and a real server, as users do."""
+
+import json
 import socket
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from backend.demo.client import Client, ClientError, Event, error_text, parse_events
+from backend.client import (
+    Ambiguous,
+    Client,
+    Conflict,
+    Event,
+    Faulty,
+    Invalid,
+    LaminaError,
+    NotFound,
+    TimedOut,
+    Unauthorized,
+    Unreachable,
+    Unusable,
+)
+from backend.client.images import pixels_of
+from backend.client.overrides import changed, value_of
+from backend.client.stream import Reader
+from backend.client.transport import Transport, base_of
+from tests.backend.conftest import BODY, offline_app, parts, serving
+
+TOKEN = "a-token-of-the-test"
 
 
-def test_events_are_read_by_the_standard():
-    stream = ["retry: 3000\n", "\n", ": keep-alive\n", "\n", "id: 7\n", "event: state\n", 'data: {"a":\n', "data: 1}\n"]
-    stream += ["\n", "event:progress\n", "data:{}\n", "\n", "data: 1\n"]
-    assert list(parse_events(iter(stream))) == [Event("state", {"a": 1}, "7"), Event("progress", {}, "")]
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    app = offline_app(tmp_path_factory.mktemp("client"), token=TOKEN)
+    with serving(app) as url:
+        yield Client(url, token=TOKEN)
+    parts(app).close()
 
 
-def test_an_error_body_is_its_sentence():
-    assert error_text(b'{"error": "no such run"}') == "no such run"
-    assert error_text(b"<h1>Bad gateway</h1>") == "<h1>Bad gateway</h1>"
+@pytest.fixture(scope="module")
+def run(client):
+    """A run that has succeeded."""
+    started = client.train(BODY, name="the first", tags=["plain"], hyperparams__seed=3)
+    assert started.hyperparams["seed"] == 3
+    heard = []
+    run = client.wait(started, on_event=heard.append)
+    assert [event.name for event in heard if event.id].count("metric") == 2 and heard[-1].ends
+    return run
 
 
-def test_no_server_is_a_client_error():
-    with pytest.raises(ClientError, match=r"no answer from http://127\.0\.0\.1:1: .*refused") as problem:
-        Client("http://127.0.0.1:1").get("/api/health")
-    assert problem.value.status == 0
+def test_events_are_read_by_the_standard_however_they_are_cut():
+    stream = b'retry: 3000\n\n: keep-alive\n\nid: 7\r\nevent: state\r\ndata: {"a":\r\ndata: 1}\r\n\r\nevent:progress\ndata:{}\n\ndata: 1'
+    for size in (1, 2, 3, len(stream)):
+        reader = Reader()
+        pieces = [stream[start : start + size] for start in range(0, len(stream), size)]
+        assert [event for piece in pieces for event in reader.feed(piece)] == [
+            Event("state", {"a": 1}, "7"),
+            Event("progress", {}),
+        ]
 
 
-def test_an_answer_that_breaks_off_is_a_client_error():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+def test_a_run_has_all_that_the_server_tells(client, run):
+    assert (run.name, run.tags, run.state, run.succeeded, len(run.metrics)) == (
+        "the first",
+        ["plain"],
+        "succeeded",
+        True,
+        2,
+    )
+    assert run.best is not None and run.best.val_loss == min(metric.val_loss for metric in run.metrics)
+    assert run.json["versions"] and client.health().status == "ok"
+    assert [each.run_id for each in client.runs(model=run.model_id, limit=1)] == [run.run_id]
+    assert client.model(run.model_id).runs[0].json["run_id"] == run.run_id
+    assert "digits" in [each.name for each in client.datasets()] and "conv2d" in [each.type for each in client.layers()]
 
-        def answer():
-            connection, _ = listener.accept()
-            with connection:
-                connection.recv(65536)
-                connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"half": ')
 
-        thread = threading.Thread(target=answer)
+def test_ids_may_be_shortened(client, run):
+    assert client.run(run.run_id[:8]).run_id == client.run(run.run_id[2:9]).run_id == run.run_id
+    other = client.wait(client.train(BODY))
+    with pytest.raises(Ambiguous, match=r"2 runs begin with 'r_'; give more of the id:\n  r_"):
+        client.run("r_")
+    with pytest.raises(NotFound, match="no run whose id begins with 'zz'"):
+        client.run("zz")
+    client.delete(other, with_model=True)
+    with pytest.raises(NotFound):
+        client.run(other)
+
+
+def test_refusals_carry_their_problems(client, run):
+    with pytest.raises(Invalid) as refused:
+        client.train(BODY, **{"hyperparams.epochs": 0, "architecture.layers[0].out": -1})
+    assert {each.pointer for each in refused.value.problems} == {"/hyperparams/epochs", "/architecture/layers/0/out"}
+    assert refused.value.status == 400 and refused.value.json["error"] == refused.value.message
+    with pytest.raises(Conflict):
+        client.cancel(run)
+    with pytest.raises(Unauthorized, match="token"):
+        Client(client.url, token="").run(run)
+
+
+def test_a_run_is_waited_for_no_longer_than_told_and_cancelled(client):
+    started = client.train(BODY, hyperparams__epochs=100_000)
+    waiting = client.train(BODY, queue=True)
+    with pytest.raises(TimedOut):
+        client.wait(started, timeout=0.2)
+    assert {each.run_id for each in client.cancel_all()} == {started.run_id, waiting.run_id}
+    assert [client.wait(each).state for each in (started, waiting)] == ["cancelled", "cancelled"]
+    assert client.resume(started).run_id == started.run_id
+    client.cancel(started)
+    assert client.wait(started).state == "cancelled"
+
+
+def test_a_stream_goes_on_where_it_broke_off(client, run):
+    events = [event for event in client.events(run) if event.id]
+    assert [int(event.id) for event in events] == list(range(1, len(events) + 1))
+    assert [event for event in client.events(run, last_event_id=events[1].id) if event.id] == events[2:]
+    assert list(client.events(run, last_event_id=events[-1].id)) == []
+
+
+def test_a_picture_is_predicted_as_its_pixels_are(client, run, tmp_path):
+    grid = np.array(run.sample_predictions[0]["grid"], np.uint8)
+    expected = client.infer(run, grid)
+    assert expected.label == run.sample_predictions[0]["prediction"] and 0 < expected.confidence <= 1
+    Image.fromarray(255 - grid).save(tmp_path / "ink.png")
+    (tmp_path / "ink.json").write_text(json.dumps({"pixels": (grid / 255).tolist()}))
+    said = client.infer(run, tmp_path / "ink.png")
+    assert said.notes == ["inverted: its ink is dark on light"]
+    assert said.probabilities == pytest.approx(expected.probabilities, abs=1e-3)
+    assert client.infer(image=str(tmp_path / "ink.json"), model=run.model_id).label == expected.label
+    many = client.infer_batch(run, [grid, tmp_path / "ink.png"])
+    assert [each.label for each in many] == [expected.label] * 2
+
+
+def test_a_run_is_promoted_renamed_and_kept(client, run):
+    assert client.promote(run, name="good").name == "good"
+    assert client.update(run, tags=["kept"], notes="for the paper").tags == ["kept"]
+    assert client.run(run).json["notes"] == "for the paper"
+    with pytest.raises(Conflict):
+        client.delete(run)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "1", "I;16", "RGB"])
+def test_pictures_of_every_kind_become_light_ink_on_dark_ground(mode):
+    ink = Image.new("L", (60, 90), 255)
+    ink.paste(0, (20, 30, 40, 60))
+    if mode in ("RGBA", "LA"):  # nothing but ink, on a transparent ground of black
+        picture = Image.merge(
+            mode, [Image.new("L", ink.size)] * (len(mode) - 1) + [ink.point(lambda value: 255 - value)]
+        )
+    elif mode == "I;16":
+        picture = Image.fromarray(np.asarray(ink, np.uint16) * 257)
+    else:
+        picture = ink.convert(mode)
+    pixels, notes = pixels_of(picture, (28, 28, 1))
+    assert notes == ["inverted: its ink is dark on light", "scaled from 60 x 90 to 28 x 28"]
+    assert np.shape(pixels) == (28, 28) and pixels[14][14] > 0.9 and pixels[0][0] == pixels[14][0] == 0
+    coloured, told = pixels_of(picture, (32, 32, 3))
+    assert (
+        np.shape(coloured) == (32, 32, 3) and told == ["scaled from 60 x 90 to 32 x 32"] and coloured[16][16][0] < 0.1
+    )
+
+
+def test_single_values_of_a_body_are_changed_by_their_paths():
+    body = {"architecture": {"layers": [{"out": 1}, {"out": 2}]}}
+    new = changed(
+        body, {"hyperparams.optimizer.lr": 0.1, "architecture.layers[1].out": 5, "architecture.layers.-2.out": 4}
+    )
+    assert new == {"architecture": {"layers": [{"out": 4}, {"out": 5}]}, "hyperparams": {"optimizer": {"lr": 0.1}}}
+    assert body["architecture"]["layers"][0] == {"out": 1}
+    for path in ("a..b", "", "architecture.layers[2].out", "architecture.layers[0].out.x"):
+        with pytest.raises(Unusable):
+            changed(body, {path: 1})
+    assert [value_of(text) for text in ("3", "1e-3", "true", "null", "adam", "NaN", "[1]")] == [
+        3,
+        1e-3,
+        True,
+        None,
+        "adam",
+        "NaN",
+        [1],
+    ]
+
+
+def test_addresses():
+    assert (
+        base_of("localhost:8080/") == "http://localhost:8080"
+        and base_of("https://lab.example/x/api/") == "https://lab.example/x"
+    )
+    for bad in ("", "ftp://x", "http://", "http://a b", "http://x:99999", "http://x?y"):
+        with pytest.raises(Unusable, match="no address of a server"):
+            base_of(bad)
+
+
+def test_a_proxy_is_for_other_machines(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    assert (
+        not Transport("http://127.0.0.1:8080").session.trust_env and not Transport("http://localhost").session.trust_env
+    )
+    with pytest.raises(Unreachable, match="no answer from http://lab.invalid: .*refused"):
+        Client("http://lab.invalid").health()
+
+
+def test_no_server_is_told_at_once():
+    with pytest.raises(Unreachable, match=r"no answer from http://127\.0\.0\.1:1: .*refused") as problem:
+        Client("http://127.0.0.1:1").events("r_" + 32 * "0").__next__()
+    assert problem.value.status == 0 and isinstance(problem.value, LaminaError)
+
+
+class Odd(BaseHTTPRequestHandler):
+    """What else may stand at an address: a page, a redirect, a server that breaks off or forgets."""
+
+    def do_GET(self):
+        prefix, _, rest = self.path.partition("/api/")
+        answers = {
+            "/page": (200, {}, b"<h1>Welcome</h1>"),
+            "/broken": (200, {"Content-Length": "100"}, b'{"half": '),
+            "/gone": (404, {}, b"<h1>Not found</h1>"),
+            "/base": (200, {}, json.dumps({"status": "ok", "path": self.path, "new": [1]}).encode()),
+        }
+        status, headers, body = answers[prefix]
+        self.send_response(status)
+        for name, value in ({"Content-Length": str(len(body))} | headers).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self):
+        self.send_response(301)
+        self.send_header("Location", "https://lab.example" + self.path)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def odd():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Odd) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
-        with pytest.raises(ClientError, match="the answer broke off: IncompleteRead") as problem:
-            Client(f"http://127.0.0.1:{listener.getsockname()[1]}").get("/api/health")
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
         thread.join()
-    assert problem.value.status == 0
+
+
+def test_what_is_no_server_of_ours_is_told(odd, monkeypatch):
+    monkeypatch.setattr("backend.client.transport.PAUSES", (0.0,))
+    with pytest.raises(Faulty, match="instead of JSON; is this the address"):
+        Client(f"{odd}/page").health()
+    with pytest.raises(NotFound, match="not as a Lamina server does"):
+        Client(f"{odd}/gone").health()
+    with pytest.raises(Unreachable, match="no answer from"):
+        Client(f"{odd}/broken").health()
+    with pytest.raises(Faulty, match="has moved to https://lab.example/base/api/train"):
+        Client(f"{odd}/base").train(BODY)
+    health = Client(f"{odd}/base/").health()
+    assert health.json == {"status": "ok", "path": "/base/api/health", "new": [1]}
+
+
+def test_a_stream_that_breaks_off_is_taken_up_again_after_its_last_event():
+    """Twice: in the middle of an event, and while nothing listens. No event comes twice."""
+    run_id, asked = "r_" + 32 * "1", []
+    frames = [f'id: {n}\nevent: metric\ndata: {{"run_id": "{run_id}", "epoch": {n}}}\n\n' for n in (1, 2, 3)]
+    end = f'id: 4\nevent: state\ndata: {{"run_id": "{run_id}", "state": "succeeded"}}\n\n'
+    answers = [frames[0] + frames[1][:20], frames[1] + frames[2], end]
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+
+    def serve():
+        with listener:
+            for answer in answers:
+                connection, _ = listener.accept()
+                with connection:
+                    head = connection.recv(65536).decode()
+                    asked.append(
+                        next(
+                            (line.split(": ")[1] for line in head.splitlines() if line.startswith("Last-Event-ID")),
+                            None,
+                        )
+                    )
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + answer.encode())
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    events = list(Client(f"http://127.0.0.1:{port}").events(run_id))
+    thread.join()
+    assert [event.id for event in events] == ["1", "2", "3", "4"]
+    assert asked == [None, "1", "3"]

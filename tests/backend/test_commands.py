@@ -12,8 +12,8 @@ from urllib.request import urlopen
 
 import pytest
 
+from backend.client import LaminaError
 from backend.config import Settings
-from backend.demo.client import ClientError
 from backend.demo.local_server import LocalServer, free_port
 from backend.state.store import STORE_FILE, Store
 from tests.backend.test_archive import files, make_state
@@ -157,7 +157,7 @@ def test_a_crash_between_record_and_files_leaves_only_what_gc_finds(tmp_path):
         store.delete_run(started["run_id"])  # and here the power fails
     with LocalServer(settings) as server:
         server.wait_until_healthy()
-        with pytest.raises(ClientError):
+        with pytest.raises(LaminaError):
             server.client.get(f"/api/runs/{started['run_id']}")
     found = json.loads(lamina("gc", "--state-dir", settings.state_dir, "--yes", "--json").stdout)["found"]
     assert [(each["kind"], each["path"]) for each in found] == [("unrecorded_run", started["run_id"])]

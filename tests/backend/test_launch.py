@@ -66,7 +66,7 @@ def test_queued_runs_wait_in_order_and_can_be_cancelled(app: Flask, held: thread
     health = client.get("/api/health").json
     assert (health["active_run"], health["queue_length"]) == (first.json["run_id"], 2)
 
-    answer = client.post(f"/api/train/{second['run_id']}/cancel", content_type="application/json")
+    answer = client.post(f"/api/runs/{second['run_id']}/cancel", content_type="application/json")
     assert answer.status_code == 202 and answer.json["run_id"] == second["run_id"]
     assert finish(client, second["run_id"])["state"] == "cancelled"
     assert client.get(f"/api/runs/{third['run_id']}").json["queue_position"] == 1
@@ -75,9 +75,10 @@ def test_queued_runs_wait_in_order_and_can_be_cancelled(app: Flask, held: thread
     wait_running(client, third["run_id"])
     assert client.post(f"/api/train/{third['run_id']}/cancel").status_code == 202
     assert finish(client, third["run_id"])["state"] == "cancelled"
-    again = client.post(f"/api/train/{third['run_id']}/cancel")
-    assert again.status_code == 409 and "is cancelled" in again.json["error"]
-    assert client.post("/api/train/r_nope/cancel").status_code == 404
+    for path in ("runs", "train"):
+        again = client.post(f"/api/{path}/{third['run_id']}/cancel")
+        assert again.status_code == 409 and "is cancelled" in again.json["error"]
+        assert client.post(f"/api/{path}/r_nope/cancel").status_code == 404
 
 
 def test_a_full_queue_is_a_503_that_leaves_nothing_behind(tmp_path: Path, held: threading.Event) -> None:
@@ -136,7 +137,11 @@ def test_between_its_cancel_and_its_end_a_run_reads_cancelling(
 
     assert [(run["state"], run["cancelling"]) for run in views()] == [("running", False)] * 3
     for _ in range(2):
-        assert client.post(f"/api/train/{run_id}/cancel").json == {"run_id": run_id, "status": "cancelling"}
+        assert client.post(f"/api/train/{run_id}/cancel").json == {
+            "run_id": run_id,
+            "state": "cancelling",
+            "status": "cancelling",
+        }
         assert [(run["state"], run["cancelling"]) for run in views()] == [("running", True)] * 3
     assert client.get(f"/api/runs/{waiting}").json["cancelling"] is False
     for method, path, body in (

@@ -55,6 +55,20 @@ def test_bounds_are_those_of_json_schema(client: FlaskClient) -> None:
     assert kinds == [*LAYERS, *COMBINATORS]
 
 
+def test_an_answer_has_a_state_wherever_it_has_a_status(client: FlaskClient) -> None:
+    """`status` is the earlier name, but for health, whose status is the server's."""
+    made = client.get("/api/openapi.json").get_json()
+    found = []
+    for path, operations in made["paths"].items():
+        for answer in (answer for one in operations.values() for answer in one["responses"].values()):
+            schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
+            schema = made["components"]["schemas"].get(schema.get("$ref", "").rpartition("/")[2], schema)
+            if "status" in (names := schema.get("properties", {})) and path != "/api/health":
+                assert names["state"]["const"] == names["status"]["const"] and "state" in schema["required"]
+                found.append(path)
+    assert len(found) == 4
+
+
 @pytest.mark.slow
 def test_thousands_of_made_up_requests_find_nothing_undocumented(tmp_path: Path) -> None:
     """schemathesis against a server over a real socket: no 5xx, no status, type or body that is not in the document."""

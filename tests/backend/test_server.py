@@ -16,8 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from backend.client import Client, LaminaError
 from backend.config import Settings, as_flags
-from backend.demo.client import Client, ClientError
 from backend.demo.local_server import LocalServer, StartError, free_port
 
 LAYERS = [{"type": "linear", "in": 784, "out": 16}, {"type": "relu"}, {"type": "linear", "in": 16, "out": 10}]
@@ -50,7 +50,7 @@ def worker_of(server):
 def healthy(server):
     try:
         return server.client.get("/api/health")
-    except ClientError:
+    except LaminaError:
         return None
 
 
@@ -148,8 +148,8 @@ def test_a_second_server_on_the_same_state_is_refused(server, tmp_path):
 
 
 def follow(server, url, heard):
-    with contextlib.suppress(ClientError):
-        for event in server.client.events(url):
+    with contextlib.suppress(LaminaError):
+        for event in server.client.events(url, patience=0):
             heard.append(event)
 
 

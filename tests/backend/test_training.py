@@ -87,7 +87,7 @@ class Puppet:
 class Server:
     """The state of a server without HTTP, in a folder."""
 
-    def __init__(self, folder: Path, limits: Limits | None = None) -> None:
+    def __init__(self, folder: Path, limits: Limits | None = None, *, resume_interrupted: bool = False) -> None:
         self.store = Store(folder / "checkpoints" / "lamina.sqlite3")
         self.log = EventLog(self.store)
         self.checkpoints = Checkpoints(folder / "checkpoints")
@@ -98,6 +98,7 @@ class Server:
             programs=ProgramCache(),
             warmer=Warmer(Attempts(folder), ProgramCache()),
             limits=limits or Limits(),
+            resume_interrupted=resume_interrupted,
         )
         if self.store.get_model("m_1") is None:
             self.store.create_model(a_model())

@@ -11,8 +11,8 @@ from typing import Any
 
 import psutil
 
+from backend.client import Client, LaminaError
 from backend.config import Settings, as_flags
-from backend.demo.client import Client, ClientError
 from backend.demo.local_server import LocalServer, free_port
 from backend.state.records import Json
 from tests.backend.samples import eventually, untimed
@@ -47,8 +47,9 @@ def outcome(record: Json) -> Json:
 class Host:
     """A state directory, and the server that runs over it now."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, **changes: Any) -> None:
+        """`changes`: settings of its servers."""
+        self.folder, self.changes = folder, changes
         self.state_dir = folder / "state"
         self.server: LocalServer | None = None
 
@@ -58,7 +59,8 @@ class Host:
         return self.server.client
 
     def settings(self) -> Settings:
-        return Settings(port=free_port(first=0), state_dir=self.state_dir, data_dir=self.folder / "data")
+        places = {"state_dir": self.state_dir, "data_dir": self.folder / "data"}
+        return Settings(port=free_port(first=0), **places, **self.changes)
 
     def start(self) -> None:
         self.server = LocalServer(self.settings())
@@ -92,7 +94,7 @@ class Host:
     def healthy(self) -> Json | None:
         try:
             return self.client.get("/api/health")
-        except ClientError:
+        except LaminaError:
             return None
 
     def refusal(self) -> str:
@@ -123,7 +125,7 @@ class Host:
         """Status and sentence of a request that is refused, and whose answer names no place of this machine."""
         try:
             answer = self.client.post(path, body) if body is not None else self.client.get(path)
-        except ClientError as refusal:
+        except LaminaError as refusal:
             sentence = str(refusal)
             assert str(self.folder) not in sentence and "Traceback" not in sentence, sentence
             return refusal.status, sentence
@@ -143,14 +145,14 @@ class Follower(threading.Thread):
 
     def run(self) -> None:
         try:
-            for event in self.client.events(f"/api/runs/{self.run_id}/events"):
+            for event in self.client.events(self.run_id, patience=0):
                 with self.changed:
                     if event.id:
                         self.told[int(event.id)] = event.name, event.data
                     else:
                         self.phases.add(event.data["phase"])
                     self.changed.notify_all()
-        except ClientError:
+        except LaminaError:
             return  # the server is gone
         finally:
             with self.changed:

@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from backend.demo.client import ClientError
+from backend.client import LaminaError
 from backend.state import garbage as module
 from backend.state.records import Json
 from backend.state.store import STORE_FILE, Store
@@ -110,7 +110,7 @@ def test_gc_beside_a_server_takes_nothing_that_anyone_needs(host: Host, monkeypa
         for _ in range(6):
             run_id = host.train(body(MLP, epochs=6))["run_id"]
             Follower(host.client, run_id).await_epoch(2)
-            with suppress(ClientError):  # it may have ended by then
+            with suppress(LaminaError):  # it may have ended by then
                 host.client.post(f"/api/train/{run_id}/cancel")
             if host.finish(run_id)["state"] == "cancelled":
                 (host.state_dir / "r_orphan").mkdir(exist_ok=True)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backend.client import LaminaError
 from backend.config import COMMAND
-from backend.demo.client import ClientError
 from backend.state.records import Json
 from nets.process.device import device_description
 from tests.robustness.hosts import DEADLINE, Follower, Host
@@ -94,7 +94,7 @@ def goes_on(host: Host, run_id: str) -> None:
     before = host.run(run_id)
     try:
         assert host.client.post(f"/api/runs/{run_id}/resume")["run_id"] == run_id
-    except ClientError:
+    except LaminaError:
         status, sentence = host.refused(f"/api/runs/{run_id}/resume", {})
         assert status == 409
         assert "start it again with POST /api/train" in sentence

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from backend.demo.client import Client, ClientError
+from backend.client import Client, LaminaError
 from backend.state.records import Json
 from nets.architecture.read import parse_architecture
 from nets.checkpoint import load_weights
@@ -157,7 +157,7 @@ class Clerk(threading.Thread):
                 for run in self.promotable:
                     self._promote(run)
                 time.sleep(0.01)
-        except ClientError:
+        except LaminaError:
             return  # the server is gone
 
     def _note(self) -> None:

@@ -33,7 +33,7 @@ class TrainingRoutes:
         g.run_id = run.run_id
         return jsonify(accepted(run, name, position)), 202, {"Location": f"/api/runs/{run.run_id}"}
 
-    @route("POST", "/train/<run_id>/cancel")
+    @route("POST", "/runs/<run_id>/cancel")
     def cancel(self, run_id: str) -> ResponseReturnValue:
         """Cancel an active run; its `state` event tells when it has stopped. The body is empty, or an empty object."""
         check(CancelBody, json_object(required=False))
@@ -41,7 +41,12 @@ class TrainingRoutes:
             self.runs.cancel(run_id)
         except UnknownRecord:
             raise not_found("run", run_id, listing="/api/runs") from None
-        return jsonify({"run_id": run_id, "status": "cancelling"}), 202
+        return jsonify({"run_id": run_id, "state": "cancelling", "status": "cancelling"}), 202
+
+    @route("POST", "/train/<run_id>/cancel")
+    def cancel_by_its_first_path(self, run_id: str) -> ResponseReturnValue:
+        """The same as `POST /api/runs/{run_id}/cancel`, by its first path, which is kept."""
+        return self.cancel(run_id)
 
     @route("POST", "/runs/<run_id>/resume")
     def resume_run(self, run_id: str) -> ResponseReturnValue:

@@ -1,0 +1,67 @@
+"""A client of a Lamina server, in Python: `from backend.client import Client`. Needs no JAX."""
+
+from backend.client.answers import (
+    Answer,
+    Best,
+    Comparison,
+    Dataset,
+    Health,
+    LayerType,
+    Metric,
+    Model,
+    Prediction,
+    Promoted,
+    Run,
+    Started,
+)
+from backend.client.client import Client
+from backend.client.download import Saved
+from backend.client.errors import (
+    Ambiguous,
+    Conflict,
+    Faulty,
+    Invalid,
+    LaminaError,
+    NoRoom,
+    NotFound,
+    Problem,
+    Refused,
+    TimedOut,
+    Unauthorized,
+    Unavailable,
+    Unreachable,
+    Unusable,
+)
+from backend.client.stream import Event
+
+__all__ = [
+    "Ambiguous",
+    "Answer",
+    "Best",
+    "Client",
+    "Comparison",
+    "Conflict",
+    "Dataset",
+    "Event",
+    "Faulty",
+    "Health",
+    "Invalid",
+    "LaminaError",
+    "LayerType",
+    "Metric",
+    "Model",
+    "NoRoom",
+    "NotFound",
+    "Prediction",
+    "Problem",
+    "Promoted",
+    "Refused",
+    "Run",
+    "Saved",
+    "Started",
+    "TimedOut",
+    "Unauthorized",
+    "Unavailable",
+    "Unreachable",
+    "Unusable",
+]
