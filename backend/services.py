@@ -20,6 +20,7 @@ from backend.state.files import PROGRAMS_FOLDER
 from backend.state.store import STORE_FILE, Store
 from backend.state.writable import Writing
 from backend.telemetry import Telemetry
+from backend.training import checkout
 from backend.training.compile_ahead import CompileAhead
 from backend.training.default_dataset import DefaultDataset
 from backend.training.limits import Limits
@@ -99,6 +100,7 @@ def start(
         services.runs.start()
         store.moved_to(services.checkpoints.root.name)
         undo.pop_all()
+    checkout.begin()
     services.warmer.start()
     delivery.start(training=lambda: services.runs.active() is not None)
     services.compile_ahead.newest(store)

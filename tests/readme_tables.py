@@ -13,7 +13,7 @@ from flask import Flask
 
 from backend.config import settings_table
 from backend.web.endpoints import register
-from backend.web.openapi import document
+from backend.web.openapi import document, schemas
 from nets.architecture.combinators import COMBINATORS
 from nets.architecture.common import Common
 from nets.datasets import DATASETS
@@ -26,6 +26,7 @@ TOP = Path(__file__).parent.parent
 READMES = sorted({TOP / "README.md", *TOP.glob("backend/**/README.md"), *TOP.glob("nets/**/README.md")})
 PLACE = re.compile(r"(<!-- table (\w+)[^>]*-->\n)(.*?)(<!-- end -->)", flags=re.DOTALL)
 
+RECORD = ("compilation", "timing", "peak_memory", "environment", "dataset_sha256", "request_sha256")
 KINDS = {"image": "images", "features": "features", "sequence": "sequences", "tokens": "tokens"}
 ALSO = {"image": "features whose number is a square are read as an image", "features": "an image is flattened"}
 
@@ -109,6 +110,31 @@ def download_of(entry):
 
 def codes():
     return table(("code", "says"), [(f"`{code}`", sentence) for code, sentence in CODES.items()])
+
+
+def record():
+    """What a run tells of how it was computed; fields that say enough by their names stand with what they are of."""
+    found = schemas()
+    fields = {name: found["Run"]["properties"][name] for name in RECORD}
+    return table(("field", "meaning"), [(f"`{name}`", about) for name, about in facts_of(fields, found)])
+
+
+def facts_of(fields, found, within=""):
+    for name, field in fields.items():
+        described = object_of(field, found)
+        inner = described.get("properties", {})
+        told = {each: its for each, its in inner.items() if "description" in its or object_of(its, found)}
+        plain = [f"`{each}`" for each in inner if each not in told]
+        about = field.get("description") or described["description"]
+        yield f"{within}{name}", f"{about}{' Has ' * bool(plain)}{', '.join(plain)}{'.' * bool(plain)}"
+        yield from facts_of(told, found, f"{within}{name}{'[]' * ('items' in field)}.")
+
+
+def object_of(field, found):
+    """The object that a field is, or a list of."""
+    inner = next((each for each in field.get("anyOf", ()) if "$ref" in each), field)
+    place = inner.get("$ref") or inner.get("items", {}).get("$ref", "")
+    return found.get(place.rpartition("/")[2], {})
 
 
 def settings():
@@ -199,7 +225,7 @@ BOUNDS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "up to", "e
 
 TABLES = {
     make.__name__: make
-    for make in (endpoints, codes, settings, layers, common, combinators, optimizers, hyperparameters, datasets)
+    for make in (endpoints, codes, record, settings, layers, common, combinators, optimizers, hyperparameters, datasets)
 }
 
 

@@ -57,7 +57,7 @@ ARROWS = {
     },
     "nets": {
         "inspection": "architecture datasets errors hyperparams kernels training",
-        "training": "architecture checkpoint datasets durable earlier_names errors hyperparams kernels layers network"
+        "training": "architecture checkpoint datasets durable earlier_names errors facts hyperparams kernels layers network"
         " packed process spec",
         "inference": "architecture kernels network",
         "exchange": "architecture checkpoint errors layers network packed spec",
@@ -69,12 +69,13 @@ ARROWS = {
         "hyperparams": "datasets errors spec",
         "datasets": "durable errors spec",
         "layers": "errors numerics spec",
-        "process": "errors",
+        "process": "errors facts",
         "numerics": "",
         "spec": "errors",
         "packed": "",
         "durable": "",
         "errors": "",
+        "facts": "",
     },
 }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from backend.actions import retrain
 from backend.actions.resume import Resume, Source, filled_in, leaks
 from backend.errors import not_found
+from backend.parsing import canonical
 from backend.parsing.parts import Sent
 from backend.parsing.requests import Beginning, TrainBody, check, glance, missing
 from backend.state.records import Json, ModelRecord, RunRecord
@@ -34,6 +35,7 @@ class Order:
     warnings: list[str]
     source: Source | None
     kernels: Choice
+    request_sha256: str
 
     @property
     def queue(self) -> bool:
@@ -56,6 +58,7 @@ class Order:
             kernels=self.kernels,
             resumed_from=self.source.run.run_id if self.source else None,
             snapshot=self.source.snapshot if self.source else None,
+            request_sha256=self.request_sha256,
         )
 
 
@@ -91,7 +94,7 @@ class Orders:
         warnings = [*unused_fields(request.kept), *doubts(architecture.value, hyperparams, info), *warnings]
         if model is not None and before is None:
             warnings += retrain.remarks(model, sent, hyperparams, update=bool(request.update_model))
-        return Order(request, model, architecture, dataset, warnings, source, self.kernels)
+        return Order(request, model, architecture, dataset, warnings, source, self.kernels, canonical.sha256(sent))
 
     def _dataset(self, before: RunRecord | None, hyperparams: Hyperparams) -> tuple[str, list[str]]:
         """What to train on, and warnings about it. `before`: the run that this one goes on from."""

@@ -10,6 +10,9 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
+from typing_extensions import TypedDict, is_typeddict
+
+from nets.facts import About, Compilation, Environment, PeakMemory, Timing
 
 RunState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 ACTIVE: tuple[RunState, ...] = ("queued", "running")
@@ -25,7 +28,7 @@ NEXT: dict[RunState, tuple[RunState, ...]] = {  # what a run may become
 UNREADABLE = "unreadable"  # the name of an event that is no longer what was written: it has no data
 
 Json = dict[str, Any]
-Detail = Literal["metrics", "sample_predictions", "architecture"]
+Detail = Literal["metrics", "sample_predictions", "architecture", "compilation", "environment"]
 DETAILS: tuple[Detail, ...] = get_args(Detail)  # of a run: what makes it long
 
 
@@ -47,6 +50,22 @@ class Told:
     def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> Json:
         schema: Json = handler(core)
         return {**schema, "description": self.about} if self.about else schema
+
+
+class Git(TypedDict):
+    """The checkout that a server runs from."""
+
+    commit: Annotated[str, About("The commit that is checked out.")]
+    dirty: Annotated[bool, About("Whether files of the commit have been changed.")]
+
+
+class ServerEnvironment(Environment):
+    """The environment of a run, and the server that computed it."""
+
+    settings: Annotated[dict[str, str | int], About("Settings of the server that bear on how a run is computed.")]
+    git: Annotated[
+        Git | None, About("The checkout that the server runs from; null where it runs from none that git reads.")
+    ]
 
 
 @dataclass(frozen=True)
@@ -85,6 +104,16 @@ class RunRecord:
     kernels: Annotated[str, Told("The `--kernels` that it is trained with.", kept="facts")] = "auto"
     compile_seconds: float | None = None
     versions: Annotated[Json | None, Told("Of the libraries that trained it.")] = None
+    compilation: Annotated[
+        Compilation | None, Told("Where its compiled programs came from, at its last start.", kept="facts")
+    ] = None
+    timing: Annotated[Timing | None, Told("How long its epochs and steps took.", kept="facts")] = None
+    peak_memory: Annotated[PeakMemory | None, Told("The most memory in use while it ran.", kept="facts")] = None
+    environment: Annotated[
+        ServerEnvironment | None, Told("What it was computed with, at its last start.", kept="facts")
+    ] = None
+    dataset_sha256: Annotated[str | None, Told("SHA-256 of the arrays of the data set.", kept="facts")] = None
+    request_sha256: Annotated[str | None, Told("SHA-256 of the body of the request.", kept="facts")] = None
     resumable: Annotated[bool, Told("Whether the run ended early and can be resumed.", lasting=False)] = False
     resumed_from: Annotated[str | None, Told("The finished run whose training this one continues.")] = None
     best_epoch: Annotated[int | None, Told("The epoch of the weights, with `keep_best`.")] = None
@@ -165,7 +194,7 @@ def kinds(record: type[Record]) -> Mapping[str, type]:
 
 def _kind(hint: Any) -> type:
     one = next(part for part in (get_args(hint) if get_origin(hint) is UnionType else (hint,)) if part is not NoneType)
-    kind: type = str if get_origin(one) is Literal else get_origin(one) or one
+    kind: type = str if get_origin(one) is Literal else dict if is_typeddict(one) else get_origin(one) or one
     return kind
 
 

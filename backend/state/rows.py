@@ -89,7 +89,7 @@ def to_run(row: sqlite3.Row, metrics: list[Json], details: Collection[Detail] = 
     """A run; the `details` that are not named are empty."""
     values = {name: _value(name, row[name]) for name in RUN_COLUMNS if name not in DETAILS or name in details}
     facts = msgspec.json.decode(row[FACTS], type=dict[str, Any])
-    known = {name: facts[name] for name in RUN_FACTS if name in facts}
+    known = {name: facts[name] for name in RUN_FACTS if name in facts and (name not in DETAILS or name in details)}
     return RunRecord(**{"architecture": {}, **values}, **known, metrics=metrics)
 
 

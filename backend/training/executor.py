@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from backend.events.log import EventLog
@@ -15,18 +15,20 @@ from backend.state.checkpoints import Checkpoints
 from backend.state.records import RunRecord, told
 from backend.state.rows import dumps
 from backend.state.store import Store
+from backend.training.account import PATIENCE
+from backend.training.digests import Digests
 from backend.training.fetch import Stopped, fetch
 from backend.training.job import Halted, Job, Unwritable
 from backend.training.limits import LimitReached, Limits
 from backend.training.outcome import Outcome, describe_bug, failed, held_back, interrupted, unwritable, without_paths
 from backend.training.progress import Pulse
 from backend.training.warmer import Warmer
-from nets.datasets import Dataset, info, is_cached, load
+from nets.datasets import Dataset, info, is_cached, load, state
 from nets.errors import CheckpointError, CompilersBusy, DataError, NetsError
 from nets.process.device import device_description, versions
 from nets.training.cache import ProgramCache
 from nets.training.check import check_fit
-from nets.training.events import EpochEnd, Event, Finished, Log, Progress
+from nets.training.events import Compiled, EpochEnd, Event, Finished, Log, Progress
 from nets.training.fit import fit
 from nets.training.metrics import EpochMetrics
 from nets.training.snapshot import Snapshot
@@ -54,9 +56,14 @@ class Executor:
     ) -> None:
         self._store, self._log, self._checkpoints = store, log, checkpoints
         self._data_dir, self._warmer, self._programs, self._limits = data_dir, warmer, programs, limits
+        self._digests = Digests()
 
     def carry_out(self, job: Job) -> Outcome:
         """Carry a run out. Whatever goes wrong in it becomes its outcome: the thread lives on."""
+        outcome = self._carried_out(job)
+        return outcome if outcome.facts else replace(outcome, facts=job.account.last())
+
+    def _carried_out(self, job: Job) -> Outcome:
         try:
             self._begin(job)
             with Pulse(lambda report: self._log.progress(job.run_id, {**report, **job.standing()})) as pulse:
@@ -80,7 +87,8 @@ class Executor:
 
     def _begin(self, job: Job) -> None:
         job.check()
-        self._log.transition(job.run_id, "running", versions=versions(), device=device_description())
+        facts = job.account.begin(job.record, self._limits)
+        self._log.transition(job.run_id, "running", versions=versions(), device=device_description(), **facts)
         logger.info("run %s running", job.run_id)
         if job.begun:
             self._tell(job, Log("info", f"resumed after epoch {job.epoch} of {job.hyperparams.epochs}"))
@@ -140,13 +148,18 @@ class Executor:
             case Progress():
                 report = {name: value for name, value in asdict(event).items() if value is not None}
                 pulse.show({"run_id": job.run_id, **report})
+            case Compiled():
+                job.account.compiled(event.compilation)
+                self._store.update_run(job.run_id, **job.account.news())
             case EpochEnd():
+                job.account.epoch(event.timing)
                 snapshot = event.take()
                 with _writing():
                     self._checkpoints.keep(job.run_id, snapshot)
             case EpochMetrics():
                 job.epoch = event.epoch
-                self._log.publish(job.run_id, "metric", {"run_id": job.run_id, **asdict(event)}, epoch=event.epoch)
+                data = {"run_id": job.run_id, **asdict(event)}
+                self._log.publish(job.run_id, "metric", data, epoch=event.epoch, **job.account.news())
             case Log():
                 self._tell(job, event)
 
@@ -184,21 +197,24 @@ class Executor:
                 stopped=job.stopped,
             )
         job.check()
-        return load(job.dataset, self._data_dir)
+        known_as = job.dataset, state(job.dataset, self._data_dir)
+        dataset = load(job.dataset, self._data_dir)
+        job.account.trains_on(self._digests.of(dataset, state=known_as))
+        return dataset
 
     def _save(self, job: Job, finished: Finished) -> Outcome:
         """Put the weights and what explains them on the disk."""
         record = self._store.get_run(job.run_id)
         assert record is not None, "a model with an active run cannot be deleted"
-        results = {name: getattr(finished, name) for name in RESULTS}
+        results, facts = {name: getattr(finished, name) for name in RESULTS}, job.account.last(patience=PATIENCE)
         samples = [asdict(sample) for sample in finished.sample_predictions]
-        dumps([results, samples])  # a NaN is an internal error here, not when the end of the run is recorded
+        dumps([results, samples, facts])  # a NaN is an internal error here, not when the end of the run is recorded
         description = {name: getattr(record, name) for name, how in told(RunRecord).items() if how.lasting}
-        description |= {"classes": list(info(job.dataset).classes), **results}
+        description |= {"classes": list(info(job.dataset).classes), **results, **facts}
         with _writing():
             path, sha256 = self._checkpoints.write(job.run_id, description, finished.variables)
         saved = {"saved_model_path": path, "weights_sha256": sha256, "sample_predictions": samples}
-        return Outcome("succeeded", {**results, **saved})
+        return Outcome("succeeded", {**results, **saved}, facts)
 
 
 @contextmanager

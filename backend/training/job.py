@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from backend.state.records import Json, RunRecord
 from backend.state.store import utc_now
+from backend.training.account import Account
 from nets.architecture.architecture import Architecture
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.kernels import Choice
@@ -45,6 +46,7 @@ class NewRun:
     kernels: Choice = "auto"
     resumed_from: str | None = None
     snapshot: Snapshot | None = None
+    request_sha256: str | None = None
 
     def record(self) -> RunRecord:
         """Of a run that waits, under an id of its own."""
@@ -67,6 +69,7 @@ class NewRun:
             kernels=self.kernels,
             warnings=list(self.warnings),
             resumed_from=self.resumed_from,
+            request_sha256=self.request_sha256,
             epoch=self.snapshot.epoch if self.snapshot else 0,
         )
 
@@ -86,6 +89,7 @@ class Job:
     unlike: list[str] = field(default_factory=list)  # how what it goes on with differs from what it began with
     reason: Literal["cancelled", "interrupted"] | None = None  # why it shall stop
     settled: bool = False  # its terminal state is recorded
+    account: Account = field(default_factory=Account)
 
     @classmethod
     def of(cls, record: RunRecord, *, architecture: Architecture, hyperparams: Hyperparams) -> Job:

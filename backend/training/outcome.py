@@ -14,10 +14,14 @@ PLACES = re.compile(r"(?<![\w/.:~-])/(?!api/)(?:[^\s/'\"`:,;()]+/)+[^\s/'\"`:,;(
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ends: its terminal state and what the record gets with it."""
+    """How a run ends: its terminal state and what the record gets with it.
+
+    facts: how it was computed, which stays true if a client's cancel turns out to have come before its end.
+    """
 
     state: RunState
     fields: Json = field(default_factory=dict)
+    facts: Json = field(default_factory=dict)
 
 
 def failed(error: str) -> Outcome:

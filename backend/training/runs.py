@@ -6,6 +6,7 @@ import logging
 import sqlite3
 import threading
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 
 from backend.events.log import EventLog
@@ -276,10 +277,10 @@ class Runs:
 
     def _end(self, job: Job, outcome: Outcome) -> None:
         if job.reason == "cancelled":  # promised to a client before the run ended by itself
-            outcome = cancelled()
+            outcome = replace(cancelled(), facts=outcome.facts)
         if outcome.state != "succeeded":
             discard(self._checkpoints, job.run_id, resumable=outcome.fields.get("resumable", False))
-        self._log.transition(job.run_id, outcome.state, **outcome.fields)
+        self._log.transition(job.run_id, outcome.state, **outcome.facts, **outcome.fields)
         job.settled = True
         say(job.run_id, outcome)
 

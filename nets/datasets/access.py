@@ -79,8 +79,15 @@ def load(name: str, data_dir: Path) -> Dataset:
     path = cache.cache_path(name, data_dir)
     if not path.is_file():
         raise DataError(f"{name} is not in the data directory. {sources.cure(name)}")
-    status = path.stat()
-    return _read(path, name, (status.st_ino, status.st_size, status.st_mtime_ns))
+    return _read(path, name, state(name, data_dir))
+
+
+def state(name: str, data_dir: Path) -> tuple[int, ...]:
+    """Another one whenever the cache file has changed; `()` without one, as for a bundled data set."""
+    if not cache.cache_path(name, data_dir).is_file():
+        return ()
+    status = cache.cache_path(name, data_dir).stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 @lru_cache(maxsize=1)

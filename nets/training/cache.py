@@ -6,11 +6,21 @@ from _thread import allocate_lock
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any
+
+from nets.process.origins import Origin, noted
 
 Program = Callable[..., Any]
 
 KEPT = 48  # compiled programs at a time, two or three for each network
+
+
+@dataclass
+class _Kept:
+    program: Program
+    origin: Origin
+    used: bool = False  # by a run
 
 
 class ProgramCache:
@@ -19,7 +29,7 @@ class ProgramCache:
     def __init__(self, *, kept: int = KEPT) -> None:
         self._kept = kept
         self._lock = allocate_lock()  # held for no longer than a look into the tables
-        self._programs: OrderedDict[Hashable, Program] = OrderedDict()
+        self._programs: OrderedDict[Hashable, _Kept] = OrderedDict()
         self._under_way: dict[Hashable, Future[Program]] = {}
 
     def __len__(self) -> int:
@@ -36,16 +46,24 @@ class ProgramCache:
     def find(self, key: Hashable) -> Program | Future[Program] | None:
         """A program, used from now on; or its compilation, where that has begun."""
         with self._lock:
-            if (program := self._programs.get(key)) is None:
+            if (kept := self._programs.get(key)) is None:
                 return self._under_way.get(key)
             self._programs.move_to_end(key)
-            return program
+            return kept.program
+
+    def used(self, key: Hashable) -> tuple[Origin, bool] | None:
+        """How a program came about, and whether a run has used it before: one does now. None if it has given way."""
+        with self._lock:
+            if (kept := self._programs.get(key)) is None:
+                return None
+            before, kept.used = kept.used, True
+            return kept.origin, before
 
     def compiled(self, key: Hashable, compile_program: Callable[[], Program]) -> Program:
         """A program: kept, or compiled on this thread; where another thread is at it, that one's is waited for."""
         with self._lock:
-            if (program := self._programs.get(key)) is not None:
-                return program
+            if (kept := self._programs.get(key)) is not None:
+                return kept.program
             mine: Future[Program] = Future()
             future = self._under_way.setdefault(key, mine)
         if future is mine:
@@ -54,7 +72,8 @@ class ProgramCache:
 
     def _compile(self, key: Hashable, compile_program: Callable[[], Program], future: Future[Program]) -> None:
         try:
-            program = compile_program()
+            with noted() as origin:
+                program = compile_program()
         except BaseException as error:
             with self._lock:
                 del self._under_way[key]
@@ -62,7 +81,7 @@ class ProgramCache:
             return
         with self._lock:
             del self._under_way[key]
-            self._programs[key] = program
+            self._programs[key] = _Kept(program, origin)
             while len(self._programs) > self._kept:
                 self._programs.popitem(last=False)
         future.set_result(program)

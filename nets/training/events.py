@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from nets.facts import Compilation, Timing
 from nets.network import Variables
 from nets.training.metrics import EpochMetrics
 from nets.training.samples import SamplePrediction
@@ -35,10 +36,19 @@ class EpochEnd:
     """Comes before the metrics of its epoch: whoever keeps `take()` first can tell of the epoch and never lose it.
 
     `take`: copies the state to the host; valid until the generator goes on, which overwrites it.
+    `timing`: how long epochs and steps took, this one among them.
     """
 
     epoch: int
     take: Callable[[], Snapshot]
+    timing: Callable[[], Timing]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The programs of the run are there, and where they came from."""
+
+    compilation: Compilation
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,7 @@ class Finished:
     """The last event of a run that went well. `variables`: params and running statistics, numpy arrays on the host.
 
     `best_epoch`: with `keep_best`, the epoch that the variables and the test results are from.
+    `compilation`, `timing`: as in `nets.facts`, for whoever compares machines.
     """
 
     test_accuracy: float
@@ -63,6 +74,8 @@ class Finished:
     compile_seconds: float
     device: str
     best_epoch: int | None = None
+    compilation: Compilation | None = field(default=None, compare=False)  # how it was computed, and not what came of it
+    timing: Timing | None = field(default=None, compare=False)
 
 
-Event = Progress | EpochEnd | EpochMetrics | Log | Finished
+Event = Progress | Compiled | EpochEnd | EpochMetrics | Log | Finished

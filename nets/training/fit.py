@@ -10,7 +10,8 @@ from nets.datasets import Dataset
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.kernels import Choice
 from nets.training.cache import ProgramCache
-from nets.training.events import Event, Progress
+from nets.training.compilation import compilation as summed_up
+from nets.training.events import Compiled, Event, Progress
 from nets.training.programs import compiling
 from nets.training.sampling import draw
 from nets.training.snapshot import Snapshot
@@ -43,8 +44,9 @@ def fit(
     began = time.perf_counter()
     cache = ProgramCache() if programs is None else programs
     compiled = yield from compiling(run.workload, cache, Progress("compiling", 0.0, 0, hyperparams.epochs))
-    compile_seconds = time.perf_counter() - began
+    compilation = summed_up(compiled.origins, seconds=time.perf_counter() - began)
+    yield Compiled(compilation)
     trainer = Trainer(run, compiled, resume)
     resume = None  # as large as the state that was made of it
     yield from trainer.clock.around(trainer.epochs())
-    yield from trainer.clock.around(trainer.finish(compile_seconds))
+    yield from trainer.clock.around(trainer.finish(compilation))

@@ -20,7 +20,9 @@ from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.hyperparams.optimizers import Sgd
 from nets.layers.linear import Linear
 from nets.network import initial_variables
+from nets.process.origins import executable
 from nets.training.cache import Program, ProgramCache
+from nets.training.compilation import Arrival
 from nets.training.state import TrainState, nothing_of
 from nets.training.workload import Workload, longest_chunk, shapes, workload_of
 
@@ -38,12 +40,14 @@ class Programs:
     """The executables of a workload. `tail`: for the last batch where it differs, else the same as `train`.
 
     update: where a step is cut, the end of it; `train` then gathers the gradients of its parts.
+    origins: where each of them came from.
     """
 
     train: Program
     tail: Program
     evaluate: Program
     update: Program | None = None
+    origins: Sequence[Arrival] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ def compiling(workload: Workload, cache: ProgramCache, report: Report) -> Genera
     compiler = ThreadPoolExecutor(COMPILERS, "compiler", initializer=lambda: threads.append(get_native_id()))
     waiting: list[Future[Program]] = []
     try:
+        there = {part.name for part in wanted if cache.find(part.key) is not None}
         found = {part.name: begun(part, cache, compiler) for part in wanted}
         waiting = [future for future in found.values() if isinstance(future, Future)]
         while waiting:
@@ -97,7 +102,8 @@ def compiling(workload: Workload, cache: ProgramCache, report: Report) -> Genera
         if waiting:
             give_way(threads)
         compiler.shutdown(wait=False, cancel_futures=True)
-    return Programs(done["train"], done.get("tail", done["train"]), done["evaluate"], done.get("update"))
+    arrived = [Arrival(part.name, *used, ahead=part.name in there) for part in wanted if (used := cache.used(part.key))]
+    return Programs(done["train"], done.get("tail", done["train"]), done["evaluate"], done.get("update"), arrived)
 
 
 def begun(part: Part, cache: ProgramCache, compiler: Executor) -> Program | Future[Program]:
@@ -148,8 +154,7 @@ def compile_training(workload: Workload, chunk: int, batch: int) -> Program:
     steps = workload.steps
     function = jax.jit(steps.train_chunk, donate_argnums=0, compiler_options=steps.network.compiler_options)
     order, count = rows(chunk, batch), np.int32(0)
-    program: Program = function.lower(workload.state(), workload.data(), order, count, workload.numbers()).compile()
-    return program
+    return executable(function.lower(workload.state(), workload.data(), order, count, workload.numbers()))
 
 
 def compile_gathering(workload: Workload) -> Program:
@@ -158,10 +163,8 @@ def compile_gathering(workload: Workload) -> Program:
     gathered = jax.eval_shape(nothing_of, state.params)
     function = jax.jit(steps.gather, donate_argnums=0, compiler_options=steps.network.compiler_options)
     order = rows(-(-workload.batch // workload.part), workload.part)
-    program: Program = function.lower(
-        gathered, state, workload.data(), order, (zero, zero), zero, workload.numbers()
-    ).compile()
-    return program
+    lowered = function.lower(gathered, state, workload.data(), order, (zero, zero), zero, workload.numbers())
+    return executable(lowered)
 
 
 def compile_update(workload: Workload) -> Program:
@@ -169,8 +172,7 @@ def compile_update(workload: Workload) -> Program:
     steps, state = workload.steps, workload.state()
     gathered = jax.eval_shape(nothing_of, state.params)
     function = jax.jit(steps.step_by, donate_argnums=(0, 1), compiler_options=steps.network.compiler_options)
-    program: Program = function.lower(gathered, state, np.int32(0), workload.numbers()).compile()
-    return program
+    return executable(function.lower(gathered, state, np.int32(0), workload.numbers()))
 
 
 def compile_evaluation(workload: Workload) -> Program:
@@ -178,8 +180,7 @@ def compile_evaluation(workload: Workload) -> Program:
     steps = workload.steps
     function = jax.jit(steps.evaluate_chunk, compiler_options=steps.network.compiler_options)
     order, layers = rows(longest_chunk(workload.evaluation_batch), workload.evaluation_batch), workload.numbers().layers
-    program: Program = function.lower(shapes(workload.graph), workload.data(), order, np.int32(0), layers).compile()
-    return program
+    return executable(function.lower(shapes(workload.graph), workload.data(), order, np.int32(0), layers))
 
 
 def rows(chunk: int, batch: int) -> jax.ShapeDtypeStruct:

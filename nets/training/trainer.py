@@ -12,6 +12,7 @@ import numpy as np
 from nets.architecture.architecture import Architecture
 from nets.datasets import Dataset
 from nets.datasets.input_statistics import input_statistics
+from nets.facts import Compilation
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.kernels import Choice
 from nets.network import Variables, initial_variables, numbers_of, seed_key
@@ -28,6 +29,7 @@ from nets.training.sampling import Indices, Split, batches, epoch_order
 from nets.training.snapshot import Best, Snapshot
 from nets.training.state import Data, Gathered, RunNumbers, TrainState, Tree
 from nets.training.sums import Sums
+from nets.training.timing import Times
 from nets.training.workload import Workload, longest_chunk, numbers, workload_on
 
 EVALUATION_COST = 1 / 3  # of a training step: no backward pass
@@ -82,6 +84,7 @@ class Trainer:
     clock: Clock = field(default_factory=lambda: Clock(is_ready))
     best: Best | None = None  # with keep_best alone
     trained: Sums | None = None  # of the epoch under way
+    times: Times = field(default_factory=Times)
 
     def __post_init__(self, resume: Snapshot | None) -> None:
         self.numbers = self.run.numbers()
@@ -115,9 +118,10 @@ class Trainer:
             training = self.clock.now() - began
             validated, _ = yield from self.evaluate(self.variables, self.run.validation, "validation")
             metrics = self.metrics(trained, validated, training, self.clock.now() - began)
+            self.times.epoch(self.epoch, metrics.epoch_time)
             self.tidy()
             self.compare(metrics.val_loss)
-            yield EpochEnd(self.epoch, partial(self.snapshot, metrics))
+            yield EpochEnd(self.epoch, partial(self.snapshot, metrics), self.times.told)
             yield metrics
 
     def tidy(self) -> None:
@@ -170,17 +174,22 @@ class Trainer:
         sums, waiting = self.begin(), None
         place = f"epoch {self.epoch}"
         for program, chunk, count in self.chunks(rows):
+            self.times.dispatched(program, count, self.clock.now())
             self.state, totals = program(self.state, self.run.data, chunk, np.int32(count), self.numbers)
             self.clock.dispatched(totals, count * self.pace.seconds_per_step)
+            if is_ready(totals):  # on a CPU, where programs run when they are called
+                self.times.finished(self.clock.now())
             if waiting is not None:
                 sums.add(*waiting, place)
                 now = self.clock.now()
+                self.times.finished(now, running=1)
                 self.pace.timed(waiting[1], now - last)
                 last = now
                 yield self.progress("training", sums.samples / (now - began), sums.samples)
             waiting = totals, count
         assert waiting is not None
         sums.add(*waiting, place)
+        self.times.finished(self.clock.now())
         self.clock.dispatched(None)
         yield self.progress("training", sums.samples / (self.clock.now() - began), sums.samples)
         self.done += sums.samples
@@ -192,6 +201,7 @@ class Trainer:
         sums, gathered = self.begin(), nothing_gathered(self.state.params)
         for batch in batches(rows, r.batch):
             samples, parts = np.int32((batch >= 0).sum()), batches(batch, r.part)
+            self.times.dispatched(update, 1, self.clock.now())
             first = 0
             for chunk, count in chunked(parts[: -(-samples // r.part)], len(parts), self.pace):
                 last, counted = self.clock.now(), (np.int32(first), np.int32(count))
@@ -205,6 +215,7 @@ class Trainer:
                 yield self.progress("training", further / (now - began), further)
             gathered, self.state, totals = update(gathered, self.state, samples, self.numbers)
             sums.add(totals, 1, f"epoch {self.epoch}")
+            self.times.finished(self.clock.now())
         yield self.progress("training", sums.samples / (self.clock.now() - began), sums.samples)
         self.done += sums.samples
         return sums
@@ -257,7 +268,7 @@ class Trainer:
             accuracy=seen.accuracy if seen else None,
         )
 
-    def finish(self, compile_seconds: float) -> Iterator[Event]:
+    def finish(self, compilation: Compilation) -> Iterator[Event]:
         """Measure once on the test split, and hand over the weights."""
         self.tidy()
         variables = jax.device_put(self.best.variables) if self.best else self.variables
@@ -267,9 +278,11 @@ class Trainer:
             test_loss=tested.mean_loss,
             sample_predictions=sample_predictions(self.run.dataset, logits[:SAMPLES_SHOWN]),
             variables=jax.device_get(variables),
-            compile_seconds=compile_seconds,
+            compile_seconds=compilation["seconds"],
             device=device_description(),
             best_epoch=self.best.epoch if self.best else None,
+            compilation=compilation,
+            timing=self.times.told(),
         )
 
 

@@ -22,7 +22,7 @@ from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
 from nets.kernels import Choice, plan_for
 from nets.network import Network, initial_variables
 from nets.training.cache import ProgramCache
-from nets.training.events import Event, Finished, Progress
+from nets.training.events import Compiled, EpochEnd, Event, Finished, Progress
 from nets.training.fit import fit
 from nets.training.metrics import EpochMetrics
 from nets.training.sampling import draw
@@ -301,3 +301,18 @@ def test_a_step_too_long_for_one_dispatch_is_several_with_the_same_result(monkey
     assert untimed(whole[0]) == untimed(cut[0]) and same(whole[1].variables, cut[1].variables)
     assert len(training) > 2 * len(whole[0]), "a run can be stopped within a batch"
     assert training[0].loss is None and training[-1].loss == pytest.approx(cut[0][-1].train_loss, rel=1e-12)
+
+
+def test_a_run_tells_of_its_programs_and_times() -> None:
+    a, h, programs = network({"type": "linear", "out": 3}), hyper(epochs=3), ProgramCache()
+    events = list(fit(a, h, stripes(), programs=programs))
+    finished = events[-1]
+    assert isinstance(finished, Finished) and finished.compilation and finished.timing
+    assert [event.compilation for event in events if isinstance(event, Compiled)] == [finished.compilation]
+    assert finished.compilation["process"]["count"] == 0 and finished.compilation["seconds"] == finished.compile_seconds
+    assert finished.timing["first_epochs"] == [1] and finished.timing["median_epoch_seconds"]
+    assert finished.timing["step_seconds"] and finished.timing["step_seconds"]["steps"] > 0
+    snapshot = next(event for event in fit(a, h, stripes(), programs=programs) if isinstance(event, EpochEnd)).take()
+    resumed = list(fit(a, h, stripes(), programs=programs, resume=snapshot))[-1]
+    assert isinstance(resumed, Finished) and resumed.compilation and resumed.timing
+    assert resumed.compilation["kind"] == "process" and resumed.timing["first_epochs"] == [2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import re
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,7 @@ import llvmlite
 import llvmlite.binding as llvm
 from llvmlite import ir
 
-from nets.process import code_cache
+from nets.process import code_cache, origins
 
 VERSION = re.compile(r"#define XLA_FFI_API_(MAJOR|MINOR) (\d+)")
 # The layouts of XLA's structures that `call` was written after, by the version that jaxlib's own header states.
@@ -89,7 +90,8 @@ def address_of(module: ir.Module, name: str) -> int:
         text,
     )
     kept_as = PREFIX + hashlib.sha256(repr(depends_on).encode()).hexdigest()
-    code = code_cache.get(kept_as)
+    began = time.perf_counter()
+    code = kept = code_cache.get(kept_as)
     if code is None:
         code = _compile(text)
         code_cache.put(kept_as, code)
@@ -97,6 +99,7 @@ def address_of(module: ir.Module, name: str) -> int:
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     _engines.append(engine)
+    origins.kernel("disk" if kept else "cold", time.perf_counter() - began)
     return int(engine.get_function_address(name))
 
 

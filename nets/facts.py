@@ -1,0 +1,135 @@
+"""What a run tells of how it was computed, beside its results: the types of it, for records and documents.
+
+Times are seconds, memory is bytes. Nothing here tells of the file system or names a machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from typing_extensions import TypedDict
+
+Source = Literal["cold", "disk", "process"]
+
+
+@dataclass(frozen=True)
+class About:
+    """What a field is: an annotation of its type, for documents."""
+
+    text: str
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, Any]:
+        return {**handler(core), "description": self.text}
+
+
+class Tally(TypedDict):
+    """How many, and how many seconds they took in all."""
+
+    count: int
+    seconds: float
+
+
+class ProgramOrigin(TypedDict):
+    """One compiled program of a run, and where it came from."""
+
+    name: Annotated[str, About("`train`, `tail` (the last batch where it differs), `update` or `evaluate`.")]
+    source: Annotated[
+        Source,
+        About("`cold`: compiled anew. `disk`: read from the disk. `process`: a run of the process had used it."),
+    ]
+    seconds: Annotated[float, About("Time to compile or read it, on a thread of its own; 0 for `process`.")]
+    ahead: Annotated[bool, About("Whether that began before the run asked for it, as when it is compiled ahead.")]
+
+
+class KernelOrigins(TypedDict):
+    """Lamina's own kernels of machine code that the process did not have yet."""
+
+    cold: Annotated[Tally, About("Kernels that were compiled anew.")]
+    disk: Annotated[Tally, About("Kernels that were read from the disk.")]
+
+
+class Compilation(TypedDict):
+    """Where the compiled programs of a run came from, at its last start."""
+
+    kind: Annotated[
+        Literal["cold", "disk", "process", "mixed"],
+        About("The one source of all programs, else `mixed`. A kernel that was compiled anew counts as `cold`."),
+    ]
+    seconds: Annotated[float, About("Time that the run waited for its programs, which are compiled side by side.")]
+    cold: Annotated[Tally, About("Programs that were compiled anew.")]
+    disk: Annotated[Tally, About("Programs that were read from the disk.")]
+    process: Annotated[Tally, About("Programs that a run of this process had used before.")]
+    ahead: Annotated[int, About("How many were begun before the run asked: it has waited for less than they took.")]
+    programs: Annotated[list[ProgramOrigin], About("Each program.")]
+    kernels: Annotated[KernelOrigins, About("Kernels of machine code; their time is also in that of their programs.")]
+
+
+class StepSeconds(TypedDict):
+    """Time of one training step: the time of a dispatch by its steps, without the first dispatch of each program."""
+
+    p5: Annotated[float, About("The 5th percentile of all steps.")]
+    p50: Annotated[float, About("The median.")]
+    p95: Annotated[float, About("The 95th percentile.")]
+    steps: Annotated[int, About("How many steps were measured.")]
+    dispatches: Annotated[int, About("In how many dispatches: those steps are told apart no further.")]
+
+
+class Timing(TypedDict):
+    """How long epochs and steps took. All but `first_epochs` is since the last start or resume."""
+
+    first_epochs: Annotated[list[int], About("The epochs that were the first after the start and after each resume.")]
+    first_epoch_seconds: Annotated[float | None, About("`epoch_time` of the last of these epochs.")]
+    median_epoch_seconds: Annotated[float | None, About("Median `epoch_time` of the epochs after it; null for none.")]
+    step_seconds: Annotated[
+        StepSeconds | None,
+        About("Time of a step: that of a dispatch by its steps, without the first dispatch of each program."),
+    ]
+
+
+class PeakMemory(TypedDict):
+    """The most memory that was in use at a time."""
+
+    bytes: Annotated[int | None, About("The peak; null where it cannot be had.")]
+    of: Annotated[Literal["device", "process"], About("The accelerator's own memory, or that of the server's process.")]
+    since: Annotated[
+        Literal["run", "process"],
+        About("`run`: reached during the run. `process`: reached before, and the run took no more than that."),
+    ]
+    reason: Annotated[str | None, About("Why there is no peak.")]
+
+
+class Processor(TypedDict):
+    """The CPU."""
+
+    model: Annotated[str, About("As the system calls it.")]
+    vector_unit: Annotated[str | None, About("The most able one.")]
+    cores: Annotated[int, About("Cores that the process may use.")]
+    cores_of_machine: Annotated[int, About("Cores that there are.")]
+    quota: Annotated[float | None, About("How many cores' time its control groups allow; null for no limit.")]
+
+
+class Device(TypedDict):
+    """What trains."""
+
+    platform: Annotated[str, About("`cpu`, `gpu` or `tpu`.")]
+    kind: Annotated[str, About("The model.")]
+    count: Annotated[int, About("How many are visible; one of them trains.")]
+    memory_bytes: Annotated[int | None, About("Memory of its own that JAX may use; null on a CPU.")]
+    driver: Annotated[str | None, About("Version of NVIDIA's driver.")]
+    cuda: Annotated[str | None, About("Version of CUDA.")]
+
+
+class Environment(TypedDict):
+    """What a run was computed with, beside `versions`."""
+
+    machine: Annotated[str | None, About("Tells machines apart and names none: a hash of the system's own id.")]
+    processor: Annotated[Processor, About("The CPU.")]
+    threads: Annotated[int, About("Threads that compute on the CPU.")]
+    ram_bytes: Annotated[int | None, About("Memory of the machine.")]
+    os: Annotated[str, About("The operating system.")]
+    kernel: Annotated[str, About("Its kernel, and the instruction set.")]
+    python: Annotated[str, About("Implementation and version.")]
+    device: Annotated[Device, About("What trains.")]
+    libraries: Annotated[dict[str, str], About("Versions of libraries that compute, beside those in `versions`.")]
+    flags: Annotated[dict[str, str], About("Environment variables of XLA, JAX and CUDA, with `<path>` for paths.")]
