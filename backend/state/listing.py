@@ -90,11 +90,12 @@ class Listing(Checked):
         with self._read() as connection:
             return array("q", islice(self._selected(connection, selection, None), limit))
 
-    def runs_at(self, cursors: array[int]) -> Iterator[RunRecord]:
-        """Runs by their cursors, without their details, some at a time; those that are gone are left out."""
+    def runs_at(self, cursors: array[int], details: Collection[Detail] = ()) -> Iterator[RunRecord]:
+        """Runs by their cursors, with `details` (but no metrics), some at a time; those that are gone are left out."""
         for start in range(0, len(cursors), PIECE):
             with self._read() as connection:
-                runs = [to_run(row, [], ()) for row in self._good(connection, "runs", cursors[start : start + PIECE])]
+                rows = self._good(connection, "runs", cursors[start : start + PIECE])
+                runs = [to_run(row, [], details) for row in rows]
             yield from runs
 
     def _selected(self, connection: sqlite3.Connection, selection: Selection, before: int | None) -> Iterator[int]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from flask import Response
 
-from backend.state.records import Json, RunRecord, kinds
+from backend.state.records import Detail, Json, RunRecord, kinds
 from backend.state.selection import Selection
 from backend.state.store import Store
 from backend.state.summary import BEST, METRICS
@@ -22,9 +22,11 @@ FIRST = (  # the others follow as records have them
     *("created_at", "started_at", "completed_at", "seconds", "compile_seconds"),
     *("device", "precision", "kernels", "versions"),
 )
-TOLD = [name for field, name in NAMES[RunRecord].items() if field in BRIEF]
+COMPUTED: tuple[Detail, ...] = ("compilation", "environment")  # long, and what runs are compared by
+COLUMNED = {*BRIEF, *COMPUTED}
+TOLD = [name for field, name in NAMES[RunRecord].items() if field in COLUMNED]
 FIELDS = tuple(dict.fromkeys([*FIRST, *TOLD]))
-OBJECTS = {NAMES[RunRecord][name] for name in BRIEF if kinds(RunRecord)[name] is dict}
+OBJECTS = {NAMES[RunRecord][name] for name in COLUMNED if kinds(RunRecord)[name] is dict}
 RANKS = {name: rank for rank, name in enumerate(Hyperparams.model_fields)}  # of hyperparameters
 # What spreadsheets take for the beginning of a formula (OWASP, "CSV Injection"), the full-width signs as well.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -36,15 +38,15 @@ Cells = dict[str, object]
 def runs_csv(store: Store, selection: Selection, *, limit: int | None) -> Response:
     """Selected runs below a row of names, read and sent piece by piece; those deleted meanwhile are left out."""
     chosen = store.select(selection, limit=limit)
-    columns = columns_of(map(row, store.runs_at(chosen)))
-    response = Response(_pieces(columns, map(row, store.runs_at(chosen))), mimetype="text/csv")
+    columns = columns_of(map(row, store.runs_at(chosen, COMPUTED)))
+    response = Response(_pieces(columns, map(row, store.runs_at(chosen, COMPUTED))), mimetype="text/csv")
     response.headers["Content-Disposition"] = 'attachment; filename="runs.csv"'
     return response
 
 
 def row(run: RunRecord) -> Cells:
     """A run by columns: what objects hold has dotted names."""
-    told = shown(run, BRIEF)
+    told = shown(run, COLUMNED)
     values = {**told, "tags": ",".join(run.tags), "best": run.best, "last": _last(run), "seconds": run.seconds}
     cells: Cells = {}
     for name in FIELDS:

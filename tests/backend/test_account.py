@@ -69,6 +69,17 @@ def test_lists_are_short_unless_asked(trained: Trained) -> None:
     assert run["environment"]["processor"]["model"] and run["compilation"]["kind"]
 
 
+def test_tables_of_runs_have_it_flat(trained: Trained) -> None:
+    run = trained.client.get(f"/api/runs/{trained.run_id}").json
+    (cells,) = csv.DictReader(io.StringIO(trained.client.get("/api/runs.csv?limit=1").text))
+    assert cells["compilation.kind"] == run["compilation"]["kind"]
+    assert float(cells["compilation.seconds"]) == run["compile_seconds"]
+    assert float(cells["timing.step_seconds.p50"]) == run["timing"]["step_seconds"]["p50"]
+    assert int(cells["peak_memory.bytes"]) == run["peak_memory"]["bytes"]
+    assert cells["environment.processor.model"] == run["environment"]["processor"]["model"]
+    assert cells["dataset_sha256"] == run["dataset_sha256"] and cells["timing.first_epochs"] == "[1]"
+
+
 def test_spreadsheets_mark_first_epochs(trained: Trained) -> None:
     text = trained.client.get(f"/api/runs/{trained.run_id}/metrics.csv").text
     assert [row["first_epoch"] for row in csv.DictReader(io.StringIO(text))] == ["1", "0"]
