@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from backend.state.payloads import StateEvent
 from backend.state.records import UNREADABLE, Json, RunState
 from backend.state.rows import dumps
 
@@ -20,15 +21,18 @@ def state_data(
     resumed: bool = False,
 ) -> Json:
     """The data of a `state` event: always the five keys of the contract, and those of the others that say something."""
-    data: Json = {
+    data: StateEvent = {
         "run_id": run_id,
         "state": state,
         "error": error,
         "test_accuracy": test_accuracy,
         "sample_predictions": sample_predictions,
     }
-    data |= {} if queue_position is None else {"queue_position": queue_position}
-    return {**data, "resumed": True} if resumed else data
+    if queue_position is not None:
+        data["queue_position"] = queue_position
+    if resumed:
+        data["resumed"] = True
+    return dict(data)
 
 
 def encode(name: str, data: Json, event_id: int | None = None) -> bytes:

@@ -11,6 +11,7 @@ from zlib import crc32
 
 import msgspec
 
+from backend.state.payloads import StateEvent
 from backend.state.records import DETAILS, Detail, Json, ModelRecord, RunRecord, StoredEvent, kinds, told
 
 Table = Literal["models", "runs", "events"]
@@ -100,9 +101,12 @@ def to_event(row: sqlite3.Row) -> StoredEvent:
     return StoredEvent(id=row["id"], name=row["name"], text=text)
 
 
-def superseded(data: Json) -> Json:
+def superseded(data: StateEvent) -> Json:
     """The data of a terminal event whose run has been resumed: a reader that stops at the end must not stop there."""
-    was = data["state"]
+    was: str = data["state"]
     if was == "interrupted":  # what it was has not been kept: only a failed run has an error
         was = "failed" if data.get("error") else "cancelled"
-    return {**data, "state": "interrupted", "superseded": True, "was": was}
+    marked: StateEvent = {**data, "state": "interrupted", "superseded": True, "was": "cancelled"}
+    if was == "failed":
+        marked["was"] = "failed"
+    return dict(marked)

@@ -21,6 +21,7 @@ from backend.training.fetch import Stopped, fetch
 from backend.training.job import Halted, Job, Unwritable
 from backend.training.limits import LimitReached, Limits
 from backend.training.outcome import Outcome, describe_bug, failed, held_back, interrupted, unwritable, without_paths
+from backend.training.payloads import data_of
 from backend.training.progress import Pulse
 from backend.training.warmer import Warmer
 from nets.datasets import Dataset, info, is_cached, load, state
@@ -146,8 +147,7 @@ class Executor:
     def _hear(self, job: Job, event: Event, pulse: Pulse) -> None:
         match event:
             case Progress():
-                report = {name: value for name, value in asdict(event).items() if value is not None}
-                pulse.show({"run_id": job.run_id, **report})
+                pulse.show(data_of(job.run_id, event))
             case Compiled():
                 job.account.compiled(event.compilation)
                 self._store.update_run(job.run_id, **job.account.news())
@@ -158,7 +158,7 @@ class Executor:
                     self._checkpoints.keep(job.run_id, snapshot)
             case EpochMetrics():
                 job.epoch = event.epoch
-                data = {"run_id": job.run_id, **asdict(event)}
+                data = data_of(job.run_id, event)
                 self._log.publish(job.run_id, "metric", data, epoch=event.epoch, **job.account.news())
             case Log():
                 self._tell(job, event)
@@ -169,7 +169,7 @@ class Executor:
             logger.info("run %s has ended; %d programs are still being compiled", job.run_id, count)
 
     def _tell(self, job: Job, log: Log, **fields: object) -> None:
-        self._log.publish(job.run_id, "log", {"run_id": job.run_id, **asdict(log)}, **fields)
+        self._log.publish(job.run_id, "log", data_of(job.run_id, log), **fields)
 
     def _data(self, job: Job, pulse: Pulse) -> Dataset:
         """The run's data set, fetched first if need be; one that the request did not name gives way to digits."""
@@ -186,8 +186,7 @@ class Executor:
         return self._fetched(job, pulse)
 
     def _fetched(self, job: Job, pulse: Pulse) -> Dataset:
-        loading = {"run_id": job.run_id, "phase": "loading", "fraction": 0.0, "epoch": 0}
-        loading["epochs_total"] = job.hyperparams.epochs
+        loading = data_of(job.run_id, Progress("loading", 0.0, 0, job.hyperparams.epochs))
         pulse.show(loading)
         if not is_cached(job.dataset, self._data_dir):
             fetch(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
@@ -28,7 +28,9 @@ from backend.parsing.requests import (
     SaveBody,
     TrainBody,
 )
+from backend.state.payloads import StateEvent
 from backend.state.records import Json
+from backend.training.payloads import LogEvent, MetricEvent, ProgressEvent
 from backend.web.components import errors
 from backend.web.metrics import Metrics
 from backend.web.views import Accepted, Defined, ListedRun, Model, ModelWithRuns, Promoted, Run
@@ -59,8 +61,10 @@ REASONS = {
 Schema = Mapping[str, Any]
 VIEWS: tuple[type[Any], ...] = (
     *(Model, ModelWithRuns, Defined, Run, ListedRun, Accepted, Promoted, Metrics, Answer, Answers),
-    *(EpochMetrics, SamplePrediction),
+    *(EpochMetrics, SamplePrediction, StateEvent, MetricEvent, ProgressEvent, LogEvent),
 )
+STREAM = "text/event-stream"
+EVENTS: Mapping[str, Any] = {"state": StateEvent, "metric": MetricEvent, "progress": ProgressEvent, "log": LogEvent}
 
 
 def ref(name: str) -> Json:
@@ -92,7 +96,7 @@ BINARY = {"type": "string", "format": "binary"}
 class Operation:
     """What an endpoint takes and answers. `answers`: schema by status; another media type by `(status, type)`.
 
-    takes: the types that its body may have.
+    takes: the types that its body may have. events: of a stream, the types of their data by name.
     """
 
     answers: Mapping[int | tuple[int, str], Schema]
@@ -100,6 +104,7 @@ class Operation:
     needs_body: bool = True
     errors: tuple[int, ...] = ()
     query: type[Query] = Query
+    events: Mapping[str, Any] = field(default_factory=lambda: EVENTS)
 
     @property
     def fields(self) -> Collection[str]:
@@ -231,7 +236,8 @@ def _answers(operation: Operation) -> Json:
         status, media = key if isinstance(key, tuple) else (key, "application/json")
         answer = answers.setdefault(str(status), {"description": "Success"})
         if schema:
-            answer.setdefault("content", {})[media] = {"schema": schema}
+            sent = {"x-events": {name: ref(kind.__name__) for name, kind in operation.events.items()}}
+            answer.setdefault("content", {})[media] = {"schema": schema, **(sent if media == STREAM else {})}
     return answers
 
 
@@ -251,6 +257,6 @@ def schemas() -> Json:
         made |= {**schema.pop("$defs", {}), view.__name__: schema}
     for name in ("Run", "ListedRun", "Accepted", "Metrics"):
         made[name]["properties"]["metrics"]["items"] = {"allOf": [ref("EpochMetrics"), obj({"run_id": TEXT})]}
-    for name in ("Run", "ListedRun"):
+    for name in ("Run", "ListedRun", "StateEvent"):
         made[name]["properties"]["sample_predictions"]["anyOf"][0]["items"] = ref("SamplePrediction")
     return {**errors(), **made}

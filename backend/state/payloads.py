@@ -1,0 +1,26 @@
+"""What an event of a run's state says."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NotRequired
+
+from typing_extensions import TypedDict
+
+from backend.state.records import Json, RunState, Told
+
+
+class StateEvent(TypedDict):
+    """The data of `event: state`. The terminal one is the last of a run, unless the run is resumed."""
+
+    run_id: str
+    state: Annotated[
+        RunState | Literal["interrupted"],
+        Told("`interrupted` where an end has been superseded, since the run was resumed afterwards."),
+    ]
+    error: Annotated[str | None, Told("Of a failed run: why, in one sentence with the cure.")]
+    test_accuracy: Annotated[float | None, Told("Of a succeeded run: the share of the test samples that it names.")]
+    sample_predictions: Annotated[list[Json] | None, Told("Of a succeeded run: some test samples.")]
+    queue_position: NotRequired[Annotated[int, Told("The place in the queue, from 1, while the run waits.")]]
+    resumed: NotRequired[Annotated[Literal[True], Told("The run goes on after an earlier end.")]]
+    superseded: NotRequired[Annotated[Literal[True], Told("The run was resumed: this is not its end.")]]
+    was: NotRequired[Annotated[Literal["failed", "cancelled"], Told("Which state an end that was superseded had.")]]
