@@ -9,16 +9,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from flask import Response
 
-from backend.state.records import Detail, Json, RunRecord, kinds
+from backend.state.records import Detail, RunRecord, kinds
 from backend.state.selection import Selection
 from backend.state.store import Store
-from backend.state.summary import BEST, METRICS
+from backend.state.summary import BEST, HIGH, LOW, METRICS
 from backend.web.views import BRIEF, NAMES, shown
 from nets.hyperparams.hyperparams import Hyperparams
 
 FIRST = (  # the others follow as records have them
     *("run_id", "name", "tags", "notes", "model_id", "dataset_type", "state", "error", "epoch", "epochs_total"),
-    *("hyperparams", "parameters", "test_accuracy", "test_loss", "best", "best_epoch", "last"),
+    *("hyperparams", "parameters", "test_accuracy", "test_loss", "best", "best_epoch", *HIGH, *LOW, "last"),
     *("created_at", "started_at", "completed_at", "seconds", "compile_seconds"),
     *("device", "precision", "kernels", "versions"),
 )
@@ -47,7 +47,9 @@ def runs_csv(store: Store, selection: Selection, *, limit: int | None) -> Respon
 def row(run: RunRecord) -> Cells:
     """A run by columns: what objects hold has dotted names."""
     told = shown(run, COLUMNED)
-    values = {**told, "tags": ",".join(run.tags), "best": run.best, "last": _last(run), "seconds": run.seconds}
+    reached = run.summary["reached"] if run.summary else {}
+    last = {name: value for name, value in run.summary["last"].items() if name != "epoch"} if run.summary else None
+    values = {**told, **reached, "tags": ",".join(run.tags), "best": run.best, "last": last, "seconds": run.seconds}
     cells: Cells = {}
     for name in FIELDS:
         if name in values:
@@ -58,7 +60,7 @@ def row(run: RunRecord) -> Cells:
 def columns_of(rows: Iterable[Cells]) -> list[str]:
     """All columns of some rows, in an order that depends on no order of theirs.
 
-    Fields without dots are always there, as are the best and the last of all metrics.
+    Those without dots are always there, as are the best and the last of all metrics.
     """
     found = {f"best.{name}" for name in BEST} | {f"last.{name}" for name in METRICS} | set(FIELDS) - OBJECTS
     for cells in rows:
@@ -87,17 +89,12 @@ def _flat(name: str, value: object) -> Iterator[tuple[str, object]]:
         yield name, value
 
 
-def _last(run: RunRecord) -> Json | None:
-    """The metrics of the last epoch; `epoch` stands beside them."""
-    return {name: value for name, value in run.summary["last"].items() if name != "epoch"} if run.summary else None
-
-
 def cell(value: object) -> str | int | float:
     """A value as it is written: nothing for none, JSON for lists, text so that no spreadsheet takes it for a formula.
 
     Text that begins like a formula, blanks aside, gets an apostrophe in front.
     """
-    if value is None:
+    if value is None or value == []:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"

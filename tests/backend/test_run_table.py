@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from backend.events.wire import state_data
-from backend.state.selection import Selection
+from backend.state.selection import SORTS, Selection
 from backend.state.summary import METRICS
 from backend.web import run_table
 from backend.web.run_table import FIELDS, OBJECTS, cell, columns_of, row, runs_csv
@@ -38,6 +38,9 @@ def test_a_row_has_what_the_record_tells(trained: Trained) -> None:
     assert {name: float(cells[f"best.{name}"]) for name in record["best"]} == record["best"]
     last = record["metrics"][-1]
     assert {name: float(cells[f"last.{name}"]) for name in METRICS} == {name: last[name] for name in METRICS}
+    for name, best in (("val_accuracy", max), ("train_loss", min)):
+        assert float(cells[name]) == best(metric[name] for metric in record["metrics"])
+    assert SORTS.keys() <= cells.keys()
     assert float(cells["hyperparams.optimizer.lr"]) == 0.01 and cells["hyperparams.optimizer.type"] == "adam"
     assert cells["hyperparams.shuffle"] == "true" and cells["hyperparams.seed"] == "42"
     assert cells["hyperparams.optimizer.betas"] == "[0.9, 0.999]"
@@ -80,7 +83,7 @@ def test_text_is_no_formula(app: Flask) -> None:
         assert (rows[f"r_plain_{number}"]["name"], rows[f"r_plain_{number}"]["notes"]) == (text, text)
         assert rows[f"r_plain_{number}"]["test_loss"] == "-0.5"
     assert b'"a ""quoted"", name"' in client.get("/api/runs.csv").data
-    assert [cell(value) for value in (None, True, -1, 0.5, ["-a"])] == ["", "true", -1, 0.5, '["-a"]']
+    assert [cell(value) for value in (None, [], True, -1, 0.5, ["-a"])] == ["", "", "true", -1, 0.5, '["-a"]']
 
 
 def test_a_table_is_filtered_sorted_and_streamed(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
