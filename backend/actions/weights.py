@@ -8,20 +8,21 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, get_args
 
 from backend.actions.networks import Networks
-from backend.errors import ApiError, not_found
+from backend.errors import ApiError, BadQuery, not_found
 from backend.inference.predictors import Fingerprint
-from backend.parsing.queries import KEPT_FORMAT, WeightsQuery
+from backend.parsing.queries import KEPT_FORMAT, WeightsFormat, WeightsQuery
 from backend.state.errors import UnknownRecord
 from backend.state.files import no_link
 from backend.state.records import RunRecord
 from nets import datasets
 from nets.architecture.read import parse_architecture
 from nets.checkpoint import damaged
-from nets.errors import CheckpointError
+from nets.errors import CheckpointError, Problem
 from nets.exchange.convert import converted
+from nets.spec.allowed import one_of
 
 KEPT = WeightsQuery(format=KEPT_FORMAT, layout="flax")
 PIECE = 256 << 10  # bytes in memory at once
@@ -73,8 +74,10 @@ class Weights:
     def find(self, run_id: str, query: WeightsQuery) -> Download:
         """The weights of a run. ApiError 400, 404 and 409, `UnknownRecord`, CheckpointError where they are damaged."""
         if query.format == KEPT_FORMAT and query.layout != "flax":
+            others = [name for name in get_args(WeightsFormat) if name != KEPT_FORMAT]
             rule = f"{KEPT_FORMAT} is the file as it is kept, with layout=flax"
-            raise ApiError(400, f"layout: {rule}; for layout={query.layout} ask for format=npz or format=safetensors")
+            detail = f"{rule}; with layout={query.layout} ask for {' or '.join(others)}"
+            raise BadQuery([Problem(("format",), detail, "conflict", expected=one_of(others), got=query.format)])
         store = self._networks.store
         run = store.get_run(run_id, metrics=False)
         if run is None:

@@ -15,7 +15,7 @@ from backend.parsing.parts import TAGS, Line, Rule
 from backend.state.records import ACTIVE, DETAILS, TERMINAL, Detail, Json, RunState
 from backend.state.selection import SORTS, Selection, Sort
 from nets.datasets import DATASETS
-from nets.errors import UNSAID, BrokenRule
+from nets.errors import UNSAID, BrokenRule, Code
 from nets.exchange.named import Layout
 from nets.spec.allowed import one_of
 from nets.spec.fields import Spec, did_you_mean, shown, suggested
@@ -131,6 +131,28 @@ class Moment(Rule):
 
 
 @dataclass(frozen=True)
+class Ids(Rule):
+    """Ids of runs, with commas, each once."""
+
+    least: int
+    most: int
+
+    def check(self, value: str) -> tuple[str, ...]:
+        ids = value.split(",")
+        if len(ids) > self.most or len(ids) < self.least or "" in ids:
+            count = "an empty one" if "" in ids else len(ids)
+            rule = f"must be the ids of {self.least} to {self.most} runs, separated by commas, got {count}"
+            code: Code = "malformed" if "" in ids else "too_long" if len(ids) > self.most else "too_short"
+            raise BrokenRule(rule, code, expected=self.schema())
+        if twice := next((each for each in ids if ids.count(each) > 1), None):
+            raise BrokenRule(f"must name each run once, got {shown(twice)} more than once", "duplicate")
+        return tuple(ids)
+
+    def schema(self) -> Json:
+        return {"type": "string", "pattern": f"^[^,]+(,[^,]+){{{self.least - 1},{self.most - 1}}}$"}
+
+
+@dataclass(frozen=True)
 class Flag(Rule):
     """Yes or no."""
 
@@ -218,6 +240,12 @@ class Deleting(Query):
         description="Also delete its model, if POST /api/train made it for this run, it was never named, changed or "
         "promoted since, and it has no other run.",
     )
+
+
+class Compared(Query):
+    """Runs to compare."""
+
+    runs: Annotated[tuple[str, ...], Ids(2, 50)] = Field(description="Ids of 2 to 50 runs, separated by commas.")
 
 
 class WeightsQuery(Query):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -51,6 +51,7 @@ from backend.state.tables import (
     delete_if_left,
     find,
     insert,
+    metrics_at,
     next_turn,
     renew,
     replace_event,
@@ -287,6 +288,11 @@ class Store(Listing):
             to_event(row) if good else StoredEvent(row["id"], UNREADABLE, "{}")
             for row, good in self._judged(rows, after)
         ]
+
+    def metrics_at(self, run_id: str, epochs: Iterable[int]) -> dict[int, Json]:
+        """The metrics of a run at some epochs, as far as it has them."""
+        with self._read() as connection:
+            return metrics_at(connection, run_id, epochs)
 
     def tail(self, run_id: str) -> tuple[RunState, int]:
         """A run's state and the id of its newest event, from one moment; `UnknownRecord` if there is no such run."""

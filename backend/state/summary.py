@@ -18,16 +18,17 @@ def summarised(summary: Json | None, data: Json) -> Json:
     """The summary after one more metric event. Values that are no finite numbers are left out.
 
     `best`: the epoch with the lowest `val_loss`, the first of equally good ones, as `keep_best` has it. `last`: the
-    newest value of each metric. `reached`: the lowest or highest value of those in `LOW` and `HIGH`.
+    newest value of each metric. `reached`: the lowest or highest value of those in `LOW` and `HIGH`, and `reached_at`
+    the first epoch that had it.
     """
     before = summary or {"best": None, "last": {}, "reached": {}}
     now = {name: data[name] for name in ("epoch", *METRICS) if isinstance(data.get(name), int | float)}
     best = before["best"]
     if "val_loss" in now and (best is None or now["val_loss"] < best["val_loss"]):
         best = {name: now.get(name) for name in BEST}
-    reached = {**before["reached"]}
+    reached, reached_at = {**before["reached"]}, {**before.get("reached_at", {})}
     for names, better in ((LOW, min), (HIGH, max)):
         for name in names:
-            if name in now:
-                reached[name] = better(reached.get(name, now[name]), now[name])
-    return {"best": best, "last": {**before["last"], **now}, "reached": reached}
+            if name in now and (name not in reached or better(reached[name], now[name]) != reached[name]):
+                reached[name], reached_at[name] = now[name], now.get("epoch")
+    return {"best": best, "last": {**before["last"], **now}, "reached": reached, "reached_at": reached_at}

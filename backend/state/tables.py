@@ -115,6 +115,32 @@ def milestone_rows(connection: sqlite3.Connection, run_id: str, curve: Json) -> 
     return connection.execute(f"{SELECT['events']} WHERE {where}", {"run_id": run_id, "places": places}).fetchall()
 
 
+def metrics_at(connection: sqlite3.Connection, run_id: str, epochs: Iterable[int]) -> dict[int, Json]:
+    """The metrics of a run at some epochs, as far as it has them. Looks up few events, and reads no others.
+
+    Epochs count up by one, as ids do but for the other events between them: from one metric leads the distance to the
+    one that is meant, or to one before it.
+    """
+    after = f"{SELECT['events']} WHERE run_id = ? AND id >= ? AND name = 'metric' ORDER BY id LIMIT 1"
+    row = connection.execute(after, (run_id, 0)).fetchone()
+    while row is not None and not intact(row):
+        row = connection.execute(after, (run_id, row["id"] + 1)).fetchone()
+    if row is None:
+        return {}
+    found: dict[int, Json] = {}
+    ahead = row["id"] - msgspec.json.decode(row["data"])["epoch"]  # of an epoch the id of its metric, at least
+    for epoch in sorted(epochs):
+        row = connection.execute(after, (run_id, epoch + ahead)).fetchone()
+        while row is not None and intact(row):
+            metric = msgspec.json.decode(row["data"])
+            if metric["epoch"] >= epoch:
+                found |= {epoch: metric} if metric["epoch"] == epoch else {}
+                break
+            ahead = row["id"] - metric["epoch"]
+            row = connection.execute(after, (run_id, epoch + ahead)).fetchone()
+    return found
+
+
 def put_events_in_order(connection: sqlite3.Connection) -> None:
     """Write all events again: what looks for one passes over others where a key is not what it was."""
     (made,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'events'").fetchone()

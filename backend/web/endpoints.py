@@ -17,6 +17,7 @@ from backend.actions.resume import Resume
 from backend.actions.weights import Weights
 from backend.services import Services
 from backend.web.api.catalog import CatalogRoutes
+from backend.web.api.compare import CompareRoutes
 from backend.web.api.infer import InferRoutes
 from backend.web.api.models import ModelRoutes
 from backend.web.api.monitoring import MonitoringRoutes
@@ -43,6 +44,7 @@ def register(app: Flask, parts: Services) -> None:
         ModelRoutes(store, checkpoints, runs, definitions, Promotion(store, networks), deletion),
         TrainingRoutes(launch, resume, runs),
         RunRoutes(store, runs, EventStreams(parts.log, parts.streams), deletion, Labels(store)),
+        CompareRoutes(store),
         WeightsRoutes(Weights(networks), Downloads(parts.downloads)),
         InferRoutes(Infer(networks, parts.telemetry)),
         CatalogRoutes(parts.settings.data_dir, health),

@@ -15,8 +15,9 @@ from typing import Any
 from flask import Flask
 from pydantic import TypeAdapter
 
+from backend.actions.compare import Comparison
 from backend.actions.infer import Answer, Answers
-from backend.parsing.queries import Deleting, Page, Query, RunPage, RunTable, Since, Stream, WeightsQuery
+from backend.parsing.queries import Compared, Deleting, Page, Query, RunPage, RunTable, Since, Stream, WeightsQuery
 from backend.parsing.requests import (
     Body,
     CancelBody,
@@ -62,6 +63,7 @@ Schema = Mapping[str, Any]
 VIEWS: tuple[type[Any], ...] = (
     *(Model, ModelWithRuns, Defined, Run, ListedRun, Accepted, Promoted, Metrics, Answer, Answers),
     *(EpochMetrics, SamplePrediction, StateEvent, MetricEvent, ProgressEvent, LogEvent),
+    Comparison,
 )
 STREAM = "text/event-stream"
 EVENTS: Mapping[str, Any] = {"state": StateEvent, "metric": MetricEvent, "progress": ProgressEvent, "log": LogEvent}
@@ -149,6 +151,8 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/api/runs/<run_id>/metrics"): Operation({200: ref("Metrics"), (200, "text/csv"): TEXT}, query=Since),
     ("GET", "/api/runs/<run_id>/metrics.csv"): Operation({(200, "text/csv"): TEXT}, query=Since),
     ("GET", "/api/runs/<run_id>/events"): Operation({(200, "text/event-stream"): TEXT, 204: {}}, query=Stream),
+    ("GET", "/api/compare"): Operation({200: ref("Comparison")}, query=Compared, errors=(404,)),
+    ("GET", "/api/compare.csv"): Operation({(200, "text/csv"): TEXT}, query=Compared, errors=(404,)),
     ("GET", "/api/runs/<run_id>/weights"): Operation(
         {(200, OCTETS): BINARY, (206, OCTETS): BINARY, 304: {}}, query=WeightsQuery, errors=(409, 412, 416)
     ),

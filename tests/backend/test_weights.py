@@ -109,7 +109,10 @@ def test_both_formats_have_the_same_arrays(trained: Trained) -> None:
 @pytest.mark.parametrize(
     ("form", "message"),
     [
-        ("?layout=torch", "layout: msgpack is the file as it is kept.*ask for format=npz or format=safetensors"),
+        (
+            "?layout=torch",
+            "format: msgpack is the file as it is kept, with layout=flax; with layout=torch ask for npz or safetensors",
+        ),
         ("?format=pt", 'format: must be one of msgpack, npz, safetensors, got "pt"'),
         ("?layout=keras", "layout: must be one of flax, torch"),
         ("?fromat=npz", "is not a query parameter.*format"),
