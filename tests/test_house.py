@@ -43,7 +43,7 @@ ARROWS = {
         "actions": "errors events inference parsing state telemetry training",
         "training": "config control_groups events state",
         "inference": "errors parsing state",
-        "commands": "config state",
+        "commands": "config events state",
         "demo": "client config",
         "client": "",
         "events": "state",

@@ -84,9 +84,12 @@ def export_state(settings: Settings, file: Path) -> int:
 
 @click.command(cls=Command, short_help="Read the whole state from such a file.")
 @FILE
+@click.option(
+    "--merge", is_flag=True, help="add its runs and models to the state that is there; a server may be running"
+)
 @settings(only=("state_dir",))
-def import_state(settings: Settings, file: Path) -> int:
+def import_state(settings: Settings, file: Path, merge: bool) -> int:
     """Reads a tar FILE of export-state into an empty or new state directory. Every file is verified."""
-    from backend.commands.state import import_
+    from backend.commands import state
 
-    return import_(settings.state_dir, file.absolute())
+    return (state.merge if merge else state.import_)(settings.state_dir, file.absolute())

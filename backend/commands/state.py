@@ -17,14 +17,42 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from backend.config import ConfigError
+from backend.events.wire import state_data
 from backend.state.archive import ArchiveError, Moved, Report, export_state, import_state
 from backend.state.backup import require_present_schema
 from backend.state.directory import NoDirectory, require_directory
 from backend.state.garbage import KINDS, RECORDS, Found, Left, garbage, remove, sifted
 from backend.state.integrity import Damaged, require_whole
 from backend.state.lock import StateInUse, StateLock, own
+from backend.state.merge import merge_state
+from backend.state.records import Json
 from backend.state.schema import UnknownSchema
 from backend.state.store import STORE_FILE, Store
+
+
+def merge(state_dir: Path, archive: Path) -> int:
+    """Adds the runs and models of a tar to the state that is there, with a progress bar. Returns the exit code."""
+    if not (_directory(state_dir) / STORE_FILE).is_file():
+        return import_(state_dir, archive)
+    with at_hand(state_dir) as place, complaining() as console, bar(console, f"reading {archive.name}") as progress:
+        if not place.beside:  # brings the store to the present schema
+            with closing(Store(place.path / STORE_FILE)) as store:
+                store.verify()
+        place.let_go()
+        merged = merge_state(archive, place.path, ending=_ending, held=at_hand(state_dir), progress=progress)
+    print(
+        f"{place.path} has got {merged.runs} runs, {merged.models} models, {merged.files} files, {decimal(merged.size)}"
+        f" from {archive.name}; {merged.same_runs} runs and {merged.same_models} models were there already;"
+        f" SHA-256 {merged.sha256}"
+    )
+    if place.beside:
+        print(f"The server that uses {place.path} could not write for {1000 * merged.paused:.1f} ms.")
+    _tell(merged.left_out)
+    return 0
+
+
+def _ending(run_id: str, error: str) -> Json:
+    return state_data(run_id, "failed", error=error)
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class Moved:
     """What was exported or imported. `sha256`: of the manifest, so of all content.
 
     `damaged`: runs whose weights are not those that their record tells of. `left_out`: sentences about damaged records.
-    `paused`: seconds that a running server could write nothing.
+    `paused`: seconds that a running server could write nothing. `created_at`: when an archive was written.
     """
 
     runs: int
@@ -82,6 +82,7 @@ class Moved:
     damaged: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     paused: float = 0.0
+    created_at: str = ""
 
 
 def export_state(
@@ -239,7 +240,7 @@ def unpack(archive: Path, folder: Path, progress: Report) -> Moved:
     except (NotAStore, UnknownSchema, Damaged) as error:
         raise ArchiveError(f"{archive.name} cannot be used: {error}; nothing was imported") from None
     size = sum(member.size for member in found.values())
-    return Moved(len(claims), len(found), size, sha256, left_out=left_out)
+    return Moved(len(claims), len(found), size, sha256, left_out=left_out, created_at=manifest.created_at)
 
 
 def _extract(archive: Path, folder: Path, told: Callable[[int], None]) -> dict[str, Member]:

@@ -16,6 +16,7 @@ from backend.state.schema import SCHEMA_VERSION
 from backend.state.selection import folded
 
 IDLE_READERS = 8
+OTHERS = 60.0  # seconds to wait for another process that writes: an import adds all its records in one transaction
 NO_ROOM = (
     *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_TRUNCATE),
     *(sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMMAP),
@@ -103,6 +104,11 @@ class Database:
         with self._lock, suppress(sqlite3.OperationalError):
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
+    def attach(self, path: Path, name: str) -> None:
+        """Let transactions that write see another store's file under `name`."""
+        with self._lock:
+            self._writer.execute(f"ATTACH DATABASE ? AS {name}", (str(path),))
+
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction in which nobody else writes, in other processes either."""
@@ -171,7 +177,7 @@ class Database:
         return connection
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=10.0, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self._path, timeout=OTHERS, isolation_level=None, check_same_thread=False)
         connection.row_factory = sqlite3.Row
         connection.text_factory = text
         connection.create_function("folded", 1, folded, deterministic=True)
