@@ -28,7 +28,17 @@ NEXT: dict[RunState, tuple[RunState, ...]] = {  # what a run may become
 UNREADABLE = "unreadable"  # the name of an event that is no longer what was written: it has no data
 
 Json = dict[str, Any]
-Detail = Literal["metrics", "sample_predictions", "architecture", "compilation", "environment"]
+Detail = Literal[
+    "metrics",
+    "sample_predictions",
+    "architecture",
+    "compilation",
+    "timing",
+    "peak_memory",
+    "environment",
+    "dataset_sha256",
+    "request_sha256",
+]
 DETAILS: tuple[Detail, ...] = get_args(Detail)  # of a run: what makes it long
 
 

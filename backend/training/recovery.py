@@ -22,7 +22,7 @@ from nets.hyperparams.hyperparams import parse_hyperparams
 
 logger = logging.getLogger("lamina.runs")
 
-NEEDED: tuple[Detail, ...] = ("architecture",)  # of a run that goes on
+NEEDED: tuple[Detail, ...] = ("architecture", "timing")  # of a run that goes on
 Waiting = list[tuple[int, RunRecord]]  # by their place among all runs
 
 

@@ -22,7 +22,15 @@ FIRST = (  # the others follow as records have them
     *("created_at", "started_at", "completed_at", "seconds", "compile_seconds"),
     *("device", "precision", "kernels", "versions"),
 )
-COMPUTED: tuple[Detail, ...] = ("compilation", "environment")  # long, and what runs are compared by
+# How a run was computed: what lists leave out, and what runs are compared by.
+COMPUTED: tuple[Detail, ...] = (
+    "compilation",
+    "timing",
+    "peak_memory",
+    "environment",
+    "dataset_sha256",
+    "request_sha256",
+)
 COLUMNED = {*BRIEF, *COMPUTED}
 TOLD = [name for field, name in NAMES[RunRecord].items() if field in COLUMNED]
 FIELDS = tuple(dict.fromkeys([*FIRST, *TOLD]))
