@@ -10,7 +10,7 @@ from functools import partial
 from itertools import islice
 from typing import Annotated, ClassVar, TypeVar
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from backend.parsing.parts import (
     LAYERS_ALLOWED,
@@ -31,7 +31,7 @@ from nets.architecture.read import MAX_LAYERS
 from nets.errors import MOST_PROBLEMS, Problem, SpecError, found_at, seen
 from nets.hyperparams import hyperparams
 from nets.hyperparams.optimizers import OPTIMIZERS
-from nets.spec.fields import Boolean, Hint, Spec, parse, wire_names
+from nets.spec.fields import Boolean, Hint, Spec, Text, parse, wire_names
 from nets.spec.words import meant
 
 INSIDE: dict[str, Collection[str]] = {
@@ -49,6 +49,8 @@ def missing(name: str, detail: str, expected: Json = TEXT) -> Problem:
 class Body(Spec):
     """A body. Of a field that may be left out, null says the same, unless its description says more."""
 
+    model_config = ConfigDict(populate_by_name=False)  # a field is called as the document calls it
+
     example: ClassVar[Json | None] = None
     unchecked: ClassVar[Collection[str]] = ()  # by the JSON reader, since each of their numbers is looked at later
 
@@ -58,9 +60,16 @@ class Body(Spec):
         yield from ()
 
 
+Editors = Annotated[  # of what they read it by, nothing is kept
+    Text | None,
+    Field(alias="$schema", description="For editors: the JSON Schema that the body is written by; ignored."),
+]
+
+
 class Definition(Body):
     """What a model is, as far as it comes."""
 
+    editors: Editors = None
     name: Name | None = Field(None, description="The name of the model; without one, the server makes one up.")
     description: Description | None = Field(None, description="For people.")
     architecture: Architecture | None = Field(None, description="The network.")
@@ -95,6 +104,7 @@ class SaveBody(Definition):
 class PromoteBody(Body):
     """A run whose weights shall be those of its model."""
 
+    editors: Editors = None
     run_id: RunId = Field(description="The succeeded run to promote.")
     model_id: ModelId | None = Field(None, description="Its model.")
     name: Name | None = Field(None, description="The new name of the model.")

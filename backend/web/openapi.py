@@ -174,6 +174,8 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         }
     ),
     ("GET", "/api/openapi.json"): Operation({200: OBJECT}),
+    ("GET", "/api/schema/train.json"): Operation({(200, "application/schema+json"): OBJECT}),
+    ("GET", "/api/schema/model.json"): Operation({(200, "application/schema+json"): OBJECT}),
 }
 
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from flask import current_app, jsonify
+from flask import Response, current_app, jsonify
 from flask.typing import ResponseReturnValue
 
 from backend.actions.health import Health
+from backend.parsing.editors import model_schema, train_schema
+from backend.state.records import Json
 from backend.web.catalog import combinator_entries, dataset_entries, layer_entries
 from backend.web.openapi import document
 from backend.web.routes import route
+
+
+def schema_answer(schema: Json) -> Response:
+    """A JSON Schema, to be read by people too."""
+    return Response(f"{json.dumps(schema, indent=2)}\n", mimetype="application/schema+json")
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,16 @@ class CatalogRoutes:
     def get_health(self) -> ResponseReturnValue:
         """Health of the server. `status` is `ok`, or `degraded` if the state directory cannot be written."""
         return jsonify(self.health.now())
+
+    @route("GET", "/schema/train.json")
+    def get_train_schema(self) -> ResponseReturnValue:
+        """The body of `POST /api/train` as a stand-alone JSON Schema, for editors."""
+        return schema_answer(train_schema())
+
+    @route("GET", "/schema/model.json")
+    def get_model_schema(self) -> ResponseReturnValue:
+        """The body of `POST /api/models` as a stand-alone JSON Schema, for editors."""
+        return schema_answer(model_schema())
 
     @route("GET", "/openapi.json")
     def get_openapi(self) -> ResponseReturnValue:
