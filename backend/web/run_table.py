@@ -61,7 +61,7 @@ def row(run: RunRecord) -> Cells:
     cells: Cells = {}
     for name in FIELDS:
         if name in values:
-            cells |= _flat(name, values[name])
+            _put(cells, name, values[name])
     return cells
 
 
@@ -88,13 +88,13 @@ def _place(column: str) -> tuple[int, int, str]:
     return FIELDS.index(field), known.get(rest.partition(".")[0], len(known)), rest
 
 
-def _flat(name: str, value: object) -> Iterator[tuple[str, object]]:
-    """A value, or those in it, by dotted names; of an object that is missing, none."""
+def _put(cells: Cells, name: str, value: object) -> None:
+    """A value, or those in it, under dotted names; of an object that is missing, none."""
     if isinstance(value, dict):
         for key, each in value.items():
-            yield from _flat(f"{name}.{key}", each)
+            _put(cells, f"{name}.{key}", each)
     elif value is not None or name not in OBJECTS:
-        yield name, value
+        cells[name] = value
 
 
 def cell(value: object) -> str | int | float:
