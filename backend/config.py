@@ -179,6 +179,18 @@ class Settings:
     max_queue: int = setting(
         100, "most runs that wait at a time; more get a 503", read=whole_number(1, 10_000), metavar="N"
     )
+    keep_runs: int = setting(
+        0,
+        "how many of the runs that ended last are kept, older ones are deleted unless promoted; 0 for all",
+        read=whole_number(0, 1_000_000),
+        metavar="N",
+    )
+    keep_days: int = setting(
+        0,
+        "for how many days ended runs are kept, older ones are deleted unless promoted; 0 for ever",
+        read=whole_number(0, 36_500),
+        metavar="N",
+    )
     resume_interrupted: bool = setting(
         "no",
         "resume the runs that the end of a server cut off, at the next start, before new ones",

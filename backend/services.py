@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from backend.actions.deletion import Deletion
+from backend.actions.retention import Retention
 from backend.config import Settings
 from backend.events.capacity import DOWNLOADS, Places
 from backend.events.delivery import Delivery
@@ -17,6 +20,8 @@ from backend.state.attempts import Attempts
 from backend.state.checkpoints import Checkpoints
 from backend.state.deaths import Deaths
 from backend.state.files import PROGRAMS_FOLDER
+from backend.state.records import Json
+from backend.state.sizes import StateSize
 from backend.state.store import STORE_FILE, Store
 from backend.state.writable import Writing
 from backend.telemetry import Telemetry
@@ -30,6 +35,8 @@ from backend.training.warmer import Warmer
 from nets.process.code_cache import Untrusted
 from nets.process.device import keep_compiled_programs, prepare_process
 from nets.training.cache import ProgramCache
+
+Ear = Callable[[str, Json, Json], None]  # for the name and data of an event, and what the run's record got with it
 
 logger = logging.getLogger("lamina.server")
 
@@ -51,6 +58,8 @@ class Services:
     warmer: Warmer
     compile_ahead: CompileAhead
     predictors: Predictors
+    retention: Retention
+    state_size: StateSize
     default_dataset: DefaultDataset
     limits: Limits
     streams: Places  # for event streams
@@ -61,8 +70,10 @@ class Services:
 
     def close(self) -> None:
         """Stop the active run and end every event stream; the state on disk is complete afterwards."""
+        self.retention.stop()
         self.warmer.close()
         self.runs.shutdown()
+        self.retention.close()
         self.log.close()
         self.delivery.close()
         self.store.close()
@@ -102,6 +113,8 @@ def start(
         undo.pop_all()
     checkout.begin()
     services.warmer.start()
+    services.retention.start()
+    services.state_size.known()  # so that the first who asks is told
     delivery.start(training=lambda: services.runs.active() is not None)
     services.compile_ahead.newest(store)
     return services
@@ -119,12 +132,19 @@ def _made(
 ) -> Services:
     """One of each, none of them begun."""
     state_dir, telemetry = settings.state_dir, Telemetry()
-    log, checkpoints = EventLog(store, wake=delivery.wake, told=telemetry.hear), Checkpoints(state_dir)
+    checkpoints = Checkpoints(state_dir)
+    ears: list[Ear] = [telemetry.hear]
+    log = EventLog(store, wake=delivery.wake, told=lambda *event: _tell(ears, event))
     attempts = Attempts(state_dir)
     warmer = Warmer(attempts, programs)
     limits = Limits(
         settings.max_memory_gb, settings.max_compile_seconds, queue=settings.max_queue, layers=settings.max_layers
     )
+    runs = _runs(settings, store, log, checkpoints, programs, warmer, limits)
+    predictors = Predictors(checkpoints, kernels=settings.kernels)
+    deletion = Deletion(store, checkpoints, runs, predictors)
+    retention = Retention(store, deletion, keep_runs=settings.keep_runs, keep_days=settings.keep_days)
+    ears.append(retention.hear)
     return Services(
         settings=settings,
         deaths=deaths,
@@ -133,21 +153,14 @@ def _made(
         delivery=delivery,
         telemetry=telemetry,
         checkpoints=checkpoints,
-        runs=Runs(
-            store,
-            log,
-            checkpoints,
-            data_dir=settings.data_dir,
-            programs=programs,
-            warmer=warmer,
-            limits=limits,
-            resume_interrupted=settings.resume_interrupted,
-        ),
+        runs=runs,
         attempts=attempts,
         programs=programs,
         warmer=warmer,
         compile_ahead=CompileAhead(warmer, attempts, limits, default_dataset, settings.kernels),
-        predictors=Predictors(checkpoints, kernels=settings.kernels),
+        predictors=predictors,
+        retention=retention,
+        state_size=StateSize(state_dir),
         default_dataset=default_dataset,
         limits=limits,
         streams=Places(settings.max_streams),
@@ -155,6 +168,32 @@ def _made(
         writing=Writing(store, state_dir),
         warnings=warnings,
     )
+
+
+def _runs(
+    settings: Settings,
+    store: Store,
+    log: EventLog,
+    checkpoints: Checkpoints,
+    programs: ProgramCache,
+    warmer: Warmer,
+    limits: Limits,
+) -> Runs:
+    return Runs(
+        store,
+        log,
+        checkpoints,
+        data_dir=settings.data_dir,
+        programs=programs,
+        warmer=warmer,
+        limits=limits,
+        resume_interrupted=settings.resume_interrupted,
+    )
+
+
+def _tell(ears: list[Ear], event: tuple[str, Json, Json]) -> None:
+    for hear in ears:
+        hear(*event)
 
 
 def keep_programs(folder: Path) -> list[str]:

@@ -39,7 +39,7 @@ ARROWS = {
         "cli": "commands config demo server",
         "server": "config control_groups events services state web",
         "web": "actions config errors events parsing quoting services state telemetry training",
-        "services": "config events inference state telemetry training",
+        "services": "actions config events inference state telemetry training",
         "actions": "errors events inference parsing state telemetry training",
         "training": "config control_groups events state",
         "inference": "errors parsing state",

@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from backend.actions.retention import Retention
 from backend.events.capacity import Places
 from backend.state.records import Json
+from backend.state.sizes import StateSize
 from backend.state.writable import Writing
 from backend.training.runs import Runs
 from nets.process.device import devices, versions
@@ -26,6 +28,8 @@ class Health:
     writing: Writing
     runs: Runs
     streams: Places
+    retention: Retention
+    state_size: StateSize
     warnings: Sequence[Callable[[], list[str]]]
     started: float
 
@@ -43,6 +47,8 @@ class Health:
             "queue_length": self.runs.queue_length(),
             "event_streams": self.streams.taken,
             "disk_free_bytes": shutil.disk_usage(self.state_dir).free if self.state_dir.is_dir() else 0,
+            "state_bytes": self.state_size.known(),
+            "retention": self.retention.rules(),
             "store_writable": writable,
             "versions": _versions(),
         }

@@ -119,6 +119,11 @@ class Store(Listing):
         row = self._find("models", model_id)
         return to_model(row) if row else None
 
+    def run_ids_of(self, model_id: str) -> list[str]:
+        """The runs of a model, in no order."""
+        with self._read() as connection:
+            return [row[0] for row in connection.execute("SELECT run_id FROM runs WHERE model_id = ?", (model_id,))]
+
     def each_model(self, *, before: int | None = None) -> Generator[tuple[int, ModelRecord]]:
         """Models, newest first, one by one, each with its cursor: `before` that there are the older ones."""
         with self._read() as connection, suppress(GeneratorExit):  # the connection serves others, too

@@ -16,6 +16,7 @@ from backend.actions.promotion import Promotion
 from backend.actions.resume import Resume
 from backend.actions.weights import Weights
 from backend.services import Services
+from backend.state.sizes import Sizes
 from backend.web.api.catalog import CatalogRoutes
 from backend.web.api.compare import CompareRoutes
 from backend.web.api.infer import InferRoutes
@@ -37,13 +38,13 @@ def register(app: Flask, parts: Services) -> None:
     parts.telemetry.registry.register(Gauges(health))
     networks = Networks(store, checkpoints, runs, parts.predictors)
     definitions = Definitions(store, checkpoints, parts.limits, parts.compile_ahead)
-    deletion = Deletion(store, checkpoints, runs, parts.predictors)
+    deletion, sizes = Deletion(store, checkpoints, runs, parts.predictors), Sizes(checkpoints.root)
     resume = Resume(store, checkpoints, runs)
     launch = Launch(store, runs, Orders(store, resume, parts.limits, parts.default_dataset, parts.settings.kernels))
     for routes in (
-        ModelRoutes(store, checkpoints, runs, definitions, Promotion(store, networks), deletion),
+        ModelRoutes(store, checkpoints, runs, definitions, Promotion(store, networks), deletion, sizes),
         TrainingRoutes(launch, resume, runs),
-        RunRoutes(store, runs, EventStreams(parts.log, parts.streams), deletion, Labels(store)),
+        RunRoutes(store, runs, EventStreams(parts.log, parts.streams), deletion, Labels(store), sizes),
         CompareRoutes(store),
         WeightsRoutes(Weights(networks), Downloads(parts.downloads)),
         InferRoutes(Infer(networks, parts.telemetry)),
@@ -60,6 +61,8 @@ def health_of(parts: Services) -> Health:
         writing=parts.writing,
         runs=parts.runs,
         streams=parts.streams,
+        retention=parts.retention,
+        state_size=parts.state_size,
         warnings=(
             lambda: parts.warnings,
             parts.deaths.warnings,

@@ -27,6 +27,8 @@ class Gauges(Collector):
         yield _gauge("lamina_event_streams", "Event streams that are open", now["event_streams"])
         yield _gauge("lamina_store_writable", "Whether the state directory can be written", now["store_writable"])
         yield _gauge("lamina_disk_free_bytes", "Free space on the disk of the state directory", now["disk_free_bytes"])
+        if now["state_bytes"] is not None:
+            yield _gauge("lamina_state_bytes", "Size of the state directory", now["state_bytes"])
         yield _gauge("lamina_uptime_seconds", "Time since the start", now["uptime_seconds"])
         device = now["devices"][0]
         build = {"version": now["version"], "jax": now["versions"]["jax"]}

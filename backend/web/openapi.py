@@ -169,6 +169,8 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
                     "warnings": listed(TEXT),
                     "version": TEXT,
                     "uptime_seconds": NUMBER,
+                    "state_bytes": optional({"type": "integer"}),
+                    "retention": obj({"keep_runs": {"type": "integer"}, "keep_days": {"type": "integer"}}),
                 }
             )
         }

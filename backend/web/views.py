@@ -65,11 +65,12 @@ class Best(TypedDict):
 
 
 BRIEF = frozenset(NAMES[RunRecord]) - frozenset(DETAILS)
-MODEL = {**fields_of(ModelRecord), "saved_model_exists": bool}
+MODEL = {**fields_of(ModelRecord), "saved_model_exists": bool, "size_bytes": int}  # the size of its runs
 RUN = {
     **fields_of(RunRecord, BRIEF),
     "best": Best | None,
     "seconds": float | None,  # from its last start to its end
+    "size_bytes": int,  # of its weights, training state and description on the disk
     "metrics_total": int,
     "events_url": str,
     "cancelling": bool,  # it was cancelled, and has not ended yet
@@ -119,18 +120,20 @@ Promoted = view(
 )
 
 
-def model_summary(model: ModelRecord, checkpoints: Checkpoints) -> Json:
-    """A model without its runs."""
+def model_summary(model: ModelRecord, checkpoints: Checkpoints, size_bytes: int) -> Json:
+    """A model without its runs. size_bytes: of their files."""
     saved = model.saved_run_id
-    return {**shown(model), "saved_model_exists": saved is not None and checkpoints.weights(saved).is_file()}
+    exists = saved is not None and checkpoints.weights(saved).is_file()
+    return {**shown(model), "saved_model_exists": exists, "size_bytes": size_bytes}
 
 
-def run_in_brief(run: RunRecord, standing: Standing) -> Json:
-    """A run without what makes it long."""
+def run_in_brief(run: RunRecord, standing: Standing, size_bytes: int) -> Json:
+    """A run without what makes it long. size_bytes: of its files."""
     brief = {
         **shown(run, BRIEF),
         "best": run.best,
         "seconds": run.seconds,
+        "size_bytes": size_bytes,
         "metrics_total": run.metrics_total,
         "events_url": events_url(run.run_id),
         "cancelling": run.state in ACTIVE and standing.cancelling == run.run_id,
@@ -139,14 +142,14 @@ def run_in_brief(run: RunRecord, standing: Standing) -> Json:
     return brief if place is None else {**brief, "queue_position": place}
 
 
-def run_view(run: RunRecord, standing: Standing) -> Json:
+def run_view(run: RunRecord, standing: Standing, size_bytes: int) -> Json:
     """A run with its metrics."""
-    return {**run_in_brief(run, standing), **shown(run, DETAILS)}
+    return {**run_in_brief(run, standing, size_bytes), **shown(run, DETAILS)}
 
 
-def listed_run(run: RunRecord, standing: Standing, include: Collection[Detail]) -> Json:
+def listed_run(run: RunRecord, standing: Standing, include: Collection[Detail], size_bytes: int) -> Json:
     """A run with those details that were asked for."""
-    return {**run_in_brief(run, standing), **shown(run, include)}
+    return {**run_in_brief(run, standing, size_bytes), **shown(run, include)}
 
 
 def accepted(run: RunRecord, name: str, queue_position: int | None) -> Json:

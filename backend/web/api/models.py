@@ -15,6 +15,7 @@ from backend.parsing.queries import Page
 from backend.state.checkpoints import Checkpoints
 from backend.state.records import DETAILS, Json, ModelRecord
 from backend.state.selection import Selection
+from backend.state.sizes import Sizes
 from backend.state.store import Store
 from backend.training.runs import Runs
 from backend.web.body import json_object
@@ -37,6 +38,7 @@ class ModelRoutes:
     definitions: Definitions
     promotion: Promotion
     deletion: Deletion
+    sizes: Sizes
 
     @route("GET", "/models")
     def list_models(self) -> ResponseReturnValue:
@@ -44,7 +46,7 @@ class ModelRoutes:
         query = asked(Page)
         limit = query.limit or NEWEST
         found = self.store.each_model(before=query.before)
-        listed = page(found, lambda model: model_summary(model, self.checkpoints), limit=limit)
+        listed = page(found, self._summary, limit=limit)
         response = json_answer(listed.items)
         if listed.next is not None:
             response.headers["Link"] = f'</api/models?limit={limit}&before={listed.next}>; rel="next"'
@@ -67,9 +69,13 @@ class ModelRoutes:
             if model is None:
                 raise not_found("model", model_id, listing="/api/models")
             found = self.store.each_run(Selection(model_id), before=query.before, details=DETAILS)
-            listed = page(found, lambda run: run_view(run, standing), limit=query.limit or NEWEST_RUNS)
+            listed = page(
+                found,
+                lambda run: run_view(run, standing, self.sizes.of_run(run.run_id)),
+                limit=query.limit or NEWEST_RUNS,
+            )
         warnings = self.store.unreadable.sentences("runs", "events")
-        summary = model_summary(model, self.checkpoints)
+        summary = self._summary(model)
         if summary["saved_run_id"] and not summary["saved_model_exists"] and self.store.get_model(model_id) is None:
             raise not_found("model", model_id, listing="/api/models")  # its files are going with it just now
         return json_answer({**summary, "runs": listed.items, "next": listed.next, "warnings": warnings})
@@ -98,5 +104,9 @@ class ModelRoutes:
         """Promote a run, and name its model."""
         return jsonify(promoted(*self.promotion.promote(json_object()))), 201
 
+    def _summary(self, model: ModelRecord) -> Json:
+        run_ids = self.store.run_ids_of(model.model_id) if model.runs_total else ()
+        return model_summary(model, self.checkpoints, self.sizes.of_runs(run_ids))
+
     def _defined(self, model: ModelRecord, *, new: bool = False) -> Json:
-        return {**model_summary(model, self.checkpoints), "warnings": remarks(model, new=new)}
+        return {**self._summary(model), "warnings": remarks(model, new=new)}

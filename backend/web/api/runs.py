@@ -13,6 +13,7 @@ from backend.errors import not_found
 from backend.parsing.queries import Deleting, RunPage, RunTable, Since
 from backend.state.errors import UnknownCursor
 from backend.state.records import RunRecord
+from backend.state.sizes import Sizes
 from backend.state.store import Store
 from backend.training.runs import Runs
 from backend.web.body import json_object
@@ -36,6 +37,7 @@ class RunRoutes:
     event_streams: EventStreams
     deletion: Deletion
     labels: Labels
+    sizes: Sizes
 
     @route("GET", "/runs")
     def list_runs(self) -> ResponseReturnValue:
@@ -44,7 +46,11 @@ class RunRoutes:
         standing = self.runs.standing()
         found = self.store.each_run(query.selection, before=query.before, details=query.include)
         try:
-            listed = page(found, lambda run: listed_run(run, standing, query.include), limit=query.limit or NEWEST)
+            listed = page(
+                found,
+                lambda run: listed_run(run, standing, query.include, self.sizes.of_run(run.run_id)),
+                limit=query.limit or NEWEST,
+            )
         except UnknownCursor as error:
             raise lost(error.before) from None
         warnings = self.store.unreadable.sentences("runs")
@@ -96,7 +102,7 @@ class RunRoutes:
     def _told(self, run_id: str) -> Response:
         standing = self.runs.standing()
         run = self._find(run_id, metrics=True)
-        view = run_view(run, standing)
+        view = run_view(run, standing, self.sizes.of_run(run_id))
         return jsonify({**view, "warnings": [*run.warnings, *self.store.unreadable.of_run(run_id)]})
 
     def _metrics(self, run_id: str) -> Telling:
