@@ -425,6 +425,7 @@ def test_a_summary_keeps_up_with_the_metrics(store: Store) -> None:
         "best": run.best,
         "last": {"epoch": 4, "val_loss": 0.6, "val_accuracy": 0.8, "samples_per_sec": 20.0},
         "reached": {"val_loss": 0.4, "val_accuracy": 0.9, "samples_per_sec": 30.0},
+        "reached_at": {"val_loss": 2, "val_accuracy": 3, "samples_per_sec": 2},
     }
 
 
