@@ -9,8 +9,15 @@ import re
 from pathlib import Path
 from unittest.mock import MagicMock
 
+import click
 from flask import Flask
 
+from backend.cli.manual import VARIABLES
+from backend.cli.remote import SECTION as SERVER
+from backend.cli.settings import SECTION as SETTINGS
+from backend.cli.shape import walk
+from backend.cli.top import lamina
+from backend.commands.exits import MEANING
 from backend.config import settings_table
 from backend.web.endpoints import register
 from backend.web.openapi import document, schemas
@@ -137,6 +144,46 @@ def object_of(field, found):
     return found.get(place.rpartition("/")[2], {})
 
 
+def commands():
+    rows = [
+        (f"`lamina {' '.join(words)}{usage(command)}`", paragraph_of(command), flags_of(command))
+        for words, command in walk(lamina)
+    ]
+    return table(("command", "does", "flags"), rows)
+
+
+def usage(command):
+    pieces = command.collect_usage_pieces(click.Context(command))
+    return "".join(f" {piece}" for piece in pieces if piece not in ("[OPTIONS]", "[COMMAND] [ARGS]..."))
+
+
+def paragraph_of(command):
+    """What a command does, without lines that stand as they are."""
+    parts = re.split(r"\n\s*\n", inspect.cleandoc(command.help))
+    return " ".join(" ".join(part.split()) for part in parts if "\b" not in part)
+
+
+def flags_of(command):
+    """Its own flags: neither settings nor those that name a server."""
+    flags = [
+        flag
+        for flag in command.params
+        if isinstance(flag, click.Option) and getattr(flag, "section", "") not in (SETTINGS, SERVER)
+    ]
+    return ", ".join(f"`{flag.opts[-1]}`" for flag in flags)
+
+
+def exit_codes():
+    return table(("code", "meaning"), [(f"`{code}`", meaning) for code, meaning in MEANING.items()])
+
+
+def variables():
+    return table(
+        ("variable", "meaning"),
+        [(", ".join(f"`{name}`" for name in names.split(", ")), meaning) for names, meaning in VARIABLES],
+    )
+
+
 def settings():
     return settings_table()
 
@@ -225,7 +272,10 @@ BOUNDS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "up to", "e
 
 TABLES = {
     make.__name__: make
-    for make in (endpoints, codes, record, settings, layers, common, combinators, optimizers, hyperparameters, datasets)
+    for make in (
+        *(endpoints, codes, record, commands, exit_codes, variables, settings),
+        *(layers, common, combinators, optimizers, hyperparameters, datasets),
+    )
 }
 
 

@@ -36,14 +36,14 @@ FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
 # be it for types only. What stands in a folder of a folder belongs to the outer one.
 ARROWS = {
     "backend": {
-        "cli": "commands config demo server",
+        "cli": "client commands config demo server",
         "server": "config control_groups events services state web",
         "web": "actions config errors events parsing quoting services state telemetry training",
         "services": "actions config events inference state telemetry training",
         "actions": "errors events inference parsing state telemetry training",
         "training": "config control_groups events state",
         "inference": "errors parsing state",
-        "commands": "config events state",
+        "commands": "client config events state",
         "demo": "client config",
         "client": "",
         "events": "state",

@@ -14,17 +14,20 @@ from backend.config import Settings
 FILE = click.argument("file", type=click.Path(path_type=Path))
 
 
-@click.command(cls=Command, short_help="Run the server.")
+@click.command(cls=Command)
 @click.option("--stop-with-parent", is_flag=True, help="also stop when the process that started it is gone")
 @settings()
 def serve(settings: Settings, stop_with_parent: bool) -> int:
-    """Runs the server until Ctrl-C."""
+    """Runs the server until Ctrl-C or SIGTERM.
+
+    A run that trains then ends as `failed: interrupted`, and can be resumed; waiting runs stay in the queue.
+    """
     from backend.server.serve import serve
 
     serve(settings, stop_with_parent=stop_with_parent)
 
 
-@click.command(cls=Command, short_help="Show a training run and its predictions, then keep serving.")
+@click.command(cls=Command)
 @click.option("--once", is_flag=True, help="exit after the report, with code 0 if everything worked")
 @settings(but=("host",))
 def demo(settings: Settings, once: bool) -> int:
@@ -35,7 +38,7 @@ def demo(settings: Settings, once: bool) -> int:
     return demo(settings, port_named=named, once=once)
 
 
-@click.group(cls=Group, invoke_without_command=True, short_help="List the data sets, or download one.")
+@click.group(cls=Group, invoke_without_command=True)
 @settings(only=("data_dir",))
 def datasets(settings: Settings) -> int:
     """Lists the data sets: size, classes, and whether they are on this disk."""
@@ -46,7 +49,7 @@ def datasets(settings: Settings) -> int:
     return datasets.list_all(settings.data_dir)
 
 
-@click.command(cls=Command, short_help="Download one.")
+@click.command(cls=Command)
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="one JSON object per line instead of a progress bar")
 @settings(only=("data_dir",))
@@ -61,18 +64,21 @@ def prepare(settings: Settings, name: str, as_json: bool) -> int:
 datasets.add("Actions", prepare)
 
 
-@click.command(cls=Command, short_help="List what a state directory no longer needs.")
+@click.command(cls=Command)
 @click.option("--yes", is_flag=True, help="remove what is listed")
 @click.option("--json", "as_json", is_flag=True, help="one JSON object instead of a table")
 @settings(only=("state_dir",))
 def gc(settings: Settings, yes: bool, as_json: bool) -> int:
-    """Lists files without a record and records without files. A server may be running."""
+    """Lists what a state directory no longer needs; --yes removes it.
+
+    That is files without a record, and records without files. A server may be running.
+    """
     from backend.commands.state import collect
 
     return collect(settings.state_dir, yes=yes, as_json=as_json)
 
 
-@click.command(cls=Command, short_help="Write the whole state to a tar file.")
+@click.command(cls=Command)
 @FILE
 @settings(only=("state_dir",))
 def export_state(settings: Settings, file: Path) -> int:
@@ -82,7 +88,7 @@ def export_state(settings: Settings, file: Path) -> int:
     return export(settings.state_dir, file.absolute())
 
 
-@click.command(cls=Command, short_help="Read the whole state from such a file.")
+@click.command(cls=Command)
 @FILE
 @click.option(
     "--merge", is_flag=True, help="add its runs and models to the state that is there; a server may be running"

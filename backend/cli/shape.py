@@ -50,7 +50,7 @@ class Group(click.Group):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for section, names in self.sections.items():
             with formatter.section(section):
-                formatter.write_dl([(name, self.commands[name].get_short_help_str(200)) for name in names])
+                formatter.write_dl([(name, brief(self.commands[name])) for name in names])
         for section, rows in flags_by_section(self, ctx).items():
             with formatter.section(section):
                 formatter.write_dl(rows)
@@ -60,11 +60,17 @@ class Group(click.Group):
             formatter.write(f"\n{self.further()}\n")
 
 
+def brief(command: click.Command) -> str:
+    """The first sentence of what a command does."""
+    whole = " ".join((command.help or "").split())
+    return whole[: whole.index(". ") + 1] if ". " in whole else whole
+
+
 def flags_by_section(command: click.Command, ctx: click.Context) -> dict[str, list[tuple[str, str]]]:
     """The rows of help, section by section: what is general first, `--help` last in it."""
     found: dict[str, list[tuple[str, str]]] = {OPTIONS: []}
     for flag in command.get_params(ctx):
-        row = flag.get_help_record(ctx)
+        row = flag.get_help_record(ctx) if isinstance(flag, click.Option) else None
         if row:
             found.setdefault(getattr(flag, "section", OPTIONS), []).append(row)
     return found

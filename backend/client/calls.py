@@ -33,6 +33,11 @@ class Calls:
         return self.transport.url
 
     @property
+    def shown_url(self) -> str:
+        """The same without a password in it."""
+        return self.transport.shown
+
+    @property
     def token(self) -> str:
         """The token that is sent; empty for none."""
         return self.transport.token

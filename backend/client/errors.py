@@ -11,7 +11,8 @@ from typing import Any
 class Problem:
     """One place of a body that breaks a rule. `pointer`: a JSON pointer into it.
 
-    `code`, `expected` and `got` say the same as `detail`, for programs; a server that does not tell them leaves None.
+    `code`, `expected` and `got` say the same as `detail`, for programs. `suggestion`: what may have been meant; `fix`:
+    a JSON patch of the body that mends it, where one is certain. None where there is nothing to say.
     """
 
     pointer: str
@@ -19,9 +20,14 @@ class Problem:
     code: str | None = None
     expected: Any = None
     got: Any = None
+    suggestion: Any = None
+    fix: list[dict[str, Any]] | None = None
 
     def __str__(self) -> str:
         return f"{self.pointer}: {self.detail}"
+
+
+FOR_PROGRAMS = ("code", "expected", "got", "suggestion", "fix")
 
 
 class LaminaError(Exception):
@@ -121,9 +127,9 @@ def refusal(status: int, body: object, *, place: str, retry_after: float | None 
     if not isinstance(body, dict) or not isinstance(body.get("error"), str):
         message = f"{place} answered {status}, not as a Lamina server does; is the address right?"
         return kind(message, status=status, retry_after=retry_after)
+    listed = [each for each in body.get("errors") or () if isinstance(each, dict) and "detail" in each]
     problems = [
-        Problem(str(each.get("pointer") or ""), each["detail"], each.get("code"), each.get("expected"), each.get("got"))
-        for each in body.get("errors") or ()
-        if isinstance(each, dict) and isinstance(each.get("detail"), str)
+        Problem(str(each.get("pointer") or ""), str(each["detail"]), **{name: each.get(name) for name in FOR_PROGRAMS})
+        for each in listed
     ]
     return kind(body["error"], status=status, problems=problems, json=body, retry_after=retry_after)

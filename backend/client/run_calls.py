@@ -51,24 +51,69 @@ class RunCalls(Calls):
     def runs(
         self,
         *,
-        state: str | None = None,
+        state: str | Sequence[str] | None = None,
         model: AnyModel | None = None,
-        tag: str | None = None,
+        tag: str | Sequence[str] | None = None,
         name: str | None = None,
         dataset: str | None = None,
         device: str | None = None,
+        created_after: str | None = None,
+        created_before: str | None = None,
         sort: str | None = None,
         include: Sequence[str] = (),
         limit: int | None = None,
     ) -> Iterator[Run]:
-        """Runs, newest first, fetched page by page as they are asked for.
+        """Runs that fit all filters, newest first, fetched page by page as they are asked for.
 
-        sort: a metric, such as "best.val_loss" or "-test_accuracy". include: "metrics", "sample_predictions",
-        "architecture". limit: how many at most.
+        state: one of several. tag: each of several. name, device: a part of it. created_after, created_before: by ISO
+        8601. sort: such as "best.val_loss" or "-test_accuracy", the highest first. include: long fields to have,
+        "metrics", "sample_predictions", "architecture". limit: how many at most.
         """
-        filters = {"state": state, "tag": tag, "name": name, "dataset": dataset, "device": device, "sort": sort}
-        owner = None if model is None else self.model_id(model)
-        return self._runs(limit, **filters, model_id=owner, include=",".join(include) or None)
+        query = self._filters(state, model, tag, name, dataset, device, created_after, created_before, sort)
+        return self._runs(limit, **query, include=",".join(include) or None)
+
+    def runs_csv(
+        self,
+        *,
+        state: str | Sequence[str] | None = None,
+        model: AnyModel | None = None,
+        tag: str | Sequence[str] | None = None,
+        name: str | None = None,
+        dataset: str | None = None,
+        device: str | None = None,
+        created_after: str | None = None,
+        created_before: str | None = None,
+        sort: str | None = None,
+        limit: int | None = None,
+    ) -> str:
+        """The same as CSV: a row a run, with every hyperparameter, results, times, device and versions."""
+        query = self._filters(state, model, tag, name, dataset, device, created_after, created_before, sort)
+        return self.transport.send("GET", "/api/runs.csv", query={**query, "limit": limit}).content.decode()
+
+    def _filters(
+        self,
+        state: str | Sequence[str] | None,
+        model: AnyModel | None,
+        tag: str | Sequence[str] | None,
+        name: str | None,
+        dataset: str | None,
+        device: str | None,
+        created_after: str | None,
+        created_before: str | None,
+        sort: str | None,
+    ) -> dict[str, object]:
+        """Filters as a query has them."""
+        return {
+            "state": listed(state),
+            "model_id": None if model is None else self.model_id(model),
+            "tag": listed(tag),
+            "name": name,
+            "dataset_type": dataset,
+            "device": device,
+            "created_after": created_after,
+            "created_before": created_before,
+            "sort": sort,
+        }
 
     def run(self, run: AnyRun) -> Run:
         """A run with its metrics."""
@@ -147,7 +192,7 @@ class RunCalls(Calls):
 
     def cancel(self, run: AnyRun) -> None:
         """Cancels an active run; it has ended when `wait` says so. Raises Conflict where it has ended already."""
-        self.post(f"/api/train/{self.run_id(run)}/cancel")
+        self.post(f"/api/runs/{self.run_id(run)}/cancel")
 
     def cancel_all(self) -> list[Run]:
         """Cancels every active run, those that wait first; those that were cancelled."""
@@ -198,3 +243,8 @@ class RunCalls(Calls):
         """
         place, query = f"/api/runs/{self.run_id(run)}/weights", {"format": format, "layout": layout}
         return Download(self.transport, place, Path(path), query, progress).fetch()
+
+
+def listed(words: str | Sequence[str] | None) -> str | None:
+    """Words as a query has them; None for none."""
+    return words if words is None or isinstance(words, str) else ",".join(words) or None

@@ -2,14 +2,21 @@
 
 import json
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import click
 import pytest
 
+from backend.cli.manual import page
+from backend.cli.shape import walk
+from backend.cli.top import lamina as top
+from backend.commands.exits import MEANING
 from backend.config import (
     COMMAND,
     Settings,
@@ -48,7 +55,7 @@ def test_help_answers_at_once():
     [
         ("import backend.cli.top", HEAVY),
         ("import backend.demo.tour", ("jax", "numpy", "nets")),
-        ("import backend.server.serve", ("jax", "nets")),
+        ("import backend.server.serve", ("jax", "flax", "sklearn")),
     ],
 )
 def test_what_is_heavy_is_imported_late(statement, heavy):
@@ -85,6 +92,23 @@ def test_the_data_directory_may_stand_before_the_action_and_a_switch_alone(tmp_p
     assert lamina("datasets", "--data-dir", tmp_path, "prepare", "digits").returncode == 0
     bad = lamina("serve", "--allow-anonymous", "--port", "x")
     assert (bad.returncode, bad.stderr) == (2, "lamina: --port: expected a whole number from 0 to 65535, got 'x'\n")
+
+
+def test_the_manual_page_has_every_command_and_flag_and_no_warning():
+    roff = page(top)
+    for words, command in walk(top):
+        assert f"lamina {' '.join(words)} ".replace("-", r"\-") in roff
+        for flag in command.params:
+            assert flag.opts[-1].replace("-", r"\-") in roff or isinstance(flag, click.Argument)
+    for code in MEANING:
+        assert rf"\fB{code}\fR" in roff
+    assert max(map(len, roff.splitlines())) <= 100 and not re.search(
+        r"(?m)^\.(?![A-Z]{2} |[A-Z]{2}$|nf|fi|nh|ad|B )", roff
+    )
+    for checker in (["groff", "-ww", "-man", "-Tutf8"], ["mandoc", "-T", "lint"]):
+        if shutil.which(checker[0]):
+            done = subprocess.run(checker, input=roff, capture_output=True, text=True, timeout=60)
+            assert not done.stderr and (checker[0] == "groff" or not done.stdout), done
 
 
 def test_version():

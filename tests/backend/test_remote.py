@@ -1,0 +1,217 @@
+"""The commands that speak to a server, as a user types them: one server for all of them."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from backend.cli.top import main
+from backend.client import Client
+from backend.commands import exits
+from tests.backend.conftest import BODY, offline_app, parts, serving
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    app = offline_app(tmp_path_factory.mktemp("remote"))
+    with serving(app) as url:
+        yield url
+    parts(app).close()
+
+
+@pytest.fixture(scope="module")
+def run(url):
+    client = Client(url)
+    return client.wait(client.train(BODY, name="the first", tags=["kept"]))
+
+
+@pytest.fixture
+def typed(url, monkeypatch, capsys, tmp_path):
+    """Types a command; exit code, standard output, standard error."""
+    monkeypatch.setenv("LAMINA_URL", url)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "body.json").write_text(json.dumps(BODY))
+
+    def command(*words):
+        code = main([str(word) for word in words])
+        told = capsys.readouterr()
+        assert "\x1b" not in told.out and "Traceback" not in told.err
+        return code, told.out, told.err
+
+    return command
+
+
+def test_train_waits_and_tells_how_it_ended(typed):
+    code, out, err = typed(
+        "train", "body.json", "--wait", "--name", "seven", "--tag", "a", "--set", "hyperparams.seed=7"
+    )
+    lines = out.splitlines()
+    assert (code, err) == (exits.OK, "")
+    assert "seven" in lines[0] and lines[-1].startswith(lines[0][:10] + "  succeeded  test accuracy")
+    assert [line.split()[0] for line in lines[1:-1]] == ["state", "state", "epoch", "epoch", "state"]
+    assert all(len(line) <= 80 for line in lines)
+    code, out, _ = typed("show", lines[0][:12], "--json")
+    record = json.loads(out)
+    assert (record["hyperparams"]["seed"], record["tags"], record["name"]) == (7, ["a"], "seven")
+
+
+def test_a_shell_loop_gets_ids_alone(typed, monkeypatch):
+    with open("body.json") as body:
+        monkeypatch.setattr("sys.stdin", body)
+        code, out, _ = typed("train", "-", "-q", "--set", "hyperparams.optimizer.lr=0.02")
+    ident = out.strip()
+    assert (code, len(ident)) == (exits.OK, 34)
+    assert typed("wait", ident, "-q") == (exits.OK, "", "")
+    assert json.loads(typed("wait", ident, "--json")[1])["hyperparams"]["optimizer"]["lr"] == 0.02
+    assert ident in typed("runs", "-q", "--state", "succeeded")[1].split()
+
+
+def test_a_refused_body_names_every_problem(typed):
+    code, out, err = typed("train", "body.json", "--set", "hyperparams.epochs=0", "--set", "hyperparams.sead=1")
+    assert (code, out) == (exits.FAILED, "")
+    assert err.startswith("lamina: 2 problems:\n") and "/hyperparams/sead" in err and "/hyperparams/epochs" in err
+    told = json.loads(typed("train", "body.json", "--json", "--set", "hyperparams.epochs=0")[2])
+    assert told["status"] == 400 and told["errors"][0]["pointer"] == "/hyperparams/epochs"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("show", "zz"), exits.NOT_FOUND, "no run whose id begins with 'zz'"),
+        (("train", "none.json"), exits.USAGE, "none.json: No such file"),
+        (("train", "body.json", "--set", "nothing"), exits.USAGE, "is no PATH=VALUE"),
+        (("train", "body.json", "--timeout", "9"), exits.USAGE, "--timeout goes with --wait"),
+        (("wait", "r_1", "--timeout", "soon"), exits.USAGE, "is no duration: write 90s"),
+        (("cancel",), exits.USAGE, "name runs, or give --all"),
+        (("delete",), exits.USAGE, "name runs, or say which"),
+        (("edit", "r_1"), exits.USAGE, "say what changes"),
+        (("runs", "--url", "http://127.0.0.1:1"), exits.NO_SERVER, "`lamina serve` starts a server here"),
+        (("runs", "--url", "ftp://x"), exits.USAGE, "no address of a server"),
+        (("runs", "--sort", "best.los"), exits.FAILED, "best.val_loss"),
+    ],
+)
+def test_what_cannot_be_done_is_a_sentence_and_a_code(typed, words, code, said):
+    done, out, err = typed(*words)
+    assert (done, out) == (code, "") and said in err and err.startswith("lamina: ")
+
+
+def test_runs_and_models_are_listed_within_80_columns(typed, run):
+    other = typed("train", "body.json", "-q", "--wait", "--set", "hyperparams.seed=5")[1].strip()
+    for words, known in (
+        ("runs", run.short),
+        ("models", "m_"),
+        (f"show {other}", other),
+        (f"compare {run.short} {other}", run.short),
+    ):
+        code, out, _ = typed(*words.split())
+        assert code == exits.OK and known in out, words
+        assert all(len(line) <= 80 and line == line.rstrip() for line in out.splitlines())
+    listed = json.loads(typed("runs", "--json", "--tag", "kept")[1])["runs"]
+    assert [each["run_id"] for each in listed] == [run.run_id]
+    assert typed("runs", "--csv", "--tag", "kept")[1].count("\n") == 2
+    assert typed("runs", "--state", "failed", "--state", "cancelled", "--name", "nobody")[1] == "No runs.\n"
+    assert "more than these 1" in typed("models", "--limit", "1")[2]
+
+
+def test_the_log_of_a_run_as_lines_and_as_json(typed, run):
+    lines = typed("logs", run.short)[1].splitlines()
+    assert [line.split()[0] for line in lines] == ["state", "state", "epoch", "epoch", "state"]
+    events = [json.loads(line) for line in typed("logs", run.short, "--follow", "--json")[1].splitlines()]
+    assert [event["id"] for event in events] == ["1", "2", "3", "4", "5"]
+    assert typed("follow", run.short)[1].splitlines() == lines
+
+
+def test_a_picture_and_numbers_are_inferred(typed, run):
+    grid = np.array(run.sample_predictions[0]["grid"], np.uint8)
+    Image.fromarray(255 - grid).resize((56, 56)).save("seven.png")
+    code, out, _ = typed("infer", run.short, "seven.png")
+    assert code == exits.OK and "The picture was inverted" in out and "scaled from 56 x 56 to 28 x 28" in out
+    with open("seven.json", "w") as file:
+        json.dump((grid / 255).tolist(), file)
+    assert typed("infer", run.model_id, "seven.json", "--model", "-q")[1].strip() == str(
+        run.sample_predictions[0]["prediction"]
+    )
+    assert json.loads(typed("infer", run.short, "seven.json", "--json")[1])["run_id"] == run.run_id
+
+
+def test_weights_are_written_in_the_format_of_their_name(typed, run):
+    code, out, _ = typed("weights", run.short, "w.npz")
+    assert code == exits.OK and out.startswith("w.npz  ")
+    assert any(np.load("w.npz")[name].shape == (784, 16) for name in np.load("w.npz").files)
+    told = json.loads(typed("weights", run.short, "w.msgpack", "--json")[1])
+    assert told["sha256"] == run.weights_sha256
+    assert not [name for name in os.listdir() if name.endswith(".part")]
+
+
+def test_runs_are_cancelled_resumed_and_waited_for_by_their_code(typed):
+    long = ("--set", "hyperparams.epochs=100000")
+    first = typed("train", "body.json", "-q", *long)[1].strip()
+    second = typed("train", "body.json", "-q", "--queue", *long)[1].strip()
+    refused = typed("train", "body.json")
+    assert refused[0] == exits.FAILED and "--queue lets it wait in line" in refused[2]
+    code, _, err = typed("wait", first, "--timeout", "0.1")
+    assert code == exits.TIMED_OUT and f"`lamina cancel {first[:10]}` ends it" in err
+    assert typed("cancel", "--all", "-q")[1].split() == [second, first]
+    assert typed("wait", first)[0] == typed("wait", second)[0] == exits.CANCELLED
+    assert typed("cancel", first)[0] == exits.FAILED
+    assert f"{first[:10]}  goes on after epoch" in typed("resume", first)[1]
+    assert typed("cancel", first)[0] == exits.OK and typed("follow", first)[0] == exits.CANCELLED
+
+
+def test_a_run_is_edited_promoted_and_stays_when_others_are_deleted(typed, run, monkeypatch):
+    assert (
+        typed("edit", run.short, "--add-tag", "best", "--name", "renamed")[1] == f"{run.short}  renamed  [kept, best]\n"
+    )
+    assert typed("edit", run.short, "--remove-tag", "best", "--notes", "")[0] == exits.OK
+    assert "has the weights of" in typed("promote", run.short, "--name", "good")[1]
+    other = typed("train", "body.json", "-q", "--queue", "--tag", "kept", "--wait")[1].strip()
+    code, out, err = typed("delete", "--tag", "kept", "--older-than", "30d")
+    assert (code, out) == (exits.OK, "No run fits.\n")
+    code, out, err = typed("delete", "--tag", "kept")
+    assert code == exits.USAGE and other[:10] in out and f"{run.short} stays: it is promoted" in out
+    assert "nothing was deleted" in err and "--yes" in err
+    assert typed("delete", "--tag", "kept", "--keep-last", "1", "--yes")[1].count("stays") == 1
+    assert json.loads(typed("delete", "--tag", "kept", "--yes", "--json")[1]) == {
+        "deleted": [other],
+        "skipped": [{"run_id": run.run_id, "reason": "is promoted: the model 'good' has its weights"}],
+    }
+    assert typed("delete", run.short, "--yes")[0] == exits.FAILED and typed("show", other)[0] == exits.NOT_FOUND
+
+
+def test_open_prints_the_address_where_there_is_no_browser(typed, run, monkeypatch, url):
+    opened = []
+    monkeypatch.setattr("webbrowser.get", lambda: type("Browser", (), {"open": opened.append}))
+    assert typed("open") == (exits.OK, f"{url}/\n", "") and opened == [f"{url}/"]
+    assert typed("open", run.short)[1] == f"{url}/api/runs/{run.run_id}\n"
+
+
+def complete(words, url, shell="zsh"):
+    """What a shell would show behind these words."""
+    environ = {**os.environ, "LAMINA_URL": url, "_LAMINA_COMPLETE": f"{shell}_complete"}
+    environ |= {"COMP_WORDS": " ".join(["lamina", *words]), "COMP_CWORD": str(len(words))}
+    done = subprocess.run(
+        [sys.executable, "-m", "backend.cli"], env=environ, capture_output=True, text=True, timeout=60
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_shells_complete_runs_with_their_names_and_stay_silent_without_a_server(url, run):
+    said = complete(["show", run.run_id[:4]], url)
+    assert f"plain\n{run.short}\n" in said and "(succeeded)" in said
+    assert complete(["show", "r_"], "http://127.0.0.1:1").strip() == ""
+    assert "plain\n--older-than" in complete(["delete", "--ol"], url)
+    assert "succeeded" in complete(["runs", "--state", "suc"], url)
+
+
+def test_a_reader_that_stops_early_ends_a_command_quietly(url, run):
+    command = f"{sys.executable} -m backend.cli show {run.short} --json | head -c 1"
+    done = subprocess.run(
+        ["bash", "-c", command], env={**os.environ, "LAMINA_URL": url}, capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("{", "")
