@@ -18,7 +18,9 @@ from nets.process.peak_memory import PeakGauge
 logger = logging.getLogger("lamina.runs")
 
 SELDOM = 1.0  # seconds between two records of what changes all the time
-PATIENCE = 30.0  # seconds that a run which went well waits for the digest of its data set: it is begun when it begins
+# Seconds that a run waits at its end for the digest of its data set, which was begun before it trained: one that went
+# well, which has trained for a while, and any other.
+PATIENCE, LITTLE_PATIENCE = 30.0, 0.2
 
 
 class Account:
@@ -65,7 +67,7 @@ class Account:
             facts |= self._measured()
         return facts | self._hashed(0)
 
-    def last(self, *, patience: float = 0.0) -> Json:
+    def last(self, *, patience: float = LITTLE_PATIENCE) -> Json:
         """All that is left to tell at the end. `patience`: seconds to wait for the digest of the data set."""
         return self._news | self._measured() | self._hashed(patience)
 

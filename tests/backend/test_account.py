@@ -24,7 +24,8 @@ from nets.facts import Timing
 from nets.training.events import Compiled, Event
 from nets.training.fit import fit
 from tests.backend.conftest import BODY, PARAMS, Trained, finish, parts
-from tests.backend.samples import Json, a_run, eventually
+from tests.backend.samples import MLP, Json, a_run, eventually
+from tests.robustness.hosts import DEADLINE, Host, body
 
 FACTS = ("compilation", "timing", "peak_memory", "environment", "dataset_sha256", "request_sha256")
 
@@ -125,15 +126,43 @@ def test_a_cancelled_run_that_goes_on_marks_both_beginnings(client: FlaskClient)
 
     first = stopped(2)
     assert first["state"] == "cancelled" and first["timing"]["first_epochs"] == [1]
-    assert first["compilation"]["kind"] and first["peak_memory"]["bytes"] and first["dataset_sha256"]
+    assert first["compilation"]["kind"] and first["peak_memory"]["bytes"] and first["environment"]
     client.post(f"/api/runs/{run_id}/resume")
     second = stopped(first["epoch"] + 2)
     one, other = second["timing"]["first_epochs"]
     # An epoch whose state was kept is told when the run goes on, if it was not told before.
     assert one == 1 and first["epoch"] < other <= first["epoch"] + 2
-    assert second["compilation"]["kind"] == "process"
+    assert second["compilation"]["kind"] == "process" and second["dataset_sha256"]
     rows = csv.DictReader(io.StringIO(client.get(f"/api/runs/{run_id}/metrics.csv").text))
     assert [int(row["epoch"]) for row in rows if row["first_epoch"] == "1"] == second["timing"]["first_epochs"]
+
+
+@pytest.mark.slow
+def test_servers_tell_cold_disk_and_process_apart_and_a_killed_one_goes_on(tmp_path: Path) -> None:
+    """Real processes: what is compiled ahead after a start keeps its source, whoever comes first."""
+    host = Host(tmp_path)
+    try:
+        host.start()
+        cold, again = (host.finish(host.train(body(MLP))["run_id"]) for _ in range(2))
+        run_id = host.train(body(MLP, epochs=100_000))["run_id"]
+        eventually(lambda: host.run(run_id)["epoch"] >= 3, within=DEADLINE)
+        host.kill()
+        host.start()
+        cut = host.run(run_id)
+        disk = host.finish(host.train(body(MLP))["run_id"])
+        host.client.post(f"/api/runs/{run_id}/resume", {})
+        eventually(lambda: host.run(run_id)["epoch"] > cut["epoch"] + 2, within=DEADLINE)
+        host.client.post(f"/api/train/{run_id}/cancel", {})
+        resumed = host.finish(run_id)
+    finally:
+        host.stop()
+    assert [run["compilation"]["kind"] for run in (cold, again, cut, disk, resumed)] == [
+        *("cold", "process", "process", "disk", "process"),
+    ]
+    assert cold["environment"] == disk["environment"] and cold["request_sha256"] == disk["request_sha256"]
+    assert cut["timing"]["first_epochs"] == [1] and cut["peak_memory"] and cut["environment"]
+    one, other = resumed["timing"]["first_epochs"]
+    assert one == 1 and cut["epoch"] < other <= cut["epoch"] + 2
 
 
 def test_a_session_without_an_epoch_leaves_the_times_before() -> None:
