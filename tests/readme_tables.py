@@ -47,7 +47,7 @@ def endpoints():
     app = Flask("documents")
     register(app, MagicMock())  # the routes without a server behind them
     found = [
-        (f"`{method.upper()} {path}`", operation["summary"], query_of(operation))
+        (f"`{method.upper()} {path}`", operation.get("description", operation["summary"]), query_of(operation))
         for path, methods in document(app)["paths"].items()
         for method, operation in methods.items()
     ]

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import tomllib
+from fnmatch import fnmatch
 from importlib import import_module
 from importlib.metadata import entry_points, version
 from pathlib import Path
@@ -63,7 +64,8 @@ def test_every_module_and_data_file_is_packaged():
             if path.suffix == ".py":
                 assert (path.parent / "__init__.py").exists(), f"{path.parent} is no package"
             elif path.suffix not in (".pyc", ".md"):
-                assert str(path.relative_to(HOUSE / package)) in data[package], f"{path} is not in package-data"
+                name = str(path.relative_to(HOUSE / package))
+                assert any(fnmatch(name, pattern) for pattern in data[package]), f"{path} is not in package-data"
 
 
 def test_the_change_log_knows_this_version():

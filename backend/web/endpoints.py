@@ -22,6 +22,7 @@ from backend.web.api.compare import CompareRoutes
 from backend.web.api.infer import InferRoutes
 from backend.web.api.models import ModelRoutes
 from backend.web.api.monitoring import MonitoringRoutes
+from backend.web.api.reference import ReferenceRoutes
 from backend.web.api.runs import RunRoutes
 from backend.web.api.training import TrainingRoutes
 from backend.web.api.weights import WeightsRoutes
@@ -52,6 +53,7 @@ def register(app: Flask, parts: Services) -> None:
     ):
         app.register_blueprint(blueprint(routes), url_prefix="/api")
     app.register_blueprint(blueprint(MonitoringRoutes(parts.telemetry.registry)))
+    app.register_blueprint(blueprint(ReferenceRoutes()))
 
 
 def health_of(parts: Services) -> Health:

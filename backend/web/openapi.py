@@ -66,6 +66,17 @@ VIEWS: tuple[type[Any], ...] = (
     Comparison,
 )
 STREAM = "text/event-stream"
+LONGEST_SUMMARY = 64
+BETWEEN_SENTENCES = re.compile(r"(?<=\.) (?=[A-Z`0-9])")
+SUBJECTS: Mapping[str, tuple[str, str]] = {  # by the blueprint that the routes stand in: a tag, and what it is about
+    "training": ("Training", "Start, cancel and resume runs."),
+    "runs": ("Runs", "Records, metrics and live events of runs."),
+    "compare": ("Compare", "Several runs side by side."),
+    "weights": ("Weights", "What a run has learned, for other programs."),
+    "models": ("Models", "Stored definitions, and the runs promoted into them."),
+    "infer": ("Predict", "What a trained network says of images."),
+    "catalog": ("Server", "What this server offers, how it is, and what describes it."),
+}
 EVENTS: Mapping[str, Any] = {"state": StateEvent, "metric": MetricEvent, "progress": ProgressEvent, "log": LogEvent}
 
 
@@ -199,6 +210,7 @@ def document(app: Flask) -> Json:
             "description": "Trains neural networks given as JSON, streams the metrics, and predicts. Every endpoint "
             "ignores the query parameter `_`, and refuses unknown and repeated ones.",
         },
+        "tags": [{"name": name, "description": about} for name, about in SUBJECTS.values()],
         "paths": paths,
         "components": {
             "schemas": schemas(),
@@ -212,7 +224,10 @@ def _operation(operation: Operation, rule: str, endpoint: str, sentence: str) ->
     names = re.findall(r"<(\w+)>", rule)
     parameters: list[Json] = [{"name": name, "in": "path", "required": True, "schema": TEXT} for name in names]
     parameters += _query(operation.query)
-    described: Json = {"operationId": endpoint.replace(".", "_"), "summary": sentence.split("\n")[0]}
+    subject, line = endpoint.partition(".")[0], sentence.split("\n")[0]
+    described: Json = {"operationId": endpoint.replace(".", "_"), "tags": [SUBJECTS.get(subject, (subject, ""))[0]]}
+    described["summary"] = brief(line)
+    described |= {"description": line} if line != described["summary"] else {}
     if parameters:
         described["parameters"] = parameters
     failing = {*EVERYWHERE, *operation.errors, *([404] if names else [])}
@@ -221,6 +236,14 @@ def _operation(operation: Operation, rule: str, endpoint: str, sentence: str) ->
         described["requestBody"] = {"required": operation.needs_body, "content": {"application/json": _body(operation)}}
     described["responses"] = {**_answers(operation), **{str(status): _error(status) for status in sorted(failing)}}
     return described
+
+
+def brief(line: str) -> str:
+    """A sentence for a list of operations, without marks: the first one, of a long one what stands before a colon."""
+    first = re.split(BETWEEN_SENTENCES, line)[0]
+    if len(first) > LONGEST_SUMMARY:
+        first = re.split(r"[:;] ", first)[0].rstrip(".") + "."
+    return first.replace("`", "")
 
 
 def _query(query: type[Query]) -> list[Json]:

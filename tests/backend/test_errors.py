@@ -28,7 +28,7 @@ def client(trained: Trained) -> FlaskClient:
 
 
 def test_an_unknown_path_is_a_404_in_json(client: FlaskClient) -> None:
-    for path in ("/", "/api", "/api/nope", "/api/runs//x", "/favicon.ico", "/api/runs/%00/x"):
+    for path in ("/nope", "/api", "/api/nope", "/api/runs//x", "/favicon.ico", "/api/runs/%00/x"):
         answer = client.get(path)
         assert answer.status_code == 404 and answer.is_json, path
         assert "no endpoint" in answer.json["error"]

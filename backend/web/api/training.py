@@ -45,7 +45,7 @@ class TrainingRoutes:
 
     @route("POST", "/train/<run_id>/cancel")
     def cancel_by_its_first_path(self, run_id: str) -> ResponseReturnValue:
-        """The same as `POST /api/runs/{run_id}/cancel`, by its first path, which is kept."""
+        """Cancel a run by the first path, which is kept: the same as `POST /api/runs/{run_id}/cancel`."""
         return self.cancel(run_id)
 
     @route("POST", "/runs/<run_id>/resume")
