@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from backend.events.wire import Frame
+
 TAIL = 64  # newest events that a channel keeps encoded; who is further behind reads from the store
 
 
@@ -14,8 +16,8 @@ TAIL = 64  # newest events that a channel keeps encoded; who is further behind r
 class News:
     """What a follower has not seen. `frames`: None if it is so far behind that the store must tell."""
 
-    frames: list[bytes] | None
-    progress: bytes | None
+    frames: list[Frame] | None
+    progress: Frame | None
     last_id: int
     shown: int
     ended: bool
@@ -27,32 +29,38 @@ class Channel:
     def __init__(self, last_id: int, wake: Callable[[], None]) -> None:
         self._wake = wake
         self.shown = 0  # counts progress reports, so that each follower sends a report once
+        self.told = 0  # counts all that is new here, so that who follows many channels asks few of them
         self._condition = threading.Condition()
         self._last_id = last_id
-        self._frames: deque[tuple[int, bytes]] = deque(maxlen=TAIL)  # consecutive ids, the newest is _last_id
-        self._progress: bytes | None = None
+        self._frames: deque[Frame] = deque(maxlen=TAIL)  # consecutive ids, the newest is _last_id
+        self._progress: Frame | None = None
         self._ended = False
 
-    def push(self, event_id: int, frame: bytes, *, last: bool) -> None:
+    def push(self, frame: Frame, *, last: bool) -> None:
+        """Add an event that has its id."""
+        assert frame.event_id is not None
         with self._condition:
-            self._frames.append((event_id, frame))
-            self._last_id = event_id
+            self._frames.append(frame)
+            self._last_id = frame.event_id
             self._progress = None  # older than this event now
             self._ended = self._ended or last
+            self.told += 1
             self._condition.notify_all()
         self._wake()
 
-    def show(self, frame: bytes) -> None:
+    def show(self, frame: Frame) -> None:
         with self._condition:
             if not self._ended:
                 self._progress = frame
                 self.shown += 1
+                self.told += 1
                 self._condition.notify_all()
         self._wake()
 
     def end(self) -> None:
         with self._condition:
             self._ended = True
+            self.told += 1
             self._condition.notify_all()
         self._wake()
 
@@ -65,7 +73,7 @@ class Channel:
 
         with self._condition:
             self._condition.wait_for(has_news, timeout)
-            frames = [frame for event_id, frame in self._frames if event_id > cursor]
+            frames = [frame for frame in self._frames if (frame.event_id or 0) > cursor]
             complete = len(frames) == max(0, self._last_id - cursor)
             progress = self._progress if self.shown > shown and not self._ended else None
             return News(frames if complete else None, progress, self._last_id, self.shown, self._ended)

@@ -14,8 +14,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Protocol
 
+from backend.events.source import Source
 from backend.events.wire import KEEP_ALIVE
 
 logger = logging.getLogger("lamina.http")
@@ -30,27 +30,12 @@ NOTHING = b"\0" * 4  # an int, for the kernel to fill in
 FLUSH = 1.0  # seconds for the last events when the server stops
 
 
-class Teller(Protocol):
-    """What is sent to one client. send_buffer: what the kernel may hold for one that does not read; None for any."""
-
-    run_id: str
-    keep_alive: float
-    send_buffer: int | None
-
-    @property
-    def behind(self) -> bool:
-        """Whether there is more to tell at once."""
-
-    def news(self) -> list[bytes] | None:
-        """What is new, without waiting; None after the end."""
-
-
 @dataclass(eq=False)
 class Outlet:
     """One client's socket and what it is sent. `ended`: told once, whether the connection can be used again."""
 
     connection: socket.socket
-    follower: Teller
+    source: Source
     chunked: bool
     ended: Callable[[bool], None]
     pending: bytes = b""
@@ -65,7 +50,7 @@ class Outlet:
     @property
     def behind(self) -> bool:
         """Whether there is more to send at once, and room for it."""
-        return not self.waits and self.follower.behind
+        return not self.waits and self.source.behind
 
     def pump(self, now: float) -> bool:
         """Send what there is and fits. False when the stream is over. OSError when the client is gone."""
@@ -80,12 +65,12 @@ class Outlet:
         return bool(self.pending) or not self.complete
 
     def _fetch(self, now: float) -> None:
-        frames = self.follower.news()
+        frames = self.source.news()
         if frames is None:
             self.complete = True
             self.pending = b"0\r\n\r\n" if self.chunked else b""
             return
-        if not frames and now - self.spoke >= self.follower.keep_alive:
+        if not frames and now - self.spoke >= self.source.keep_alive:
             frames = [KEEP_ALIVE]
         told = b"".join(frames)
         self.pending = b"%X\r\n%b\r\n" % (len(told), told) if told and self.chunked else told
@@ -135,6 +120,7 @@ class Delivery:
         self._selector.register(self._bell, selectors.EVENT_READ)
         self._outlets: set[Outlet] = set()
         self._behind: dict[Outlet, None] = {}  # those with more to send at once, and room for it, in turn
+        self._timed: set[Outlet] = set()  # those that have something new at times of their own
         self._newcomers: deque[Outlet] = deque()
         self._rung = threading.Event()
         self._until: float | None = None  # when it stops at the latest
@@ -158,21 +144,21 @@ class Delivery:
     def adopt(
         self,
         connection: socket.socket,
-        follower: Teller,
+        source: Source,
         *,
         head: bytes,
         chunked: bool,
         ended: Callable[[bool], None],
     ) -> None:
-        """Send `head` and then all that `follower` tells, chunk by chunk where `chunked`; then call `ended`."""
+        """Send `head` and then all that `source` tells, chunk by chunk where `chunked`; then call `ended`."""
         connection.setblocking(False)
-        if follower.send_buffer is not None:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, follower.send_buffer)
-        self._newcomers.append(Outlet(connection, follower, chunked, ended, pending=head))
+        if source.send_buffer is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, source.send_buffer)
+        self._newcomers.append(Outlet(connection, source, chunked, ended, pending=head))
         self._ring()
 
     def close(self) -> None:
-        """Send what the followers, which have ended, still have, for a moment; then drop every stream."""
+        """Send what the sources, which have ended, still have, for a moment; then drop every stream."""
         self._until = time.monotonic() + FLUSH
         self.wake()
         if self._thread.is_alive():
@@ -190,9 +176,11 @@ class Delivery:
             due = sweep_at if self._rung.is_set() else tick_at
             if self._behind:
                 due = min(due, catch_up_at)
+            due = min([due, *(outlet.source.due or due for outlet in self._timed if not outlet.waits)])
             self._attend(max(0.0, due - time.monotonic()))
             self._welcome()
             now, began = time.monotonic(), time.thread_time()
+            self._call_on(now)
             tick = now >= tick_at
             if tick or (self._rung.is_set() and now >= sweep_at):
                 tick_at = now + TICK if tick else tick_at
@@ -234,6 +222,15 @@ class Delivery:
                 self._selector.register(outlet.connection, selectors.EVENT_READ, outlet)
                 self._outlets.add(outlet)
                 self._behind[outlet] = None
+                if outlet.source.due is not None:
+                    self._timed.add(outlet)
+
+    def _call_on(self, now: float) -> None:
+        """Give those what is due who have their own times, whoever rests."""
+        for outlet in list(self._timed):
+            if not outlet.waits and (outlet.source.due or now) <= now:
+                with self._ending(outlet):
+                    self._pump(outlet, now)
 
     def _sweep(self, now: float, *, tick: bool) -> None:
         """Give everyone what is new. `tick`: and let go of those who take nothing."""
@@ -260,10 +257,10 @@ class Delivery:
         try:
             yield
         except OSError as reason:
-            logger.debug("a client of run %s is gone: %s", outlet.follower.run_id, reason)
+            logger.debug("a client of %s is gone: %s", outlet.source.subject, reason)
             self._end(outlet, False)
         except Exception:
-            logger.exception("the events of run %s cannot be sent", outlet.follower.run_id)
+            logger.exception("the events of %s cannot be sent", outlet.source.subject)
             self._end(outlet, False)
 
     def _pump(self, outlet: Outlet, now: float) -> None:
@@ -281,9 +278,10 @@ class Delivery:
     def _end(self, outlet: Outlet, reusable: bool) -> None:
         if outlet in self._outlets:
             self._outlets.remove(outlet)
+            self._timed.discard(outlet)
             self._behind.pop(outlet, None)
             self._selector.unregister(outlet.connection)
         try:
             outlet.ended(reusable)
         except Exception:
-            logger.exception("a stream of run %s did not close cleanly", outlet.follower.run_id)
+            logger.exception("a stream of %s did not close cleanly", outlet.source.subject)

@@ -1,69 +1,61 @@
-"""One reader's way through the events of a run."""
+"""One client's stream of the events of runs."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Collection, Iterable
 
-from backend.events.channel import Channel
-from backend.events.wire import KEEP_ALIVE, RETRY, frame
-from backend.state.store import Store
+from backend.events.reader import Reader
+from backend.events.source import Source
+from backend.events.wire import RETRY, Frame, comment
+from backend.state.records import EVENT_KINDS, UNREADABLE
 
-SEND_BUFFER = 64 << 10  # what the kernel holds for a client that does not read
-PAGE = 200  # events that a replay holds in memory at once
+LEFT_OUT = comment("events of other kinds are left out")
 
 
-class Follower(Iterator[bytes]):
-    """One reader's way through the events of a run: history, then live, up to the last one or `EventLog.close()`."""
+class Telling(Source):
+    """Tells events of runs, of some kinds, each under an id that says how far all that was sent goes."""
 
-    send_buffer: int | None = SEND_BUFFER
+    def __init__(self, subject: str, keep_alive: float, kinds: Collection[str]) -> None:
+        super().__init__(subject, keep_alive)
+        self._kinds = {*(kinds or EVENT_KINDS), UNREADABLE}
+        self._begun = False
 
-    def __init__(
-        self, store: Store, run_id: str, channel: Channel | None, *, cursor: int, last_id: int, keep_alive: float
-    ) -> None:
-        """`channel`: None when nothing can come any more."""
-        self.run_id, self.keep_alive = run_id, keep_alive
-        self._store, self._channel = store, channel
-        self._cursor = cursor
-        self._known = last_id  # up to here the store tells; what follows comes live
-        self._shown = channel.shown if channel else 0
-        self._begun, self._ended = False, channel is None
-        self._waiting: deque[bytes] = deque()  # fetched, for who takes one frame at a time
+    @abstractmethod
+    def _place(self, reader: Reader, event_id: int) -> bytes:
+        """The id of an event of a run, which all before it were sent."""
+
+    def _sent(self, told: Iterable[tuple[Reader, Frame]]) -> list[bytes]:
+        """Events as they are sent. Where others follow the last of the wanted kinds, a comment has their id."""
+        sent, place, left_out = [], b"", False
+        for reader, each in told:
+            wanted = each.kind in self._kinds
+            if each.event_id is None:
+                sent += [each.body] if wanted else []
+                continue
+            place, left_out = self._place(reader, each.event_id), not wanted
+            if wanted:
+                sent.append(each.under(place))
+        return [*sent, b"id: %b\n%b" % (place, LEFT_OUT)] if left_out else sent
+
+
+class Follower(Telling):
+    """One client's way through the events of a run: history, then live, up to the last one or `EventLog.close()`."""
+
+    def __init__(self, reader: Reader, *, keep_alive: float, kinds: Collection[str] = ()) -> None:
+        super().__init__(f"run {reader.run_id}", keep_alive, kinds)
+        self._reader = reader
 
     @property
     def behind(self) -> bool:
-        """Whether there is more to tell at once."""
-        return self._cursor < self._known or not self._begun or self._ended
-
-    def __next__(self) -> bytes:
-        """The next frame, as soon as there is one; silence is broken by comments."""
-        if not self._waiting:
-            frames = self.news(self.keep_alive)
-            if frames is None:
-                raise StopIteration
-            self._waiting.extend(frames or [KEEP_ALIVE])
-        return self._waiting.popleft()
+        return not self._begun or self._reader.fresh or self._reader.ended
 
     def news(self, timeout: float = 0.0) -> list[bytes] | None:
-        """Some frames that are new, waiting for up to `timeout` seconds; none if nothing is, None after the end."""
         if not self._begun:
             self._begun = True
             return [RETRY]
-        if self._cursor < self._known and (frames := self._replay()):
-            return frames
-        if self._ended or self._channel is None:
-            return None
-        news = self._channel.wait(self._cursor, self._shown, timeout=timeout)
-        self._ended, self._known = news.ended, max(self._known, news.last_id)
-        if news.frames is None:
-            return self._replay()
-        self._cursor, self._shown = self._known, news.shown
-        frames = [*news.frames, *([news.progress] if news.progress else [])]
-        return None if self._ended and not frames else frames
+        frames = self._reader.news(timeout)
+        return None if frames is None else self._sent((self._reader, each) for each in frames)
 
-    def _replay(self) -> list[bytes]:
-        """A page of events from the store."""
-        limit = min(PAGE, self._known - self._cursor)
-        events = self._store.events(self.run_id, after=self._cursor, limit=limit)
-        self._cursor = events[-1].id if events else self._known  # none: the run was deleted meanwhile
-        return [frame(event.name, event.text, event.id) for event in events]
+    def _place(self, reader: Reader, event_id: int) -> bytes:
+        return b"%d" % event_id

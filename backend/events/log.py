@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
+from weakref import WeakSet
 
+from backend.events.bell import Bell
 from backend.events.channel import Channel
+from backend.events.cursor import NO_KEY, Cursor, Frontier, key_of
 from backend.events.follower import Follower
-from backend.events.wire import encode, state_data
-from backend.state.records import TERMINAL, Json, RunState
+from backend.events.reader import Reader
+from backend.events.several import AllRuns, Arrival, NamedRuns, Several, places
+from backend.events.source import Source
+from backend.events.ticks import Ticks
+from backend.events.wire import Frame, encode, state_data
+from backend.state.histories import Bearings, Track
+from backend.state.records import TERMINAL, Json, RunRecord, RunState
 from backend.state.store import Store
 
 
@@ -33,12 +41,23 @@ class EventLog:
         `told`: called with the name and data of every event that is kept, and with what the run's record got with it.
         """
         self._store = store
-        self._wake, self._told = wake, told
+        self._told = told
         self._keep_alive = keep_alive
         self._publishing = threading.Lock()  # ids reach the followers in the order in which they were given
         self._registry = threading.Lock()
+        self._bell = Bell(wake)
         self._channels: dict[str, Channel] = {}  # of active runs that someone follows; gone with the terminal event
+        self._sources: WeakSet[Source] = WeakSet()  # that have to be told of new runs, or of the end of the server
+        self._turn = store.bearings().turn  # the last end or resume of a run that was told
         self._closed = False
+
+    def create(self, record: RunRecord, *, queue_position: int | None) -> RunRecord:
+        """Add a run that waits, durably; then tell those who follow all runs. As it is kept; raises as the store."""
+        data = state_data(record.run_id, "queued", queue_position=queue_position)
+        with self._publishing:
+            record = self._store.create_run(record, data)
+            self._begin(record.run_id, encode("state", data, 1))
+        return record
 
     def publish(self, run_id: str, name: str, data: Json, **fields: Any) -> int:
         """Append an event and change `fields` of its run, durably; then wake the followers. The event's id."""
@@ -46,7 +65,7 @@ class EventLog:
             event_id = self._store.append_event(run_id, name, data, **fields)
             self._told(name, data, fields)
             if channel := self._channel(run_id):
-                channel.push(event_id, encode(name, data, event_id), last=False)
+                channel.push(encode(name, data, event_id), last=False)
         return event_id
 
     def transition(self, run_id: str, state: RunState, **fields: Any) -> int:
@@ -59,7 +78,9 @@ class EventLog:
             with self._registry:
                 channel = self._channels.pop(run_id, None) if state in TERMINAL else self._channels.get(run_id)
             if channel:
-                channel.push(event_id, encode("state", data, event_id), last=state in TERMINAL)
+                channel.push(encode("state", data, event_id), last=state in TERMINAL)
+            if state in TERMINAL:
+                self._turn = self._store.bearings().turn
         return event_id
 
     def resume(self, run_id: str, *, queued: bool, queue_position: int | None, itself: bool = False) -> int:
@@ -67,9 +88,23 @@ class EventLog:
         data = state_data(run_id, "queued", queue_position=queue_position, resumed=True)
         with self._publishing:
             event_id = self._store.resume(run_id, data=data, queued=queued, itself=itself)
-            if channel := self._channel(run_id):
-                channel.push(event_id, encode("state", data, event_id), last=False)
+            self._begin(run_id, encode("state", data, event_id))
+            self._turn = self._store.bearings().turn
         return event_id
+
+    def _begin(self, run_id: str, first: Frame) -> None:
+        """Tell those who follow many runs of one that begins or is resumed, and all of its first event."""
+        before = (first.event_id or 1) - 1
+        with self._registry:
+            many = [each for each in self._sources if isinstance(each, Several) and each.follows(run_id)]
+            channel = self._channels.get(run_id)
+            if many and not self._closed:
+                channel = self._channels.setdefault(run_id, Channel(before, self._bell.ring))
+                sequence = self._store.sequence(run_id)
+                for each in many:
+                    each.arrive(Arrival(run_id, sequence, channel, before))
+        if channel:
+            channel.push(first, last=False)
 
     def move(self, places: Mapping[str, int]) -> None:
         """Tell runs in the queue their new places, durably."""
@@ -77,23 +112,89 @@ class EventLog:
         with self._publishing:
             for run_id, event_id in (self._store.append_to_each("state", data) if data else {}).items():
                 if channel := self._channel(run_id):
-                    channel.push(event_id, encode("state", data[run_id], event_id), last=False)
+                    channel.push(encode("state", data[run_id], event_id), last=False)
 
     def progress(self, run_id: str, data: Json) -> None:
         """Show `data` to those who follow now; a later one replaces it, nobody gets it after the run's end."""
         if channel := self._channel(run_id):
             channel.show(encode("progress", data))
 
-    def follow(self, run_id: str, *, after: int) -> Follower:
-        """A reader of a run's events from the one after `after`. `UnknownRecord` if there is no such run."""
-        channel, last_id = self._join(run_id)
-        cursor = min(max(after, 0), last_id)  # an id from the future would hide what is still to come
-        return Follower(self._store, run_id, channel, cursor=cursor, last_id=last_id, keep_alive=self._keep_alive)
+    def follow(self, run_id: str, *, after: int, kinds: Collection[str] = ()) -> Follower:
+        """A reader of a run's events from the one after `after`. `UnknownRecord` if there is no such run.
+
+        `kinds`: the events that it wants, all if none is named; so in what follows.
+        """
+        with self._registry:
+            channel, last_id = self._join(run_id)
+        reader = Reader(self._store, run_id, channel, cursor=after, last_id=last_id)
+        return Follower(reader, keep_alive=self._keep_alive, kinds=kinds)
+
+    def follow_named(self, run_ids: Sequence[str], cursor: Cursor, *, kinds: Collection[str] = ()) -> NamedRuns:
+        """A reader of the events of some runs, until all have ended. `UnknownRecord` names one that there is not."""
+        with self._publishing, self._registry:
+            runs = {run_id: self._join(run_id) for run_id in run_ids}
+            named = NamedRuns(runs, cursor.told, self._store, self._bell, keep_alive=self._keep_alive, kinds=kinds)
+            self._sources.add(named)
+        return named
+
+    def follow_all(self, cursor: Cursor, *, kinds: Collection[str] = ()) -> AllRuns:
+        """A reader of the events of all runs that are active or will be, and of what a client missed of others."""
+        with self._publishing, self._registry, self._store.moment():
+            bearings = self._store.bearings()
+            frontier = self._known(cursor.frontier, bearings)
+            told: Mapping[str, int | None] = {} if cursor.frontier and not frontier else cursor.told
+            newest = Frontier(bearings.newest, key_of(self._store.run_of(bearings.newest)), bearings.turn)
+            follower = AllRuns(
+                frontier or newest,
+                self._store,
+                self._bell,
+                lambda: self._turn,
+                up_to=bearings.newest,
+                keep_alive=self._keep_alive,
+                kinds=kinds,
+            )
+            for run in self._store.active():
+                channel, last_id = self._join(run.run_id)
+                before = told.get(key_of(run.run_id), _before_resume(run, frontier))
+                follower.follow(run.run_id, run.sequence, channel, before=before or 0, last_id=last_id)
+            for run in self._store.turned(since=frontier.turn, up_to=frontier.newest) if frontier else ():
+                before = told.get(key_of(run.run_id), _before_resume(run, frontier))
+                if before is not None and not run.active:  # else it has only ended, and the client knows
+                    follower.follow(run.run_id, run.sequence, None, before=before, last_id=run.last_id)
+            self._sources.add(follower)
+            if self._closed:
+                follower.stop()
+        return follower
+
+    def _known(self, frontier: Frontier | None, bearings: Bearings) -> Frontier | None:
+        """Where a client stands that comes back; None for a new one, and for one that was elsewhere."""
+        if frontier is None or frontier.newest > bearings.newest or frontier.turn > bearings.turn:
+            return None
+        run_id = self._store.run_of(frontier.newest)  # it may be deleted
+        return frontier if run_id is None or frontier.key in (NO_KEY, key_of(run_id)) else None
+
+    def test(self, *, after: int) -> Ticks:
+        """Events that tell of nothing but their way to the client."""
+        ticks = Ticks(after=after, keep_alive=self._keep_alive)
+        with self._registry:
+            self._sources.add(ticks)
+        return ticks
+
+    def leave(self, source: Source) -> None:
+        """Its client is gone."""
+        with self._registry:
+            self._sources.discard(source)
 
     def finished(self, run_id: str, after: int) -> bool:
         """Whether a client that has event `after` has the terminal one already."""
         state, last_id = self._store.tail(run_id)
         return state in TERMINAL and after >= last_id
+
+    def finished_named(self, run_ids: Sequence[str], cursor: Cursor) -> bool:
+        """The same of some runs; `UnknownRecord` names one that there is not."""
+        tails = {run_id: self._store.tail(run_id) for run_id in run_ids}
+        told = places(run_ids, cursor.told)
+        return all(state in TERMINAL and told[run_id] >= last_id for run_id, (state, last_id) in tails.items())
 
     def close(self) -> None:
         """End every follower as soon as it has sent what is there."""
@@ -101,18 +202,28 @@ class EventLog:
             self._closed = True
             channels = list(self._channels.values())
             self._channels.clear()
+            for source in self._sources:
+                source.stop()
         for channel in channels:
             channel.end()
+        self._bell.ring()
 
     def _channel(self, run_id: str) -> Channel | None:
         with self._registry:
             return self._channels.get(run_id)
 
     def _join(self, run_id: str) -> tuple[Channel | None, int]:
-        """The channel to follow, or None when nothing can come any more; and the newest id of the run."""
-        with self._registry:
-            # A terminal event that is committed after this look finds the channel made here, and ends it.
-            state, last_id = self._store.tail(run_id)
-            if state in TERMINAL or self._closed:
-                return None, last_id
-            return self._channels.setdefault(run_id, Channel(last_id, self._wake)), last_id
+        """The channel to follow, or None when nothing can come any more; and the newest id of the run.
+
+        The registry is locked: a terminal event that is committed after this look finds the channel, and ends it.
+        """
+        state, last_id = self._store.tail(run_id)
+        if state in TERMINAL or self._closed:
+            return None, last_id
+        return self._channels.setdefault(run_id, Channel(last_id, self._bell.ring)), last_id
+
+
+def _before_resume(run: Track, frontier: Frontier | None) -> int | None:
+    """The last event before a run was resumed for the first time since a client left; None if it was not."""
+    since = [event_id - 1 for turn, event_id in run.resumes if frontier and turn > frontier.turn]
+    return since[0] if since else None

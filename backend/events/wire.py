@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from backend.state.payloads import StateEvent
 from backend.state.records import UNREADABLE, Json, RunState
 from backend.state.rows import dumps
 
 RETRY = b"retry: 3000\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One event of a run. `event_id`: its place in the history, None for one without. `body`: all but the id's line."""
+
+    kind: str
+    body: bytes
+    event_id: int | None = None
+
+    def under(self, place: bytes) -> bytes:
+        """The event with an id for its reader, to whom it says how far all that it was sent goes."""
+        return b"id: %b\n%b" % (place, self.body)
+
+    @property
+    def whole(self) -> bytes:
+        """The same with its own; without one it leaves the client's Last-Event-ID alone."""
+        return self.body if self.event_id is None else self.under(b"%d" % self.event_id)
 
 
 def state_data(
@@ -35,14 +55,18 @@ def state_data(
     return dict(data)
 
 
-def encode(name: str, data: Json, event_id: int | None = None) -> bytes:
-    """One event on the wire; without an id it leaves the client's Last-Event-ID alone."""
+def encode(name: str, data: Json, event_id: int | None = None) -> Frame:
+    """One event on the wire."""
     return frame(name, dumps(data), event_id)
 
 
-def frame(name: str, text: str, event_id: int | None = None) -> bytes:
-    """The same of data that is JSON already. An event that is damaged in the store is a comment."""
+def frame(name: str, text: str, event_id: int | None = None, *, of: str = "") -> Frame:
+    """The same of data that is JSON already. An event that is damaged in the store is a comment, `of` a run."""
     if name == UNREADABLE:
-        return f"id: {event_id}\n: event {event_id} is damaged in the store and left out\n\n".encode()
-    head = "" if event_id is None else f"id: {event_id}\n"
-    return f"{head}event: {name}\ndata: {text}\n\n".encode()
+        return Frame(name, f": event {event_id}{of} is damaged in the store and left out\n\n".encode(), event_id)
+    return Frame(name, f"event: {name}\ndata: {text}\n\n".encode(), event_id)
+
+
+def comment(text: str) -> bytes:
+    """Something for people alone."""
+    return f": {text}\n\n".encode()

@@ -12,7 +12,7 @@ from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from backend.parsing.parts import TAGS, Line, Rule
-from backend.state.records import ACTIVE, DETAILS, TERMINAL, Detail, Json, RunState
+from backend.state.records import ACTIVE, DETAILS, EVENT_KINDS, TERMINAL, Detail, EventKind, Json, RunState
 from backend.state.selection import SORTS, Selection, Sort
 from nets.datasets import DATASETS
 from nets.errors import UNSAID, BrokenRule, Code
@@ -165,6 +165,30 @@ class Flag(Rule):
         return {"type": "string", "enum": ["true", "false"]}
 
 
+@dataclass(frozen=True)
+class RunIds(Rule):
+    """Ids of runs, with commas, each once; or `all`, which is none in particular."""
+
+    most: int
+
+    def check(self, value: str) -> tuple[str, ...]:
+        named = tuple(dict.fromkeys(value.split(",")))
+        if named == (ALL,):
+            return ()
+        if ALL in named or "" in named:
+            rule = f"must be ids of runs, separated by commas, or {ALL} alone, got {shown(value)}"
+            raise BrokenRule(rule, "malformed", expected=self.schema())
+        if len(named) > self.most:
+            cure = f"send runs={ALL}, or open another stream for the others"
+            raise BrokenRule(f"must be {self.most} ids at most, got {len(named)}; {cure}", "too_long")
+        return named
+
+    def schema(self) -> Json:
+        return {"type": "string", "pattern": "^[^,]+(,[^,]+)*$", "examples": [ALL]}
+
+
+ALL = "all"
+RUNS_OF_A_STREAM = 200  # whose ids fit into the first line of a request
 Limit = Annotated[int, Digits(1, 10_000)]  # models, runs or metrics in one list
 
 
@@ -272,3 +296,19 @@ class Stream(Query):
     token: str | Left = Field(None, description="The token, for clients that cannot send headers.")
     lastEventId: str | Left = Field(None, description="The same as the header Last-Event-ID, which wins.")
     last_event_id: str | Left = Field(None, description="The same.")
+
+
+class RunEvents(Stream):
+    """Events of a run."""
+
+    events: Annotated[tuple[EventKind, ...], SomeOf(EVENT_KINDS)] = Field(
+        (), description="The kinds of events to send; left out: all."
+    )
+
+
+class RunsEvents(RunEvents):
+    """Events of many runs."""
+
+    runs: Annotated[tuple[str, ...], RunIds(RUNS_OF_A_STREAM)] = Field(
+        description="Ids of runs, separated by commas, 200 at most; or `all`."
+    )

@@ -141,6 +141,7 @@ class Application(BaseApplication):
             "timeout": HANG_SECONDS,
             "graceful_timeout": GRACEFUL_SECONDS,
             "preload_app": False,
+            "limit_request_line": 8190,  # the most that gunicorn knows: a stream may name many runs
             # No header moves the root or the scheme: whoever asks from this machine counts as a proxy for gunicorn.
             "forwarded_allow_ips": "",
             "forwarder_headers": "",

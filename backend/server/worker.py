@@ -14,7 +14,7 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from backend.events.delivery import Teller
+from backend.events.source import Source
 from backend.server.connections import PatientWorker
 from backend.server.refusals import refuse
 from backend.web.environ import CROWDED, HANDED_OVER, INCOMING
@@ -33,10 +33,10 @@ GIVEN_AWAY = object()  # a connection that is the delivery's now
 class Stream(Exception):
     """An event stream or a download leaves gunicorn, which would keep a thread for it, before any of it is sent."""
 
-    def __init__(self, follower: Teller, response: Any, close: Callable[[], None]) -> None:
+    def __init__(self, source: Source, response: Any, close: Callable[[], None]) -> None:
         """`response`: gunicorn's, with status and headers. `close`: the application's, to be called at the end."""
-        super().__init__(follower.run_id)
-        self.follower, self.close = follower, close
+        super().__init__(source.subject)
+        self.source, self.close = source, close
         self.chunked, self.must_close = bool(response.chunked), bool(response.should_close())
         lines = [*response.default_headers(), *(f"{name}: {value}\r\n" for name, value in response.headers), "\r\n"]
         self.head = "".join(lines).encode("latin-1")
@@ -71,8 +71,8 @@ class Worker(PatientWorker):
         environ[INCOMING] = incoming
         body = self.application(environ, start)
         if environ[HANDED_OVER]:
-            (follower,) = environ[HANDED_OVER]
-            raise Stream(follower, response, body.close)
+            (source,) = environ[HANDED_OVER]
+            raise Stream(source, response, body.close)
         return body
 
     def handle_request(self, req: Any, conn: Any) -> Any:
@@ -92,7 +92,7 @@ class Worker(PatientWorker):
         delivery = self.application.extensions["lamina"].delivery
         delivery.adopt(
             conn.sock,
-            stream.follower,
+            stream.source,
             head=stream.head,
             chunked=stream.chunked,
             ended=partial(self.end_stream, conn, stream),

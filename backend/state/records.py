@@ -25,6 +25,8 @@ NEXT: dict[RunState, tuple[RunState, ...]] = {  # what a run may become
     "cancelled": (),
 }
 
+EventKind = Literal["state", "metric", "progress", "log"]  # all but progress are kept
+EVENT_KINDS: tuple[EventKind, ...] = get_args(EventKind)
 UNREADABLE = "unreadable"  # the name of an event that is no longer what was written: it has no data
 
 Json = dict[str, Any]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -14,18 +14,17 @@ import msgspec
 
 from backend.state.curve import extended
 from backend.state.errors import Promoted, StillActive, UnknownRecord, UnreadableRecord, WrongState
+from backend.state.histories import Histories
 from backend.state.listing import Listing
 from backend.state.naming import numbered
 from backend.state.records import (
     ACTIVE,
     NEXT,
     TERMINAL,
-    UNREADABLE,
     Json,
     ModelRecord,
     RunRecord,
     RunState,
-    StoredEvent,
 )
 from backend.state.rows import (
     DEFINITION_COLUMNS,
@@ -38,7 +37,6 @@ from backend.state.rows import (
     intact,
     superseded,
     to_columns,
-    to_event,
     to_model,
     to_run,
 )
@@ -51,7 +49,6 @@ from backend.state.tables import (
     delete_if_left,
     find,
     insert,
-    metrics_at,
     next_turn,
     renew,
     replace_event,
@@ -67,7 +64,7 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-class Store(Listing):
+class Store(Listing, Histories):
     """Models, runs and events. Safe from any thread; `sqlite3.Error` reaches the caller.
 
     No row is believed whose checksum does not fit: lists leave it out, `UnreadableRecord` is raised where it is the
@@ -283,28 +280,6 @@ class Store(Listing):
                     if state_of(find(connection, "runs", run_id)) not in TERMINAL:
                         ids[run_id] = append(connection, run_id, name, each)
         return ids
-
-    def events(self, run_id: str, after: int = 0, limit: int | None = None) -> list[StoredEvent]:
-        """Events with an id above `after`, oldest first; in the place of a damaged one, one that says so."""
-        with self._read() as connection:
-            chosen = f"{SELECT['events']} WHERE run_id = ? AND id > ? ORDER BY id LIMIT ?"
-            rows = connection.execute(chosen, (run_id, after, -1 if limit is None else limit)).fetchall()
-        return [
-            to_event(row) if good else StoredEvent(row["id"], UNREADABLE, "{}")
-            for row, good in self._judged(rows, after)
-        ]
-
-    def metrics_at(self, run_id: str, epochs: Iterable[int]) -> dict[int, Json]:
-        """The metrics of a run at some epochs, as far as it has them."""
-        with self._read() as connection:
-            return metrics_at(connection, run_id, epochs)
-
-    def tail(self, run_id: str) -> tuple[RunState, int]:
-        """A run's state and the id of its newest event, from one moment; `UnknownRecord` if there is no such run."""
-        with self._noticing(), self._read() as connection:
-            state = state_of(find(connection, "runs", run_id))
-            row = connection.execute("SELECT max(id) FROM events WHERE run_id = ?", (run_id,)).fetchone()
-        return state, int(row[0] or 0)
 
     # Files
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from backend.events.log import EventLog
-from backend.events.wire import state_data
 from backend.state.checkpoints import Checkpoints
 from backend.state.errors import UnknownRecord, UnreadableRecord, WrongState
 from backend.state.lock import StateLock, own
@@ -89,8 +88,7 @@ class Runs:
             if new.snapshot:  # a copy of its own: the source may be deleted while this run waits
                 self._checkpoints.keep(record.run_id, new.snapshot)
             try:
-                event = state_data(record.run_id, "queued", queue_position=self._next_place())
-                record = self._store.create_run(record, event)
+                record = self._log.create(record, queue_position=self._next_place())
             except BaseException:
                 discard(self._checkpoints, record.run_id)
                 raise

@@ -15,7 +15,7 @@ from backend.errors import ApiError
 
 LOCAL_ORIGINS = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?\Z")
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
-EVENTS = re.compile(r"/api/runs/[^/]+/events")
+EVENTS = re.compile(r"/api/(runs/[^/]+/events|events(/test)?)")
 OPEN_PATHS = frozenset({"/api/health"})  # for whatever watches the server
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 ANY = "*"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from flask import Response, request
@@ -11,20 +10,20 @@ from flask import Response, request
 from backend.actions.weights import Download
 from backend.errors import ApiError
 from backend.events.capacity import Places
+from backend.events.source import Source
 from backend.web.environ import HANDED_OVER
 
 SHA256 = "X-Checksum-Sha256"  # of the whole file, as `sha256sum` prints it
 RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.IGNORECASE)
 
 
-class Parcel(Iterator[bytes]):
+class Parcel(Source):
     """A part of a file on its way to one client, which no thread waits for."""
 
-    keep_alive = float("inf")
     send_buffer = None
 
     def __init__(self, download: Download, part: range) -> None:
-        self.run_id = download.run.run_id
+        super().__init__(f"the weights of run {download.run.run_id}", keep_alive=float("inf"))
         self._pieces = download.pieces(part)
         self._next = next(self._pieces, None)  # here, as it may take long, and others wait for who sends
 
@@ -33,15 +32,10 @@ class Parcel(Iterator[bytes]):
         """Whether there is more to send at once."""
         return True
 
-    def news(self) -> list[bytes] | None:
+    def news(self, timeout: float = 0.0) -> list[bytes] | None:
         """The next piece, None after the last one."""
         piece, self._next = self._next, next(self._pieces, None) if self._next is not None else None
         return None if piece is None else [piece]
-
-    def __next__(self) -> bytes:
-        if (pieces := self.news()) is None:
-            raise StopIteration
-        return pieces[0]
 
 
 @dataclass(frozen=True)

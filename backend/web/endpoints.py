@@ -19,6 +19,7 @@ from backend.services import Services
 from backend.state.sizes import Sizes
 from backend.web.api.catalog import CatalogRoutes
 from backend.web.api.compare import CompareRoutes
+from backend.web.api.events import EventRoutes
 from backend.web.api.infer import InferRoutes
 from backend.web.api.models import ModelRoutes
 from backend.web.api.monitoring import MonitoringRoutes
@@ -42,12 +43,14 @@ def register(app: Flask, parts: Services) -> None:
     deletion, sizes = Deletion(store, checkpoints, runs, parts.predictors), Sizes(checkpoints.root)
     resume = Resume(store, checkpoints, runs)
     launch = Launch(store, runs, Orders(store, resume, parts.limits, parts.default_dataset, parts.settings.kernels))
+    streams = EventStreams(parts.log, parts.streams)
     for routes in (
         ModelRoutes(store, checkpoints, runs, definitions, Promotion(store, networks), deletion, sizes),
         TrainingRoutes(launch, resume, runs),
-        RunRoutes(store, runs, EventStreams(parts.log, parts.streams), deletion, Labels(store), sizes),
+        RunRoutes(store, runs, streams, deletion, Labels(store), sizes),
         CompareRoutes(store),
         WeightsRoutes(Weights(networks), Downloads(parts.downloads)),
+        EventRoutes(streams),
         InferRoutes(Infer(networks, parts.telemetry)),
         CatalogRoutes(parts.settings.data_dir, health),
     ):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# In the WSGI environment of a server that can send streams by itself: a list, where the application puts the follower.
+# In the WSGI environment of a server that can send streams by itself: a list, where the application puts the source.
 HANDED_OVER = "lamina.streams"
 # Whether as many requests are served already as the settings allow.
 CROWDED = "lamina.crowded"

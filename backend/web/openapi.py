@@ -17,7 +17,20 @@ from pydantic import TypeAdapter
 
 from backend.actions.compare import Comparison
 from backend.actions.infer import Answer, Answers
-from backend.parsing.queries import Compared, Deleting, Page, Query, RunPage, RunTable, Since, Stream, WeightsQuery
+from backend.events.ticks import EndEvent, TickEvent
+from backend.parsing.queries import (
+    Compared,
+    Deleting,
+    Page,
+    Query,
+    RunEvents,
+    RunPage,
+    RunsEvents,
+    RunTable,
+    Since,
+    Stream,
+    WeightsQuery,
+)
 from backend.parsing.requests import (
     Body,
     CancelBody,
@@ -63,6 +76,7 @@ Schema = Mapping[str, Any]
 VIEWS: tuple[type[Any], ...] = (
     *(Model, ModelWithRuns, Defined, Run, ListedRun, Accepted, Promoted, Metrics, Answer, Answers),
     *(EpochMetrics, SamplePrediction, StateEvent, MetricEvent, ProgressEvent, LogEvent),
+    *(TickEvent, EndEvent),
     Comparison,
 )
 STREAM = "text/event-stream"
@@ -161,11 +175,15 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ),
     ("GET", "/api/runs/<run_id>/metrics"): Operation({200: ref("Metrics"), (200, "text/csv"): TEXT}, query=Since),
     ("GET", "/api/runs/<run_id>/metrics.csv"): Operation({(200, "text/csv"): TEXT}, query=Since),
-    ("GET", "/api/runs/<run_id>/events"): Operation({(200, "text/event-stream"): TEXT, 204: {}}, query=Stream),
+    ("GET", "/api/runs/<run_id>/events"): Operation({(200, "text/event-stream"): TEXT, 204: {}}, query=RunEvents),
     ("GET", "/api/compare"): Operation({200: ref("Comparison")}, query=Compared, errors=(404,)),
     ("GET", "/api/compare.csv"): Operation({(200, "text/csv"): TEXT}, query=Compared, errors=(404,)),
     ("GET", "/api/runs/<run_id>/weights"): Operation(
         {(200, OCTETS): BINARY, (206, OCTETS): BINARY, 304: {}}, query=WeightsQuery, errors=(409, 412, 416)
+    ),
+    ("GET", "/api/events"): Operation({(200, "text/event-stream"): TEXT, 204: {}}, query=RunsEvents, errors=(404,)),
+    ("GET", "/api/events/test"): Operation(
+        {(200, STREAM): TEXT, 204: {}}, query=Stream, events={"tick": TickEvent, "end": EndEvent}
     ),
     ("POST", "/api/infer"): Operation(
         {200: {"anyOf": [ref("Answer"), ref("Answers")]}}, (InferBody,), errors=(404, 409, 422)

@@ -145,7 +145,7 @@ def test_history_is_sent_without_rest_unless_a_run_trains(place: Place, monkeypa
     for name in ("REST", "CATCH_UP_REST"):
         monkeypatch.setattr(module, name, 1e9)
     monkeypatch.setattr(module, "CATCH_UP_ROUND", 0.0)
-    monkeypatch.setattr("backend.events.follower.PAGE", 5)
+    monkeypatch.setattr("backend.events.reader.PAGE", 5)
     for number in range(200):
         place.log.publish("r_1", "log", {"number": number})
     place.log.transition("r_1", "cancelled")

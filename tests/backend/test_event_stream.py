@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any
 
@@ -113,3 +114,85 @@ def test_a_cancelled_and_a_failed_run_end_their_streams(app: Flask, held: thread
     assert record["state"] == "failed" and "Traceback" not in record["error"]
     last = events(client.get(f"/api/runs/{run_id}/events").data)[-1][2]
     assert (last["state"], last["error"]) == ("failed", record["error"])
+
+
+def frames_of(answer: Any) -> list[bytes]:
+    return [frame + b"\n\n" for frame in answer.data.split(b"\n\n") if frame]
+
+
+def test_many_runs_in_one_stream(trained: Trained) -> None:
+    """Whole histories, each event under an id that goes on from there, and 204 for who has all of it."""
+    client, run_id = trained.client, trained.run_id
+    path = f"/api/events?runs={run_id}"
+    alone = events(client.get(f"/api/runs/{run_id}/events").data)
+    answer = client.get(path)
+    assert answer.status_code == 200 and answer.mimetype == "text/event-stream"
+    assert answer.headers["Cache-Control"] == "no-cache, no-transform" and answer.headers["X-Accel-Buffering"] == "no"
+    frames = frames_of(answer)[1:]
+    ids, bodies = zip(*(frame.split(b"\n", 1) for frame in frames), strict=True)
+    assert [frame.split(b"\n", 1)[1] for frame in frames_of(client.get(f"/api/runs/{run_id}/events"))[1:]] == [*bodies]
+    assert {data["run_id"] for _, _, data in alone[1:]} == {run_id}
+    told = [each.removeprefix(b"id: ").decode() for each in ids]
+    assert len(set(told)) == len(told) and max(map(len, told)) < 12
+    for last, after in ((told[1], bodies[2:]), ("7", bodies), ("garbage", bodies)):
+        rest = [frame.split(b"\n", 1)[1] for frame in frames_of(client.get(path, headers={"Last-Event-ID": last}))[1:]]
+        assert rest == [*after], last
+    assert client.get(path, headers={"Last-Event-ID": told[-1]}).status_code == 204
+    for query, header, status in ((told[-1], "", 204), (told[-1], "7", 204), (told[-1], told[0], 200)):
+        for name in ("lastEventId", "last_event_id"):
+            answer = client.get(f"{path}&{name}={query}", headers={"Last-Event-ID": header})
+            assert answer.status_code == status, (query, header)
+
+
+def test_which_runs_are_followed(client: FlaskClient, trained: Trained) -> None:
+    for query, status, sentence in (
+        ("", 400, "runs"),
+        ("?runs=", 400, "must be ids of runs, separated by commas, or all alone"),
+        ("?runs=all,r_1", 400, "all alone"),
+        (f"?runs={trained.run_id},", 400, "all alone"),
+        (f"?runs={trained.run_id},r_0", 404, "There is no run 'r_0'"),
+        (f"?runs={','.join(f'r_{number}' for number in range(201))}", 400, "must be 200 ids at most, got 201"),
+        ("?runs=all&events=metrics", 400, "Did you mean 'metric'?"),
+    ):
+        answer = client.get(f"/api/events{query}")
+        assert answer.status_code == status and sentence in answer.json["error"], answer.json
+
+
+def test_kinds_of_events_may_be_chosen(trained: Trained) -> None:
+    for path in (f"/api/runs/{trained.run_id}/events?", f"/api/events?runs={trained.run_id}&"):
+        told = [frame for frame in frames_of(trained.client.get(f"{path}events=metric")) if b"\nevent: " in frame]
+        assert [frame.split(b"\n")[1] for frame in told] == [b"event: metric"] * 2
+        last = frames_of(trained.client.get(f"{path}events=metric"))[-1].split(b"\n")[0].removeprefix(b"id: ").decode()
+        answer = trained.client.get(f"{path}events=metric", headers={"Last-Event-ID": last})
+        assert answer.status_code == 204, "the end is behind it, though it was not sent"
+
+
+def test_the_stream_of_all_runs_takes_one_place_and_never_ends_by_itself(
+    tmp_path_factory: pytest.TempPathFactory, held: threading.Event
+) -> None:
+    app = offline_app(tmp_path_factory.mktemp("all"), max_streams=1)
+    client = app.test_client()
+    answer = client.get("/api/events?runs=all")
+    stream = iter(answer.response)
+    assert next(stream) == b"retry: 3000\n\n" and b"event:" not in next(stream)
+    run_id = client.post("/api/train", json=BODY).json["run_id"]
+    assert read_frame_of(next(stream)) == ("state", run_id)
+    refused = client.get("/api/events?runs=all")
+    assert refused.status_code == 503 and "All 1 event streams are in use" in refused.json["error"]
+    assert client.head("/api/events?runs=all").status_code == 200
+    answer.close()
+    assert not parts(app).log._sources
+    client.get(f"/api/events?runs={run_id}").close()
+    parts(app).close()
+
+
+def read_frame_of(frame: bytes) -> tuple[str, str]:
+    lines = dict(line.split(": ", 1) for line in frame.decode().splitlines() if line)
+    return lines["event"], json.loads(lines["data"])["run_id"]
+
+
+def test_the_test_of_the_way_is_a_stream_that_ends(client: FlaskClient) -> None:
+    assert client.head("/api/events/test").mimetype == "text/event-stream"
+    assert client.get("/api/events/test", headers={"Last-Event-ID": "11"}).status_code == 204
+    told = events(client.get("/api/events/test?lastEventId=9").data)
+    assert [name for _, name, _ in told] == ["retry", "tick", "end"]

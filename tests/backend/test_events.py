@@ -44,8 +44,10 @@ def ids(frames: list[tuple[int | None, str, Json]]) -> list[int]:
 
 
 def test_the_wire_format() -> None:
-    assert encode("metric", {"a": 0.5, "b": "x\ny"}, 7) == b'id: 7\nevent: metric\ndata: {"a":0.5,"b":"x\\ny"}\n\n'
-    assert encode("progress", {"é": None}) == b'event: progress\ndata: {"\\u00e9":null}\n\n'
+    assert (
+        encode("metric", {"a": 0.5, "b": "x\ny"}, 7).whole == b'id: 7\nevent: metric\ndata: {"a":0.5,"b":"x\\ny"}\n\n'
+    )
+    assert encode("progress", {"é": None}).whole == b'event: progress\ndata: {"\\u00e9":null}\n\n'
     with pytest.raises(ValueError, match="Out of range float"):
         encode("metric", {"val_loss": float("inf")}, 1)
 

@@ -10,14 +10,14 @@ from flask.typing import ResponseReturnValue
 from backend.actions.deletion import Deletion
 from backend.actions.labels import Labels
 from backend.errors import not_found
-from backend.parsing.queries import Deleting, RunPage, RunTable, Since
+from backend.parsing.queries import Deleting, RunEvents, RunPage, RunTable, Since
 from backend.state.errors import UnknownCursor
 from backend.state.records import RunRecord
 from backend.state.sizes import Sizes
 from backend.state.store import Store
 from backend.training.runs import Runs
 from backend.web.body import json_object
-from backend.web.event_stream import EventStreams, last_event_id
+from backend.web.event_stream import EventStreams
 from backend.web.metrics import Telling, metrics_csv, metrics_json, prefers_csv, telling
 from backend.web.pages import json_answer, page
 from backend.web.query import asked, lost
@@ -97,7 +97,7 @@ class RunRoutes:
     def get_events(self, run_id: str) -> ResponseReturnValue:
         """Server-Sent Events of a run: its history, then live. 204 for a client that has the last event."""
         self._find(run_id)
-        return self.event_streams.response(run_id, after=last_event_id())
+        return self.event_streams.of_run(run_id, asked(RunEvents))
 
     def _told(self, run_id: str) -> Response:
         standing = self.runs.standing()
