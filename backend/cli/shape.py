@@ -42,6 +42,7 @@ class Group(click.Group):
         """Adds commands under a heading."""
         for command in commands:
             self.add_command(command)
+            command.short_help = brief(command)  # of shells, too
             self.sections.setdefault(section, []).append(str(command.name))
 
     def list_commands(self, ctx: click.Context) -> list[str]:

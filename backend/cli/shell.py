@@ -24,7 +24,10 @@ def completion(shell: str) -> int:
 
     found = get_completion_class(shell)
     assert found is not None, "the choice has those that click knows"
-    print(found(click.get_current_context().find_root().command, {}, "lamina", COMPLETE).source(), end="")
+    script = found(click.get_current_context().find_root().command, {}, "lamina", COMPLETE).source()
+    print(
+        script.replace('string split ","', 'string split --max 1 ","'), end=""
+    )  # fish: a comma in a description stays
     return 0
 
 

@@ -54,15 +54,13 @@ class Calls:
         """The whole id of a run that may be shortened. Raises NotFound, Ambiguous."""
         if not isinstance(run, str):
             return run.run_id
-        listed = ((each.run_id, each.name) for each in self._runs())
-        return whole_id(run, "run", listed)
+        return whole_id(run, "run", lambda begin: ((each.run_id, each.name) for each in self._runs(id=begin)))
 
     def model_id(self, model: AnyModel) -> str:
         """The whole id of a model that may be shortened. Raises NotFound, Ambiguous."""
         if not isinstance(model, str):
             return model.model_id
-        listed = ((each.model_id, each.name) for each in self._models())
-        return whole_id(model, "model", listed)
+        return whole_id(model, "model", lambda begin: ((each.model_id, each.name) for each in self._models(id=begin)))
 
     def _runs(self, limit: int | None = None, **query: object) -> Iterator[Run]:
         """Runs, page by page."""

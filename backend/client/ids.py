@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from backend.client.errors import Ambiguous, NotFound, Unusable
 
@@ -11,21 +11,22 @@ WHOLE = re.compile(r"[rm]_[0-9a-f]{32}")
 MOST = 10  # candidates that are told
 
 
-def whole_id(text: str, kind: str, listed: Iterable[tuple[str, str]]) -> str:
+def whole_id(text: str, kind: str, listed: Callable[[str], Iterable[tuple[str, str]]]) -> str:
     """The one id that is `text` or begins with it, with or without its `r_`.
 
-    kind: "run" or "model". listed: ids with the names of what they name, newest first. Raises NotFound, Ambiguous.
+    kind: "run" or "model". listed: the ids that begin so, with the names of what they name. Raises NotFound, Ambiguous.
     """
     if WHOLE.fullmatch(text):
         return text
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,128}", text):
         raise Unusable(f"{text!r} is no id of a {kind}")
-    beginnings = (text, f"{kind[0]}_{text}")
+    letter = f"{kind[0]}_"
+    beginnings = [text] if text.startswith(letter) else [letter + text, text]
     found: dict[str, str] = {}
-    for each, name in listed:
-        if each == text:
-            return each
-        if each.startswith(beginnings):
+    for beginning in beginnings:
+        for each, name in listed(beginning):
+            if each == text:
+                return each
             found[each] = name
     if not found:
         listing = {"run": "lamina runs", "model": "lamina models"}[kind]

@@ -205,9 +205,19 @@ class Page(Query):
     )
 
 
+Beginning = Annotated[str, Line(128)]
+
+
+class ModelPage(Page):
+    """A part of the list of models."""
+
+    id: Beginning | Left = Field(None, description="Models whose id begins with this.")
+
+
 class Filters(Query):
     """Which runs, and in which order."""
 
+    id: Beginning | Left = Field(None, description="Runs whose id begins with this.")
     model_id: str | Left = Field(None, description="Runs of this model.")
     state: Annotated[tuple[RunState, ...], SomeOf((*ACTIVE, *TERMINAL))] = Field(
         (), description="Runs in this state, or in one of several, separated by commas."
@@ -232,6 +242,7 @@ class Filters(Query):
     def selection(self) -> Selection:
         """For the store."""
         return Selection(
+            begins=self.id,
             model_id=self.model_id,
             states=self.state,
             tags=self.tag,

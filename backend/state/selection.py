@@ -40,6 +40,10 @@ SORTS: Mapping[str, str] = {  # by name: an expression that is NULL where a run 
 }
 
 
+# Ids that begin so, which an index finds: none has a letter behind the last one of Unicode.
+BEGINS = "{0} < :begins || char(1114111) AND {0} >= :begins"
+
+
 @dataclass(frozen=True)
 class Sort:
     """By one of `SORTS`; runs without the value come last, either way, and of equal ones the newest first."""
@@ -52,8 +56,8 @@ class Sort:
 class Selection:
     """Runs that fit all of it. None and () leave all in.
 
-    tags: all of which a run must have. name, device: parts of these, in any case. created_after: this moment, or
-    later; created_before: earlier than this one. Both as `created_at` is written.
+    begins: the beginning of their ids. tags: all of which a run must have. name, device: parts of these, in any case.
+    created_after: this moment, or later; created_before: earlier than this one. Both as `created_at` is written.
     """
 
     model_id: str | None = None
@@ -65,6 +69,7 @@ class Selection:
     created_after: str | None = None
     created_before: str | None = None
     sort: Sort | None = None
+    begins: str | None = None
 
     @property
     def plain(self) -> Json | None:
@@ -83,6 +88,7 @@ class Selection:
             f"instr({_text('device')}, :device)": self.device.casefold() if self.device else None,
             "created_at >= :created_after": self.created_after,
             "created_at < :created_before": self.created_before,
+            f"sequence IN (SELECT sequence FROM runs WHERE {BEGINS.format('run_id')})": self.begins,
         }
         values = {condition.rpartition(":")[2].rstrip(")"): value for condition, value in found.items()}
         chosen = [condition for condition, value in found.items() if value is not None]

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from backend.state.checked import NEWEST
 from backend.state.curve import extended
 from backend.state.errors import Promoted, StillActive, UnknownRecord, UnreadableRecord, WrongState
 from backend.state.histories import Histories
@@ -41,6 +42,7 @@ from backend.state.rows import (
     to_run,
 )
 from backend.state.schema import migrate
+from backend.state.selection import BEGINS
 from backend.state.summary import summarised
 from backend.state.tables import (
     append,
@@ -121,10 +123,19 @@ class Store(Listing, Histories):
         with self._read() as connection:
             return [row[0] for row in connection.execute("SELECT run_id FROM runs WHERE model_id = ?", (model_id,))]
 
-    def each_model(self, *, before: int | None = None) -> Generator[tuple[int, ModelRecord]]:
-        """Models, newest first, one by one, each with its cursor: `before` that there are the older ones."""
+    def each_model(self, *, before: int | None = None, begins: str | None = None) -> Generator[tuple[int, ModelRecord]]:
+        """Models, newest first, one by one, each with its cursor: `before` that there are the older ones.
+
+        begins: only those whose ids begin so.
+        """
         with self._read() as connection, suppress(GeneratorExit):  # the connection serves others, too
-            for row in self._newest(connection, "models", {}, before):
+            if begins is None:
+                rows = self._newest(connection, "models", {}, before)
+            else:
+                chosen = f"WHERE {BEGINS.format('model_id')} AND sequence < :before ORDER BY sequence DESC"
+                values = {"begins": begins, "before": NEWEST if before is None else before}
+                rows = self._intact(connection, "models", chosen, values)
+            for row in rows:
                 yield row["sequence"], to_model(row)
 
     def delete_model(self, model_id: str) -> list[str]:

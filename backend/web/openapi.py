@@ -21,6 +21,7 @@ from backend.events.ticks import EndEvent, TickEvent
 from backend.parsing.queries import (
     Compared,
     Deleting,
+    ModelPage,
     Page,
     Query,
     RunEvents,
@@ -146,7 +147,7 @@ CANCEL = Operation(
     errors=(409,),
 )
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
-    ("GET", "/api/models"): Operation({200: listed(ref("Model"))}, query=Page),
+    ("GET", "/api/models"): Operation({200: listed(ref("Model"))}, query=ModelPage),
     ("POST", "/api/models"): Operation({200: ref("Defined"), 201: ref("Defined")}, (DefineBody,), errors=(404, 409)),
     ("GET", "/api/models/<model_id>"): Operation({200: ref("ModelWithRuns")}, query=Page),
     ("PATCH", "/api/models/<model_id>"): Operation({200: ref("Defined")}, (DefineBody,)),

@@ -79,6 +79,8 @@ def test_a_run_has_all_that_the_server_tells(client, run):
 
 def test_ids_may_be_shortened(client, run):
     assert client.run(run.run_id[:8]).run_id == client.run(run.run_id[2:9]).run_id == run.run_id
+    assert client.model(run.model_id[:8]).model_id == client.model(run.model_id[2:9]).model_id == run.model_id
+    assert [each["run_id"] for each in client.get("/api/runs", id=run.run_id[:9])["runs"]] == [run.run_id]
     other = client.wait(client.train(BODY))
     with pytest.raises(Ambiguous, match=r"2 runs begin with 'r_'; give more of the id:\n  r_"):
         client.run("r_")

@@ -92,6 +92,8 @@ FILTERS: list[tuple[Selection, Callable[[RunRecord], bool]]] = [
     (Selection(tags=("thir",)), lambda run: False),
     (Selection(name="GRÖSSE 1"), lambda run: "größe 1".casefold() in run.name.casefold()),
     (Selection(name="%"), lambda run: False),
+    (Selection(begins="r_4"), lambda run: run.run_id.startswith("r_4")),
+    (Selection(begins="r_4%"), lambda run: False),
     (Selection(dataset="mnist"), lambda run: run.dataset == "mnist"),
     (Selection(device="xeon"), lambda run: "Xeon" in (run.device or "")),
     (Selection(created_after="2026-11-20"), lambda run: run.created_at >= "2026-11-20"),

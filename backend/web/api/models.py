@@ -11,7 +11,7 @@ from backend.actions.definitions import Definitions, remarks
 from backend.actions.deletion import Deletion
 from backend.actions.promotion import Promotion
 from backend.errors import not_found
-from backend.parsing.queries import Page
+from backend.parsing.queries import ModelPage, Page
 from backend.state.checkpoints import Checkpoints
 from backend.state.records import DETAILS, Json, ModelRecord
 from backend.state.selection import Selection
@@ -43,9 +43,9 @@ class ModelRoutes:
     @route("GET", "/models")
     def list_models(self) -> ResponseReturnValue:
         """Models, newest first, as a bare array. The header `Link` leads to the next page."""
-        query = asked(Page)
+        query = asked(ModelPage)
         limit = query.limit or NEWEST
-        found = self.store.each_model(before=query.before)
+        found = self.store.each_model(before=query.before, begins=query.id)
         listed = page(found, self._summary, limit=limit)
         response = json_answer(listed.items)
         if listed.next is not None:
