@@ -9,6 +9,7 @@ import selectors
 import socket
 import struct
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -25,7 +26,8 @@ LARGEST_HEAD = 128 << 10  # gunicorn's parser refuses far smaller ones, with a r
 PARTING_SECONDS = 2.0  # of silence, for a client to take the end of an answer and close its side
 LONGEST_PARTING = 15.0  # seconds, for one that is still sending a body that nobody reads
 PARTING_BYTES = 512 << 20
-SEND_SECONDS = 15  # without a byte taken by a client until its answer is given up
+SLICE = 64 << 10  # bytes of an answer that a client takes ...
+SEND_SECONDS = 15  # ... in so long, until the answer is given up
 WAIT_SECONDS = 3.0  # for a place, in a burst of requests, until a request is refused
 ROOM_SECONDS = 10.0  # for the memory of a large body, which others have to send first
 ROOM = 2  # times the largest body: the memory for all large ones that are being sent, read and answered
@@ -96,6 +98,25 @@ class Requests(RequestParser):
     def finish_body(self, deadline: Any = None, max_bytes: Any = None) -> bool:
         """Nothing of a body is left to gunicorn, which would wait for it."""
         return True
+
+
+class Slices:
+    """The body of an answer that a thread sends, in slices that each have `SEND_SECONDS`: it is not held for ever."""
+
+    def __init__(self, body: Iterable[bytes]) -> None:
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self._body:
+            if len(part) <= SLICE:
+                yield part
+            else:
+                yield from (part[at : at + SLICE] for at in range(0, len(part), SLICE))
+
+    def close(self) -> None:
+        """WSGI's."""
+        if close := getattr(self._body, "close", None):
+            close()
 
 
 class PatientWorker(ThreadWorker):
@@ -352,7 +373,8 @@ class PatientWorker(ThreadWorker):
             return PARKED
 
     def handle_request(self, req: Any, conn: Any) -> Any:
+        conn.sock.settimeout(SEND_SECONDS)  # of every call that sends, for all of its bytes together
         try:
             return super().handle_request(req, conn)
-        except BlockingIOError:  # SEND_SECONDS are over
+        except (BlockingIOError, TimeoutError):
             raise ConnectionResetError("the client does not take its answer") from None

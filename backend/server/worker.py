@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any
 
 from backend.events.source import Source
-from backend.server.connections import PatientWorker
+from backend.server.connections import PatientWorker, Slices
 from backend.server.refusals import refuse
 from backend.web.environ import CROWDED, HANDED_OVER, INCOMING
 
@@ -73,7 +73,7 @@ class Worker(PatientWorker):
         if environ[HANDED_OVER]:
             (source,) = environ[HANDED_OVER]
             raise Stream(source, response, body.close)
-        return body
+        return Slices(body)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         try:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 
 import pytest
 
 from backend.config import Settings
 from backend.demo.local_server import LocalServer, free_port
-from backend.server.connections import HEAD_SECONDS
+from backend.server.connections import HEAD_SECONDS, SEND_SECONDS
+from tests.backend.samples import eventually
 from tests.load.clients import connect, port_of
 
 THREADS = 3
@@ -110,6 +112,29 @@ def test_a_connection_goes_on_after_a_stream(server: LocalServer) -> None:
         kept: socket.socket = connection.sock
         connection.request("GET", "/api/health")
         assert connection.getresponse().status == 200 and connection.sock is kept
+
+
+@pytest.mark.slow
+def test_who_takes_an_answer_drop_by_drop_holds_no_place_for_ever(server: LocalServer) -> None:
+    """Some bytes every moment, so that no send ever waits for long."""
+    for _ in range(300):
+        server.client.post("/api/models", {"name": "long", "description": 10_000 * "x"})
+    over = threading.Event()
+
+    def sip(reader: socket.socket) -> None:
+        with suppress(OSError):
+            while not over.wait(0.2) and reader.recv(256):
+                pass
+
+    with ThreadPoolExecutor(THREADS) as pool, ExitStack() as stack:
+        stack.callback(over.set)
+        readers = [stack.enter_context(connect(port_of(server), receive_buffer=1024)) for _ in range(THREADS)]
+        for reader in readers:
+            reader.sendall(b"GET /api/models HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            pool.submit(sip, reader)
+        eventually(lambda: not answers(server, "/api/datasets", 200), within=10)
+        eventually(lambda: answers(server, "/api/datasets", 200), within=SEND_SECONDS + 15)
+        over.set()
 
 
 @pytest.mark.slow
