@@ -19,6 +19,7 @@ from nets.network import initial_variables
 from tests.readme_tables import PLACE, READMES, TABLES, TOP, renewed
 
 SERVER = TOP / "backend" / "README.md"
+CLIENT = TOP / "backend" / "client" / "README.md"
 NETS = TOP / "nets" / "README.md"
 
 IMPORTS = """
@@ -146,6 +147,20 @@ def test_the_walk_through_the_server_answers_as_its_readme_says(server, tmp_path
     assert '"state":"cancelled"' in done.stdout
     for pointer in ("/architecture/layers/1/type", "/hyperparams/epochs", "/pixels"):
         assert f'"pointer":"{pointer}"' in done.stdout
+
+
+@pytest.mark.slow
+def test_the_notebook_of_the_client_runs(server, tmp_path, monkeypatch, capsys):
+    (notebook,) = blocks(CLIENT, "python")
+    monkeypatch.setenv("LAMINA_URL", server.client.url)
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "notebook"}
+    exec(notebook, names)
+    told = capsys.readouterr().out
+    assert "/hyperparams/epochs must be at least 1, got 0" in told and told.count("stays") == 1
+    assert len((tmp_path / "rates.csv").read_text().splitlines()) == 16 and (tmp_path / "digits.npz").exists()
+    assert [values for values in names["side_by_side"].metrics["val_loss"].values() if None in values] == []
+    assert not list(server.client.runs(tag="rates", state="failed"))
 
 
 def test_the_networks_of_the_library_are_taken_by_the_server(server, tmp_path):

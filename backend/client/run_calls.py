@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, overload
@@ -15,6 +16,7 @@ from backend.client.overrides import Body, body_of, changed
 from backend.client.stream import Event, Follower
 
 EVENTS = re.compile(r"/api/runs/([^/]+)/events")
+IN_ONE_STREAM = 200  # runs, at most
 ACTIVE = ("queued", "running")  # in the order in which they are cancelled: none of them starts meanwhile
 
 
@@ -142,6 +144,7 @@ class RunCalls(Calls):
     ) -> Iterator[Event]:
         """The events of a run, of several, or of "all": their history, then live, until the last of them has ended.
 
+        Of "all": the history of the runs that wait or train, then whatever happens, without an end.
         A lost connection is made anew and misses nothing. Raises Unreachable if the server has not come back within
         `patience` seconds, and TimedOut after `timeout`. runs: an `events_url` of the server will do as well.
         """
@@ -185,9 +188,12 @@ class RunCalls(Calls):
         self, runs: Iterable[AnyRun], timeout: float | None, on_event: Callable[[Event], object] | None
     ) -> list[Run]:
         ids = [self.run_id(run) for run in runs]
-        for event in self.events(ids, timeout=timeout) if ids else ():
-            if on_event:
-                on_event(event)
+        began = time.monotonic()
+        for start in range(0, len(ids), IN_ONE_STREAM):
+            left = None if timeout is None else max(0.0, timeout - (time.monotonic() - began))
+            for event in self.events(ids[start : start + IN_ONE_STREAM], timeout=left):
+                if on_event:
+                    on_event(event)
         return [self.run(each) for each in ids]
 
     def cancel(self, run: AnyRun) -> None:

@@ -82,7 +82,7 @@ def say_how_to_go_on(ids: Sequence[str]) -> None:
     """What to type after Ctrl-C."""
     short = " ".join(each[:10] for each in ids)
     command, verb = ("follow", "goes") if len(ids) == 1 else ("wait", "go")
-    cures = f"`lamina {command} {short}` waits again, `lamina cancel {short}` ends it."
+    cures = f"`lamina {command} {short}` waits again, `lamina cancel {short}` ends {'it' if len(ids) == 1 else 'them'}."
     print(f"\n{short} {verb} on. {cures}", file=sys.stderr)
 
 

@@ -108,8 +108,13 @@ def test_a_run_is_waited_for_no_longer_than_told_and_cancelled(client):
     with pytest.raises(TimedOut):
         client.wait(started, timeout=0.2)
     assert {each.run_id for each in client.cancel_all()} == {started.run_id, waiting.run_id}
-    assert [client.wait(each).state for each in (started, waiting)] == ["cancelled", "cancelled"]
+    heard = []
+    assert [each.state for each in client.wait([started, waiting], on_event=heard.append)] == ["cancelled", "cancelled"]
+    assert {event.run_id for event in heard if event.ends} == {started.run_id, waiting.run_id}
     assert client.resume(started).run_id == started.run_id
+    live = client.events("all")
+    assert next(event for event in live if event.name == "state").run_id == started.run_id
+    live.close()
     client.cancel(started)
     assert client.wait(started).state == "cancelled"
 

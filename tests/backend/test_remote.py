@@ -154,10 +154,12 @@ def test_runs_are_cancelled_resumed_and_waited_for_by_their_code(typed):
     second = typed("train", "body.json", "-q", "--queue", *long)[1].strip()
     refused = typed("train", "body.json")
     assert refused[0] == exits.FAILED and "--queue lets it wait in line" in refused[2]
-    code, _, err = typed("wait", first, "--timeout", "0.1")
-    assert code == exits.TIMED_OUT and f"`lamina cancel {first[:10]}` ends it" in err
+    code, _, err = typed("wait", first, second, "--timeout", "0.1")
+    assert code == exits.TIMED_OUT and f"`lamina cancel {first[:10]} {second[:10]}` ends" in err
     assert typed("cancel", "--all", "-q")[1].split() == [second, first]
-    assert typed("wait", first)[0] == typed("wait", second)[0] == exits.CANCELLED
+    code, out, _ = typed("wait", first, second)
+    ends = [line.split()[:2] for line in out.splitlines()[-2:]]
+    assert (code, ends) == (exits.CANCELLED, [[first[:10], "cancelled"], [second[:10], "cancelled"]])
     assert typed("cancel", first)[0] == exits.FAILED
     assert f"{first[:10]}  goes on after epoch" in typed("resume", first)[1]
     assert typed("cancel", first)[0] == exits.OK and typed("follow", first)[0] == exits.CANCELLED
