@@ -39,7 +39,9 @@ def _reading(folder: Path) -> Future[Git | None]:
 
 
 def _read(folder: Path) -> Git | None:
-    if not (folder / ".git").exists():
+    try:
+        (folder / ".git").lstat()
+    except OSError:
         return None  # lest another one above it answer
     commit = _told(folder, "rev-parse", "--verify", "HEAD")
     changed = _told(folder, "status", "--porcelain", "--untracked-files=no")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import threading
@@ -38,6 +39,17 @@ def test_the_commit_and_whether_anything_was_changed_since(repository: Path, mon
     assert found is not None and len(found["commit"]) == 40 and found["dirty"] is False
     (repository / "a").write_text("2")
     assert checkout._read(repository) == {"commit": found["commit"], "dirty": True}
+
+
+@without_git
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_the_checkout_of_somebody_else_is_left_alone(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SUDO_UID", "HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    for path in (repository, repository / ".git"):
+        os.chown(path, 54321, 54321)
+    assert checkout._read(repository) is None
 
 
 @without_git

@@ -107,6 +107,20 @@ def give_up(compiler: Compiler, width: int) -> None:
     run.close()
 
 
+def test_where_programs_came_from(compiler: Compiler) -> None:
+    """Compiled for this run, compiled ahead, given up by another run while it was compiled, and used before."""
+    assert compile_next(of_width(3), compiler.cache)
+    give_up(compiler, 4)
+    compiler.go_on.set()
+    runs = [compiled(of_width(width), compiler.cache)[0] for width in (3, 3, 4)]
+    told = [
+        {each["name"]: (each["source"], each["ahead"]) for each in (one.told for one in run.origins)} for run in runs
+    ]
+    assert told[0] == {"train": ("cold", True), "evaluate": ("cold", False), "tail": ("cold", False)}
+    assert set(told[1].values()) == {("process", False)}
+    assert told[2] == {"train": ("cold", True), "evaluate": ("cold", True), "tail": ("cold", False)}
+
+
 def test_compilations_that_were_given_up_hold_up_nobody(compiler: Compiler) -> None:
     for width in (3, 4, 5):
         give_up(compiler, width)
