@@ -17,7 +17,8 @@ from nets.spec.values import Shape
 
 Layout = Literal["flax", "torch"]
 READ = 1 << 18  # numbers read at once
-BLOCK = 1 << 23  # numbers turned at once
+BLOCK = 1 << 20  # numbers turned at once
+FAR = 1 << 12  # numbers between two that are wanted, from which on it is quicker to read them by themselves
 
 
 @runtime_checkable
@@ -72,13 +73,19 @@ def turned(source: Source, shape: Shape) -> Iterator[np.ndarray]:
     """An array whose last two axes are what comes in and what goes out, with these first, the other way round."""
     *window, comes, goes = shape
     rows = math.prod(window) * comes
-    wide, high = max(1, BLOCK // rows), max(1, READ // goes)
+    wide = max(1, BLOCK // rows)
     for first in range(0, goes, wide):
-        block = np.empty((min(wide, goes - first), rows), np.float32)
-        for row in range(0, rows, high):
-            read = source.numbers(row * goes, min(row + high, rows) * goes).reshape(-1, goes)
-            block[:, row : row + len(read)] = read[:, first : first + wide].T
-        yield np.moveaxis(block.reshape(-1, *window, comes), -1, 1)
+        end = min(first + wide, goes)
+        block = np.empty((rows, end - first), np.float32)
+        if goes - wide > FAR:
+            for row in range(rows):
+                block[row] = source.numbers(row * goes + first, row * goes + end)
+        else:
+            high = max(1, READ // goes)
+            for row in range(0, rows, high):
+                read = source.numbers(row * goes, min(row + high, rows) * goes)
+                block[row : row + high] = read.reshape(-1, goes)[:, first:end]
+        yield np.moveaxis(block.reshape(*window, comes, -1), (-1, -2), (0, 1))
 
 
 def listed(architecture: Architecture, variables: Variables, *, layout: Layout) -> Iterator[Named]:

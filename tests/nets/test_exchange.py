@@ -111,9 +111,10 @@ def test_arrays_in_a_file_are_those_in_memory_however_they_are_read(
     weights: Any, file: Any, monkeypatch: pytest.MonkeyPatch, layout: Any
 ) -> None:
     expected = nets.named_arrays(ALL_KINDS, weights, layout=layout)
-    for read, block in ((1 << 18, 1 << 23), (7, 50), (1, 1)):
+    for read, block, far in ((1 << 18, 1 << 20, 1 << 12), (7, 50, 1 << 12), (1, 1, 1 << 12), (7, 50, 1), (1, 1, 0)):
         monkeypatch.setattr(named, "READ", read)
         monkeypatch.setattr(named, "BLOCK", block)
+        monkeypatch.setattr(named, "FAR", far)
         found = nets.named_arrays(ALL_KINDS, stored_variables(file, ALL_KINDS), layout=layout)
         assert list(found) == list(expected)
         assert all(np.array_equal(found[name], expected[name]) for name in expected)
