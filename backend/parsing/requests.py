@@ -203,7 +203,7 @@ class InferBody(Body):
             yield missing("run_id", "is required: the run to predict with; or send model_id")
         if {"pixels", "batch"} <= set(came):
             rule = "came beside pixels; send pixels for one image or batch for many"
-            yield Problem(("batch",), rule, "conflict")
+            yield Problem(("batch",), rule, "conflict", expected={"type": "null"})
         if not {"pixels", "batch"} & set(came):
             yield missing("pixels", "is required for one image, or batch for many", {"type": "array"})
 

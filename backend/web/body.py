@@ -12,7 +12,7 @@ from backend.parsing import strict_json
 from backend.state.records import Json
 from backend.web.environ import INCOMING, Parked
 from backend.web.incoming import Failure, Incoming, Room, too_large, unzipped
-from nets.errors import SpecError
+from nets.errors import Code, Problem, SpecError
 from nets.spec.fields import shown
 
 TAKE_BODIES = frozenset({"POST", "PUT", "PATCH"})
@@ -91,20 +91,25 @@ def json_object(*, required: bool = True, unchecked: Collection[str] = ()) -> Js
     body: bytes = g.body
     if not body:
         if required:
-            raise ApiError(400, "The body is empty; send a JSON object")
+            raise no_object("The body is empty; send a JSON object", "missing")
         return {}
     try:
         value, problems = strict_json.loads(body, unchecked)
     except strict_json.Malformed as error:
-        raise ApiError(400, f"Malformed JSON: {error}") from None
+        raise no_object(f"Malformed JSON: {error}", "malformed") from None
     g.sent = value  # for the answer to a request with problems
     if problems:
         raise SpecError(problems)
     if value is None and not required:  # what some clients make of no data
         return {}
     if not isinstance(value, dict):
-        raise ApiError(400, f"The body must be a JSON object, got {shown(value)}")
+        raise no_object(f"The body must be a JSON object, got {shown(value)}", "wrong_type", got=value)
     return value
+
+
+def no_object(sentence: str, code: Code, *, got: object = None) -> ApiError:
+    """400 for a body of which no field can be told."""
+    return ApiError(400, sentence, [Problem((), sentence, code, expected={"type": "object"}, got=got)])
 
 
 def is_json(mimetype: str) -> bool:

@@ -58,7 +58,13 @@ def wrong_kind(layer: Layer, values: Sequence[Value]) -> Iterator[Misfit]:
         cure = layer.cures.get(value.kind) or any_cure(layer, value)
         takers = [name for name, cls in LAYERS.items() if takes_one(cls, value.kind)]
         expected = {"properties": {"type": one_of(takers)}} if len(values) == 1 and takers else UNSAID
-        yield Misfit(None, f"{rule}{source}; {cure}", fatal=True, expected=expected)
+        instead = next(iter(closest_type(cure)), None) if len(values) == 1 else None
+        yield Misfit(None, f"{rule}{source}; {cure}", fatal=True, expected=expected, instead=instead)
+
+
+def closest_type(cure: str) -> list[str]:
+    """The type that a cure says to use."""
+    return [word for word in re.findall(r"^use (\w+)", cure) if word in LAYERS]
 
 
 def any_cure(layer: Layer, value: Value) -> str:
@@ -90,7 +96,9 @@ class Words:
         detail = self.filled_in(misfit.detail, field or "")
         if field is None or self.placed.merge:
             expected = UNSAID if self.placed.merge else misfit.expected
-            return Problem(item.shown, detail, misfit.code, expected=expected)
+            change = Change("replace", (*item.shown, "type"), misfit.instead)
+            fix = (change,) if misfit.instead and not self.placed.merge else ()
+            return Problem(item.shown, detail, misfit.code, expected=expected, suggestion=misfit.instead, fix=fix)
         if misfit.field in item.taken:
             rule = f"has {field} from '{item.shares}', whose weights it shares, but that does not fit here"
             return Problem((*item.shown, "shares"), f"{rule}: {detail.partition(';')[0]}", "misfit")

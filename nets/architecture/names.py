@@ -8,7 +8,7 @@ from typing import Any
 
 from nets.architecture.graph import INPUT
 from nets.architecture.written import NETWORK_INPUT, Ref
-from nets.errors import BrokenRule
+from nets.errors import UNSAID, BrokenRule
 from nets.spec.allowed import one_of
 from nets.spec.fields import shown
 from nets.spec.words import closest
@@ -148,7 +148,8 @@ class Scope:
         else:
             cure = f"names that can be used here: {cut(', '.join(known))}" if known else ""
             rule = f"{rule}; {cure or NAMELESS}"
-        return BrokenRule(rule, "unknown_name", expected=one_of(known[:MOST_LISTED]), suggestion=guess)
+        set_to = UNSAID if guess is None else guess
+        return BrokenRule(rule, "unknown_name", expected=one_of(known[:MOST_LISTED]), suggestion=guess, set_to=set_to)
 
     def called(self, kind: str) -> list[str]:
         """The names that can be used here of layers of a type."""

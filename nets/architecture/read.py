@@ -11,12 +11,14 @@ from nets.architecture.combinators import COMBINATORS, Combinator, Listed
 from nets.architecture.common import KEPT, Common, kept_json
 from nets.architecture.expand import expand, size
 from nets.architecture.frame import Frame, input_value
+from nets.architecture.graph import INPUT as NETWORK
 from nets.architecture.names import Scope
 from nets.architecture.resolve import resolve
 from nets.architecture.sharing import Loan, loan
 from nets.architecture.written import Body, Ref, Written
-from nets.errors import BrokenRule, Code, Path, Problem, SpecError, seen
+from nets.errors import BrokenRule, Change, Code, Path, Problem, SpecError, seen
 from nets.layers import LAYERS
+from nets.spec.allowed import one_of
 from nets.spec.fields import Hint, parse
 from nets.spec.registry import Registry
 from nets.spec.values import Value
@@ -196,12 +198,17 @@ class Reader:
         if not inputs:
             scope.mark(before)  # most likely it is meant: that nobody reads it would be said in vain
             return (None,)
-        return tuple(self.ref(name, scope, where) for name in inputs)
+        return tuple(self.ref(index, inputs, scope, where) for index in range(len(inputs)))
 
-    def ref(self, name: str, scope: Scope, where: Path) -> Ref | None:
-        found = scope.ref(name)
+    def ref(self, index: int, inputs: tuple[str, ...], scope: Scope, where: Path) -> Ref | None:
+        found = scope.ref(inputs[index])
         if found is None:
-            self.problems.append(scope.unknown(name).at((*where, "inputs")))
+            rule, place = scope.unknown(inputs[index]), (*where, "inputs")
+            names = one_of([*rule.expected["enum"], NETWORK])
+            expected = {"anyOf": [{"type": "array", "items": names}, names]}
+            meant = [*inputs[:index], rule.suggestion, *inputs[index + 1 :]]
+            fix = () if rule.suggestion is None else (Change("replace", place, meant),)
+            self.problems.append(replace(rule.at(place), expected=expected, fix=fix))
         return found
 
     def borrowed(self, item: Written, scope: Scope, index: int) -> Loan:

@@ -38,7 +38,7 @@ class Misfit:
     field: which field says so, None for the layer itself. detail: `{field}` stands for that field as the client wrote
     it, `{before}` for what gives the first input, `{0}`, `{1}` ... for the inputs by their quoted names, `{shape}` for
     how the first is laid out. fatal: no value can be told that comes out. code, expected: as a `Problem` has them;
-    set_to: what the field can be set to, for certain.
+    set_to: what the field can be set to, for certain. instead: the type of layer that takes this.
     """
 
     field: str | None
@@ -47,6 +47,7 @@ class Misfit:
     code: Code = "misfit"
     expected: Any = UNSAID
     set_to: Any = UNSAID
+    instead: str | None = None
 
     @classmethod
     def declared(cls, layer: Layer, field: str, said: int, given: int, *, unit: str = "") -> Misfit:

@@ -37,7 +37,7 @@ def allowed(model: type[BaseModel]) -> Mapping[str, Schema]:
 def _allowed(part: Schema) -> Schema:
     if "$ref" in part:  # of what is checked, and described, as a whole
         return {"type": "object"}
-    kept = {name: value for name, value in part.items() if name not in WORDS}
+    kept = {name: value for name, value in part.items() if name not in WORDS and (name, value) != ("items", {})}
     choices = [plain(choice) for choice in kept.pop("anyOf", [])]
     if part.get("default", UNSAID) is None:
         choices = [choice for choice in choices if choice != NULL]

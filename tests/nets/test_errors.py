@@ -142,6 +142,25 @@ def test_a_broken_frame_says_what_is_expected(extra: Json) -> None:
     check(parse_architecture, {**extra, "layers": [{"type": "linear", "out": 10}]}, "architecture")
 
 
+@pytest.mark.parametrize(
+    ("layer", "pointer", "value"),
+    [
+        ({"type": "relu", "inputs": ["frist"]}, "/architecture/layers/1/inputs", ["first"]),
+        ({"type": "add", "inputs": ["input", "frist"]}, "/architecture/layers/1/inputs", ["input", "first"]),
+        ({"type": "linear", "shares": "frist"}, "/architecture/layers/1/shares", "first"),
+        ({"type": "batchnorm2d"}, "/architecture/layers/1/type", "batchnorm1d"),
+        ({"type": "relu", "name": "input"}, None, None),
+    ],
+)
+def test_what_was_meant_by_a_graph_is_mended(layer: Json, pointer: str | None, value: Any) -> None:
+    layers = [{"type": "linear", "out": 784, "name": "first"}, layer, {"type": "linear", "out": 10}]
+    body = {"input_shape": [784], "layers": layers}
+    assert check(parse_architecture, body, "architecture")
+    told = [problem.to_json() for problem in problems_of(parse_architecture, body)]
+    fixes = [change for problem in told for change in problem.get("fix", [])]
+    assert fixes == ([] if pointer is None else [{"op": "replace", "path": pointer, "value": value}])
+
+
 def hyperparams_bodies() -> Iterator[Json]:
     for field in [*wire_names(Hyperparams), "epoch", "lr", "dataset", "fooo"]:
         for value in [*BROKEN, "mnits"]:
