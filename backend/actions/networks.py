@@ -12,7 +12,7 @@ from backend.state.records import Json, RunRecord
 from backend.state.store import Store
 from backend.training.runs import Runs
 from nets.architecture.read import parse_architecture
-from nets.errors import CheckpointError, SpecError
+from nets.errors import CheckpointError, SpecError, set_to
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class Networks:
             loaded = self.load(run)
         if model_id is not None and loaded.model_id != model_id:
             rule = f"Run {run_id} belongs to model {loaded.model_id}, not to {model_id}"
-            raise ApiError(400, f"{rule}; send one of the two")
+            sentence = f"{rule}; send one of the two"
+            raise ApiError(400, sentence, [set_to(loaded.model_id, ("model_id",), sentence, got=model_id)])
         return loaded
 
     def load(self, run: RunRecord) -> Loaded:

@@ -86,6 +86,7 @@ BETWEEN_SENTENCES = re.compile(r"(?<=\.) (?=[A-Z`0-9])")
 SUBJECTS: Mapping[str, tuple[str, str]] = {  # by the blueprint that the routes stand in: a tag, and what it is about
     "training": ("Training", "Start, cancel and resume runs."),
     "runs": ("Runs", "Records, metrics and live events of runs."),
+    "events": ("Events", "The events of many runs in one stream, and a test of the way to the client."),
     "compare": ("Compare", "Several runs side by side."),
     "weights": ("Weights", "What a run has learned, for other programs."),
     "models": ("Models", "Stored definitions, and the runs promoted into them."),

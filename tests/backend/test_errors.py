@@ -174,11 +174,11 @@ def queries() -> list[tuple[str, str, str]]:
 def test_wrong_parameters_are_told_to_programs(trained: Trained, rule: str, name: str, value: str) -> None:
     path = rule.replace("<run_id>", trained.run_id).replace("<model_id>", trained.model_id)
     answer = trained.client.get(f"{path}?{name}={value}")
-    if answer.status_code == 200:
+    if answer.status_code in (200, 404):  # a text, or an id that nobody has
         return
     ERROR.validate(answer.json)
-    (problem,) = answer.json["errors"]
-    assert (answer.status_code, problem["in"], problem["pointer"]) == (400, "query", f"/{name}")
+    (problem,) = (each for each in answer.json["errors"] if each["pointer"] == f"/{name}")
+    assert (answer.status_code, problem["in"]) == (400, "query")
     assert problem["expected"] and problem["got"] == value and problem["code"] in CODES
 
 
