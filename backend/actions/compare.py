@@ -32,7 +32,7 @@ class Reached(TypedDict):
 
 class ComparedRun(TypedDict):
     """A run. `seconds`: from its last start to its end, or until now. `samples_per_second`: the median of the epochs
-    that its record shows, without the first.
+    that its record shows, without the first. `compilation`: where its programs came from, as in its record.
     """
 
     run_id: str
@@ -48,6 +48,10 @@ class ComparedRun(TypedDict):
     seconds: float | None
     compile_seconds: float | None
     samples_per_second: float | None
+    compilation: str | None
+    median_epoch_seconds: float | None
+    median_step_seconds: float | None
+    peak_memory_bytes: int | None
     test_accuracy: float | None
     test_loss: float | None
     best: Json | None
@@ -78,13 +82,14 @@ class LayerDifferences(TypedDict):
 class Comparison(TypedDict):
     """Runs side by side: every list has one item for each of `runs`, in their order.
 
-    `input`: what the networks take. Fields of layers that follow from what comes before are left out. `best`, `last`:
-    by metric. `metrics`: by metric, then by epoch; of long runs at some epochs, among them the first, the best and the
-    last of each.
+    `computed`: with what: environment, versions, kernels, data. `input`: what the networks take. Fields of layers that
+    follow from what comes before are left out. `best`, `last`: by metric. `metrics`: by metric, then by epoch; of long
+    runs at some epochs, among them the first, the best and the last of each.
     """
 
     runs: list[ComparedRun]
     hyperparams: Differences
+    computed: Differences
     input: Differences
     layers: LayerDifferences
     best: dict[str, list[Reached | None]]
@@ -108,6 +113,7 @@ def compare(
     return {
         "runs": [described(run, read.parameters(run), now) for run in runs],
         "hyperparams": differences([flat(run.hyperparams) for run in runs]),
+        "computed": differences([computed(run) for run in runs]),
         "input": differences([flat(frame) for frame in frames]),
         "layers": layer_differences([network["layers"] for network in networks]),
         "best": {name: [best(run, name) for run in runs] for name in (*LOW, *HIGH)},
@@ -135,10 +141,21 @@ def described(run: RunRecord, parameters: int | None, now: datetime) -> Compared
         "seconds": run.seconds if run.completed_at or run.state != "running" else since(run.started_at, now),
         "compile_seconds": run.compile_seconds,
         "samples_per_second": speed(run.metrics),
+        "compilation": run.compilation["kind"] if run.compilation else None,
+        "median_epoch_seconds": run.timing["median_epoch_seconds"] if run.timing else None,
+        "median_step_seconds": steps["p50"] if (steps := run.timing and run.timing["step_seconds"]) else None,
+        "peak_memory_bytes": run.peak_memory["bytes"] if run.peak_memory else None,
         "test_accuracy": run.test_accuracy,
         "test_loss": run.test_loss,
         "best": run.best,
     }
+
+
+def computed(run: RunRecord) -> dict[str, Any]:
+    """What a run was computed with and on, by dotted names."""
+    data = {"dataset_sha256": run.dataset_sha256} if run.dataset_sha256 else {}
+    whole = {"environment": run.environment or {}, "versions": run.versions or {}, "kernels": run.kernels, **data}
+    return flat(whole)
 
 
 def since(moment: str | None, now: datetime) -> float | None:

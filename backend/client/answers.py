@@ -53,7 +53,10 @@ class Best(Part, kw_only=True):
 
 
 class Run(Answer, kw_only=True):
-    """A run. Lists of runs have no `metrics`, unless they were asked for; `metrics` has at most 200 epochs."""
+    """A run. Lists of runs have no `metrics`, unless they were asked for; `metrics` has at most 200 epochs.
+
+    From `compilation` to `request_sha256`: how it was computed, which lists leave out as well.
+    """
 
     run_id: str
     model_id: str
@@ -77,6 +80,12 @@ class Run(Answer, kw_only=True):
     device: str | None = None
     precision: str | None = None
     compile_seconds: float | None = None
+    compilation: Json | None = None
+    timing: Json | None = None
+    peak_memory: Json | None = None
+    environment: Json | None = None
+    dataset_sha256: str | None = None
+    request_sha256: str | None = None
     resumable: bool = False
     resumed_from: str | None = None
     cancelling: bool = False
@@ -150,6 +159,10 @@ class ComparedRun(Part, kw_only=True):
     seconds: float | None = None
     compile_seconds: float | None = None
     samples_per_second: float | None = None
+    compilation: str | None = None
+    median_epoch_seconds: float | None = None
+    median_step_seconds: float | None = None
+    peak_memory_bytes: int | None = None
     test_accuracy: float | None = None
     test_loss: float | None = None
     best: Best | None = None
@@ -190,6 +203,7 @@ class Comparison(Answer, kw_only=True):
 
     runs: list[ComparedRun]
     hyperparams: Differences = msgspec.field(default_factory=Differences)
+    computed: Differences = msgspec.field(default_factory=Differences)
     input: Differences = msgspec.field(default_factory=Differences)
     layers: LayerDifferences = msgspec.field(default_factory=LayerDifferences)
     best: dict[str, list[Reached | None]] = {}

@@ -47,6 +47,8 @@ def reached(found: Comparison) -> list[Row]:
         ("test acc", [percent(run.test_accuracy) for run in runs]),
         ("took", [span(run.seconds) for run in runs]),
         ("samples/s", [f"{run.samples_per_second:,.0f}" if run.samples_per_second else "" for run in runs]),
+        ("ms per step", [number(1000 * run.median_step_seconds) if run.median_step_seconds else "" for run in runs]),
+        ("compiled", [run.compilation or "" for run in runs]),
     ]
     return [row for row in rows if any(row[1])]
 
@@ -59,13 +61,13 @@ def best_of(run: ComparedRun, metric: str) -> str:
 
 
 def different(found: Comparison) -> list[Row]:
-    """In what the runs differ: records, hyperparameters, input and layers."""
+    """In what the runs differ: records, what computed them, hyperparameters, input and layers."""
     runs = found.runs
     told: dict[str, list[Any]] = {
         name: [getattr(run, name) for run in runs] for name in ("dataset_type", "device", "precision", "parameters")
     }
     rows = [(name, values) for name, values in told.items() if any(value != values[0] for value in values)]
-    rows += [*found.hyperparams.differ.items(), *found.input.differ.items()]
+    rows += [*found.computed.differ.items(), *found.hyperparams.differ.items(), *found.input.differ.items()]
     for layer in found.layers.differ:
         place = next(str(at) for at in layer.places if at is not None)
         if any(at is None for at in layer.places):

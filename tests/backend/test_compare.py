@@ -224,3 +224,20 @@ def test_a_run_that_was_trained_beside_one_that_waits(trained: Trained) -> None:
     assert [run["parameters"] for run in found["runs"]] == [784 * 16 + 16 + 170, 7850]
     assert found["metrics"]["val_loss"]["2"] == [record["metrics"][1]["val_loss"], None]
     assert found["warnings"] == []
+
+
+def test_what_runs_were_computed_with_is_compared(client: FlaskClient, app: Flask) -> None:
+    """Two machines are told apart, and what they took; runs without a record of it are no obstacle."""
+    steps = {"p5": 1.0, "p50": 2.0, "p95": 3.0, "steps": 5, "dispatches": 1}
+    timing = {"first_epochs": [1], "first_epoch_seconds": 9.0, "median_epoch_seconds": 4.0, "step_seconds": steps}
+    told = {"compilation": {"kind": "cold"}, "timing": timing, "peak_memory": {"bytes": 7}, "dataset_sha256": "a"}
+    for run_id, model in (("r_one", "a CPU"), ("r_other", "another CPU")):
+        add_run(parts(app).store, run_id, environment={"threads": 2, "processor": {"model": model}}, **told)
+    add_run(parts(app).store, "r_old")
+    found = ask(client, "r_one", "r_other")
+    assert found["computed"]["differ"] == {"environment.processor.model": ["a CPU", "another CPU"]}
+    run = found["runs"][0]
+    assert (run["compilation"], run["peak_memory_bytes"]) == ("cold", 7)
+    assert (run["median_epoch_seconds"], run["median_step_seconds"]) == (4.0, 2.0)
+    old = ask(client, "r_one", "r_old")
+    assert old["computed"]["differ"]["environment.threads"] == [2, None] and old["runs"][1]["compilation"] is None
