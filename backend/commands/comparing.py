@@ -10,8 +10,10 @@ from rich.table import Table
 from backend.client import Client
 from backend.client.answers import ComparedRun, Comparison
 from backend.commands import exits
+from backend.commands.listing import WIDE
 from backend.commands.telling import cell, number, percent, say_json, screen, span, table
 
+TIMES = ("took", "samples/s")
 SIDE_BY_SIDE = 4  # runs that have a column each; more of them have a row each
 
 
@@ -28,7 +30,7 @@ def compare(client: Client, runs: Sequence[str], *, as_json: bool, as_csv: bool)
     out = screen()
     few = len(found.runs) <= SIDE_BY_SIDE
     rows = [*reached(found), *different(found)]
-    out.show(columns_of(found, rows) if few else rows_of(found, rows))
+    out.show(columns_of(found, rows) if few else rows_of(found, rows, wide=out.width >= WIDE))
     out.print(f"\nThe same: {found.hyperparams.equal} hyperparameters, {found.layers.equal} layers.")
     return exits.OK
 
@@ -79,17 +81,21 @@ def different(found: Comparison) -> list[Row]:
 
 def columns_of(found: Comparison, rows: Sequence[Row]) -> Table:
     """A column for each run."""
-    made = table("run", *(run.short for run in found.runs))
+    runs = [run.short for run in found.runs]
+    made = table("run", *runs, loose=runs)
     made.add_row("name", *(cell(run.name) for run in found.runs))
     for heading, values in rows:
         made.add_row(heading, *map(cell, values))
     return made
 
 
-def rows_of(found: Comparison, rows: Sequence[Row]) -> Table:
-    """A row for each run; what all have in common is left out."""
-    shown = [(heading, values) for heading, values in rows if len(set(values)) > 1]
-    made = table("run", "name", *(heading for heading, _ in shown))
-    for number_, run in enumerate(found.runs):
-        made.add_row(cell(run.short), cell(run.name), *(cell(values[number_]) for _, values in shown))
+def rows_of(found: Comparison, rows: Sequence[Row], *, wide: bool) -> Table:
+    """A row for each run; what all have in common is left out, and times where there is little room."""
+    shown = [(heading, values) for heading, values in rows if len(set(values)) > 1 and (wide or heading not in TIMES)]
+    headings = [heading.removeprefix("best ") for heading, _ in shown]
+    lasts = [heading.rpartition(".")[2] for heading in headings]
+    short = [last if lasts.count(last) == 1 else heading for last, heading in zip(lasts, headings, strict=True)]
+    made = table("run", "name", *short, right=short)
+    for place, run in enumerate(found.runs):
+        made.add_row(cell(run.short), cell(run.name), *(cell(values[place]) for _, values in shown))
     return made

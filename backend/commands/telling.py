@@ -93,11 +93,14 @@ def say_json(value: object) -> None:
     print(json.dumps(value, allow_nan=False), flush=True)
 
 
-def table(*columns: str, right: Sequence[str] = ()) -> Table:
+LOOSE = ("name", "tags", "promoted run")  # columns that give way where there is no room
+
+
+def table(*columns: str, right: Sequence[str] = (), loose: Sequence[str] = LOOSE) -> Table:
     """An empty table; numbers go to the right."""
     made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True, header_style="bold")
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left")
+        made.add_column(column, justify="right" if column in right else "left", no_wrap=column not in loose)
     return made
 
 
