@@ -12,11 +12,13 @@ from typing import Any, Final, overload
 from backend.client.answers import Comparison, Promoted, Run, Started, read
 from backend.client.calls import AnyModel, AnyRun, Calls
 from backend.client.download import Download, Progress, Saved
+from backend.client.errors import Unavailable, Unreachable
 from backend.client.overrides import Body, body_of, changed
 from backend.client.stream import Event, Follower
 
 EVENTS = re.compile(r"/api/runs/([^/]+)/events")
 IN_ONE_STREAM = 200  # runs, at most
+RESTART_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds
 ACTIVE = ("queued", "running")  # in the order in which they are cancelled: none of them starts meanwhile
 
 
@@ -194,7 +196,16 @@ class RunCalls(Calls):
             for event in self.events(ids[start : start + IN_ONE_STREAM], timeout=left):
                 if on_event:
                     on_event(event)
-        return [self.run(each) for each in ids]
+        return [self._recorded(each) for each in ids]
+
+    def _recorded(self, run_id: str) -> Run:
+        """A run, as soon as there is a server: it may be restarting just now."""
+        for pause in RESTART_PAUSES:
+            try:
+                return self.run(run_id)
+            except (Unreachable, Unavailable):
+                time.sleep(pause)
+        return self.run(run_id)
 
     def cancel(self, run: AnyRun) -> None:
         """Cancels an active run; it has ended when `wait` says so. Raises Conflict where it has ended already."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from rich.filesize import decimal
+
 from backend.client import Client, LaminaError, NotFound, Run
 from backend.commands import exits
 from backend.commands.listing import WIDE, table_of_runs
@@ -40,7 +42,7 @@ def delete(
     choice = sorted_out(client, found)
     if not as_json:
         tell(choice)
-    if choice.going and not yes and not agreed(len(choice.going)):
+    if choice.going and not yes and not agreed(choice.going):
         return exits.USAGE if not sys.stdin.isatty() else exits.FAILED
     code, deleted = remove(client, choice.going, as_json=as_json)
     if as_json:
@@ -83,13 +85,14 @@ def tell(choice: Choice) -> None:
         out.print(f"{run.short} stays: it {reason}.", soft_wrap=True)
 
 
-def agreed(count: int) -> bool:
+def agreed(going: Sequence[Run]) -> bool:
     """Whether the user wants it; nobody is asked where there is no terminal."""
-    runs = "this run" if count == 1 else f"these {count} runs"
+    runs = "this run" if len(going) == 1 else f"these {len(going)} runs"
     if not sys.stdin.isatty():
         print(f"lamina: nothing was deleted: there is no terminal to ask on; --yes deletes {runs}", file=sys.stderr)
         return False
-    print(f"Delete {runs} with their files? [y/N] ", end="", file=sys.stderr, flush=True)
+    size = decimal(sum(run.size_bytes for run in going))
+    print(f"Delete {runs} with {size} of files? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() in ("y", "yes"):
         return True
     print("Nothing was deleted.", file=sys.stderr)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
@@ -127,7 +128,7 @@ def lines_of(run: Run) -> Iterable[tuple[str, str | Text]]:
         state.append(f", place {run.queue_position} in the queue")
     best = run.best
     yield from (("run", run.run_id), ("name", run.name), ("state", state), ("error", run.error or ""))
-    yield from (("tags", joined(run.tags)), ("notes", run.notes or ""), ("model", run.model_id))
+    yield from (("tags", joined(run.tags)), ("model", run.model_id))
     yield from (("data set", run.dataset_type), ("epochs", f"{run.epoch} of {run.epochs_total}"))
     yield "best", f"epoch {best.epoch}: loss {number(best.val_loss)}, {percent(best.val_accuracy)}" if best else ""
     yield "test", f"{percent(run.test_accuracy)}, loss {number(run.test_loss)}" if run.test_accuracy is not None else ""
@@ -136,7 +137,8 @@ def lines_of(run: Run) -> Iterable[tuple[str, str | Text]]:
     yield "created", run.created_at[:19].replace("T", " ") + " UTC"
     compiled = f", of which {run.compile_seconds:.1f} s compiling" if run.compile_seconds else ""
     yield "took", f"{span(took(run))}{compiled}" if took(run) is not None else ""
-    yield from (("weights", run.saved_model_path or ""), ("resumed from", run.resumed_from or ""))
+    yield from (("weights", run.saved_model_path or ""), ("size", decimal(run.size_bytes) if run.size_bytes else ""))
+    yield from (("notes", run.notes or ""), ("resumed from", run.resumed_from or ""))
     if run.resumable:
         yield "resume", f"lamina resume {run.short}"
 

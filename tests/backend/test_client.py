@@ -1,9 +1,14 @@
 """The Python client: streams as they are cut, failures as exceptions, ids, pictures; and a real server, as users do."""
 
 import json
+import os
+import shutil
 import socket
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,6 +34,7 @@ from backend.client.stream import Reader
 from backend.client.transport import Transport, base_of
 from tests.backend.conftest import BODY, offline_app, parts, serving
 
+HOUSE = Path(__file__).parents[2]
 TOKEN = "a-token-of-the-test"
 
 
@@ -296,3 +302,39 @@ def test_a_stream_that_breaks_off_is_taken_up_again_after_its_last_event():
     thread.join()
     assert [event.id for event in events] == ["1", "2", "3", "4"]
     assert asked == [None, "1", "3"]
+
+
+USER = """
+from pathlib import Path
+from backend.client import Client, Invalid, LaminaError, Run
+
+client = Client("https://lab.example/lamina", token="secret", timeout=5)
+started = client.train({"model_id": "m_1"}, queue=True, tags=["a"], hyperparams__seed=3)
+one: Run = client.wait(started, timeout=3.0, on_event=lambda event: print(event.name, event.run_id))
+many: list[Run] = client.wait([started.run_id, one])
+best: float = min(run.best.val_loss for run in client.runs(tag=["a", "b"], state="succeeded") if run.best)
+names: list[str] = [run.name for run in many if run.metrics[-1].val_loss > best]
+curve: dict[int, list[float | None]] = client.compare(many).metrics["val_loss"]
+digits: str = client.weights(one, Path("w.npz"), format="npz").sha256
+try:
+    print(client.infer(one, [[0.0] * 28] * 28).confidence + best)
+except Invalid as refused:
+    print([problem.pointer for problem in refused.problems], refused.status)
+"""
+
+
+@pytest.mark.slow
+def test_a_program_with_the_client_passes_a_strict_type_checker(tmp_path):
+    """`py.typed` tells type checkers that the package has types, once it is installed."""
+    shutil.copytree(HOUSE / "backend", tmp_path / "site" / "backend", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "user.py").write_text(USER)
+    assert (HOUSE / "backend" / "py.typed").exists()
+    (tmp_path / "mypy.ini").write_text("[mypy]\n")
+    command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "user.py"]
+    environ = {**os.environ, "MYPYPATH": str(tmp_path / "site")}
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout
+    wrong = USER.replace("queue=True", 'queue="yes"').replace("one: Run", "one: str")
+    (tmp_path / "user.py").write_text(wrong)
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=300)
+    assert done.stdout.count("error:") >= 2, done.stdout
