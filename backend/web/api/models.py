@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flask import jsonify
@@ -105,8 +106,13 @@ class ModelRoutes:
         return jsonify(promoted(*self.promotion.promote(json_object()))), 201
 
     def _summary(self, model: ModelRecord) -> Json:
-        run_ids = self.store.run_ids_of(model.model_id) if model.runs_total else ()
-        return model_summary(model, self.checkpoints, self.sizes.of_runs(run_ids))
+        return model_summary(model, self.checkpoints, self.sizes.of_runs(self._run_ids(model)))
+
+    def _run_ids(self, model: ModelRecord) -> Sequence[str]:
+        """The runs of a model. Most models of a long list have one, which their records name."""
+        if model.runs_total == 1 and model.latest_run is not None:
+            return (model.latest_run["run_id"],)
+        return self.store.run_ids_of(model.model_id) if model.runs_total else ()
 
     def _defined(self, model: ModelRecord, *, new: bool = False) -> Json:
         return {**self._summary(model), "warnings": remarks(model, new=new)}
