@@ -18,13 +18,14 @@ from backend.state.errors import UnknownRecord, UnreadableRecord
 from backend.state.files import DESCRIPTION, TRAINING, WEIGHTS, sync_folder
 from backend.state.incoming import Ending, Incoming, made_ready
 from backend.state.records import Json
-from backend.state.rows import FACTS, REACHED, SELECT, SUMMED, Table, dumps
+from backend.state.rows import FACTS, REACHED, SELECT, SUMMED, Table, checksum, dumps
 from backend.state.store import STORE_FILE, Store
-from backend.state.tables import KEY, find, insert, next_turn, renew
+from backend.state.tables import KEY, find, next_turn, renew
 from backend.state.unreadable import KIND
 from backend.state.working import folder_for, working
 
 MOST_TOLD = 20  # ids in one refusal
+CACHE_KB = 256 << 10  # of pages, while all records are added
 TRIES = 5  # looks at a state that changes meanwhile
 # What tells nothing of what a record is: where it stands here, or what follows from other records.
 OF_THE_PLACE: dict[Table, frozenset[str]] = {
@@ -234,17 +235,18 @@ class Moves:
 
 def _add(connection: sqlite3.Connection, source: sqlite3.Connection, plan: Plan) -> None:
     """Insert the new records with their events, in their order, under counters of this store."""
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KB}")  # what does not fit is written twice
     for model_id in plan.new["models"]:
-        insert(connection, "models", _columns("models", find(source, "models", model_id)))
+        _insert(connection, "models", dict(find(source, "models", model_id)))
     turns = _turns(connection, source, plan.new["runs"])
     trained: dict[str, str | None] = {}
     for run_id in plan.new["runs"]:
-        columns = _columns("runs", find(source, "runs", run_id))
+        columns = dict(find(source, "runs", run_id))
         columns["ended"] = turns.get(columns["ended"])
         facts = msgspec.json.decode(columns[FACTS])
         if facts.get("resumes"):
             facts["resumes"] = [[turns[turn], event_id] for turn, event_id in facts["resumes"]]
-        insert(connection, "runs", {**columns, FACTS: dumps(facts)})
+        _insert(connection, "runs", {**columns, FACTS: dumps(facts)})
         events = f"{', '.join(SUMMED['events'])}, checksum"
         copied = f"INSERT INTO events ({events}) SELECT {events} FROM incoming.events WHERE run_id = ?"
         connection.execute(copied, (run_id,))
@@ -261,8 +263,14 @@ def _renew(connection: sqlite3.Connection, model_id: str, trained: str | None) -
     renew(connection, model_id, last_trained_at=later)
 
 
-def _columns(table: Table, row: sqlite3.Row) -> dict[str, Any]:
-    return {name: row[name] for name in SUMMED[table] if name != "sequence"}
+def _insert(connection: sqlite3.Connection, table: Table, columns: dict[str, Any]) -> None:
+    """Add a row behind all others, with its checksum at once: nobody can write while many are added."""
+    names, counted = SUMMED[table], "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = ?"
+    (columns["sequence"],) = connection.execute(counted, (table,)).fetchone()
+    values = [columns[name] for name in names]
+    places = ", ".join("?" * (len(names) + 1))
+    into = f"INSERT INTO {table} ({', '.join(names)}, checksum) VALUES ({places})"
+    connection.execute(into, (*values, checksum(values)))
 
 
 def _turns(connection: sqlite3.Connection, source: sqlite3.Connection, run_ids: list[str]) -> dict[int, int]:

@@ -179,18 +179,18 @@ def test_a_failure_at_any_step_takes_everything_back(
     archive: Path, ours: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = content(ours)
-    insert = module.insert
+    insert = module._insert
 
     def fail(connection: object, table: str, columns: Json) -> None:
         insert(connection, table, columns)  # type: ignore[arg-type]
         if columns.get("run_id") == "r_waiting":
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "insert", fail)
+    monkeypatch.setattr(module, "_insert", fail)
     with pytest.raises(OSError, match="No space"):
         merged(archive, ours)
     assert content(ours) == before
-    monkeypatch.setattr(module, "insert", insert)
+    monkeypatch.setattr(module, "_insert", insert)
     assert merged(archive, ours).runs == 5
 
 
