@@ -143,6 +143,28 @@ def test_progress_is_shown_while_training_and_a_cancel_ends_it(server: LocalServ
     assert server.client.get(f"/api/runs/{run_id}")["state"] == "cancelled"
 
 
+def test_one_stream_for_all_runs_takes_no_thread_and_ends_with_its_client(
+    server: LocalServer, told: tuple[str, list[Event]]
+) -> None:
+    heard: dict[str, list[str]] = {}
+    with connection(server) as opened:
+        opened.request("GET", "/api/events?runs=all&events=state,metric")
+        answer = opened.getresponse()
+        began = [server.client.post("/api/train", LONG)["run_id"] for _ in range(2)]
+        while [heard.get(run_id, [""])[-1] for run_id in began] != ["succeeded"] * 2:
+            line = answer.readline()
+            if line.startswith(b"data: "):
+                data = json.loads(line[6:])
+                heard.setdefault(data["run_id"], []).append(data.get("state", "metric"))
+        assert server.client.get("/api/health")["event_streams"] == 1
+    eventually(lambda: server.client.get("/api/health")["event_streams"] == 0)
+    assert all(heard[run_id].count("metric") == EPOCHS for run_id in began) and told[0] not in heard
+    with connection(server) as opened:
+        opened.request("GET", f"/api/events?runs={told[0]},{','.join(began)}")
+        history = opened.getresponse().read()
+    assert history.count(b"\nevent: metric\n") == 3 * EPOCHS and history.count(b'"state":"succeeded"') == 3
+
+
 @pytest.mark.parametrize("size", [9, 100])
 @pytest.mark.parametrize(
     ("path", "status", "reason"),
