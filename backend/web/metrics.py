@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import msgspec
@@ -17,7 +17,6 @@ from backend.state.store import Store
 from nets.training.metrics import EpochMetrics
 
 COLUMNS = ("id", "run_id", *(field.name for field in fields(EpochMetrics)))
-FIRST = "first_epoch"  # in CSV: 1 for an epoch that was the first after a start or a resume, else 0
 PIECE = 500  # events in memory at once
 
 
@@ -115,22 +114,12 @@ def _as_json(found: Telling) -> Iterator[bytes]:
     yield b"]," + rest[1:] + b"\n"
 
 
-def first_epochs(found: Telling) -> Collection[int]:
-    """Those of the record; of one that does not say, those that its metrics begin with."""
-    run = found.store.get_run(found.run_id, metrics=False)
-    return run.timing["first_epochs"] if run and run.timing else (1,)
-
-
 def _as_csv(found: Telling) -> Iterator[bytes]:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow([*COLUMNS, FIRST])
-    firsts = first_epochs(found)
+    writer.writerow(COLUMNS)
     for metrics in itertools.chain([[]], found.pieces()):
-        writer.writerows(
-            [event.id, *(event.data.get(name) for name in COLUMNS[1:]), int(event.data.get("epoch") in firsts)]
-            for event in metrics
-        )
+        writer.writerows([event.id, *(event.data.get(name) for name in COLUMNS[1:])] for event in metrics)
         if piece := text.getvalue():  # an empty one would end a response in chunks
             yield piece.encode()
         text.seek(0)

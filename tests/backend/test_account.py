@@ -81,11 +81,6 @@ def test_tables_of_runs_have_it_flat(trained: Trained) -> None:
     assert cells["dataset_sha256"] == run["dataset_sha256"] and cells["timing.first_epochs"] == "[1]"
 
 
-def test_spreadsheets_mark_first_epochs(trained: Trained) -> None:
-    text = trained.client.get(f"/api/runs/{trained.run_id}/metrics.csv").text
-    assert [row["first_epoch"] for row in csv.DictReader(io.StringIO(text))] == ["1", "0"]
-
-
 def test_equal_requests_and_data_have_equal_digests(client: FlaskClient, trained: Trained) -> None:
     """In another server, too; and the second run takes what the first one has compiled."""
     body = {**BODY, "name": "shared"}
@@ -133,8 +128,6 @@ def test_a_cancelled_run_that_goes_on_marks_both_beginnings(client: FlaskClient)
     # An epoch whose state was kept is told when the run goes on, if it was not told before.
     assert one == 1 and first["epoch"] < other <= first["epoch"] + 2
     assert second["compilation"]["kind"] == "process" and second["dataset_sha256"]
-    rows = csv.DictReader(io.StringIO(client.get(f"/api/runs/{run_id}/metrics.csv").text))
-    assert [int(row["epoch"]) for row in rows if row["first_epoch"] == "1"] == second["timing"]["first_epochs"]
 
 
 @pytest.mark.slow

@@ -109,8 +109,8 @@ def test_a_list_of_runs_is_light_unless_asked(client: FlaskClient, store: Store)
         return run
 
     assert listed("") == {name: value for name, value in whole.items() if name not in DETAILS}
-    assert listed("?include=metrics,architecture,sample_predictions") == whole
-    assert listed("?include=metrics").keys() == whole.keys() - {"architecture", "sample_predictions"}
+    assert listed(f"?include={','.join(DETAILS)}") == whole
+    assert listed("?include=metrics").keys() == whole.keys() - {*DETAILS} | {"metrics"}
 
 
 def test_models_are_a_bare_array_whose_header_leads_on(client: FlaskClient, store: Store) -> None:
