@@ -14,7 +14,7 @@ from nets.exchange.stored import stored_variables
 def converted(
     file: BinaryIO, architecture: Architecture, *, format: Format, layout: Layout, details: Mapping[str, Any]
 ) -> Iterator[bytes]:
-    """The weights in an open file, in another format, piece by piece: about 10 MB in memory, however many there are.
+    """The weights in an open file, in another format, piece by piece: less than 100 MB in memory, however large.
 
     details: what explains them besides. The SHA-256 of the file has been looked at. CheckpointError unless its arrays
     are those of `architecture`, at once.

@@ -65,9 +65,10 @@ def _text(value: object) -> str:
 def _pieces(array: Named) -> Iterator[bytes]:
     """Its numbers, little endian."""
     for block in array.blocks():
-        content = np.ascontiguousarray(block, "<f4").reshape(-1).data.cast("B")
-        for at in range(0, len(content), PIECE):
-            yield bytes(content[at : at + PIECE])
+        step = max(1, PIECE // max(1, block[0].nbytes))
+        for first in range(0, len(block), step):
+            content = np.ascontiguousarray(block[first : first + step], "<f4").reshape(-1).data.cast("B")
+            yield from (bytes(content[at : at + PIECE]) for at in range(0, len(content), PIECE))
 
 
 class _Written:

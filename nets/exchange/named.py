@@ -17,7 +17,7 @@ from nets.spec.values import Shape
 
 Layout = Literal["flax", "torch"]
 READ = 1 << 18  # numbers read at once
-BLOCK = 1 << 20  # numbers turned at once
+BLOCK = 1 << 23  # numbers turned at once
 FAR = 1 << 12  # numbers between two that are wanted, from which on it is quicker to read them by themselves
 
 

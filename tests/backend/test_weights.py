@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -16,6 +17,7 @@ import safetensors.numpy
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from backend.actions import weights
 from tests.backend.conftest import BODY, Trained, finish, offline_app, parts, wait_running
 
 FORMS = ["", "?format=npz", "?format=npz&layout=torch", "?format=safetensors", "?format=safetensors&layout=torch"]
@@ -174,3 +176,32 @@ def test_beyond_so_many_downloads_a_503(trained: Trained, monkeypatch: pytest.Mo
         assert trained.client.head(f"/api/runs/{trained.run_id}/weights").status_code == 200
         assert first.status_code == 200
     assert ask(trained).status_code == 200 and places.taken == 0
+
+
+def test_a_large_file_is_converted_once_for_all_who_are_sent_it(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, root = f"/api/runs/{trained.run_id}/weights{FORMS[-1]}", parts(trained.app).checkpoints.root
+    expected, before = ask(trained, FORMS[-1]).data, set(root.iterdir())
+    monkeypatch.setattr(weights, "SMALL", 0)
+    made: list[object] = []
+    monkeypatch.setattr(weights, "_without_name", lambda *args: made.append(without_name(*args)) or made[-1])
+    with trained.client.get(path) as first, trained.client.get(path, headers={"Range": "bytes=100-"}) as second:
+        assert len(made) == 1 and set(root.iterdir()) == before, "it has no name"
+        assert first.data == expected and second.data == expected[100:]
+    assert made[0].closed  # type: ignore[attr-defined]
+    assert ask(trained, FORMS[-1]).data == expected and len(made) == 2
+    assert trained.client.head(path).status_code == 200 and len(made) == 2
+
+
+def test_without_room_to_convert_it_a_507(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(weights, "SMALL", 0)
+    monkeypatch.setattr(weights, "_without_name", full)
+    assert ask(trained, "?format=npz").status_code == 507
+    assert ask(trained).status_code == 200 and parts(trained.app).downloads.taken == 0
+
+
+without_name = weights._without_name
