@@ -53,11 +53,10 @@ def train_schema() -> Json:
 @cache
 def model_schema() -> Json:
     """The body of `POST /api/models`."""
-    example = {"name": "Plain", "architecture": (TrainBody.example or {}).get("architecture")}
-    return _whole("model", "A model, as the body of POST /api/models", DefineBody, {}, [example])
+    return _whole("model", "A model, as the body of POST /api/models", DefineBody, {}, [DefineBody.example])
 
 
-def _whole(name: str, title: str, body: type[Definition], rules: Json, examples: Sequence[Json | None]) -> Json:
+def _whole(name: str, title: str, body: type[Definition], rules: Json, examples: Sequence[Json]) -> Json:
     schema = _clean(body.model_json_schema())
     fields = {**schema["properties"], **{part: _optional(part.title()) for part in ("architecture", "hyperparams")}}
     for part in ("architecture", "hyperparams"):

@@ -124,7 +124,13 @@ ModelId = Annotated[  # one that a model can have
 ]
 Pixels = Annotated[  # checked by backend/inference/pixels.py, when it is known how large an image is
     Any,
-    WithJsonSchema({"type": "array", "description": "Numbers from 0 to 1, row by row from the top, flat or nested."}),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"type": ["number", "array"]},
+            "description": "Numbers from 0 to 1, row by row from the top, flat or nested.",
+        }
+    ),
 ]
 
 

@@ -41,6 +41,17 @@ INSIDE: dict[str, Collection[str]] = {
 }
 
 
+PLAIN: Json = {  # of examples
+    "input_size": 784,
+    "layers": [
+        {"type": "linear", "out": 16},
+        {"type": "relu"},
+        {"type": "linear", "out": 10},
+        {"type": "softmax"},
+    ],
+}
+
+
 def missing(name: str, detail: str, expected: Json = TEXT) -> Problem:
     """A field that has to come."""
     return Problem((name,), detail, "missing", expected=expected, got=None)
@@ -79,6 +90,7 @@ class Definition(Body):
 class DefineBody(Definition):
     """A model to create, or the fields of one to change; null empties a field."""
 
+    example: ClassVar[Json] = {"name": "Plain", "architecture": PLAIN, "hyperparams": {"epochs": 3}}
     model_id: ModelId | None = Field(
         None, description="The model to change, or the id of a new one; without it, an id is made up."
     )
@@ -91,6 +103,7 @@ class DefineBody(Definition):
 class SaveBody(Definition):
     """An untrained definition to store."""
 
+    example: ClassVar[Json] = {"architecture": PLAIN, "hyperparams": {"epochs": 3}}
     run_id: None = Field(None, description="The succeeded run to promote, instead of storing a definition.")
     model_id: ModelId | None = Field(None, description="Left out, or the id in the path.")
 
@@ -104,6 +117,7 @@ class SaveBody(Definition):
 class PromoteBody(Body):
     """A run whose weights shall be those of its model."""
 
+    example: ClassVar[Json] = {"run_id": "r_0123456789abcdef", "name": "My first network"}
     editors: Editors = None
     run_id: RunId = Field(description="The succeeded run to promote.")
     model_id: ModelId | None = Field(None, description="Its model.")
@@ -129,15 +143,7 @@ class TrainBody(Definition, Beginning):
     """A run to start."""
 
     example: ClassVar[Json] = {
-        "architecture": {
-            "input_size": 784,
-            "layers": [
-                {"type": "linear", "out": 16},
-                {"type": "relu"},
-                {"type": "linear", "out": 10},
-                {"type": "softmax"},
-            ],
-        },
+        "architecture": PLAIN,
         "hyperparams": {"epochs": 1, "max_samples": 128, "dataset_type": "digits"},
         "queue": True,
     }

@@ -54,7 +54,14 @@ from nets.training.metrics import EpochMetrics
 from nets.training.samples import SamplePrediction
 
 EVERYWHERE = (400, 401, 403, 408, 413, 414, 431, 500, 503, 507)
+IDS = {"run_id": "The id of a run.", "model_id": "The id of a model."}
 REASONS = {
+    200: "Success",
+    201: "Created",
+    202: "Accepted; what happens next, the events of the run tell",
+    204: "There is nothing more to tell",
+    206: "The part that was asked for",
+    304: "The client has it already",
     400: "The body or the query is malformed or invalid; `errors` lists every problem with its place",
     401: "The token is missing or wrong",
     403: "The Host or Origin header is not allowed",
@@ -242,7 +249,9 @@ def document(app: Flask) -> Json:
 
 def _operation(operation: Operation, rule: str, endpoint: str, sentence: str) -> Json:
     names = re.findall(r"<(\w+)>", rule)
-    parameters: list[Json] = [{"name": name, "in": "path", "required": True, "schema": TEXT} for name in names]
+    parameters: list[Json] = [
+        {"name": name, "in": "path", "required": True, "description": IDS[name], "schema": TEXT} for name in names
+    ]
     parameters += _query(operation.query)
     subject, line = endpoint.partition(".")[0], sentence.split("\n")[0]
     described: Json = {"operationId": endpoint.replace(".", "_"), "tags": [SUBJECTS.get(subject, (subject, ""))[0]]}
@@ -285,7 +294,7 @@ def _answers(operation: Operation) -> Json:
     answers: Json = {}
     for key, schema in operation.answers.items():
         status, media = key if isinstance(key, tuple) else (key, "application/json")
-        answer = answers.setdefault(str(status), {"description": "Success"})
+        answer = answers.setdefault(str(status), {"description": REASONS.get(status, "Success")})
         if schema:
             sent = {"x-events": {name: ref(kind.__name__) for name, kind in operation.events.items()}}
             answer.setdefault("content", {})[media] = {"schema": schema, **(sent if media == STREAM else {})}

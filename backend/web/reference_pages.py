@@ -147,5 +147,5 @@ def index_page(base: str) -> Content:
 
 def begin(base: str) -> str:
     """A first run, as one line for a shell."""
-    body = json.dumps({**(TrainBody.example or {}), "queue": True})
+    body = json.dumps({**TrainBody.example, "queue": True})
     return f"curl -s {base}/api/train -H 'Content-Type: application/json' -d {shlex.quote(body)}"
