@@ -12,9 +12,9 @@ from pathlib import Path
 import requests
 
 from backend.client.errors import Faulty, Refused, Unavailable, Unreachable, Unusable
-from backend.client.transport import Query, Transport
+from backend.client.transport import Query, Transport, refused_connection
 
-PIECE = 1 << 18
+PIECE = 1 << 15  # what is lost where a connection breaks off
 TRIES = 6  # in a row that bring nothing
 LONGEST_PAUSE = 5.0
 SHA = re.compile(r'(?:W/)?"?([0-9a-f]{64})')
@@ -46,6 +46,8 @@ class Download:
 
     def fetch(self) -> Saved:
         """The file, once all of it is here."""
+        if self.to.is_dir():
+            raise Unusable(f"{self.to} is a directory: name the file")
         try:
             return self._fetch()
         except OSError as reason:
@@ -59,7 +61,7 @@ class Download:
                 return self._finish(*self._rest())
             except (Unreachable, Unavailable) as problem:
                 left = TRIES if self._begun()[1] > before else left - 1
-                if not left or (left == TRIES - 1 and not before and isinstance(problem, Unreachable)):
+                if not left or (refused_connection(problem) and not self._begun()[1]):
                     raise
                 time.sleep(min(0.2 * 2 ** (TRIES - left), LONGEST_PAUSE))
 

@@ -216,5 +216,6 @@ def said(error: BaseException) -> str:
     found = chain(error)
     if any(isinstance(each, (requests.Timeout, TimeoutError)) for each in found):
         return "it took too long"
+    by_proxy = any(isinstance(each, requests.exceptions.ProxyError) for each in found)
     system = [each.strerror for each in found if isinstance(each, OSError) and each.strerror and each.errno]
-    return system[-1] if system else str(found[-1])
+    return f"{'the proxy of the environment: ' if by_proxy else ''}{system[-1] if system else found[-1]}"

@@ -79,6 +79,8 @@ def complain(problem: LaminaError, *, as_json: bool = False) -> None:
 
 def cures(problem: LaminaError) -> list[str]:
     """What to type instead."""
+    if "CERTIFICATE_VERIFY_FAILED" in problem.message:
+        return ["REQUESTS_CA_BUNDLE names a file of certificates to trust"]
     if isinstance(problem, Unreachable):
         return ["`lamina serve` starts a server here; --url or LAMINA_URL names another"]
     if isinstance(problem, Conflict) and '"queue": true' in problem.message:

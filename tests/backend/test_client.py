@@ -1,5 +1,6 @@
 """The Python client: streams as they are cut, failures as exceptions, ids, pictures; and a real server, as users do."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -211,7 +212,7 @@ def test_a_proxy_is_for_other_machines(monkeypatch):
     assert (
         not Transport("http://127.0.0.1:8080").session.trust_env and not Transport("http://localhost").session.trust_env
     )
-    with pytest.raises(Unreachable, match="no answer from http://lab.invalid: .*refused"):
+    with pytest.raises(Unreachable, match="no answer from http://lab.invalid: the proxy of the environment: .*refused"):
         Client("http://lab.invalid").health()
 
 
@@ -271,6 +272,50 @@ def test_what_is_no_server_of_ours_is_told(odd, monkeypatch):
         Client(f"{odd}/base").train(BODY)
     health = Client(f"{odd}/base/").health()
     assert health.json == {"status": "ok", "path": "/base/api/health", "new": [1]}
+
+
+class Breaking(BaseHTTPRequestHandler):
+    """Sends half of what is asked for, then nothing; only every other answer is whole."""
+
+    whole = bytes(range(256)) * 2000
+    asked: list[str | None] = []
+
+    def do_GET(self):
+        start = self.headers.get("Range")
+        self.asked.append(start)
+        tag = f'"{hashlib.sha256(self.whole).hexdigest()}"'
+        fits = start and self.headers.get("If-Range") == tag
+        body = self.whole[int(start[6:-1]) :] if fits else self.whole
+        self.send_response(206 if fits else 200)
+        self.send_header("ETag", tag)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body if len(self.asked) % 2 == 0 else body[: len(body) // 2])
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_download_that_breaks_off_is_completed_and_verified(tmp_path, monkeypatch):
+    monkeypatch.setattr("backend.client.download.time.sleep", lambda seconds: None)
+    sha256 = hashlib.sha256(Breaking.whole).hexdigest()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Breaking) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        client, seen = Client(f"http://127.0.0.1:{server.server_port}"), []
+        run_id = "r_" + 32 * "1"
+        saved = client.weights(run_id, tmp_path / "w", progress=lambda done, total: seen.append((done, total)))
+        assert saved.path.read_bytes() == Breaking.whole and (saved.size, saved.sha256) == (512_000, sha256)
+        assert Breaking.asked[0] is None and 200_000 < int(Breaking.asked[1][6:-1]) <= 256_000
+        assert seen[-1] == (512_000, 512_000) and seen == sorted(seen)
+        # What an earlier call has left behind is completed, unless it was of another file.
+        (tmp_path / f".v.{sha256}.part").write_bytes(Breaking.whole[:500_000])
+        (tmp_path / f".u.{'0' * 63}1.part").write_bytes(b"another")
+        assert client.weights(run_id, tmp_path / "v").size == client.weights(run_id, tmp_path / "u").size == 512_000
+        assert Breaking.asked[2] == "bytes=500000-" and "bytes=7-" in Breaking.asked
+        server.shutdown()
+        thread.join()
+    assert sorted(os.listdir(tmp_path)) == ["u", "v", "w"]
 
 
 def test_a_stream_that_breaks_off_is_taken_up_again_after_its_last_event():
