@@ -51,7 +51,7 @@ class Download:
         try:
             return self._fetch()
         except OSError as reason:
-            raise Unusable(f"{reason.filename or self.to}: {reason.strerror}") from None
+            raise Unusable(f"{self.to}: {reason.strerror}") from None
 
     def _fetch(self) -> Saved:
         left = TRIES
