@@ -132,6 +132,23 @@ def test_arrays_that_flax_has_cut_are_whole(weights: Any, tmp_path: Path, monkey
     assert all(np.array_equal(found[name], expected[name]) for name in expected)
 
 
+def test_files_of_earlier_versions_have_the_names_of_today(weights: Any, tmp_path: Path) -> None:
+    """Then the parts of a block were arrays of one layer, such as `conv1_kernel`."""
+    before: dict[str, Any] = {}
+    for (collection, layer, name), array in leaves(weights):
+        block, dot, part = layer.rpartition(".")
+        is_part = dot and block.rpartition(".")[2].startswith("residual_block")
+        place, own = (block, f"{part}_{name}") if is_part else (layer, name)
+        before.setdefault(collection, {}).setdefault(place, {})[own] = array
+    path = tmp_path / "weights.msgpack"
+    nets.save_weights(path, before)
+    assert b"conv1_kernel" in path.read_bytes()
+    with path.open("rb") as opened:
+        found = nets.named_arrays(ALL_KINDS, stored_variables(opened, ALL_KINDS), layout="torch")
+    expected = nets.named_arrays(ALL_KINDS, weights, layout="torch")
+    assert all(np.array_equal(found[name], expected[name]) for name in expected)
+
+
 @pytest.mark.parametrize("layout", ["flax", "torch"])
 def test_the_library_of_safetensors_reads_them(weights: Any, file: Any, tmp_path: Path, layout: Any) -> None:
     path = tmp_path / "weights.safetensors"
