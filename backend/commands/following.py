@@ -20,6 +20,8 @@ Show = Callable[[Event], None]
 STORED_SECONDS = 30.0  # in which all that is stored is told; a run that trains tells of it soon after
 QUEUED_SECONDS = 1.0  # one that waits does not
 WORD = 9
+PHASE = 10
+LEAST, MOST, BESIDE = 4, 30, 76  # columns of a bar, and of all that stands beside it
 
 
 @dataclass(frozen=True)
@@ -120,8 +122,8 @@ def showing(client: Client, ids: Sequence[str], *, quiet: bool) -> Iterator[Show
 @contextmanager
 def bars(out: Screen, runs: Sequence[Run]) -> Iterator[Show]:
     """A bar for each run, gone at the end: phase, epoch, loss, accuracy, samples a second, time left."""
-    loose = out.width >= 100
-    columns = [TextColumn("{task.description}"), BarColumn(bar_width=30 if loose else 12), TaskProgressColumn()]
+    bar = BarColumn(bar_width=max(LEAST, min(MOST, out.width - BESIDE)))
+    columns = [TextColumn("{task.description}"), bar, TaskProgressColumn()]
     columns += [TextColumn("{task.fields[figures]}"), TimeRemainingColumn(compact=True)]
     with Progress(*columns, console=out, transient=True) as progress:
         tasks = {run.run_id: progress.add_task(titled(run, run.state), total=1.0, figures="") for run in runs}
@@ -129,17 +131,17 @@ def bars(out: Screen, runs: Sequence[Run]) -> Iterator[Show]:
 
         def show(event: Event) -> None:
             if event.run_id in tasks:
-                move(progress, tasks[event.run_id], by_id[event.run_id], event, rate=loose)
+                move(progress, tasks[event.run_id], by_id[event.run_id], event)
 
         yield show
 
 
 def titled(run: Run, phase: str, epoch: int = 0) -> str:
     """What stands before a bar."""
-    return f"{run.short} {phase:<{WORD}} {epoch}/{run.epochs_total}"
+    return f"{run.short} {phase:<{PHASE}} {epoch}/{run.epochs_total}"
 
 
-def move(progress: Progress, task: TaskID, run: Run, event: Event, *, rate: bool) -> None:
+def move(progress: Progress, task: TaskID, run: Run, event: Event) -> None:
     """Moves one bar, by one event."""
     data = event.data
     if event.name == "state":
@@ -149,7 +151,7 @@ def move(progress: Progress, task: TaskID, run: Run, event: Event, *, rate: bool
     elif event.name == "metric":
         progress.update(task, completed=data["progress"], figures=figures(data["val_loss"], data["val_accuracy"]))
     elif event.name == "progress":
-        known = figures(data.get("loss"), data.get("accuracy"), data.get("samples_per_sec") if rate else None)
+        known = figures(data.get("loss"), data.get("accuracy"), data.get("samples_per_sec"))
         fields: dict[str, Any] = {"figures": known} if known else {}
         title = titled(run, data["phase"], data["epoch"])
         progress.update(task, completed=data["fraction"], description=title, **fields)

@@ -82,6 +82,7 @@ def test_a_run_has_all_that_the_server_tells(client, run):
     assert [each.run_id for each in client.runs(model=run.model_id, limit=1)] == [run.run_id]
     assert client.model(run.model_id).runs[0].json["run_id"] == run.run_id
     assert "digits" in [each.name for each in client.datasets()] and "conv2d" in [each.type for each in client.layers()]
+    assert "hyperparams" in client.schema()["properties"]
 
 
 def test_ids_may_be_shortened(client, run):

@@ -192,23 +192,23 @@ def test_open_prints_the_address_where_there_is_no_browser(typed, run, monkeypat
     assert typed("open", run.short)[1] == f"{url}/api/runs/{run.run_id}\n"
 
 
-def complete(words, url, shell="zsh"):
-    """What a shell would show behind these words."""
-    environ = {**os.environ, "LAMINA_URL": url, "_LAMINA_COMPLETE": f"{shell}_complete"}
-    environ |= {"COMP_WORDS": " ".join(["lamina", *words]), "COMP_CWORD": str(len(words))}
-    done = subprocess.run(
-        [sys.executable, "-m", "backend.cli"], env=environ, capture_output=True, text=True, timeout=60
-    )
-    assert done.stderr == ""
-    return done.stdout
+def test_shells_complete_runs_with_their_names_and_stay_silent_without_a_server(url, run, monkeypatch, capsys):
+    def complete(*words, at=url):
+        monkeypatch.setenv("LAMINA_URL", at)
+        monkeypatch.setenv("_LAMINA_COMPLETE", "zsh_complete")
+        monkeypatch.setenv("COMP_WORDS", " ".join(["lamina", *words]))
+        monkeypatch.setenv("COMP_CWORD", str(len(words)))
+        assert main() == exits.OK
+        told = capsys.readouterr()
+        assert told.err == ""
+        return told.out
 
-
-def test_shells_complete_runs_with_their_names_and_stay_silent_without_a_server(url, run):
-    said = complete(["show", run.run_id[:4]], url)
+    said = complete("show", run.run_id[:4])
     assert f"plain\n{run.short}\n" in said and "(succeeded)" in said
-    assert complete(["show", "r_"], "http://127.0.0.1:1").strip() == ""
-    assert "plain\n--older-than" in complete(["delete", "--ol"], url)
-    assert "succeeded" in complete(["runs", "--state", "suc"], url)
+    assert complete("show", "r_", at="http://127.0.0.1:1").strip() == ""
+    assert "plain\n--older-than" in complete("delete", "--ol")
+    assert "succeeded" in complete("runs", "--state", "suc")
+    assert "digits" in complete("runs", "--dataset", "dig") and run.model_id[:10] in complete("runs", "--model", "m_")
 
 
 def test_a_reader_that_stops_early_ends_a_command_quietly(url, run):
