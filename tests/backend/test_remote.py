@@ -2,16 +2,20 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
 from backend.cli.top import main
 from backend.client import Client
 from backend.commands import exits
+from backend.config import Settings
+from backend.demo.local_server import LocalServer, free_port
 from tests.backend.conftest import BODY, offline_app, parts, serving
 
 
@@ -217,3 +221,37 @@ def test_a_reader_that_stops_early_ends_a_command_quietly(url, run):
         ["bash", "-c", command], env={**os.environ, "LAMINA_URL": url}, capture_output=True, text=True, timeout=60
     )
     assert (done.stdout, done.stderr) == ("{", "")
+
+
+@pytest.mark.slow
+def test_waiting_outlives_a_server_that_is_killed_and_ctrl_c_leaves_the_run_alone(tmp_path):
+    """With real processes: Ctrl-C ends the command alone; a killed server that comes back tells how the run ended."""
+    settings = Settings(port=free_port(first=0), state_dir=tmp_path / "s", data_dir=tmp_path / "d")
+    body = tmp_path / "body.json"
+    body.write_text(json.dumps({**BODY, "hyperparams": {**BODY["hyperparams"], "epochs": 100_000}}))
+    environ = {**os.environ, "LAMINA_URL": f"http://127.0.0.1:{settings.port}", "PYTHONUNBUFFERED": "1"}
+
+    def begun(*words):
+        command = [sys.executable, "-m", "backend.cli", *words]
+        process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for line in process.stdout:
+            if line.startswith("epoch"):
+                return process
+        raise AssertionError("it ended before the first epoch")
+
+    with LocalServer(settings) as server:
+        server.wait_until_healthy()
+        process = begun("train", str(body), "--wait")
+        process.send_signal(signal.SIGINT)
+        told = process.communicate(timeout=20)[0]
+        (run,) = server.client.runs()
+        assert process.returncode == exits.INTERRUPTED and not run.ended
+        assert f"{run.short} goes on." in told and f"`lamina cancel {run.short}` ends it" in told
+        process = begun("wait", run.short)
+        worker, *_ = psutil.Process(server.process.pid).children()
+        for each in (psutil.Process(server.process.pid), worker):
+            each.kill()
+    with LocalServer(settings) as server:
+        told = process.communicate(timeout=60)[0]
+        assert process.returncode == exits.FAILED and "interrupted: the server" in told
+        assert server.client.run(run).state == "failed"
