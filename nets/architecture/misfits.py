@@ -81,10 +81,16 @@ def takes_one(cls: type[Layer], kind: Kind) -> bool:
 
 
 class Words:
-    """Puts misfits of one layer into words. enters: its inputs as it reads them; values: as they come."""
+    """Puts misfits of one layer into words.
 
-    def __init__(self, placed: Placed, enters: Sequence[Value], values: Sequence[Value], before: Value | None) -> None:
+    enters: its inputs as it reads them; values: as they come. copies: in how many places it stands.
+    """
+
+    def __init__(
+        self, placed: Placed, enters: Sequence[Value], values: Sequence[Value], before: Value | None, *, copies: int
+    ) -> None:
         self.placed = placed
+        self.copies = copies
         self.reads = [read or Read("") for read in placed.reads]
         images = (value for value in (enters[0], values[0], before) if value and value.kind == "image")
         image = next(images, None)
@@ -103,6 +109,8 @@ class Words:
             rule = f"has {field} from '{item.shares}', whose weights it shares, but that does not fit here"
             return Problem((*item.shown, "shares"), f"{rule}: {detail.partition(';')[0]}", "misfit")
         place = (*item.shown, field)
+        if misfit.set_to is not UNSAID and self.copies > 1:  # what is right here may be wrong in another place
+            return Problem(place, detail, misfit.code, expected={"type": "null"}, fix=(Change("remove", place),))
         fix = () if misfit.set_to is UNSAID else (Change("replace", place, misfit.set_to),)
         return Problem(place, detail, misfit.code, expected=misfit.expected, fix=fix)
 

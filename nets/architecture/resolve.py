@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -96,6 +97,7 @@ class Resolver:
         self.problems: list[Problem] = []
         self.told: dict[Path, str] = {}
         self.doubtful: set[str] = set()
+        self.copies = Counter(one.item.path for one in placed if not one.merge)
         self.by_draw = {one.draw: one for one in placed if not one.merge}
         self.turns: dict[str, tuple[int, ...]] = {}
         self.sharers: dict[str, Written] = {}
@@ -133,7 +135,8 @@ class Resolver:
         enters = tuple(self.values[read] for read in reads)
         misfits = list(wrong_kind(layer, enters)) or list(layer.misfits(*enters))
         if misfits:
-            words = Words(spot.placed, enters, values, source.takes[0] if source else None)
+            before, copies = source.takes[0] if source else None, self.copies[spot.placed.item.path]
+            words = Words(spot.placed, enters, values, before, copies=copies)
             for misfit in misfits:
                 self.add(name, words.problem(misfit))
         if any(misfit.fatal for misfit in misfits):

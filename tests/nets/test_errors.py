@@ -161,6 +161,17 @@ def test_what_was_meant_by_a_graph_is_mended(layer: Json, pointer: str | None, v
     assert fixes == ([] if pointer is None else [{"op": "replace", "path": pointer, "value": value}])
 
 
+def test_a_size_that_fits_one_copy_of_a_layer_alone_is_left_out() -> None:
+    layers = [
+        {"type": "repeat", "times": 2, "layers": [{"type": "linear", "in": 784, "out": 5}]},
+        {"type": "linear", "out": 10},
+    ]
+    body = {"input_shape": [784], "layers": layers}
+    assert check(parse_architecture, body, "architecture") == 1
+    (told,) = (problem.to_json() for problem in problems_of(parse_architecture, body))
+    assert told["fix"] == [{"op": "remove", "path": "/architecture/layers/0/layers/0/in"}]
+
+
 def hyperparams_bodies() -> Iterator[Json]:
     for field in [*wire_names(Hyperparams), "epoch", "lr", "dataset", "fooo"]:
         for value in [*BROKEN, "mnits"]:
