@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import random
 import re
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -190,3 +193,87 @@ def test_the_schemas_are_served_and_named_in_bodies_without_an_effect(
     assert taken({"$schema": "x", "run_id": "r_1"}, PromoteBody)
     assert client.post("/api/train", json={**sent, "editors": "x"}).status_code == 400
     assert client.post("/api/train", json={**sent, "$schema": 3}).json["errors"][0]["pointer"] == "/$schema"
+
+
+VALUES = [
+    None,
+    0,
+    1,
+    -1,
+    2,
+    5,
+    10,
+    12,
+    3.5,
+    "x",
+    "64",
+    "same",
+    [],
+    {},
+    [1, 2],
+    True,
+    "relu",
+    {"type": "relu"},
+    784,
+    "adam",
+    ["a"],
+]
+NAMES = [
+    "in",
+    "out",
+    "units",
+    "kernel",
+    "type",
+    "name",
+    "inputs",
+    "shares",
+    "epoch",
+    "lr",
+    "fooo",
+    "layers",
+    "momentum",
+]
+STRUCTURE = {"wrong_type", "unknown_field", "not_one_of"}  # what a schema can tell
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in inside:
+        yield (*path, key)
+        yield from places(part, (*path, key))
+
+
+def broken(body: Any, choose: random.Random) -> Any:
+    """A body with one to three changes."""
+    body = copy.deepcopy(body)
+    for _ in range(choose.choice([1, 1, 2, 3])):
+        *way, last = choose.choice([*places(body)] or [("architecture",)])
+        around = body
+        for part in way:
+            around = around[part]
+        what = choose.randrange(4)
+        if what == 0 or last not in (around if isinstance(around, dict) else range(len(around))):
+            around[last] = copy.deepcopy(choose.choice(VALUES))
+        elif what == 1:
+            del around[last]
+        elif what == 2 and isinstance(around, dict):
+            around[choose.choice(NAMES)] = around.pop(last)
+        elif isinstance(around, list):
+            around.insert(last, copy.deepcopy(around[last]))
+    return body
+
+
+@pytest.mark.slow
+def test_thousands_of_broken_bodies_are_told_alike_and_mended(client: FlaskClient) -> None:
+    """By the schema and by the server, whose fixes remove the problems that they come with."""
+    choose, fixed = random.Random(1), 0
+    for _ in range(2000):
+        body = {**broken(choose.choice(GOOD), choose), "model_id": "m_unknown"}  # looked for once the body is right
+        found = client.post("/api/train", json=body).json.get("errors", [])
+        assert found or TRAIN.is_valid(body), body
+        assert not TRAIN.is_valid(body) or not STRUCTURE & {problem["code"] for problem in found}, (body, found)
+        for problem in (problem for problem in found if "fix" in problem):
+            left = client.post("/api/train", json=applied(problem["fix"], body)).json.get("errors", [])
+            assert (problem["pointer"], problem["code"]) not in {(one["pointer"], one["code"]) for one in left}, problem
+            fixed += 1
+    assert fixed > 50
