@@ -59,7 +59,7 @@ def numbers_in(path: Path) -> Pixels:
         found = json.loads(path.read_text())
     except OSError as reason:
         raise Unusable(f"{path}: {reason.strerror}") from None
-    except ValueError as reason:
+    except (ValueError, RecursionError) as reason:
         raise Unusable(f"{path} is no JSON: {reason}") from None
     found = found.get("pixels") if isinstance(found, dict) else found
     if not isinstance(found, list):

@@ -23,7 +23,7 @@ def body_of(body: Body) -> Mapping[str, Any]:
     if isinstance(body, Mapping):
         return body
     try:
-        return object_in(Path(body).read_text(), str(body))
+        return object_in(Path(body).read_text("utf-8-sig"), str(body))
     except OSError as reason:
         raise Unusable(f"{body}: {reason.strerror}") from None
     except UnicodeDecodeError:
@@ -34,7 +34,7 @@ def object_in(text: str, place: str) -> dict[str, Any]:
     """The object that a text has as JSON. Raises Unusable, which names `place`."""
     try:
         found = json.loads(text)
-    except ValueError as reason:
+    except (ValueError, RecursionError) as reason:
         raise Unusable(f"{place} is no JSON: {reason}") from None
     if not isinstance(found, dict):
         raise Unusable(f"{place} must hold a JSON object, got {text.strip()[:40]}")
@@ -49,7 +49,7 @@ def value_of(text: str) -> Any:
 
     try:
         return json.loads(text, parse_constant=no_number)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -32,12 +32,13 @@ def infer(client: Client, run: str, file: str, *, model: bool, invert: Invert, a
     for note in said.notes:
         out.print(f"The picture was {note}." if note.startswith(("inverted", "scaled")) else note, soft_wrap=True)
     ranked = sorted(range(len(said.probabilities)), key=lambda label: -said.probabilities[label])[:BEST]
+    block = "#" if out.options.ascii_only else "█"
     names = class_names(client, said.dataset_type)
     rows = table("class", "probability", "", right=("probability",))
     for label in ranked:
         share = said.probabilities[label]
         name = names[label] if label < len(names) else str(label)
-        rows.add_row(cell(name), cell(percent(share)), cell("█" * round(BLOCKS * share)))
+        rows.add_row(cell(name), cell(percent(share)), cell(block * round(BLOCKS * share)))
     out.show(rows)
     return exits.OK
 

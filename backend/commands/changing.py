@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from backend.client import Client, LaminaError, Run
 from backend.client.run_calls import KEEP
 from backend.commands import exits
-from backend.commands.telling import code_of, complain, joined, say_json, screen
+from backend.commands.telling import code_of, complain, joined, printable, say_json, screen
 
 
 def each(runs: Iterable[str], act: Callable[[str], None], *, as_json: bool) -> int:
@@ -64,7 +64,7 @@ def say(run_id: str, what: str, name: str, *, as_json: bool, ids_only: bool) -> 
     elif ids_only:
         print(run_id, flush=True)
     else:
-        screen().print(f"{run_id[:10]}  {what}" + (f"  {name}" if name else ""))
+        screen().print(printable(f"{run_id[:10]}  {what}" + (f"  {name}" if name else "")))
 
 
 def promote(client: Client, run: str, *, name: str | None, as_json: bool) -> int:
@@ -101,7 +101,7 @@ def edit(
         say_json(changed.json)
     else:
         known = joined(changed.tags)
-        screen().print(f"{changed.short}  {changed.name}" + (f"  [{known}]" if known else ""))
+        screen().print(printable(f"{changed.short}  {changed.name}" + (f"  [{known}]" if known else "")))
     return exits.OK
 
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from backend.client import Client, Event, Run, Started, TimedOut
 from backend.client.overrides import body_of, object_in
 from backend.commands import exits
-from backend.commands.telling import STYLES, Screen, percent, say_json, screen, seconds_between, span
+from backend.commands.telling import STYLES, Screen, percent, printable, say_json, screen, seconds_between, span
 
 Show = Callable[[Event], None]
 STORED_SECONDS = 30.0  # in which all that is stored is told; a run that trains tells of it soon after
@@ -43,7 +43,11 @@ def train(
     wish: Wish,
 ) -> int:
     """Starts a run of a body in a file, or on standard input for "-"; waits for its end where `wait`."""
-    body = object_in(sys.stdin.read(), "standard input") if file == "-" else body_of(file)
+    body = (
+        object_in(sys.stdin.buffer.read().decode("utf-8-sig", "replace"), "standard input")
+        if file == "-"
+        else body_of(file)
+    )
     started = client.train(body, **labels, **changes)
     if wish.quiet:
         print(started.run_id, flush=True)
@@ -54,11 +58,16 @@ def train(
     return wait_for(client, [started.run_id], wish) if wait else exits.OK
 
 
+def typed_body() -> dict[str, Any]:
+    """The body on standard input."""
+    return object_in(sys.stdin.buffer.read().decode("utf-8-sig", "replace"), "standard input")
+
+
 def say_started(started: Started) -> None:
     """A run that was accepted, and what the server remarks."""
     out = screen()
     place = f", place {started.queue_position} in the queue" if started.queue_position else ""
-    out.print(f"{started.run_id}  {started.name}{place}")
+    out.print(printable(f"{started.run_id}  {started.name}{place}"))
     for warning in started.warnings:
         out.print(Text(warning, style="yellow"))
 

@@ -17,6 +17,7 @@ from backend.commands.telling import (
     joined,
     number,
     percent,
+    printable,
     say_json,
     screen,
     seconds_between,
@@ -117,7 +118,7 @@ def sheet(run: Run) -> Table:
     made.add_column(overflow="fold")
     for name, value in lines_of(run):
         if value:
-            made.add_row(name, value)
+            made.add_row(name, printable(value) if isinstance(value, str) else value)
     return made
 
 

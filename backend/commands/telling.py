@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from typing import Any, NoReturn
 
 from rich import box
@@ -53,6 +54,9 @@ def screen(*, stderr: bool = False) -> Screen:
 
 def spoken(command: Callable[[Client], int], *, url: str | None, token: str | None, as_json: bool) -> int:
     """Runs a command on a client. What goes wrong is told on standard error, as JSON where the answer would be."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # of names that a terminal of another alphabet does not have
     try:
         return command(Client(url, token))
     except LaminaError as problem:
@@ -108,7 +112,14 @@ def table(*columns: str, right: Sequence[str] = (), loose: Sequence[str] = LOOSE
 
 def cell(text: object, *, style: str = "") -> Text:
     """A cell that is cut off where there is no room, never wrapped."""
-    return Text(str(text), style=style, no_wrap=True, overflow="ellipsis")
+    return Text(printable(str(text)), style=style, no_wrap=True, overflow="ellipsis")
+
+
+def printable(text: str) -> str:
+    """Text that moves no cursor and changes no colour, whatever somebody has called a run."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
 
 
 def state_of(run: Run) -> Text:

@@ -174,6 +174,7 @@ def test_a_run_is_edited_promoted_and_stays_when_others_are_deleted(typed, run, 
         typed("edit", run.short, "--add-tag", "best", "--name", "renamed")[1] == f"{run.short}  renamed  [kept, best]\n"
     )
     assert typed("edit", run.short, "--remove-tag", "best", "--notes", "")[0] == exits.OK
+    assert "x\N{REPLACEMENT CHARACTER}[31m" in typed("edit", run.short, "--name", "x\x1b[31m")[1]  # no colour of others
     assert "has the weights of" in typed("promote", run.short, "--name", "good")[1]
     other = typed("train", "body.json", "-q", "--queue", "--tag", "kept", "--wait")[1].strip()
     code, out, err = typed("delete", "--tag", "kept", "--older-than", "30d")
