@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -225,6 +226,8 @@ def test_a_run_that_was_trained_beside_one_that_waits(trained: Trained) -> None:
     assert [run["parameters"] for run in found["runs"]] == [784 * 16 + 16 + 170, 7850]
     assert found["metrics"]["val_loss"]["2"] == [record["metrics"][1]["val_loss"], None]
     assert found["warnings"] == []
+    described = trained.client.get("/api/openapi.json").json["components"]
+    jsonschema_rs.validator_for({"$ref": "#/components/schemas/Comparison", "components": described}).validate(found)
 
 
 def test_what_runs_were_computed_with_is_compared(client: FlaskClient, app: Flask) -> None:
