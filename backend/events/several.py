@@ -210,11 +210,13 @@ class AllRuns(Several):
 
     def _meet(self, arrival: Arrival) -> None:
         run_id, channel, before = arrival.run_id, arrival.channel, arrival.before
-        self._up_to = max(self._up_to, arrival.sequence)
         if reader := self._readers.get(run_id):
             reader.go_on(channel, before)
-        else:
-            self.follow(run_id, arrival.sequence, channel, before=before, last_id=before)
+            return
+        if self._frontier.newest >= self._up_to < arrival.sequence:  # past those that an import has put before it
+            self._lead(replace(self._frontier, newest=arrival.sequence, key=key_of(run_id)))
+        self._up_to = max(self._up_to, arrival.sequence)
+        self.follow(run_id, arrival.sequence, channel, before=before, last_id=before)
 
     def _greeting(self) -> list[bytes]:
         """An id: also who leaves before there was any event misses nothing."""
