@@ -14,7 +14,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backend.events.follower import PAGE
+from backend.events.reader import PAGE
 from backend.events.wire import state_data
 from backend.services import Services
 from backend.state.errors import UnknownRecord

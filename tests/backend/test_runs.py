@@ -38,8 +38,11 @@ def test_runs_are_listed_newest_first_and_filtered(app: Flask, held: threading.E
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("state=done", 'state: must be one of queued, running, succeeded, failed, cancelled, got "done"'),
-        ("state=", "state: must be one of"),
+        (
+            "state=done",
+            'state: must be one or more of queued, running, succeeded, failed, cancelled, separated by commas, got "done"',
+        ),
+        ("state=", "state: must be one or more of"),
         ("limit=0", 'limit: must be a whole number from 1 to 10000, got "0"'),
         ("limit=-1", "limit: must be a whole number"),
         ("limit=ten", "limit: must be a whole number"),
