@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,12 @@ class Host:
     def client(self) -> Client:
         assert self.server is not None, "no server was started"
         return self.server.client
+
+    @property
+    def lines(self) -> deque[str]:
+        """The end of the log of the server that runs now."""
+        assert self.server is not None, "no server was started"
+        return self.server.lines
 
     def settings(self) -> Settings:
         places = {"state_dir": self.state_dir, "data_dir": self.folder / "data"}
