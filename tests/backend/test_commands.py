@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -13,8 +14,11 @@ from urllib.request import urlopen
 import pytest
 
 from backend.client import LaminaError
-from backend.config import Settings
+from backend.commands.state import collect, export, merge
+from backend.config import ConfigError, Settings
 from backend.demo.local_server import LocalServer, free_port
+from backend.state.lock import own
+from backend.state.schema import SCHEMA_VERSION
 from backend.state.store import STORE_FILE, Store
 from tests.backend.test_archive import files, make_state
 from tests.backend.test_cli import lamina
@@ -74,6 +78,44 @@ def test_a_tar_that_cannot_be_taken_is_one_sentence_and_code_1(tmp_path):
     missing = lamina("import-state", tmp_path / "b.tar", "--state-dir", tmp_path / "new")
     assert (missing.returncode, missing.stderr) == (1, f"lamina: {tmp_path}/b.tar: No such file or directory\n")
     assert sorted(os.listdir(tmp_path)) == ["a.tar"]
+
+
+def test_beside_a_server_gc_says_so_and_what_it_left(tmp_path, capsys):
+    state = make_state(tmp_path / "state", runs=1)
+    with own(state, patience=0.0):
+        assert collect(state, yes=True, as_json=False) == 0
+        said = capsys.readouterr().out
+        assert f"A server, or another command, is using {state}." in said and "Left alone: 1, 1 byte." in said
+        assert "r_orphan: it was changed in the last 10 minutes" in said and (state / "r_orphan").is_dir()
+        assert collect(state, yes=False, as_json=True) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["server_running"], told["found"], told["left"][0]["path"]) == (True, [], "r_orphan")
+    assert collect(state, yes=True, as_json=True) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["server_running"], told["left"], told["found"][0]["done"]) == (False, [], True)
+
+
+def test_a_server_of_another_version_is_left_in_peace(tmp_path):
+    state = make_state(tmp_path / "state", runs=1)
+    with closing(sqlite3.connect(state / STORE_FILE)) as store:
+        store.execute(f"PRAGMA user_version = {SCHEMA_VERSION - 1}")
+    before = files(state)
+    with own(state, patience=0.0), pytest.raises(ConfigError, match="a server uses it; stop it first, or use the vers"):
+        collect(state, yes=True, as_json=False)
+    assert files(state).items() >= before.items()
+
+
+def test_a_merge_makes_a_state_where_there_is_none_and_adds_to_one(tmp_path, capsys):
+    state = make_state(tmp_path / "state", runs=2)
+    assert export(state, tmp_path / "a.tar") == 0 and "could not write" not in capsys.readouterr().out
+    assert merge(tmp_path / "new", tmp_path / "a.tar") == 0
+    assert capsys.readouterr().out.startswith(f"{tmp_path}/new holds 2 runs")
+    assert merge(tmp_path / "new", tmp_path / "a.tar") == 0
+    assert "new has got 0 runs, 0 models, 0 files, 0 bytes from a.tar; 2 runs and 1 models" in capsys.readouterr().out
+    with closing(Store(tmp_path / "new" / STORE_FILE)) as store:
+        store.update_run("r_1", notes="mine")
+    with pytest.raises(SystemExit, match="lamina: what is here under the same ids differs from the archive: run r_1"):
+        merge(tmp_path / "new", tmp_path / "a.tar")
 
 
 def replayed(server, run_id):
