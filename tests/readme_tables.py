@@ -15,7 +15,7 @@ from flask import Flask
 from backend.cli.manual import VARIABLES
 from backend.cli.remote import SECTION as SERVER
 from backend.cli.settings import SECTION as SETTINGS
-from backend.cli.shape import walk
+from backend.cli.shape import brief, walk
 from backend.cli.top import lamina
 from backend.commands.exits import MEANING
 from backend.config import settings_table
@@ -40,7 +40,7 @@ ALSO = {"image": "features whose number is a square are read as an image", "feat
 
 def table(heads, rows):
     lines = [heads, ["---"] * len(heads), *rows]
-    return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines)
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
 
 
 def endpoints():
@@ -150,6 +150,14 @@ def commands():
         for words, command in walk(lamina)
     ]
     return table(("command", "does", "flags"), rows)
+
+
+def remote():
+    """The commands that speak to a server, a sentence each."""
+    found = [(words, command) for words, command in walk(lamina) if any(flag.name == "url" for flag in command.params)]
+    return table(
+        ("command", "does"), [(f"`lamina {words[0]}{usage(command)}`", brief(command)) for words, command in found]
+    )
 
 
 def usage(command):
@@ -273,7 +281,7 @@ BOUNDS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "up to", "e
 TABLES = {
     make.__name__: make
     for make in (
-        *(endpoints, codes, record, commands, exit_codes, variables, settings),
+        *(endpoints, codes, record, commands, remote, exit_codes, variables, settings),
         *(layers, common, combinators, optimizers, hyperparameters, datasets),
     )
 }

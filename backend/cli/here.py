@@ -39,14 +39,15 @@ def demo(settings: Settings, once: bool) -> int:
 
 
 @click.group(cls=Group, invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="one JSON object instead of a table")
 @settings(only=("data_dir",))
-def datasets(settings: Settings) -> int:
+def datasets(settings: Settings, as_json: bool) -> int:
     """Lists the data sets: size, classes, and whether they are on this disk."""
     from backend.commands import datasets
 
     if click.get_current_context().invoked_subcommand:
         return 0
-    return datasets.list_all(settings.data_dir)
+    return datasets.list_all(settings.data_dir, as_json=as_json)
 
 
 @click.command(cls=Command)

@@ -23,8 +23,11 @@ log = logging.getLogger("lamina.datasets")
 HERE = {"bundled": "bundled", "cache": "yes", "prepared": "to convert", "files": "to convert", None: "no"}
 
 
-def list_all(data_dir: Path) -> int:
+def list_all(data_dir: Path, *, as_json: bool = False) -> int:
     """Prints every data set with what it holds, and whether it is here. Returns the exit code."""
+    if as_json:
+        print(json.dumps({"datasets": [entry_of(info(name), data_dir) for name in DATASETS]}))
+        return 0
     table = Table(title="Data sets", title_justify="left", caption=f"kept in {data_dir}", caption_justify="left")
     table.add_column("name", no_wrap=True)
     for heading in ("train", "test", "image", "classes", "download"):
@@ -46,6 +49,21 @@ def row_of(about: DatasetInfo, data_dir: Path) -> list[str]:
     here = "damaged" if problem(about.name, data_dir) else HERE[source(about.name, data_dir)]
     image = " x ".join(str(extent) for extent in about.shape)
     return [about.name, f"{about.train_size:,}", f"{about.test_size:,}", image, str(len(about.classes)), size, here]
+
+
+def entry_of(about: DatasetInfo, data_dir: Path) -> dict[str, object]:
+    """One data set for programs, by the names that a server tells it with."""
+    return {
+        "name": about.name,
+        "title": about.title,
+        "shape": list(about.shape),
+        "classes": list(about.classes),
+        "train_size": about.train_size,
+        "test_size": about.test_size,
+        "download_mb": about.download_mb,
+        "source": source(about.name, data_dir),
+        "problem": problem(about.name, data_dir),
+    }
 
 
 def prepare_with_bar(name: str, data_dir: Path) -> int:

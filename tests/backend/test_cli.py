@@ -162,6 +162,13 @@ def test_datasets_lists_every_data_set(tmp_path):
     assert "\x1b" not in answer.stdout
 
 
+def test_datasets_are_listed_for_programs(tmp_path):
+    listed = json.loads(lamina("datasets", "--json", "--data-dir", tmp_path).stdout)["datasets"]
+    assert {each["name"]: each["source"] for each in listed}["digits"] == "bundled" and len(listed) == len(
+        datasets.DATASETS
+    )
+
+
 def test_datasets_prepare_without_a_terminal_prints_plain_lines(tmp_path):
     answer = lamina("datasets", "prepare", "digits", "--data-dir", tmp_path)
     assert answer.returncode == 0

@@ -110,7 +110,7 @@ def test_refusals_carry_their_problems(client, run):
         Client(client.url, token="").run(run)
 
 
-def test_a_run_is_waited_for_no_longer_than_told_and_cancelled(client):
+def test_a_run_is_waited_for_no_longer_than_told_and_cancelled(client, monkeypatch):
     started = client.train(BODY, hyperparams__epochs=100_000)
     waiting = client.train(BODY, queue=True)
     with pytest.raises(TimedOut):
@@ -119,6 +119,8 @@ def test_a_run_is_waited_for_no_longer_than_told_and_cancelled(client):
     heard = []
     assert [each.state for each in client.wait([started, waiting], on_event=heard.append)] == ["cancelled", "cancelled"]
     assert {event.run_id for event in heard if event.ends} == {started.run_id, waiting.run_id}
+    monkeypatch.setattr("backend.client.run_calls.IN_ONE_STREAM", 1)  # more than one stream takes
+    assert [each.run_id for each in client.wait([waiting, started], timeout=20)] == [waiting.run_id, started.run_id]
     assert client.resume(started).run_id == started.run_id
     live = client.events("all")
     assert next(event for event in live if event.name == "state").run_id == started.run_id
