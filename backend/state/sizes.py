@@ -58,10 +58,15 @@ class StateSize:
     def _sum(self) -> None:
         began = time.monotonic()
         total = 0
+        linked: set[int] = set()  # while a state is exported, its files have a second name
         for folder, _, files in os.walk(self._root):
             for name in files:
                 with suppress(OSError):  # it has just gone
-                    total += os.lstat(os.path.join(folder, name)).st_size
+                    status = os.lstat(os.path.join(folder, name))
+                    if status.st_nlink == 1 or status.st_ino not in linked:
+                        total += status.st_size
+                    if status.st_nlink > 1:
+                        linked.add(status.st_ino)
         took = time.monotonic() - began
         with self._lock:
             self._known, self._summing = total, False

@@ -65,5 +65,6 @@ def test_who_asks_for_the_size_of_the_state_never_waits_for_the_disk(
     eventually(lambda: size.known() == 5)
     (tmp_path / "more").write_bytes(b"12345")
     assert size.known() == 5 and len(asked) == 1, "a sum holds for a while"
+    (tmp_path / "second name").hardlink_to(tmp_path / "more")
     size._stale_at = 0.0
     eventually(lambda: size.known() == 10)
