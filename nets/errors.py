@@ -48,7 +48,7 @@ CODES: Mapping[Code, str] = MappingProxyType(
         "missing": "A required value is not there.",
         "unknown_field": "There is no such field or parameter here; `expected` lists the names that there are.",
         "wrong_type": "The value is of another type than is taken here.",
-        "not_one_of": "The value is none of those that can be chosen; `expected` lists them.",
+        "not_one_of": "The value is none of those that can be chosen; `expected` says which these are.",
         "out_of_range": "The number, or one of several, is too small or too large.",
         "too_short": "The text, or the list, has less in it than it must have.",
         "too_long": "The text, or the list, has more in it than it may have.",

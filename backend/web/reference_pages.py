@@ -23,12 +23,12 @@ from backend.state.records import Json
 
 ABOUT = "Trains neural networks given as JSON, streams their metrics, and predicts."
 TOKEN = "Where the server has a token, add -H 'Authorization: Bearer <token>'; the pages / and /docs need none."
-LINKS = {
-    "/docs": "the reference of all endpoints",
-    "/api/health": "how the server is",
-    "/api/openapi.json": "the same reference for programs, as OpenAPI 3.1",
-    "/api/schema/train.json": "the body of a training run for editors, as JSON Schema",
-    "/metrics": "what is measured, for Prometheus",
+LINKS = {  # by name: where, and what is there
+    "docs": ("/docs", "the reference of all endpoints"),
+    "health": ("/api/health", "how the server is"),
+    "openapi": ("/api/openapi.json", "the same reference for programs, as OpenAPI 3.1"),
+    "train_schema": ("/api/schema/train.json", "the body of a training run for editors, as JSON Schema"),
+    "metrics": ("/metrics", "what is measured, for Prometheus"),
 }
 # Nothing but what this server sends; RapiDoc's own styles stand in the page.
 POLICY = (
@@ -125,21 +125,21 @@ def index(base: str) -> Json:
         "name": "Lamina",
         "version": version("lamina"),
         "description": ABOUT,
-        "links": {path.rpartition("/")[2].removesuffix(".json"): path for path in LINKS},
+        "links": {name: path for name, (path, _) in LINKS.items()},
         "begin": begin(base),
     }
 
 
 def index_text(base: str) -> str:
     """The same for a terminal."""
-    width = max(map(len, LINKS))
-    links = "\n".join(f"  {base}{path:{width}}  {about}" for path, about in LINKS.items())
+    width = max(len(path) for path, _ in LINKS.values())
+    links = "\n".join(f"  {base}{path:{width}}  {about}" for path, about in LINKS.values())
     return f"Lamina {version('lamina')}: {ABOUT}\n\n{links}\n\nBegin:\n\n  {begin(base)}\n\n{TOKEN}\n"
 
 
 def index_page(base: str) -> Content:
     """The same for a browser."""
-    rows = [f'<dt><a href="{path}">{path}</a></dt>\n<dd>{html.escape(about)}</dd>' for path, about in LINKS.items()]
+    rows = [f'<dt><a href="{path}">{path}</a></dt>\n<dd>{html.escape(about)}</dd>' for path, about in LINKS.values()]
     said = {"about": ABOUT, "begin": begin(base), "token": TOKEN, "version": version("lamina")}
     quoted = {name: html.escape(value, quote=False) for name, value in said.items()}
     return page("index", links="\n".join(rows), **quoted)

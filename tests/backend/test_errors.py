@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -148,6 +150,14 @@ def test_a_builder_can_offer_what_is_right(client: FlaskClient) -> None:
     assert problems["/hyperparams/epoch"]["fix"][0]["path"] == "/hyperparams/epochs"
     assert problems["/hyperparams/loss"]["fix"][0]["value"] == "cross_entropy"
     assert problems["/learning_rate"]["code"] == "unknown_field" and "fix" not in problems["/learning_rate"]
+
+
+def test_the_readme_shows_a_problem_as_it_is(client: FlaskClient) -> None:
+    text = (Path(__file__).parent.parent.parent / "backend" / "README.md").read_text()
+    shown = re.search(r"is told as:\n\n```json\n(.*?)```", text, re.DOTALL)
+    layers = [{"type": "linear", "out": 32}, {"type": "linear", "in": 3000, "out": 10}]
+    (told,) = client.post("/api/train", json={"architecture": {**NET, "layers": layers}}).json["errors"]
+    assert shown and json.loads(shown[1]) == told
 
 
 def test_stored_parts_of_a_request_have_no_fix_in_it(trained: Trained) -> None:
