@@ -55,6 +55,10 @@ def test_with_the_token_everything_works_and_no_log_shows_it(guarded: Flask, cap
         stranger = guarded.test_client()
         assert stranger.get(f"/api/runs/{run_id}/events?token={TOKEN}").text.count("event: metric") == 2
         assert stranger.get(f"/api/runs/{run_id}/events?token=wrong").status_code == 401
+        assert stranger.get(f"/api/events?runs={run_id}&token={TOKEN}").text.count("event: metric") == 2
+        for path in ("/api/events?runs=all", "/api/events/test"):
+            assert stranger.head(path).status_code == 401
+            assert stranger.head(f"{path}{'&' if '?' in path else '?'}token={TOKEN}").status_code == 200
         assert stranger.get(f"/api/runs/{run_id}?token={TOKEN}").status_code == 401  # a header can be sent there
     assert TOKEN not in caplog.text and TOKEN not in repr(parts(guarded).settings)
 

@@ -162,6 +162,10 @@ def test_one_stream_for_all_runs_takes_no_thread_and_ends_with_its_client(
     with connection(server) as opened:
         opened.request("GET", f"/api/events?runs={told[0]},{','.join(began)}")
         history = opened.getresponse().read()
+    with connection(server) as opened:  # as many as fit into the first line of a request
+        opened.request("GET", f"/api/events?runs={','.join([*began, *(f'r_{number:032x}' for number in range(198))])}")
+        answer = opened.getresponse()
+        assert answer.status == 404 and f"There is no run 'r_{0:032x}'" in answered(answer)["error"]
     assert history.count(b"\nevent: metric\n") == 3 * EPOCHS and history.count(b'"state":"succeeded"') == 3
 
 
