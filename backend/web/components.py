@@ -51,6 +51,7 @@ def problem() -> Json:
         "required": ["in", "pointer", "detail", "code", "expected", "got"],
         "properties": {
             "in": {"enum": list(get_args(Part)), "description": "Which part of the request `pointer` points into."},
+            "name": {**TEXT, "description": "Of a problem in the query: the parameter."},
             "pointer": {
                 **TEXT,
                 "description": "A JSON Pointer (RFC 6901) to the value; of a query, to the parameter, e.g. `/limit`.",

@@ -62,7 +62,9 @@ def told(error: Exception) -> list[Json]:
         return []
     part: Part = error.part if isinstance(error, ApiError) else "body"
     sent = request.args.to_dict() if part == "query" else g.get("sent", {})
-    return [{"in": part, **sendable(problem.seen_in(sent), sent).to_json()} for problem in error.problems]
+    found = [sendable(problem.seen_in(sent), sent) for problem in error.problems]
+    named = [{"name": str(each.path[0])} if part == "query" else {} for each in found]
+    return [{"in": part, **name, **each.to_json()} for name, each in zip(named, found, strict=True)]
 
 
 def sendable(problem: Problem, sent: object) -> Problem:

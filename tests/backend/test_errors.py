@@ -188,7 +188,7 @@ def test_wrong_parameters_are_told_to_programs(trained: Trained, rule: str, name
         return
     ERROR.validate(answer.json)
     (problem,) = (each for each in answer.json["errors"] if each["pointer"] == f"/{name}")
-    assert (answer.status_code, problem["in"]) == (400, "query")
+    assert (answer.status_code, problem["in"], problem["name"]) == (400, "query", name)
     assert problem["expected"] and problem["got"] == value and problem["code"] in CODES
 
 

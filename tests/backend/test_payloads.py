@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jsonschema_rs
@@ -21,8 +21,12 @@ Events = list[tuple[str, Any]]
 
 def events_of(client: FlaskClient, run_id: str, heard: Callable[[str, Any], None] = lambda name, data: None) -> Events:
     """Those of a stream, up to its end."""
+    return events_at(client, f"/api/runs/{run_id}/events", heard)
+
+
+def events_at(client: FlaskClient, path: str, heard: Callable[[str, Any], None] = lambda name, data: None) -> Events:
     found = []
-    for block in blocks(client.get(f"/api/runs/{run_id}/events").response):
+    for block in blocks(client.get(path).response):
         lines = dict(line.partition(": ")[::2] for line in block.splitlines())
         if "event" in lines:
             found.append((lines["event"], json.loads(lines["data"])))
@@ -37,10 +41,10 @@ def blocks(chunks: Any) -> Iterator[str]:
         yield from whole
 
 
-def hold_against_the_document(events: Events) -> set[str]:
+def hold_against_the_document(events: Events, kinds: Mapping[str, Any] = EVENTS) -> set[str]:
     """The names of events, each of which is as it is described, without further fields."""
     for name, data in events:
-        kind = EVENTS[name].__name__
+        kind = kinds[name].__name__
         jsonschema_rs.validator_for(
             {"$ref": f"#/components/schemas/{kind}", "components": {"schemas": SCHEMAS}}
         ).validate(data)
@@ -64,6 +68,17 @@ def test_the_stream_of_a_succeeded_run_is_as_described(trained: Trained) -> None
     events = events_of(trained.client, trained.run_id)
     assert hold_against_the_document(events) >= {"state", "metric"}
     assert events[-1][1]["state"] == "succeeded" and len(events[-1][1]["sample_predictions"]) == 8
+
+
+def test_the_stream_of_many_runs_is_as_described(trained: Trained) -> None:
+    events = events_at(trained.client, f"/api/events?runs={trained.run_id}")
+    assert hold_against_the_document(events) >= {"state", "metric"}
+
+
+def test_the_stream_that_shows_proxies_is_as_described(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backend.events.ticks.SECONDS", 0.01)
+    kinds = OPERATIONS["GET", "/api/events/test"].events
+    assert hold_against_the_document(events_at(client, "/api/events/test"), kinds) == {"tick", "end"}
 
 
 def test_streams_of_cancelled_resumed_and_waiting_runs_are_as_described(app: Flask) -> None:
