@@ -108,18 +108,21 @@ class Follower:
     def events(self) -> Iterator[Event]:
         """Each event once. Raises NotFound, Unreachable, TimedOut and the like."""
         deadline = None if self.timeout is None else time.monotonic() + self.timeout
-        pause, lost, met = FIRST_PAUSE, time.monotonic(), False
+        pause, met = FIRST_PAUSE, False
+        lost: float | None = None  # since when there is no server
         while not self.done:
             try:
                 for event in self._connected(deadline):
-                    pause, lost, met = FIRST_PAUSE, time.monotonic(), True
+                    lost, met = None, True
                     if event is not None:
+                        pause = FIRST_PAUSE
                         yield event
             except (Unreachable, Unavailable) as problem:
                 if over(deadline):
                     raise self._too_long() from None
+                lost = time.monotonic() if lost is None else lost
                 waits = isinstance(problem, Unavailable) or met
-                if not waits or time.monotonic() - lost > self.patience:
+                if not waits or time.monotonic() - lost >= self.patience:
                     raise
                 wanted = max(pause, getattr(problem, "retry_after", None) or 0.0)
             except _Ended:
@@ -145,6 +148,8 @@ class Follower:
         with response, cut_off_at(deadline, response):
             if response.status_code == 204:
                 raise _Ended
+            if not response.headers.get("Content-Type", "").startswith("text/event-stream"):
+                raise Faulty(f"{self.transport.place(response)} answered with no event stream; is the address right?")
             yield None
             yield from self._told(response)
         if over(deadline) and not self.done:

@@ -271,6 +271,8 @@ def test_what_is_no_server_of_ours_is_told(odd, monkeypatch):
         Client(f"{odd}/gone").health()
     with pytest.raises(Unreachable, match="no answer from"):
         Client(f"{odd}/broken").health()
+    with pytest.raises(Faulty, match="with no event stream"):
+        next(Client(f"{odd}/page").events("r_" + 32 * "0"))
     with pytest.raises(Faulty, match="has moved to https://lab.example/base/api/train"):
         Client(f"{odd}/base").train(BODY)
     health = Client(f"{odd}/base/").health()
