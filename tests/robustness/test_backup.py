@@ -17,7 +17,7 @@ from tests.backend.samples import MLP
 from tests.backend.test_cli import lamina
 from tests.robustness.hosts import Follower, Host, body, outcome
 
-EPOCHS = 60
+EPOCHS = 40
 WHOLE = body(MLP, epochs=EPOCHS)
 EXPORTS = 3
 
@@ -107,7 +107,7 @@ def test_gc_beside_a_server_takes_nothing_that_anyone_needs(host: Host, monkeypa
     collector = threading.Thread(target=collect)
     collector.start()
     try:
-        for _ in range(6):
+        for _ in range(4):
             run_id = host.train(body(MLP, epochs=6))["run_id"]
             Follower(host.client, run_id).await_epoch(2)
             with suppress(LaminaError):  # it may have ended by then
