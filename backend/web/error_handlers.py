@@ -24,7 +24,7 @@ from backend.state.errors import UnknownRecord, UnreadableRecord
 from backend.state.records import Json
 from backend.state.unreadable import KIND
 from backend.training.errors import Busy, NotActive, QueueFull, ShuttingDown
-from nets.errors import UNSAID, CheckpointError, Problem, SpecError, found_at
+from nets.errors import UNSAID, CheckpointError, Problem, SpecError, found_at, shortened
 
 logger = logging.getLogger("lamina.http")
 
@@ -63,7 +63,7 @@ def told(error: Exception) -> list[Json]:
     part: Part = error.part if isinstance(error, ApiError) else "body"
     sent = request.args.to_dict() if part == "query" else g.get("sent", {})
     found = [sendable(problem.seen_in(sent), sent) for problem in error.problems]
-    named = [{"name": str(each.path[0])} if part == "query" else {} for each in found]
+    named = [{"name": shortened(str(each.path[0]))} if part == "query" else {} for each in found]
     return [{"in": part, **name, **each.to_json()} for name, each in zip(named, found, strict=True)]
 
 
