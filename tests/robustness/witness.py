@@ -79,7 +79,8 @@ class Witness:
         assert [int(event.id) for event in heard] == list(range(1, len(heard) + 1))
         now = {int(event.id): (event.name, event.data) for event in heard}
         for ident, (name, data) in self.events.get(run_id, {}).items():
-            if (run_id, ident) in self.superseded and now[ident][1]["state"] == "interrupted":
+            newly = (run_id, ident) in self.superseded and data.get("state") != "interrupted"
+            if newly and now[ident][1]["state"] == "interrupted":
                 data = {**data, "state": "interrupted", "superseded": True, "was": data["state"]}
             self.same(now[ident], (name, data))
         name, last = now[len(heard)]
