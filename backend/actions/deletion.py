@@ -59,7 +59,7 @@ class Deletion:
     def _active(self, run_id: str, who: str) -> ApiError:
         if self.runs.cancelling() == run_id:
             return ApiError(409, f"{who} is being cancelled; send this again when it has ended")
-        cure = f"wait until it has ended, or cancel it with POST /api/train/{run_id}/cancel"
+        cure = f"wait until it has ended, or cancel it with POST /api/runs/{run_id}/cancel"
         return ApiError(409, f"{who} is still active; {cure}")
 
     def _remove_files(self, run_ids: Sequence[str]) -> None:

@@ -24,7 +24,9 @@ def asked(context: click.Context, ask: Callable[[Client], Iterable[tuple[str, st
     with suppress(Exception):
         from backend.client import Client
 
-        client = Client(context.params.get("url"), context.params.get("token"), timeout=SECONDS)
+        own, common = context.params, context.find_root().params
+        url, token = (common.get(flag) if own.get(flag) is None else own[flag] for flag in ("url", "token"))
+        client = Client(url, token, timeout=SECONDS)
         return [CompletionItem(word, help=help) for word, help in ask(client) if word.startswith(incomplete)]
     return []
 

@@ -18,6 +18,7 @@ from backend.config import rows
 
 MOST = 78  # characters of a line of roff
 FEW = 3  # settings of a command that are told with it
+SYNOPSIS = r"[\-\-version] [\-\-help] [\-\-url URL] [\-\-token TOKEN] \fICOMMAND\fR [\fIARGUMENTS\fR]"
 VARIABLES = (
     ("LAMINA_URL", "the server that commands speak to; http://127.0.0.1:8080 without it"),
     ("LAMINA_TOKEN", "its token; also the one that `lamina serve` asks for"),
@@ -45,14 +46,14 @@ def lines(top: click.Group) -> Iterator[str]:
     yield f'.TH LAMINA 1 "{date.today()}" "lamina {version("lamina")}" "User Commands"'
     yield from (".nh", ".ad l")  # names are copied from here: nothing is split
     yield from (".SH NAME", r"lamina \- train neural networks with JAX, over HTTP")
-    yield from (".SH SYNOPSIS", ".B lamina", r"[\-\-version] [\-\-help] \fICOMMAND\fR [\fIARGUMENTS\fR]")
+    yield from (".SH SYNOPSIS", ".B lamina", SYNOPSIS)
     yield ".SH DESCRIPTION"
     yield from paragraphs(top.help or "")
     yield ".SH COMMANDS"
     for words, command in walk(top):
         yield from described(words, command)
     yield ".SH SERVER"
-    yield "Commands that speak to a server take:"
+    yield "Commands that speak to a server take these, before the command or after it:"
     for flag, meaning in flags_by_section(top.commands["runs"], click.Context(top))[SERVER]:
         yield from item(rf"\fB{escaped(flag)}\fR", meaning)
     yield ".SH SETTINGS"

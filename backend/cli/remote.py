@@ -14,6 +14,7 @@ from backend.cli.shape import Flag
 
 Run = Callable[..., int]
 SECTION = "Server"
+BEFORE = "Before a command that speaks to a server, or after it"
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="one JSON object, or one a line")
@@ -26,6 +27,14 @@ LIMIT = click.option(
 )
 
 
+def names_server(command: Run, section: str = SECTION) -> Run:
+    """Gives a command, or all of them, the flags that name a server, as `url=` and `token=`."""
+    address = "address of the server (environment: LAMINA_URL; default: http://127.0.0.1:8080)"
+    secret = "its token; the flag shows in the list of processes (environment: LAMINA_TOKEN)"
+    command = click.option("--token", cls=Flag, section=section, metavar="TOKEN", help=secret)(command)
+    return click.option("--url", cls=Flag, section=section, metavar="URL", help=address)(command)
+
+
 def speaks(command: Run) -> Run:
     """Gives a command the flags that name a server, and calls it with `client=`; it returns the exit code.
 
@@ -36,17 +45,29 @@ def speaks(command: Run) -> Run:
     def run(url: str | None, token: str | None, **values: Any) -> int:
         from backend.commands.telling import spoken
 
+        context = click.get_current_context()
         return spoken(
             lambda client: command(client=client, **values),
-            url=url,
-            token=token,
+            url=wanted(context, "url"),
+            token=wanted(context, "token"),
             as_json=bool(values.get("as_json")),
         )
 
-    address = "address of the server (environment: LAMINA_URL; default: http://127.0.0.1:8080)"
-    secret = "its token; the flag shows in the list of processes (environment: LAMINA_TOKEN)"
-    run = click.option("--token", cls=Flag, section=SECTION, metavar="TOKEN", help=secret)(run)
-    return click.option("--url", cls=Flag, section=SECTION, metavar="URL", help=address)(run)
+    return names_server(run)
+
+
+def wanted(context: click.Context, flag: str) -> str | None:
+    """`url` or `token` as it stands behind the command, else before it; None where it stands nowhere."""
+    own, common = context.params.get(flag), context.find_root().params.get(flag)
+    return common if own is None else own
+
+
+def refuse_server(command: click.Command, context: click.Context) -> None:
+    """Refuses the flags that name a server before a command that speaks to none."""
+    given = [f"--{flag}" for flag in ("url", "token") if context.params.get(flag) is not None]
+    if given and not any(getattr(each, "section", "") == SECTION for each in command.params):
+        both = " and ".join(given)
+        raise click.UsageError(f"{both} before a command names a server to speak to; `{command.name}` speaks to none")
 
 
 class Duration(click.ParamType[float]):

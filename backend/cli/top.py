@@ -6,10 +6,12 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 import click
 
 from backend.cli import here, records, shell, training
+from backend.cli.remote import BEFORE, names_server, refuse_server
 from backend.cli.settings import settings_help
 from backend.cli.shape import Group
 from backend.cli.shell import COMPLETE
@@ -37,11 +39,14 @@ def further_help() -> str:
 
 @click.group(cls=Group, invoke_without_command=True, further=further_help, context_settings=CONTEXT)
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version, help=VERSION)
+@partial(names_server, section=BEFORE)
 @click.pass_context
-def lamina(context: click.Context) -> int:
+def lamina(context: click.Context, /, **server: str | None) -> int:
     """Trains neural networks with JAX, over HTTP. A network is a JSON list of layers."""
     if context.invoked_subcommand is None:
         print(context.get_help())
+    else:
+        refuse_server(lamina.commands[context.invoked_subcommand], context)
     return 0
 
 

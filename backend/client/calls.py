@@ -51,16 +51,24 @@ class Calls:
         return self.transport.json("POST", path, body=body)
 
     def run_id(self, run: AnyRun) -> str:
-        """The whole id of a run that may be shortened. Raises NotFound, Ambiguous."""
+        """The whole id of a run that may be shortened, or is given by name. Raises NotFound, Ambiguous."""
         if not isinstance(run, str):
             return run.run_id
-        return whole_id(run, "run", lambda begin: ((each.run_id, each.name) for each in self._runs(id=begin)))
+
+        def listed(**query: str) -> Iterator[tuple[str, str]]:
+            return ((each.run_id, each.name) for each in self._runs(None, **query))
+
+        return whole_id(run, "run", by_id=lambda text: listed(id=text), by_name=lambda text: listed(name=text))
 
     def model_id(self, model: AnyModel) -> str:
-        """The whole id of a model that may be shortened. Raises NotFound, Ambiguous."""
+        """The whole id of a model that may be shortened, or is given by name. Raises NotFound, Ambiguous."""
         if not isinstance(model, str):
             return model.model_id
-        return whole_id(model, "model", lambda begin: ((each.model_id, each.name) for each in self._models(id=begin)))
+
+        def listed(**query: str) -> Iterator[tuple[str, str]]:
+            return ((each.model_id, each.name) for each in self._models(None, **query))
+
+        return whole_id(model, "model", by_id=lambda text: listed(id=text), by_name=lambda _: listed())
 
     def _runs(self, limit: int | None = None, **query: object) -> Iterator[Run]:
         """Runs, page by page."""

@@ -95,7 +95,7 @@ def _busy(error: Busy) -> str:
         return f'{rule}: send this again when it has ended, or send "queue": true to wait in line'
     return (
         f"Run {error.active_run_id} is active, and only one run trains at a time: wait for it, cancel it with "
-        f'POST /api/train/{error.active_run_id}/cancel, or send "queue": true to wait in line'
+        f'POST /api/runs/{error.active_run_id}/cancel, or send "queue": true to wait in line'
     )
 
 

@@ -99,6 +99,25 @@ def test_ids_may_be_shortened(client, run):
         client.run(other)
 
 
+def test_a_name_does_where_no_id_begins_so(client, run):
+    named = [client.wait(client.train(BODY, name=name)) for name in ("a fox", "a fox, again", "twice", "twice")]
+    assert client.run("a fox").run_id == named[0].run_id
+    assert client.model(named[1].name).model_id == named[1].model_id
+    assert [each.run_id for each in client.wait(["a fox", named[1].short])] == [each.run_id for each in named[:2]]
+    with pytest.raises(Ambiguous, match="2 runs are called 'twice'; give more of the id") as several:
+        client.delete("twice")
+    assert {ident for ident, _ in several.value.candidates} == {each.run_id for each in named[2:]}
+    for nobody in ("fox", "A FOX", "a fox" * 99, "a\nfox"):
+        with pytest.raises(NotFound, match="whose name it is"):
+            client.run(nobody)
+    with pytest.raises(Unusable, match="neither the id nor the name"):
+        client.run(" ")
+    client.update(named[2], name=run.short)
+    assert client.run(run.short).run_id == run.run_id, "ids go before names"
+    for each in named:
+        client.delete(each, with_model=True)
+
+
 def test_refusals_carry_their_problems(client, run):
     with pytest.raises(Invalid) as refused:
         client.train(BODY, **{"hyperparams.epochs": 0, "architecture.layers[0].out": -1})

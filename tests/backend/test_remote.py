@@ -96,12 +96,35 @@ def test_a_refused_body_names_every_problem(typed):
         (("edit", "r_1"), exits.USAGE, "say what changes"),
         (("runs", "--url", "http://127.0.0.1:1"), exits.NO_SERVER, "`lamina serve` starts a server here"),
         (("runs", "--url", "ftp://x"), exits.USAGE, "no address of a server"),
+        (("--url", "http://127.0.0.1:1", "runs"), exits.NO_SERVER, "no answer from http://127.0.0.1:1:"),
+        (("--url", "http://127.0.0.1:1", "gc"), exits.USAGE, "--url before a command names a server to speak to; `gc`"),
         (("runs", "--sort", "best.los"), exits.FAILED, "best.val_loss"),
     ],
 )
 def test_what_cannot_be_done_is_a_sentence_and_a_code(typed, words, code, said):
     done, out, err = typed(*words)
     assert (done, out) == (code, "") and said in err and err.startswith("lamina: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "url", "token"),
+    [
+        ("runs", None, None),
+        ("--url A --token T runs", "A", "T"),
+        ("runs --url A --token T", "A", "T"),
+        ("--url A --token T show r_1 --url B --token=", "B", ""),
+    ],
+)
+def test_a_server_is_named_before_a_command_or_after_it(monkeypatch, words, url, token):
+    asked = []
+    monkeypatch.setattr("backend.commands.telling.spoken", lambda _, **rest: asked.append(rest) or 0)
+    assert main(words.split()) == exits.OK
+    assert (asked[0]["url"], asked[0]["token"]) == (url, token)
+
+
+def test_a_run_is_named_by_its_name_as_well(typed, run):
+    assert json.loads(typed("show", "the first", "--json")[1])["run_id"] == run.run_id
+    assert "the first, or not" in typed("show", "the first, or not")[2]
 
 
 def test_runs_and_models_are_listed_within_80_columns(typed, run):
