@@ -31,10 +31,10 @@ def whole_id(text: str, kind: str, *, by_id: Listed, by_name: Listed) -> str:
             if each == text:
                 return each
             found[each] = name
-    called = "begin with"
+    shared, cure = "begin with", "give more of the id"
     if not found and len(text) <= LONGEST and text.isprintable():
         found = {each: name for each, name in by_name(text) if name == text}
-        called = "are called"
+        shared, cure = "are called", "give the id"
     if not found:
         listing = {"run": "lamina runs", "model": "lamina models"}[kind]
         told = f"there is no {kind} whose id begins with {text!r}, or whose name it is; `{listing}` lists them"
@@ -42,7 +42,7 @@ def whole_id(text: str, kind: str, *, by_id: Listed, by_name: Listed) -> str:
     if len(found) > 1:
         some = "".join(f"\n  {each}  {name}" for each, name in list(found.items())[:MOST])
         more = f"\n  and {len(found) - MOST} more" if len(found) > MOST else ""
-        raise Ambiguous(f"{len(found)} {kind}s {called} {text!r}; give more of the id:{some}{more}", [*found.items()])
+        raise Ambiguous(f"{len(found)} {kind}s {shared} {text!r}; {cure}:{some}{more}", [*found.items()])
     return next(iter(found))
 
 

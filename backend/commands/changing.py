@@ -73,9 +73,8 @@ def promote(client: Client, run: str, *, name: str | None, as_json: bool) -> int
     if as_json:
         say_json(done.json)
     else:
-        screen().print(
-            f"{done.model_id[:10]}  {done.name}  has the weights of {done.run_id[:10]}: {done.saved_model_path}"
-        )
+        of = f"{done.run_id[:10]}: {done.saved_model_path}"
+        screen().print(printable(f"{done.model_id[:10]}  {done.name}  has the weights of {of}"), soft_wrap=True)
     return exits.OK
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
+from backend.commands.telling import screen, table
 from nets.datasets import DATASETS, DatasetInfo, info, prepare, problem, source
 from nets.errors import DataError
 
@@ -28,15 +28,13 @@ def list_all(data_dir: Path, *, as_json: bool = False) -> int:
     if as_json:
         print(json.dumps({"datasets": [entry_of(info(name), data_dir) for name in DATASETS]}))
         return 0
-    table = Table(title="Data sets", title_justify="left", caption=f"kept in {data_dir}", caption_justify="left")
-    table.add_column("name", no_wrap=True)
-    for heading in ("train", "test", "image", "classes", "download"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("here", no_wrap=True)
+    numbers = ("train", "test", "image", "classes", "download")
+    made = table("name", *numbers, "here", right=numbers, loose=())
     for name in DATASETS:
-        table.add_row(*row_of(info(name), data_dir))
-    console = Console(highlight=False)
-    console.print(table)
+        made.add_row(*row_of(info(name), data_dir))
+    console = screen()
+    console.show(made)
+    console.print(f"They are kept in {data_dir}", soft_wrap=True)
     for reason in filter(None, (problem(name, data_dir) for name in DATASETS)):
         console.print(reason, markup=False, soft_wrap=True)
     console.print("`lamina datasets prepare NAME` downloads one.")

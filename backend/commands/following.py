@@ -122,10 +122,19 @@ def showing(client: Client, ids: Sequence[str], *, quiet: bool) -> Iterator[Show
         with bars(out, [client.run(each) for each in ids]) as show:
             yield show
     else:
-        alone = len(ids) == 1
-        yield lambda event: tell(
-            out, event, name="" if alone else event.run_id[:10], only=None if alone else ("state",)
-        )
+        yield (lambda event: tell(out, event)) if len(ids) == 1 else states_of_each(out)
+
+
+def states_of_each(out: Screen) -> Show:
+    """What tells the states of several runs: a place in the queue once, or all that wait would tell each end."""
+    last: dict[str, str] = {}
+
+    def show(event: Event) -> None:
+        if event.name == "state" and last.get(event.run_id) != event.data["state"]:
+            last[event.run_id] = event.data["state"]
+            tell(out, event, name=event.run_id[:10])
+
+    return show
 
 
 @contextmanager
@@ -172,9 +181,9 @@ def figures(loss: float | None, accuracy: float | None, rate: float | None = Non
     return "  ".join(part for part in parts if part)
 
 
-def tell(out: Screen, event: Event, *, name: str = "", only: Sequence[str] | None = None) -> None:
+def tell(out: Screen, event: Event, *, name: str = "") -> None:
     """One event as a line; a progress is told by bars alone."""
-    if event.name == "progress" or (only and event.name not in only):
+    if event.name == "progress":
         return
     line = line_of(event)
     if line:

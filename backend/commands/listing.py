@@ -136,8 +136,9 @@ def lines_of(run: Run) -> Iterable[tuple[str, str | Text]]:
     yield "network", network_of(run)
     yield from (("hyperparams", words_of(run.hyperparams)), ("device", run.device or ""))
     yield "created", run.created_at[:19].replace("T", " ") + " UTC"
-    compiled = f", of which {run.compile_seconds:.1f} s compiling" if run.compile_seconds else ""
-    yield "took", f"{span(took(run))}{compiled}" if took(run) is not None else ""
+    yield "took", span(took(run))
+    source = str((run.compilation or {}).get("kind", ""))
+    yield "compiled", joined(part for part in (source, span(run.compile_seconds)) if part)
     yield from (("weights", run.saved_model_path or ""), ("size", decimal(run.size_bytes) if run.size_bytes else ""))
     yield from (("notes", run.notes or ""), ("resumed from", run.resumed_from or ""))
     if run.resumable:

@@ -89,6 +89,8 @@ def cures(problem: LaminaError) -> list[str]:
         return ["`lamina serve` starts a server here; --url or LAMINA_URL names another"]
     if isinstance(problem, Conflict) and '"queue": true' in problem.message:
         return ["--queue lets it wait in line"]
+    if isinstance(problem, Conflict) and '"resume_from": ' in problem.message:
+        return ["here: echo '{}' | lamina train - --set resume_from=RUN_ID --set hyperparams.epochs=MORE"]
     if problem.status == 401:
         return ["--token or LAMINA_TOKEN gives the token"]
     return []

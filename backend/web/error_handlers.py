@@ -155,7 +155,10 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         MethodNotAllowed: Answer(405, _no_method, headers=lambda error: {"Allow": _allowed(error)}),
         Busy: Answer(409, _busy),
         NotActive: Answer(
-            409, lambda error: f"Run {error.run_id} is {error.state}; only a queued or running run can be cancelled"
+            409,
+            lambda error: (
+                f"The state of run {error.run_id} is {error.state}; only a queued or running run can be cancelled"
+            ),
         ),
         CheckpointError: Answer(500, str),
         sqlite3.Error: Answer(

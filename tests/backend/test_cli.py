@@ -157,7 +157,7 @@ def test_datasets_lists_every_data_set(tmp_path):
     answer = lamina("datasets", "--data-dir", tmp_path)
     assert answer.returncode == 0
     for name in datasets.DATASETS:
-        assert f" {name} " in answer.stdout
+        assert f"\n{name} " in answer.stdout
     assert "bundled" in answer.stdout
     assert "\x1b" not in answer.stdout
 

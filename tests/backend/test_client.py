@@ -104,7 +104,7 @@ def test_a_name_does_where_no_id_begins_so(client, run):
     assert client.run("a fox").run_id == named[0].run_id
     assert client.model(named[1].name).model_id == named[1].model_id
     assert [each.run_id for each in client.wait(["a fox", named[1].short])] == [each.run_id for each in named[:2]]
-    with pytest.raises(Ambiguous, match="2 runs are called 'twice'; give more of the id") as several:
+    with pytest.raises(Ambiguous, match="2 runs are called 'twice'; give the id:\n  r_") as several:
         client.delete("twice")
     assert {ident for ident, _ in several.value.candidates} == {each.run_id for each in named[2:]}
     for nobody in ("fox", "A FOX", "a fox" * 99, "a\nfox"):

@@ -49,7 +49,7 @@ def test_an_active_run_is_not_deleted(client: FlaskClient, held: threading.Event
     wait_running(client, first)
     for run_id in (first, second):
         answer = client.delete(f"/api/runs/{run_id}")
-        assert answer.status_code == 409 and f"cancel it with POST /api/train/{run_id}/cancel" in answer.json["error"]
+        assert answer.status_code == 409 and f"cancel it with POST /api/runs/{run_id}/cancel" in answer.json["error"]
     for run_id in (second, first):
         client.post(f"/api/train/{run_id}/cancel")
         assert finish(client, run_id)["state"] == "cancelled"

@@ -122,6 +122,15 @@ def test_a_server_is_named_before_a_command_or_after_it(monkeypatch, words, url,
     assert (asked[0]["url"], asked[0]["token"]) == (url, token)
 
 
+def test_waiting_for_several_tells_each_state_once(typed):
+    ids = [typed("train", "body.json", "-q", "--queue", "--set", "hyperparams.epochs=1")[1].strip() for _ in range(4)]
+    lines = [line.split()[:3] for line in typed("wait", *ids)[1].splitlines()]
+    for ident in ids:
+        told = [line[2] for line in lines if line[:2] == [ident[:10], "state"]]
+        assert told == ["queued", "running", "succeeded"]
+    assert "lamina train - --set resume_from=" in typed("resume", ids[0])[2]
+
+
 def test_a_run_is_named_by_its_name_as_well(typed, run):
     assert json.loads(typed("show", "the first", "--json")[1])["run_id"] == run.run_id
     assert "the first, or not" in typed("show", "the first, or not")[2]
