@@ -131,7 +131,7 @@ class EventLog:
 
     def follow_named(self, run_ids: Sequence[str], cursor: Cursor, *, kinds: Collection[str] = ()) -> NamedRuns:
         """A reader of the events of some runs, until all have ended. `UnknownRecord` names one that there is not."""
-        with self._publishing, self._registry:
+        with self._registry:
             runs = {run_id: self._join(run_id) for run_id in run_ids}
             named = NamedRuns(runs, cursor.told, self._store, self._bell, keep_alive=self._keep_alive, kinds=kinds)
             self._sources.add(named)
@@ -139,7 +139,7 @@ class EventLog:
 
     def follow_all(self, cursor: Cursor, *, kinds: Collection[str] = ()) -> AllRuns:
         """A reader of the events of all runs that are active or will be, and of what a client missed of others."""
-        with self._publishing, self._registry, self._store.moment():
+        with self._registry, self._store.moment():
             bearings = self._store.bearings()
             frontier = self._known(cursor.frontier, bearings)
             told: Mapping[str, int | None] = {} if cursor.frontier and not frontier else cursor.told

@@ -66,14 +66,20 @@ class Database:
             self._writer.close()
 
     def writable(self, *, patience: float) -> bool:
-        """Whether a write gets to the disk now: by one, of what is there already. `patience`: seconds for others."""
+        """Whether a write gets to the disk now: by one, of what is there already. `patience`: seconds for others.
+
+        Others are threads of this process, and then other processes.
+        """
         if not self._lock.acquire(timeout=patience):
             return False
         try:
+            self._writer.execute(f"PRAGMA busy_timeout = {1000 * patience:.0f}").fetchall()
             self._writer.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         except sqlite3.Error:
             return False
         finally:
+            with suppress(sqlite3.Error):  # it is closed
+                self._writer.execute(f"PRAGMA busy_timeout = {1000 * OTHERS:.0f}").fetchall()
             self._lock.release()
         return True
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,17 @@ def test_health_answers_while_the_store_and_the_runs_are_stuck(app: Flask, monke
     with ThreadPoolExecutor() as pool, here.store._lock, here.runs._condition:
         for answer in [pool.submit(app.test_client().get, "/api/health") for _ in range(3)]:
             assert answer.result(DEADLINE).json["status"] == "degraded"
+
+
+def test_health_waits_no_longer_for_another_process_that_writes(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writable, "BELIEVED", 0.0)
+    monkeypatch.setattr(writable, "PATIENCE", 0.05)
+    store, ask = parts(app).store, app.test_client().get
+    with closing(sqlite3.connect(store._path, isolation_level=None)) as other, ThreadPoolExecutor() as pool:
+        other.execute("BEGIN IMMEDIATE")
+        try:
+            assert pool.submit(ask, "/api/health").result(DEADLINE).json["status"] == "degraded"
+        finally:
+            other.execute("ROLLBACK")
+    assert ask("/api/health").json["status"] == "ok"
+    assert store._writer.execute("PRAGMA busy_timeout").fetchone()[0] == 60_000

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ from backend.events.several import Several
 from backend.state.errors import UnknownRecord
 from backend.state.records import Json
 from backend.state.store import Store
-from tests.backend.samples import DEADLINE, a_model, a_run
+from tests.backend.samples import DEADLINE, a_model, a_run, eventually
 
 Told = tuple[str, str, Json]  # the id, the name and the data of an event
 
@@ -396,3 +398,50 @@ def test_while_many_threads_tell(log: EventLog) -> None:
             each for again in range(3) for each in ("queued", *(f"{again}.{n}" for n in range(5)), "an end")
         ]
     assert log._channels == {}
+
+
+def test_who_begins_to_follow_waits_for_no_write(log: EventLog, store: Store) -> None:
+    """Another process may hold the store for long: requests that wait for that would take every thread."""
+    begin(log, "r_1", "r_2")
+    with closing(sqlite3.connect(store._path, isolation_level=None)) as other, ThreadPoolExecutor() as pool:
+        other.execute("BEGIN IMMEDIATE")
+        ending = pool.submit(cancel, log, "r_1")
+        eventually(store._lock.locked, what="write that waits")
+        begun = [pool.submit(Client, log, *names) for names in ([], ["r_1", "r_2"])]
+        try:
+            clients = [each.result(DEADLINE) for each in begun]
+        finally:
+            other.execute("ROLLBACK")
+        ending.result(DEADLINE)
+    for client in clients:
+        assert sorted(brief(client.all())) == [("r_1", "cancelled"), ("r_1", "queued"), ("r_2", "queued")]
+
+
+def test_who_comes_while_many_threads_tell_misses_nothing_and_hears_nothing_twice(log: EventLog) -> None:
+    def drive(run_id: str) -> None:
+        begin(log, run_id)
+        for again in range(12):
+            say(log, run_id, f"{again}")
+            cancel(log, run_id)
+            if again < 11:
+                resume(log, run_id)
+
+    names = [f"r_{number}" for number in range(3)]
+    client, done = Client(log), threading.Event()
+    with ThreadPoolExecutor(4) as pool:
+
+        def read() -> None:
+            while not done.is_set():
+                client.round(timeout=0.002)
+                client.round()
+                client.connect(log)
+
+        reading = pool.submit(read)
+        list(pool.map(drive, names))
+        done.set()
+        reading.result(DEADLINE)
+    kept = [
+        (run_id, "an end" if what in ("interrupted", "cancelled") else what) for run_id, what in brief(client.all())
+    ]
+    once = [what for again in range(12) for what in ("queued", f"{again}", "an end")]
+    assert {name: [what for run_id, what in kept if run_id == name] for name in names} == dict.fromkeys(names, once)
