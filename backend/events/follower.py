@@ -19,6 +19,7 @@ class Telling(Source):
     def __init__(self, subject: str, keep_alive: float, kinds: Collection[str]) -> None:
         super().__init__(subject, keep_alive)
         self._kinds = {*(kinds or EVENT_KINDS), UNREADABLE}
+        self._all = self._kinds.issuperset(EVENT_KINDS)
         self._begun = False
 
     @abstractmethod
@@ -31,7 +32,7 @@ class Telling(Source):
         for reader, each in told:
             wanted = each.kind in self._kinds
             if each.event_id is None:
-                sent += [each.body] if wanted else []
+                sent += [each.whole] if wanted else []
                 continue
             place, left_out = self._place(reader, each.event_id), not wanted
             if wanted:
@@ -55,7 +56,11 @@ class Follower(Telling):
             self._begun = True
             return [RETRY]
         frames = self._reader.news(timeout)
-        return None if frames is None else self._sent((self._reader, each) for each in frames)
+        if frames is None:
+            return None
+        if self._all:  # as they were encoded, once for all who follow
+            return [each.whole for each in frames]
+        return self._sent((self._reader, each) for each in frames)
 
     def _place(self, reader: Reader, event_id: int) -> bytes:
         return b"%d" % event_id

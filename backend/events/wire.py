@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from backend.state.payloads import StateEvent
 from backend.state.records import UNREADABLE, Json, RunState
@@ -12,22 +12,20 @@ RETRY = b"retry: 3000\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One event of a run. `event_id`: its place in the history, None for one without. `body`: all but the id's line."""
+class Frame(msgspec.Struct, frozen=True):
+    """One event of a run. `whole`: as it is sent. `event_id`: its place in the history, None for one without.
+
+    `head`: how many bytes of it are the line of the id; without one it leaves the client's Last-Event-ID alone.
+    """
 
     kind: str
-    body: bytes
+    whole: bytes
     event_id: int | None = None
+    head: int = 0
 
     def under(self, place: bytes) -> bytes:
-        """The event with an id for its reader, to whom it says how far all that it was sent goes."""
-        return b"id: %b\n%b" % (place, self.body)
-
-    @property
-    def whole(self) -> bytes:
-        """The same with its own; without one it leaves the client's Last-Event-ID alone."""
-        return self.body if self.event_id is None else self.under(b"%d" % self.event_id)
+        """The event with another id, which says to a reader of several runs how far all that it was sent goes."""
+        return b"id: %b\n%b" % (place, self.whole[self.head :])
 
 
 def state_data(
@@ -62,9 +60,12 @@ def encode(name: str, data: Json, event_id: int | None = None) -> Frame:
 
 def frame(name: str, text: str, event_id: int | None = None, *, of: str = "") -> Frame:
     """The same of data that is JSON already. An event that is damaged in the store is a comment, `of` a run."""
+    head = "" if event_id is None else f"id: {event_id}\n"
     if name == UNREADABLE:
-        return Frame(name, f": event {event_id}{of} is damaged in the store and left out\n\n".encode(), event_id)
-    return Frame(name, f"event: {name}\ndata: {text}\n\n".encode(), event_id)
+        told = f"{head}: event {event_id}{of} is damaged in the store and left out\n\n"
+    else:
+        told = f"{head}event: {name}\ndata: {text}\n\n"
+    return Frame(name, told.encode(), event_id, len(head))
 
 
 def comment(text: str) -> bytes:

@@ -210,8 +210,7 @@ def _kind(hint: Any) -> type:
     return kind
 
 
-@dataclass(frozen=True)
-class StoredEvent:
+class StoredEvent(msgspec.Struct, frozen=True, dict=True):
     """One event of a run's history. `id` counts up from 1 within the run."""
 
     id: int
