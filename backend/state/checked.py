@@ -43,7 +43,7 @@ class Checked(Database):
         try:
             if mend:
                 self._require_order()
-            with closing(self._connect()) as connection:
+            with closing(self._connect(sqlite3.Connection)) as connection:
                 connection.row_factory, connection.text_factory = None, bytes
                 for table in RECORDS:
                     self._look_over(connection, table)

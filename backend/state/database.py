@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+from weakref import WeakSet
 
 from backend.state.reserve import Reserve
 from backend.state.rows import text
@@ -26,12 +27,34 @@ PRAGMAS = (
     "secure_delete = OFF",  # a deletion writes no more than it must: the disk may be full
 )
 T = TypeVar("T")
+C = TypeVar("C", bound=sqlite3.Connection)
 
 
 def out_of_room(error: Exception) -> bool:
     """Whether SQLite could not write for want of room: a full disk, a quota, a limit on the size of files."""
     code = getattr(error, "sqlite_errorcode", None)
     return code in NO_ROOM if code is not None else "disk is full" in str(error)
+
+
+class Reader(sqlite3.Connection):
+    """A connection that reads, and that the next reader gets without what was left of the one before.
+
+    A query that was not read to its end keeps its connection at the moment that it saw, beyond the end of the
+    transaction: whoever asked next would not find what had been written since.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._queries: WeakSet[sqlite3.Cursor] = WeakSet()
+
+    def execute(self, *args: Any) -> sqlite3.Cursor:
+        cursor = super().execute(*args)
+        self._queries.add(cursor)
+        return cursor
+
+    def end_queries(self) -> None:
+        while self._queries:
+            self._queries.pop().close()
 
 
 class Database:
@@ -45,7 +68,7 @@ class Database:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._lock = threading.Lock()
-        self._readers: deque[sqlite3.Connection] = deque()
+        self._readers: deque[Reader] = deque()
         self._here = threading.local()
         self._closed = False
         self._reserve = Reserve(path.parent)
@@ -155,11 +178,12 @@ class Database:
         try:
             connection = self._readers.pop()
         except IndexError:
-            connection = self._connect()
+            connection = self._connect(Reader)
         self._here.connection = connection
         try:
             connection.execute("BEGIN")
             yield connection
+            connection.end_queries()
             connection.execute("COMMIT")
         except BaseException:
             connection.close()
@@ -173,7 +197,7 @@ class Database:
 
     def _opened(self) -> sqlite3.Connection:
         """The connection that writes. Its files beside the store take some room."""
-        connection = self._connect()
+        connection = self._connect(sqlite3.Connection)
         try:
             for pragma in PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}").fetchall()
@@ -182,8 +206,10 @@ class Database:
             raise
         return connection
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=OTHERS, isolation_level=None, check_same_thread=False)
+    def _connect(self, kind: type[C]) -> C:
+        connection = sqlite3.connect(
+            self._path, timeout=OTHERS, isolation_level=None, check_same_thread=False, factory=kind
+        )
         connection.row_factory = sqlite3.Row
         connection.text_factory = text
         connection.create_function("folded", 1, folded, deterministic=True)

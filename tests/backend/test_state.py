@@ -263,6 +263,16 @@ def test_a_reader_does_not_wait_for_the_writer(path: Path, store: Store) -> None
     assert run is not None and run.epoch == 2
 
 
+def test_who_reads_next_sees_what_was_written_since_though_a_query_was_left_half_read(store: Store) -> None:
+    for run_id in ("r_1", "r_2"):
+        add_run(store, run_id)
+    with store.reading() as connection:
+        rows = connection.execute("SELECT run_id FROM runs")
+        assert next(rows)["run_id"] == "r_1"
+    add_run(store, "r_3")
+    assert store.get_run("r_3") is not None  # on the same connection
+
+
 def test_events_page(store: Store) -> None:
     add_run(store)
     for _ in range(5):
