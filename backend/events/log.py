@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -16,9 +18,12 @@ from backend.events.several import AllRuns, Arrival, NamedRuns, Several, places
 from backend.events.source import Source
 from backend.events.ticks import Ticks
 from backend.events.wire import Frame, encode, state_data
+from backend.state.errors import UnknownRecord, UnreadableRecord
 from backend.state.histories import Bearings, Track
 from backend.state.records import TERMINAL, Json, RunRecord, RunState
 from backend.state.store import Store
+
+logger = logging.getLogger("lamina.runs")
 
 
 class EventLog:
@@ -80,7 +85,7 @@ class EventLog:
             if channel:
                 channel.push(encode("state", data, event_id), last=state in TERMINAL)
             if state in TERMINAL:
-                self._turn = self._store.bearings().turn
+                self._take_turn()
         return event_id
 
     def resume(self, run_id: str, *, queued: bool, queue_position: int | None, itself: bool = False) -> int:
@@ -89,7 +94,7 @@ class EventLog:
         with self._publishing:
             event_id = self._store.resume(run_id, data=data, queued=queued, itself=itself)
             self._begin(run_id, encode("state", data, event_id))
-            self._turn = self._store.bearings().turn
+            self._take_turn()
         return event_id
 
     def _begin(self, run_id: str, first: Frame) -> None:
@@ -100,11 +105,28 @@ class EventLog:
             channel = self._channels.get(run_id)
             if many and not self._closed:
                 channel = self._channels.setdefault(run_id, Channel(before, self._bell.ring))
-                sequence = self._store.sequence(run_id)
+                sequence = self._number(run_id)
                 for each in many:
                     each.arrive(Arrival(run_id, sequence, channel, before))
         if channel:
             channel.push(first, last=False)
+
+    # What is written down has happened: whoever tells of it never fails for want of a number
+
+    def _number(self, run_id: str) -> int:
+        """That of a run, for those who follow many; 0 where it cannot be read, and then they may be told twice."""
+        try:
+            return self._store.sequence(run_id)
+        except (sqlite3.Error, UnknownRecord, UnreadableRecord):
+            logger.exception("the number of run %s cannot be read", run_id)
+            return 0
+
+    def _take_turn(self) -> None:
+        """After an end or a resume that was told. Of a lower one nobody misses anything."""
+        try:
+            self._turn = self._store.bearings().turn
+        except sqlite3.Error:
+            logger.exception("the number of the last end of a run cannot be read")
 
     def move(self, places: Mapping[str, int]) -> None:
         """Tell runs in the queue their new places, durably."""

@@ -445,3 +445,27 @@ def test_who_comes_while_many_threads_tell_misses_nothing_and_hears_nothing_twic
     ]
     once = [what for again in range(12) for what in ("queued", f"{again}", "an end")]
     assert {name: [what for run_id, what in kept if run_id == name] for name in names} == dict.fromkeys(names, once)
+
+
+def test_what_is_written_down_has_happened_though_its_numbers_cannot_be_read(
+    log: EventLog, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is refused after it was written down would be queued for ever: nobody trains, cancels or deletes it."""
+
+    def unreadable(*_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    begin(log, "r_1")
+    clients = [Client(log), Client(log, "r_1")]
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "sequence", unreadable)
+        patch.setattr(store, "bearings", unreadable)
+        begin(log, "r_2")
+        cancel(log, "r_1")
+        resume(log, "r_1")
+        told = [brief(client.all()) for client in clients]
+    for each in told:
+        assert [what for run_id, what in each if run_id == "r_1"] == ["queued", "interrupted", "queued"]
+    assert ("r_2", "queued") in told[0]
+    begin(log, "r_3")
+    assert brief(clients[0].all()) == [("r_3", "queued")]
