@@ -11,7 +11,7 @@ from backend.client import Client
 from backend.client.answers import ComparedRun, Comparison
 from backend.commands import exits
 from backend.commands.listing import WIDE
-from backend.commands.telling import cell, number, percent, say_json, screen, span, table
+from backend.commands.telling import Name, cell, number, percent, say_json, screen, span, table
 
 TIMES = ("took", "samples/s")
 SIDE_BY_SIDE = 4  # runs that have a column each; more of them have a row each
@@ -83,7 +83,7 @@ def columns_of(found: Comparison, rows: Sequence[Row]) -> Table:
     """A column for each run."""
     runs = [run.short for run in found.runs]
     made = table("run", *runs, loose=runs)
-    made.add_row("name", *(cell(run.name) for run in found.runs))
+    made.add_row("name", *(Name(run.name) for run in found.runs))
     for heading, values in rows:
         made.add_row(heading, *map(cell, values))
     return made
@@ -97,5 +97,5 @@ def rows_of(found: Comparison, rows: Sequence[Row], *, wide: bool) -> Table:
     short = [last if lasts.count(last) == 1 else heading for last, heading in zip(lasts, headings, strict=True)]
     made = table("run", "name", *short, right=short)
     for place, run in enumerate(found.runs):
-        made.add_row(cell(run.short), cell(run.name), *(cell(values[place]) for _, values in shown))
+        made.add_row(cell(run.short), Name(run.name), *(cell(values[place]) for _, values in shown))
     return made

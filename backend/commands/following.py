@@ -85,7 +85,8 @@ def wait_for(client: Client, runs: Sequence[str], wish: Wish) -> int:
         if wish.as_json:
             say_json(run.json)
         elif not wish.quiet:
-            screen().print(end_of(run), soft_wrap=True)
+            out = screen()
+            out.print(end_of(run, why=out.is_terminal), soft_wrap=True)
     return code_of_runs(found)
 
 
@@ -103,13 +104,13 @@ def code_of_runs(found: Iterable[Run]) -> int:
     return exits.FAILED if "failed" in states else exits.CANCELLED if "cancelled" in states else exits.OK
 
 
-def end_of(run: Run) -> Text:
-    """How a run ended, in a line."""
+def end_of(run: Run, *, why: bool) -> Text:
+    """How a run ended, in a line; `why`: below it the error, where no line before has told it."""
     seconds = span(seconds_between(run.started_at, run.completed_at))
     accuracy = f"  test accuracy {percent(run.test_accuracy)}" if run.test_accuracy is not None else ""
     line = Text(f"{run.short}  ").append(run.state, style=STYLES.get(run.state, ""))
     line.append(f"{accuracy}  after {seconds}" if seconds else accuracy)
-    return line.append(f"\n{run.error}") if run.error else line
+    return line.append(f"\n{run.error}") if run.error and why else line
 
 
 @contextmanager
@@ -203,7 +204,7 @@ def line_of(event: Event) -> Text:
     state = str(data["state"])
     more = [f"place {data['queue_position']} in the queue"] if data.get("queue_position") else []
     more += [f"test accuracy {percent(data['test_accuracy'])}"] if data.get("test_accuracy") is not None else []
-    more += [str(data["error"])] if data.get("error") else []
+    more += ["resumed since"] if data.get("superseded") else [str(data["error"])] if data.get("error") else []
     return Text(f"{'state':<{WORD}} ").append(state, style=STYLES.get(state, "")).append("  ".join(["", *more]))
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rich.console import RenderableType
 from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
@@ -13,6 +14,7 @@ from rich.text import Text
 from backend.client import Client, Model, Run
 from backend.commands import exits
 from backend.commands.telling import (
+    Name,
     cell,
     joined,
     number,
@@ -74,7 +76,12 @@ def table_of_runs(listed: Iterable[Run], *, sort: str | None = None, wide: bool 
     made = table(*columns, right=("epochs", "best", "test", *extra, "took", "age"))
     for run in listed:
         best = percent(run.best.val_accuracy) if run.best else ""
-        row = [cell(run.short), cell(run.name), state_of(run), cell(f"{run.epoch}/{run.epochs_total}")]
+        row: list[RenderableType] = [
+            cell(run.short),
+            Name(run.name),
+            state_of(run),
+            cell(f"{run.epoch}/{run.epochs_total}"),
+        ]
         row += [cell(run.dataset_type), cell(best), cell(percent(run.test_accuracy))]
         row += [cell(number(value_at(run.json, name))) for name in extra]
         row += [cell(span(took(run))), cell(joined(run.tags))] * wide
@@ -209,7 +216,12 @@ def table_of_models(listed: Iterable[Model]) -> Table:
     )
     for model in listed:
         saved = (model.saved_run_id or "")[:10]
-        row = [cell(model.short), cell(model.name), cell("yes" if model.trained else "no"), cell(saved)]
+        row: list[RenderableType] = [
+            cell(model.short),
+            Name(model.name),
+            cell("yes" if model.trained else "no"),
+            cell(saved),
+        ]
         row += [cell(model.runs_total), cell(percent(model.highest_accuracy))]
         made.add_row(*row, cell(span(seconds_between(model.created_at) if model.created_at else None)))
     return made

@@ -8,10 +8,12 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from io import TextIOWrapper
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from rich import box
-from rich.console import Console
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -101,6 +103,7 @@ def say_json(value: object) -> None:
     print(json.dumps(value, allow_nan=False), flush=True)
 
 
+NARROW = 8  # columns that a name has at least
 LOOSE = ("name", "tags", "promoted run")  # columns that give way where there is no room
 
 
@@ -108,13 +111,37 @@ def table(*columns: str, right: Sequence[str] = (), loose: Sequence[str] = LOOSE
     """An empty table; numbers go to the right."""
     made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True, header_style="bold")
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", no_wrap=column not in loose)
+        least = NARROW if column == "name" else None
+        side: Literal["left", "right"] = "right" if column in right else "left"
+        made.add_column(column, justify=side, no_wrap=column not in loose, min_width=least)
     return made
 
 
 def cell(text: object, *, style: str = "") -> Text:
     """A cell that is cut off where there is no room, never wrapped."""
     return Text(printable(str(text)), style=style, no_wrap=True, overflow="ellipsis")
+
+
+class Name:
+    """A name in a cell: where there is no room it is cut before its number, by which names of equal networks differ."""
+
+    def __init__(self, name: str) -> None:
+        self.name = printable(name).replace("\n", " ")
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        width = cell_len(self.name)
+        return Measurement(min(width, NARROW), width)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(self.within(options.max_width), no_wrap=True, overflow="ellipsis")
+
+    def within(self, width: int) -> str:
+        """The name in `width` columns."""
+        start, sign, number = self.name.rpartition(" #")
+        room = width - cell_len(f"… #{number}")
+        if cell_len(self.name) <= width or not sign or not number.isdigit() or room < 1:
+            return self.name
+        return f"{set_cell_size(start, room).rstrip()}… #{number}"
 
 
 def printable(text: str) -> str:

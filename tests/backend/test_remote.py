@@ -14,6 +14,7 @@ from PIL import Image
 from backend.cli.top import main
 from backend.client import Client
 from backend.commands import exits
+from backend.commands.telling import Name
 from backend.config import Settings
 from backend.demo.local_server import LocalServer, free_port
 from tests.backend.conftest import BODY, offline_app, parts, serving
@@ -152,6 +153,18 @@ def test_runs_and_models_are_listed_within_80_columns(typed, run):
     assert typed("runs", "--csv", "--tag", "kept")[1].count("\n") == 2
     assert typed("runs", "--state", "failed", "--state", "cancelled", "--name", "nobody")[1] == "No runs.\n"
     assert "more than these 1" in typed("models", "--limit", "1")[2]
+
+
+def test_a_name_that_is_cut_keeps_its_number():
+    name = Name("CNN 32-64-128-10 on mnist #12")
+    assert [name.within(width) for width in (40, 29, 20, 8)] == [
+        name.name,
+        name.name,
+        "CNN 32-64-128-1… #12",
+        "CNN… #12",
+    ]
+    assert Name("rate 0.01, seed #two").within(9) == "rate 0.01, seed #two", "other names are cut at their ends"
+    assert Name("a\x1b[2J").name == "a\N{REPLACEMENT CHARACTER}[2J"
 
 
 def test_the_log_of_a_run_as_lines_and_as_json(typed, run):
