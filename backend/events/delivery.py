@@ -62,6 +62,8 @@ class Outlet:
                 self.pending = self.pending[size:]
                 self.sent += size
                 self.spoke = now
+            # With the last byte of a length that was told, nothing more is heard here: what follows is a request.
+            self.complete = self.complete or (not self.chunked and self.source.done)
         return bool(self.pending) or not self.complete
 
     def _fetch(self, now: float) -> None:

@@ -34,6 +34,11 @@ class Source(ABC, Iterator[bytes]):
     def behind(self) -> bool:
         """Whether there is more to tell at once."""
 
+    @property
+    def done(self) -> bool:
+        """Whether what was given was the end, by what the client knows: it may send its next request at once."""
+        return False
+
     @abstractmethod
     def news(self, timeout: float = 0.0) -> list[bytes] | None:
         """Some frames that are new, waiting for up to `timeout` seconds; none if nothing is, None after the end."""

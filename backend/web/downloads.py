@@ -32,6 +32,10 @@ class Parcel(Source):
         """Whether there is more to send at once."""
         return True
 
+    @property
+    def done(self) -> bool:
+        return self._next is None
+
     def news(self, timeout: float = 0.0) -> list[bytes] | None:
         """The next piece, None after the last one."""
         piece, self._next = self._next, next(self._pieces, None) if self._next is not None else None

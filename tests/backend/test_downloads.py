@@ -16,7 +16,7 @@ from backend.actions.networks import Networks
 from backend.actions.weights import Weights
 from backend.config import Settings
 from backend.demo.local_server import LocalServer, free_port
-from backend.events.delivery import Delivery
+from backend.events.delivery import Delivery, Outlet
 from backend.parsing.queries import WeightsQuery
 from backend.web.downloads import Parcel
 from tests.backend.conftest import Trained, parts
@@ -46,6 +46,25 @@ def test_one_thread_sends_a_file_piece_by_piece(trained: Trained) -> None:
         eventually(lambda: ends)
     delivery.close()
     assert came == b"head" + b"".join(found.pieces(range(found.known.size)))[100:] and ends == [True]
+    found.close()
+
+
+def test_a_download_is_over_with_its_last_byte(trained: Trained) -> None:
+    """A client that has it sends its next request at once, which is none of the download's any more."""
+    services = parts(trained.app)
+    networks = Networks(services.store, services.checkpoints, services.runs, services.predictors)
+    found = Weights(networks).find(trained.run_id, WeightsQuery(format="npz", layout="flax"))
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.settimeout(DEADLINE)
+        outlet = Outlet(ours, Parcel(found, range(found.known.size)), chunked=False, ended=lambda _: None)
+        size, goes_on = 0, True
+        while size < found.known.size:
+            assert goes_on
+            goes_on = outlet.pump(0.0)
+            size += len(theirs.recv(1 << 20))
+        assert not goes_on and outlet.reusable
     found.close()
 
 
