@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
-from weakref import WeakSet
+from weakref import ReferenceType, ref
 
 from backend.state.reserve import Reserve
 from backend.state.rows import text
@@ -17,6 +17,7 @@ from backend.state.schema import SCHEMA_VERSION
 from backend.state.selection import folded
 
 IDLE_READERS = 8
+MANY = 1000  # queries of one transaction, until those that are over are forgotten
 OTHERS = 60.0  # seconds to wait for another process that writes: an import adds all its records in one transaction
 NO_ROOM = (
     *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_TRUNCATE),
@@ -45,16 +46,20 @@ class Reader(sqlite3.Connection):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._queries: WeakSet[sqlite3.Cursor] = WeakSet()
+        self._queries: list[ReferenceType[sqlite3.Cursor]] = []
 
     def execute(self, *args: Any) -> sqlite3.Cursor:
-        cursor = super().execute(*args)
-        self._queries.add(cursor)
+        cursor = sqlite3.Connection.execute(self, *args)
+        self._queries.append(ref(cursor))
+        if len(self._queries) > MANY:
+            self._queries = [query for query in self._queries if query() is not None]
         return cursor
 
     def end_queries(self) -> None:
-        while self._queries:
-            self._queries.pop().close()
+        for query in self._queries:
+            if (cursor := query()) is not None:
+                cursor.close()
+        self._queries.clear()
 
 
 class Database:
