@@ -175,7 +175,7 @@ class Follower:
                     return
 
     def _too_long(self) -> TimedOut:
-        return TimedOut(f"not ended within {self.timeout:g} s; what runs on the server goes on")
+        return TimedOut(f"not ended within {round(self.timeout or 0, 3):g} s; what runs on the server goes on")
 
 
 class _Ended(Exception):

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.text import Text
 
 from backend.client import Client, Event, Run, Started, TimedOut
-from backend.client.overrides import body_of, object_in
+from backend.client.overrides import body_of, changed, object_in
 from backend.commands import exits
 from backend.commands.telling import STYLES, Screen, percent, printable, say_json, screen, seconds_between, span
 
@@ -48,7 +48,7 @@ def train(
         if file == "-"
         else body_of(file)
     )
-    started = client.train(body, **labels, **changes)
+    started = client.train(changed(body, changes), **labels)  # flags win over paths
     if wish.quiet:
         print(started.run_id, flush=True)
     elif not wish.as_json:

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from backend.cli.top import main
-from backend.client import Client
+from backend.client import Client, Event
 from backend.commands import exits
+from backend.commands.following import line_of
 from backend.commands.telling import Name
 from backend.config import Settings
 from backend.demo.local_server import LocalServer, free_port
@@ -132,6 +133,14 @@ def test_waiting_for_several_tells_each_state_once(typed):
     assert "lamina train - --set resume_from=" in typed("resume", ids[0])[2]
 
 
+def test_what_has_a_flag_is_set_by_its_path_as_well(typed):
+    words = ("--set", 'tags=["a"]', "--set", "queue=true", "--set", "name=this", "--name", "that")
+    ident = typed("train", "body.json", "-q", "--wait", *words)[1].strip()
+    record = json.loads(typed("show", ident, "--json")[1])
+    assert (record["tags"], record["name"]) == (["a"], "that")
+    assert "body: is not a field" in typed("train", "body.json", "--set", "body=1")[2]
+
+
 def test_a_run_is_named_by_its_name_as_well(typed, run):
     assert json.loads(typed("show", "the first", "--json")[1])["run_id"] == run.run_id
     assert "the first, or not" in typed("show", "the first, or not")[2]
@@ -153,6 +162,11 @@ def test_runs_and_models_are_listed_within_80_columns(typed, run):
     assert typed("runs", "--csv", "--tag", "kept")[1].count("\n") == 2
     assert typed("runs", "--state", "failed", "--state", "cancelled", "--name", "nobody")[1] == "No runs.\n"
     assert "more than these 1" in typed("models", "--limit", "1")[2]
+
+
+def test_an_end_that_was_superseded_asks_for_nothing():
+    data = {"run_id": "r_1", "state": "interrupted", "superseded": True, "was": "failed", "error": "resume it"}
+    assert line_of(Event("state", data, "3")).plain == "state     interrupted  resumed since"
 
 
 def test_a_name_that_is_cut_keeps_its_number():
