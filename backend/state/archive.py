@@ -217,7 +217,9 @@ def _require_room(state_dir: Path) -> None:
     if state_dir.is_mount():
         raise ArchiveError(f"{state_dir} is a mount point; import into a folder inside it")
     if state_dir.exists() and (not state_dir.is_dir() or any(state_dir.iterdir())):
-        raise ArchiveError(f"{state_dir} is not empty; import into an empty or new directory")
+        raise ArchiveError(
+            f"{state_dir} is not empty; import into an empty or new directory, or add to it with --merge"
+        )
 
 
 def unpack(archive: Path, folder: Path, progress: Report) -> Moved:
