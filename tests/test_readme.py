@@ -142,7 +142,7 @@ def test_the_minute_with_curl_ends_in_an_answer(server, tmp_path):
 def test_the_walk_through_the_server_answers_as_its_readme_says(server, tmp_path):
     done = walk(server, SERVER, tmp_path)
     assert statuses(done).count("201") == 2
-    assert statuses(done).count("202") == 8
+    assert statuses(done).count("202") == 9
     assert [status for status in statuses(done) if status >= "400"] == ["409", "400", "422", "404"]
     assert '"state":"cancelled"' in done.stdout
     for pointer in ("/architecture/layers/1/type", "/hyperparams/epochs", "/pixels"):

@@ -373,8 +373,11 @@ class PatientWorker(ThreadWorker):
             return PARKED
 
     def handle_request(self, req: Any, conn: Any) -> Any:
-        conn.sock.settimeout(SEND_SECONDS)  # of every call that sends, for all of its bytes together
+        before = conn.sock.gettimeout()
         try:
             return super().handle_request(req, conn)
         except (BlockingIOError, TimeoutError):
             raise ConnectionResetError("the client does not take its answer") from None
+        finally:  # that of the answer is over: with one, a look for what a client has sent would wait for it
+            with suppress(OSError):
+                conn.sock.settimeout(before)

@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any
 
 from backend.events.source import Source
-from backend.server.connections import PatientWorker, Slices
+from backend.server.connections import SEND_SECONDS, PatientWorker, Slices
 from backend.server.refusals import refuse
 from backend.web.environ import CROWDED, HANDED_OVER, INCOMING
 
@@ -73,6 +73,7 @@ class Worker(PatientWorker):
         if environ[HANDED_OVER]:
             (source,) = environ[HANDED_OVER]
             raise Stream(source, response, body.close)
+        response.sock.settimeout(SEND_SECONDS)  # of every call that sends, for all of its bytes together
         return Slices(body)
 
     def handle_request(self, req: Any, conn: Any) -> Any:

@@ -54,7 +54,7 @@ def test_a_field_without_a_column_is_kept_changed_and_told(tmp_path: Path, name:
     store.update_run("r_1", epoch=1)
     for run_id, run, value in (("r_1", usual, default), ("r_2", other, "changed")):
         assert getattr(run, name) == getattr(store.get_run(run_id), name) == value
-        assert run_view(run, Standing({}))[name] == value
+        assert run_view(run, Standing({}), 0)[name] == value
     store.update_run("r_1", **{name: "later"}, epoch=2)
     [changed] = [run for run in store.list_runs() if run.run_id == "r_1"]
     assert (getattr(changed, name), changed.epoch) == ("later", 2)
