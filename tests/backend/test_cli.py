@@ -209,6 +209,7 @@ def test_packages_of_a_user_do_not_shadow_ours(foreign):
         assert (done.returncode, done.stderr) == (0, ""), command
 
 
+@pytest.mark.slow
 def test_nor_do_they_in_the_servers_and_fetches_that_we_start(foreign):
     with LocalServer(Settings(port=free_port(first=0), state_dir=foreign / "s", data_dir=foreign / "d")) as server:
         server.wait_until_healthy()

@@ -41,6 +41,7 @@ def test_one_image_is_answered(trained: Trained) -> None:
     assert answer.json["prediction"] == str(answer.json["label"])
 
 
+@pytest.mark.slow
 def test_a_run_in_bfloat16_answers_as_it_was_measured(client: FlaskClient) -> None:
     body = {**BODY, "hyperparams": {**BODY["hyperparams"], "precision": "bfloat16", "epochs": 1}}
     run = finish(client, client.post("/api/train", json=body).json["run_id"])

@@ -126,6 +126,7 @@ POINTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
 def test_a_crash_at_a_point_costs_nothing(host: Host, point: str, monkeypatch: pytest.MonkeyPatch) -> None:
     owner, name, on, after = POINTS[point]

@@ -97,6 +97,7 @@ def test_side_files_stay_in_the_state_directory(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["state"]
 
 
+@pytest.mark.slow
 def test_others_may_write_to_nothing_whatever_the_umask(tmp_path):
     before = os.umask(0)
     try:

@@ -29,6 +29,7 @@ def test_a_state_directory_of_everybody_is_used_without_compiled_programs(tmp_pa
     assert not any((tmp_path / "state" / "compiled").iterdir())
 
 
+@pytest.mark.slow
 def test_the_choice_of_kernels_reaches_whatever_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, object]] = []
 

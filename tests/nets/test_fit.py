@@ -66,6 +66,7 @@ def test_a_network_learns_eight_samples_by_heart(name: str) -> None:
     assert epochs[-1].train_accuracy == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_a_network_that_was_kept_answers_as_it_was_tested(name: str, tmp_path: Path) -> None:
     a, data, _, finished = trained(name)

@@ -96,6 +96,7 @@ def unmoved(gradients: Any) -> set[str]:
     return {f"{node}.{name}" for node, arrays in gradients.items() for name, g in arrays.items() if not g.any()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axes", [1, 2, 3])
 @settings(QUICK, max_examples=4)
 @given(data=st.data())
