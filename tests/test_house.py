@@ -56,7 +56,8 @@ ARROWS = {
         "quoting": "",
     },
     "nets": {
-        "inspection": "architecture datasets errors hyperparams kernels training",
+        "inspection": "architecture calibration datasets errors facts hyperparams kernels training",
+        "calibration": "",
         "training": "architecture checkpoint datasets durable earlier_names errors facts hyperparams kernels layers network"
         " packed process spec",
         "inference": "architecture kernels network",

@@ -9,10 +9,11 @@ import pytest
 
 from nets.architecture.architecture import Architecture
 from nets.architecture.read import parse_architecture
+from nets.datasets import DATASETS
 from nets.hyperparams.hyperparams import parse_hyperparams
-from nets.inspection.seconds import compile_seconds
+from nets.inspection.seconds import Predicted, compile_seconds, predict
 from nets.training import programs
-from nets.training.workload import workload_of
+from nets.training.workload import workload_of, workload_on
 from tests.nets.builders import network
 
 
@@ -58,3 +59,14 @@ def test_every_convolution_counts() -> None:
     assert compile_seconds(network(*[conv] * 100, {"type": "linear", "out": 3})) > 100
     block = {"type": "residual_block", "out_channels": 2}  # two, and one for the shortcut
     assert 4.5 < compile_seconds(network(block, {"type": "linear", "out": 3})) < 5.5
+
+
+def predicted(**hyperparams: int) -> Predicted:
+    wanted, info = parse_hyperparams(hyperparams), DATASETS["digits"]
+    return predict(workload_on(network({"type": "linear", "out": 10}), wanted, info), info, wanted)
+
+
+def test_more_samples_and_epochs_take_longer() -> None:
+    few, more = predicted(max_samples=1000, epochs=2), predicted(max_samples=4000, epochs=20)
+    assert 0 < few["seconds_per_epoch"] < more["seconds_per_epoch"]
+    assert 0 < few["compile_seconds"] < few["total_seconds"] < more["total_seconds"]
