@@ -49,7 +49,7 @@ class Architecture:
     @cached_property
     def flops(self) -> int:
         """Floating point operations of one sample's way forward."""
-        return cost.flops(self.graph)
+        return cost.flops_forward(self.graph)
 
     def written_at(self, path: Path) -> Written | None:
         """What was written at a place, also inside of combinators."""

@@ -16,7 +16,8 @@ from nets.architecture.order import in_order
 from nets.architecture.written import Body, Written
 from nets.errors import Path, Problem
 from nets.layers import LAYERS, Layer
-from nets.layers.composite import OWN_INPUT, Composite
+from nets.layers.composite import Composite
+from nets.layers.composite import in_order as parts_in_order
 from nets.layers.shape import AsImage, Flatten
 from nets.spec.allowed import one_of
 from nets.spec.values import Value
@@ -170,11 +171,7 @@ class Resolver:
         """The nodes of a composite, in an order in which they can run."""
         parts = layer.expand(*enters)
         turns = {part.name: index for index, part in enumerate(parts)}
-        waiting, done = list(parts), {OWN_INPUT}
-        while waiting:
-            part = next(part for part in waiting if done.issuperset(part.inputs))
-            waiting.remove(part)
-            done.add(part.name)
+        for part in parts_in_order(parts):
             sources = [self.outputs.get(f"{name}.{source}") if source else reads[0] for source in part.inputs]
             shares = spot.shares and f"{spot.shares}.{part.name}"
             inner = replace(spot, shares=shares, turn=(*spot.turn, turns[part.name]))

@@ -22,6 +22,7 @@ from nets.spec.registry import Registry, Typed
 from nets.spec.values import Kind, Shape, Value
 
 ANY: tuple[Kind, ...] = ("features", "image", "sequence")
+VALUE_BYTES = 4  # of a number between layers, or a trained one
 # By kind, the axes of an array in canonical order: batch, channels or features, height, width, time.
 CANONICAL: Mapping[Kind, Literal["BC", "BHWC", "BTC", "BT"]] = {
     "features": "BC",
@@ -68,21 +69,40 @@ class Example:
 
 
 class Cost(NamedTuple):
-    """What one sample costs on its way forward.
+    """What one sample costs.
 
-    macs: products that are added up. held: numbers kept for the way back. padded: numbers of the input as a plan may
-    have to lay them out. drawn: numbers that random bits are drawn for.
+    macs: products that are added up on the way forward, of convolutions and of matrices; biases, norms, pools and
+    functions of each value count nothing. gives: numbers that come out. held: numbers kept for the way back. padded:
+    numbers of the input as a plan may have to lay them out. drawn: numbers that random bits are drawn for.
     """
 
     macs: int
+    gives: int
     held: int
     padded: int
     drawn: int
 
     @property
     def flops(self) -> int:
-        """Floating point operations: a product and a sum each."""
+        """Floating point operations of the way forward: a product and a sum each."""
         return 2 * self.macs
+
+    def flops_backward(self, *, to_inputs: bool) -> int:
+        """Those of the way back: as many for the gradient of the weights, and again for that of what came in.
+
+        to_inputs: whether anything asks for the second; nothing does before the first trained weights.
+        """
+        return (1 + to_inputs) * self.flops
+
+    @property
+    def activation_bytes(self) -> int:
+        """Of what comes out, which is float32 in every precision: bfloat16 rounds the operands of products alone."""
+        return VALUE_BYTES * self.gives
+
+    @property
+    def held_bytes(self) -> int:
+        """Of what is kept for the way back."""
+        return VALUE_BYTES * self.held
 
 
 class Own(NamedTuple):
@@ -218,7 +238,7 @@ class Layer(Typed):
         matrices = (p.shape for p in self.arrays(*inputs).parameters.values() if len(p.shape) > 1)
         macs = sum(map(math.prod, matrices)) * gives.positions
         drawn = inputs[0].size if self.random else 0
-        return Cost(macs, held=gives.size, padded=self.padded(*inputs), drawn=drawn)
+        return Cost(macs, gives=gives.size, held=gives.size, padded=self.padded(*inputs), drawn=drawn)
 
     def apply(self, bound: Bound, *xs: Array) -> Array:
         """The definition: every plan gives these numbers, up to how it rounds."""

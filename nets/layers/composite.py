@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from nets.layers.base import Layer
+from nets.layers.base import Cost, Layer
 from nets.spec.values import Value
 
 OWN_INPUT = ""  # what a part reads that reads the input of the composite itself
@@ -28,3 +29,29 @@ class Composite(Layer):
     def expand(self, *inputs: Value) -> tuple[Part, ...]:
         """The parts, in any order that has no cycle; their sizes are filled in by whoever resolves the graph."""
         raise AssertionError(f"{type(self).__name__} does not expand")
+
+    def cost(self, *inputs: Value) -> Cost:
+        """That of all parts; of what comes out, of the last alone."""
+        values, costs = {OWN_INPUT: inputs[0]}, []
+        for part in in_order(self.expand(*inputs)):
+            enters = [values[name] for name in part.inputs]
+            layer = part.layer.filled(*enters)
+            values[part.name] = layer.output(*enters)
+            costs.append(layer.cost(*enters))
+        return Cost(
+            macs=sum(cost.macs for cost in costs),
+            gives=self.output(*inputs).size,
+            held=sum(cost.held for cost in costs),
+            padded=max(cost.padded for cost in costs),
+            drawn=sum(cost.drawn for cost in costs),
+        )
+
+
+def in_order(parts: Sequence[Part]) -> Iterator[Part]:
+    """Parts, each behind those that it reads."""
+    waiting, done = list(parts), {OWN_INPUT}
+    while waiting:
+        part = next(part for part in waiting if done.issuperset(part.inputs))
+        waiting.remove(part)
+        done.add(part.name)
+        yield part

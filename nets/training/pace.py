@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from nets.architecture.cost import flops
+from nets.architecture.cost import flops_forward
 from nets.architecture.graph import Node
 from nets.network import Network
 
@@ -21,7 +21,7 @@ A_TAP, A_DRAW = 1.3, 18
 def sample_seconds(network: Network) -> float:
     """One sample forward and back."""
     graph, rates = network.graph, network.plan.rates
-    return BACKWARD * flops(graph) / rates.flops + sum(map(values_of, graph.nodes)) / rates.values
+    return BACKWARD * flops_forward(graph) / rates.flops + sum(map(values_of, graph.nodes)) / rates.values
 
 
 def values_of(node: Node) -> float:

@@ -1,0 +1,82 @@
+"""What networks cost: trained numbers, multiply-adds and the operations of a step, layer by layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nets.architecture.cost import by_layer, flops_backward, flops_train_step, totals
+from nets.architecture.read import parse_architecture
+from nets.layers import LAYERS
+from nets.layers.base import Example
+from tests.nets.builders import network
+
+LINEAR = {"type": "linear", "out": 3}
+
+
+def costs(*layers: Any, shape: tuple[int, int, int] = (1, 8, 8)) -> Any:
+    a = network(*layers, shape=shape)
+    return by_layer(a.graph, [one.id for one in a.applied])
+
+
+def test_a_step_computes_no_gradient_of_the_input() -> None:
+    a = network({"type": "relu"}, {"type": "linear", "out": 5}, LINEAR)
+    first, last = 2 * 64 * 5, 2 * 5 * 3
+    assert totals(a.graph, 7) == (64 * 5 + 5 + 5 * 3 + 3, 64 * 5 + 5 * 3, first + last, 7 * (2 * first + 3 * last))
+    a = network(LINEAR)
+    assert flops_train_step(a.graph, 2) == 2 * 2 * 2 * 64 * 3
+
+
+def test_gradients_lead_back_to_whatever_is_trained_through_branches_and_shared_weights() -> None:
+    eye = {"type": "linear", "out": 4, "name": "eye", "inputs": "input"}
+    again = {"type": "linear", "shares": "eye", "name": "again", "inputs": "input"}
+    a = network(eye, again, {"type": "add", "inputs": ["eye", "again"]}, {**LINEAR, "name": "end"})
+    back = flops_backward(a.graph)
+    assert (back["eye"], back["again"], back["end"]) == (2 * 64 * 4, 2 * 64 * 4, 2 * 2 * 4 * 3)
+    found = by_layer(a.graph, [one.id for one in a.applied])
+    assert (found["eye"].params, found["again"].params) == (64 * 4 + 4, 0)
+    assert found["eye"].macs == found["again"].macs == 64 * 4
+
+
+def test_a_layer_costs_what_its_parts_and_its_adapters_do() -> None:
+    block = {"type": "residual_block", "out_channels": 6, "stride": 2}
+    found = costs({"type": "conv2d", "out_channels": 4, "kernel_size": 3, "padding": "same"}, block, LINEAR)
+    conv, block_cost, end = found.values()
+    assert (conv.params, conv.macs, conv.flops_backward) == (9 * 4 + 4, 64 * 9 * 4, 2 * 64 * 9 * 4)
+    assert block_cost.macs == 16 * (9 * 4 * 6 + 9 * 6 * 6 + 4 * 6)
+    assert block_cost.params == 9 * 4 * 6 + 9 * 6 * 6 + 4 * 6 + 3 * 6 + 2 * 2 * 6
+    assert (block_cost.flops, block_cost.flops_backward) == (2 * block_cost.macs, 4 * block_cost.macs)
+    assert (end.macs, end.params) == (96 * 3, 96 * 3 + 3)
+    assert [each.activation_bytes for each in (conv, block_cost, end)] == [4 * 256, 4 * 96, 4 * 3]
+    assert block_cost.held_bytes == 8 * 4 * 96 and end.held_bytes == 4 * (96 + 3)
+
+
+def test_layers_of_combinators_count_in_each_of_their_places() -> None:
+    repeated = {"type": "repeat", "times": 3, "layers": [{"type": "linear", "out": 5}, {"type": "relu"}]}
+    found = costs(repeated, LINEAR)
+    macs = {name: cost.macs for name, cost in found.items()}
+    assert macs["repeat_0.0.linear_0"] == 64 * 5 and macs["repeat_0.2.linear_0"] == 25 and len(macs) == 7
+    parallel = {"type": "parallel", "branches": [[{"type": "linear", "out": 2}], [{"type": "linear", "out": 3}]]}
+    found = costs({"type": "flatten"}, parallel, LINEAR)
+    assert found["parallel_1.concat"].activation_bytes == 4 * 5 and found["parallel_1.concat"].macs == 0
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        pytest.param(each, id=f"{name}-{i}")
+        for name, cls in LAYERS.items()
+        for i, each in enumerate(cls.examples)
+        if each.takes[0].kind in cls.takes  # others are adapted first
+    ],
+)
+def test_every_type_says_what_it_costs(example: Example) -> None:
+    """A composite says the sum of its parts, which the graph counts one by one."""
+    layer = LAYERS.parse(example.json, ()).filled(*example.takes)
+    cost = layer.cost(*example.takes)
+    assert (cost.gives, cost.activation_bytes) == (example.gives.size, 4 * example.gives.size)
+    assert cost.held >= cost.gives and cost.flops == 2 * cost.macs
+    if len(example.takes) == 1 and example.gives.kind != "sequence":
+        a = parse_architecture({"input_shape": list(example.takes[0].shape), "layers": [dict(example.json), LINEAR]})
+        assert totals(a.graph, 1).macs_forward == cost.macs + 3 * example.gives.size
