@@ -11,8 +11,10 @@ import re
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from http.client import HTTPMessage
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from flask.testing import FlaskClient
@@ -45,14 +47,21 @@ def head(line: str, *headers: bytes, length: int | None = None) -> bytes:
     return f"{line} HTTP/1.1\r\n".encode() + HOST + b"".join(headers) + framing + b"\r\n"
 
 
-def answer(connection: socket.socket) -> http.client.HTTPResponse:
-    response = http.client.HTTPResponse(connection)
-    response.begin()
-    return response
+class Answer(NamedTuple):
+    status: int
+    headers: HTTPMessage
+    body: bytes
 
 
-def told(response: http.client.HTTPResponse) -> str:
-    return str(json.loads(response.read())["error"])
+def answer(connection: socket.socket) -> Answer:
+    """A whole answer: one that is dropped half read keeps its socket open until the garbage collector finds it."""
+    with closing(http.client.HTTPResponse(connection)) as response:
+        response.begin()
+        return Answer(response.status, response.headers, response.read())
+
+
+def told(answer: Answer) -> str:
+    return str(json.loads(answer.body)["error"])
 
 
 @pytest.mark.parametrize("authorized", [False, True], ids=["strangers", "users"])
@@ -93,8 +102,8 @@ def test_what_the_head_says_is_refused_before_the_body(
     with connect(port_of(server)) as sender:
         sender.sendall(head(line, *headers, b"Expect: 100-continue\r\n", length=length))
         refused = answer(sender)
-        assert (refused.status, refused.getheader("Connection")) == (status, "close"), refused.read()
-        assert refused.getheader("Content-Type") == "application/json"
+        assert (refused.status, refused.headers["Connection"]) == (status, "close"), refused.body
+        assert refused.headers["Content-Type"] == "application/json"
 
 
 def test_refused_bodies_leave_no_memory_behind(server: LocalServer) -> None:
@@ -189,7 +198,7 @@ def test_a_body_that_is_late_and_one_without_room(tmp_path: Path) -> None:
         answers = [answer(sender) for sender in senders]
         assert time.monotonic() - began < GRACE_SECONDS + 5
         assert {answer.status for answer in answers} == {408, 503}
-        assert all(answer.getheader("Retry-After") == "1" for answer in answers if answer.status == 503)
+        assert all(answer.headers["Retry-After"] == "1" for answer in answers if answer.status == 503)
         assert server.client.post("/api/models", {"name": "x" * 100})["name"]
 
 

@@ -182,5 +182,5 @@ class Follower(threading.Thread):
     def over(self) -> bool:
         return any(
             name == "state" and data["state"] in ("succeeded", "failed", "cancelled")
-            for name, data in self.told.values()
+            for name, data in list(self.told.values())
         )
