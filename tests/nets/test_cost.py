@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,9 @@ from nets.architecture.read import parse_architecture
 from nets.layers import LAYERS
 from nets.layers.base import Example
 from tests.nets.builders import network
+from tests.nets.networks import RESNET_20_PARAMETERS
+from tests.nets.public_networks import LAYERS as NETWORKS
+from tests.nets.public_networks import architecture
 
 LINEAR = {"type": "linear", "out": 3}
 
@@ -80,3 +85,39 @@ def test_every_type_says_what_it_costs(example: Example) -> None:
     if len(example.takes) == 1 and example.gives.kind != "sequence":
         a = parse_architecture({"input_shape": list(example.takes[0].shape), "layers": [dict(example.json), LINEAR]})
         assert totals(a.graph, 1).macs_forward == cost.macs + 3 * example.gives.size
+
+
+PYTORCH = json.loads((Path(__file__).parent / "flops_by_pytorch.json").read_text())["networks"]
+PARAMETERS = {  # as their sources tell them, or by hand
+    "Keras MNIST convnet": 34_826,
+    "Keras mnist_mlp": 669_706,
+    "TensorFlow quickstart": 101_770,
+    "PyTorch MNIST example": 1_199_882,
+    "TensorFlow CIFAR-10 tutorial": 122_570,
+    "torchinfo example": 21_840,
+    "Caffe LeNet": 431_080,
+    "PyTorch CIFAR-10 tutorial": 62_006,
+    "Keras cifar10_cnn": 1_250_858,
+    "ResNet-20": RESNET_20_PARAMETERS,
+    "ResNet-18": 11_173_962,
+    "DenseNet-BC 100-12": 769_162,
+}
+
+
+@pytest.mark.parametrize("name", PYTORCH)
+def test_counts_are_those_of_pytorch(name: str) -> None:
+    """All of them to the last digit, but for one: PyTorch counts the gradient of a grouped convolution's weights as if
+    every channel met every other one.
+    """
+    graph = parse_architecture(architecture(name)).graph
+    found, theirs = totals(graph, 64), PYTORCH[name]
+    assert found.params == theirs["parameters"] == PARAMETERS.get(name, found.params)
+    assert found.flops_forward == 2 * found.macs_forward == theirs["flops_forward"]
+    beyond = sum(
+        (at.groups - 1) * node.cost.flops for node in graph.nodes for _, at in node.layer.convolutions(*node.takes)
+    )
+    assert found.flops_train_step == 64 * (theirs["flops_forward_backward"] - beyond)
+
+
+def test_every_public_network_was_counted_by_pytorch() -> None:
+    assert PYTORCH.keys() == NETWORKS.keys() and len(PYTORCH) >= 12 and PARAMETERS.keys() < PYTORCH.keys()
