@@ -133,3 +133,52 @@ class Environment(TypedDict):
     device: Annotated[Device, About("What trains.")]
     libraries: Annotated[dict[str, str], About("Versions of libraries that compute, beside those in `versions`.")]
     flags: Annotated[dict[str, str], About("Environment variables of XLA, JAX and CUDA, with `<path>` for paths.")]
+
+
+class DeviceMemory(TypedDict):
+    """The memory of a device, now."""
+
+    of: Annotated[Literal["device", "host"], About("The device's own memory, or that of the machine.")]
+    total_bytes: Annotated[int | None, About("All of it.")]
+    free_bytes: Annotated[int | None, About("What can still be taken: of a device's own, by this process.")]
+    usable_bytes: Annotated[int | None, About("What JAX may take of a device's own; null for the machine's.")]
+    preallocated_bytes: Annotated[int | None, About("What JAX holds of a device's own in advance, used or not.")]
+    reason: Annotated[str | None, About("Why one of these is not known.")]
+
+
+class Peak(TypedDict):
+    """The most floating-point operations a second, two for each multiply-add."""
+
+    flops_per_second: float | None
+    reason: Annotated[str | None, About("Why it is not known.")]
+
+
+class DataSheet(TypedDict):
+    """What the data sheet of a kind of device says: of dense products, without sparsity."""
+
+    float32: Peak
+    bfloat16: Peak
+    bandwidth: Annotated[float | None, About("Of its memory, in bytes a second.")]
+    source: Annotated[str | None, About("Where it stands.")]
+
+
+class DeviceFacts(TypedDict):
+    """A device, without what is measured of it."""
+
+    id: Annotated[str, About("Its name, such as `gpu:1`: for `hyperparams.device`.")]
+    platform: Annotated[str, About("`cpu`, `gpu` or `tpu`.")]
+    kind: Annotated[str, About("The model.")]
+    default: Annotated[bool, About("Whether runs train on it that name no device.")]
+    memory: Annotated[DeviceMemory, About("Its memory, now.")]
+    driver: Annotated[str | None, About("Version of NVIDIA's driver.")]
+    cuda: Annotated[str | None, About("Version of CUDA.")]
+    data_sheet: Annotated[DataSheet, About("What its data sheet says.")]
+
+
+class HostFacts(TypedDict):
+    """The machine that devices are in."""
+
+    processor: Annotated[Processor, About("The CPU.")]
+    ram_bytes: Annotated[int | None, About("Memory of the machine.")]
+    jax: Annotated[str, About("Version of JAX.")]
+    jaxlib: Annotated[str, About("Version of its compiled part.")]

@@ -70,7 +70,7 @@ ARROWS = {
         "hyperparams": "datasets errors spec",
         "datasets": "durable errors spec",
         "layers": "errors numerics spec",
-        "process": "errors facts",
+        "process": "errors facts spec",
         "numerics": "",
         "spec": "errors",
         "packed": "",
@@ -308,12 +308,20 @@ def test_nothing_is_left_for_later(path):
 def test_every_import_is_declared():
     """What is imported is the standard library, this house, or a declared dependency: not a lucky transitive one."""
     declared = {re.split(r"[\s>=<;\[]", line.strip(' ",'))[0].lower().replace("-", "_") for line in _dependencies()}
-    modules = {"pil": "pillow", "sklearn": "scikit_learn", "jaxlib": "jax", "werkzeug": "flask"}
+    modules = {
+        "pil": "pillow",
+        "sklearn": "scikit_learn",
+        "jaxlib": "jax",
+        "werkzeug": "flask",
+        "pynvml": "nvidia_ml_py",
+    }
     for path in [*LIBRARY, *SERVER]:
         for root in roots(path) - {"nets", "backend"} - set(sys.stdlib_module_names):
             assert modules.get(root.lower(), root.lower()) in declared, f"{name_of(path)} imports {root}"
 
 
 def _dependencies():
+    """All of them, those of the extra `cuda` too: what needs these says so where they are missing."""
     text = (HOUSE / "pyproject.toml").read_text()
-    return re.search(r"^dependencies = \[\n(.*?)^\]", text, flags=re.MULTILINE | re.DOTALL).group(1).splitlines()
+    needed = re.search(r"^dependencies = \[\n(.*?)^\]", text, flags=re.MULTILINE | re.DOTALL).group(1).splitlines()
+    return [*needed, *re.search(r"^cuda = \[(.*)\]", text, flags=re.MULTILINE).group(1).split(", ")]

@@ -15,7 +15,7 @@ from pathlib import Path
 import jax
 import psutil
 
-from nets.facts import Device, Environment
+from nets.facts import Device, Environment, Processor
 from nets.process.device import cores, processor, vector_unit
 
 ROOT = Path("/")
@@ -37,13 +37,7 @@ def environment() -> Environment:
     """All of it. Some is read once in the life of the process."""
     return {
         "machine": machine(),
-        "processor": {
-            "model": processor(),
-            "vector_unit": vector_unit() or None,
-            "cores": cores(),
-            "cores_of_machine": os.cpu_count() or cores(),
-            "quota": quota(),
-        },
+        "processor": cpu(),
         "threads": threads(),
         "ram_bytes": ram(),
         "os": system(),
@@ -52,6 +46,17 @@ def environment() -> Environment:
         "device": device(),
         "libraries": libraries(),
         "flags": flags(os.environ),
+    }
+
+
+def cpu() -> Processor:
+    """The processor, and what of it this process may use."""
+    return {
+        "model": processor(),
+        "vector_unit": vector_unit() or None,
+        "cores": cores(),
+        "cores_of_machine": os.cpu_count() or cores(),
+        "quota": quota(),
     }
 
 

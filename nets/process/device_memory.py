@@ -1,0 +1,92 @@
+"""The memory of a device: how much there is, how much is free, and what JAX has taken of it in advance."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import jax
+import psutil
+
+from nets.facts import DeviceMemory
+from nets.process.environment import ram
+
+PREALLOCATE, FRACTION = "XLA_PYTHON_CLIENT_PREALLOCATE", "XLA_PYTHON_CLIENT_MEM_FRACTION"
+NO_LIBRARY = "NVIDIA's library of management is not installed (nvidia-ml-py, part of lamina[cuda])"
+
+
+def free_device_memory(device: jax.Device) -> int | None:
+    """Bytes that an accelerator with memory of its own can still give; None where training uses the host's."""
+    stats = device.memory_stats() or {}
+    if device.platform == "cpu" or "bytes_limit" not in stats:
+        return None
+    return int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0))
+
+
+def memory_of(device: jax.Device) -> DeviceMemory:
+    """As it is now."""
+    if device.platform == "cpu":
+        return {
+            "of": "host",
+            "total_bytes": ram(),
+            "free_bytes": int(psutil.virtual_memory().available),
+            "usable_bytes": None,
+            "preallocated_bytes": 0,
+            "reason": None,
+        }
+    stats = _stats(device)
+    limit, free = stats.get("bytes_limit"), None
+    if limit is not None:
+        free = int(limit) - int(stats.get("bytes_in_use", 0))
+    total, reason = whole_memory(device)
+    return {
+        "of": "device",
+        "total_bytes": total,
+        "free_bytes": free,
+        "usable_bytes": None if limit is None else int(limit),
+        "preallocated_bytes": _preallocated(device, stats),
+        "reason": reason if limit is not None else "JAX tells nothing of its memory",
+    }
+
+
+def whole_memory(device: jax.Device) -> tuple[int | None, str | None]:
+    """Bytes of a GPU with what JAX leaves to others, as its driver tells; None with the reason."""
+    if device.platform != "gpu":
+        limit = _stats(device).get("bytes_limit")
+        return (None if limit is None else int(limit)), None
+    try:
+        import pynvml
+    except ImportError:
+        return None, NO_LIBRARY
+    try:
+        pynvml.nvmlInit()
+        try:
+            return int(pynvml.nvmlDeviceGetMemoryInfo(handle_of(device, pynvml)).total), None
+        finally:
+            pynvml.nvmlShutdown()
+    except Exception as error:  # a driver that is not NVIDIA's, or too old
+        return None, f"the driver does not tell ({error})"
+
+
+def handle_of(device: jax.Device, nvml: Any) -> Any:
+    """The handle of a GPU in NVIDIA's library, which counts those too that CUDA_VISIBLE_DEVICES hides."""
+    place = int(getattr(device, "local_hardware_id", None) or 0)
+    visible = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    name = visible[place] if place < len(visible) else str(place)
+    return nvml.nvmlDeviceGetHandleByIndex(int(name)) if name.isdecimal() else nvml.nvmlDeviceGetHandleByUUID(name)
+
+
+def _stats(device: jax.Device) -> dict[str, Any]:
+    try:
+        return device.memory_stats() or {}
+    except Exception:  # one that has failed says so elsewhere
+        return {}
+
+
+def _preallocated(device: jax.Device, stats: dict[str, Any]) -> int | None:
+    """What JAX holds of a device whether it is used or not."""
+    if "pool_bytes" in stats:
+        return int(stats["pool_bytes"])
+    if device.platform != "gpu" or os.environ.get(PREALLOCATE, "true").lower() in ("false", "0"):
+        return 0
+    return int(stats["bytes_limit"]) if "bytes_limit" in stats else None
