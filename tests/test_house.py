@@ -57,7 +57,7 @@ ARROWS = {
     },
     "nets": {
         "inspection": "architecture calibration datasets errors facts hyperparams kernels training",
-        "calibration": "",
+        "calibration": "durable process",
         "training": "architecture checkpoint datasets durable earlier_names errors facts hyperparams kernels layers network"
         " packed process spec",
         "inference": "architecture kernels network",
