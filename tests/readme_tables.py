@@ -24,6 +24,7 @@ from backend.web.openapi import document, schemas
 from nets.architecture.combinators import COMBINATORS
 from nets.architecture.common import Common
 from nets.datasets import DATASETS
+from nets.doubts.rules import RULES
 from nets.errors import CODES
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.hyperparams.optimizers import OPTIMIZERS
@@ -89,10 +90,19 @@ def common():
 
 def optimizers():
     return "\n".join(
-        f"#### `{name}`\n\n{paragraph(optimizer)}\n\n"
+        f"#### `{name}`\n\n{paragraph(optimizer)} {usual(optimizer)}\n\n"
         + table(("option", "value", "default", "meaning"), options(optimizer, optimizer.aliases))
         for name, optimizer in OPTIMIZERS.items()
     )
+
+
+def usual(optimizer):
+    low, high = optimizer.usual_lr
+    return f"It usually learns with an `lr` from {low:g} to {high:g}."
+
+
+def warnings():
+    return table(("rule", "told of", "because"), [(f"`{name}`", rule.when, rule.why) for name, rule in RULES.items()])
 
 
 def hyperparameters():
@@ -282,7 +292,7 @@ TABLES = {
     make.__name__: make
     for make in (
         *(endpoints, codes, record, commands, remote, exit_codes, variables, settings),
-        *(layers, common, combinators, optimizers, hyperparameters, datasets),
+        *(layers, common, combinators, optimizers, warnings, hyperparameters, datasets),
     )
 }
 

@@ -58,6 +58,7 @@ ARROWS = {
     "nets": {
         "inspection": "architecture calibration datasets errors facts hyperparams kernels training",
         "calibration": "durable process",
+        "doubts": "architecture datasets errors hyperparams layers spec training",
         "training": "architecture checkpoint datasets durable earlier_names errors facts hyperparams kernels layers network"
         " packed process spec",
         "inference": "architecture kernels network",

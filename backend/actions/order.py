@@ -18,21 +18,27 @@ from backend.training.limits import Limits
 from nets import datasets
 from nets.architecture.architecture import Architecture
 from nets.architecture.read import parse_architecture
+from nets.doubts.case import Case
+from nets.doubts.doubt import Doubt
+from nets.doubts.rules import doubts
 from nets.errors import SpecError
-from nets.hyperparams.hyperparams import Hyperparams, unused_fields
+from nets.hyperparams.hyperparams import Hyperparams
 from nets.kernels import Choice
-from nets.training.check import doubts
 
 
 @dataclass(frozen=True)
 class Order:
-    """A checked request for training. `architecture`: as sent, now or when `model` was stored."""
+    """A checked request for training. `architecture`: as sent, now or when `model` was stored.
+
+    doubts: what is legal and seldom meant; `warnings` has these as sentences, among others.
+    """
 
     request: TrainBody
     model: ModelRecord | None
     architecture: Sent[Architecture]
     dataset: str
     warnings: list[str]
+    doubts: list[Doubt]
     source: Source | None
     kernels: Choice
     request_sha256: str
@@ -91,10 +97,14 @@ class Orders:
         dataset, warnings = self._dataset(before, hyperparams)
         info = datasets.info(dataset)
         self.limits.check(architecture.value, hyperparams, info, kernels=self.kernels)
-        warnings = [*unused_fields(request.kept), *doubts(architecture.value, hyperparams, info), *warnings]
+        doubted = doubts(Case(architecture.value.graph, hyperparams, info, {**sent, "hyperparams": request.kept}))
+        warnings = [*map(str, doubted), *warnings]
         if model is not None and before is None:
             warnings += retrain.remarks(model, sent, hyperparams, update=bool(request.update_model))
-        return Order(request, model, architecture, dataset, warnings, source, self.kernels, canonical.sha256(sent))
+        return Order(
+            *(request, model, architecture, dataset, warnings, doubted, source, self.kernels),
+            request_sha256=canonical.sha256(sent),
+        )
 
     def _dataset(self, before: RunRecord | None, hyperparams: Hyperparams) -> tuple[str, list[str]]:
         """What to train on, and warnings about it. `before`: the run that this one goes on from."""

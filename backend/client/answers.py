@@ -115,7 +115,10 @@ class Run(Answer, kw_only=True):
 
 
 class Started(Answer, kw_only=True):
-    """A run that was accepted. `hyperparams`: all that it uses; `warnings`: what the server remarks on the body."""
+    """A run that was accepted. `hyperparams`: all that it uses; `warnings`: what the server remarks on the body.
+
+    doubts: of these remarks those that experience gives, each with `rule`, `pointer`, `reason`, `cure`.
+    """
 
     run_id: str
     model_id: str
@@ -130,6 +133,7 @@ class Started(Answer, kw_only=True):
     resumed_from: str | None = None
     queue_position: int | None = None
     warnings: list[str] = []
+    doubts: list[Json] = []
 
     @property
     def short(self) -> str:

@@ -22,6 +22,7 @@ from backend.state.records import (
     Standing,
     told,
 )
+from nets.doubts.doubt import DoubtJson
 
 View = Any  # a TypedDict made from a record: no type checker follows it, so tests hold answers against the document
 ACCEPTED = (  # of a run
@@ -107,6 +108,7 @@ Accepted = view(
         "events_url": str,
         "state": Literal["queued"],
         "status": Literal["queued"],
+        "doubts": NotRequired[list[DoubtJson]],  # of POST /api/train; `warnings` has each as a sentence
         "resumed_from": NotRequired[str],
         "epoch": NotRequired[int],
         "queue_position": NotRequired[int],

@@ -19,7 +19,8 @@ class Node:
     """A layer in its place. Nodes of equal networks are equal, wherever they stood in the JSON.
 
     id: its arrays are filed under it. inputs: ids of what it reads, `INPUT` for the network's input. layer: all filled
-    in. shares: the node whose arrays it uses, in place of its own. path: where the JSON describes it. draw: numbers
+    in. shares: the node whose arrays it uses, in place of its own. path: where the JSON describes it. part: whether it
+    is a part of the layer that stands there. draw: numbers
     that the seed is folded with for its arrays; nodes of equal ones are drawn one after the other, by their `turn`.
     """
 
@@ -30,6 +31,7 @@ class Node:
     gives: Value
     shares: str | None = None
     path: Path = field(default=(), compare=False)
+    part: bool = field(default=False, compare=False)
     draw: tuple[int, ...] = field(default=(), compare=False)
     turn: int = field(default=0, compare=False)
 

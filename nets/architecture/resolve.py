@@ -165,7 +165,12 @@ class Resolver:
         self.outputs[name], self.values[name], self.turns[name] = name, gives, spot.turn
         if one.sharer:
             self.sharers[name] = one.sharer
-        self.nodes[name] = Node(name, layer, tuple(reads), enters, gives, shares, path=one.item.path, draw=one.draw)
+        self.nodes[name] = Node(
+            *(name, layer, tuple(reads), enters, gives, shares),
+            path=one.item.path,
+            part=bool(spot.turn),
+            draw=one.draw,
+        )
 
     def parts(self, name: str, layer: Composite, reads: list[str], enters: tuple[Value, ...], spot: Spot) -> None:
         """The nodes of a composite, in an order in which they can run."""

@@ -12,7 +12,7 @@ from nets.datasets import DATASETS
 from nets.errors import Path, Problem, SpecError
 from nets.hyperparams.losses import LOSSES
 from nets.hyperparams.optimizers import OPTIMIZERS, Optimizer, Sgd
-from nets.spec.fields import Boolean, Hint, Real, Spec, Whole, parse, shown, wire_names
+from nets.spec.fields import Boolean, Hint, Real, Spec, Whole, parse, shown
 from nets.spec.words import meant
 
 Precision = Literal["float32", "bfloat16"]
@@ -109,17 +109,3 @@ def in_the_optimizer(sent: object, name: str, value: object) -> Hint:
 def named(sent: Mapping[str, Any], field: str, own: type[Optimizer]) -> bool:
     """Whether a field came, by any of its names."""
     return any(own.aliases.get(name, name) == field for name in sent)
-
-
-def unused_fields(value: object) -> list[str]:
-    """Sentences about fields that were sent and have no effect, for the client to read."""
-    optimizer = value.get("optimizer") if isinstance(value, dict) else None
-    if not isinstance(optimizer, dict):
-        return []
-    kind = optimizer.get("type")
-    ignored = wire_names(OPTIMIZERS[kind].ignored) if isinstance(kind, str) and kind in OPTIMIZERS else ()
-    return [
-        f"hyperparams.optimizer.{name}: {kind} has no {name}; {shown(optimizer[name])} is ignored"
-        for name in ignored
-        if optimizer.get(name)
-    ]

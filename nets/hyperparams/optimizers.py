@@ -34,11 +34,15 @@ Betas = Annotated[tuple[Decay, Decay], BeforeValidator(betas), Traced(names=("b1
 
 
 class Optimizer(Typed):
-    """Base of the optimizer specifications. `slots`: arrays kept per parameter, for the memory estimate."""
+    """Base of the optimizer specifications.
+
+    slots: arrays kept per parameter, for the memory estimate. usual_lr: the learning rates that people train with.
+    """
 
     lr: LearningRate = 0.01
 
     aliases = {"learning_rate": "lr"}
+    usual_lr: ClassVar[tuple[float, float]]
     divides: ClassVar[bool] = False  # whether updates are quotients by roots, which take longer than adding them
 
     @property
@@ -68,6 +72,8 @@ class Sgd(Optimizer):
     """`torch.optim.SGD`: momentum without dampening, weight decay added to the gradient."""
 
     type: Literal["sgd"] = "sgd"
+
+    usual_lr = (5e-4, 0.5)
     lr: LearningRate = 0.1
     momentum: Annotated[Decay, Traced(absent=0.0)] = Field(
         default=0.0, description="Share of the last step that is kept."
@@ -102,6 +108,8 @@ class Sgd(Optimizer):
 
 class Adaptive(Optimizer):
     """What adam and adamw share."""
+
+    usual_lr = (1e-5, 0.01)
 
     lr: LearningRate = 0.001
     betas: Betas = Field(default=(0.9, 0.999), description="Decay of the means of the gradient and of its square.")
@@ -146,6 +154,8 @@ class RmsProp(Optimizer):
     """`torch.optim.RMSprop`: eps outside the root, weight decay added to the gradient. Hinton, 2012."""
 
     type: Literal["rmsprop"] = "rmsprop"
+
+    usual_lr = (1e-5, 0.01)
     lr: LearningRate = 0.01
     alpha: Annotated[Decay, Traced()] = Field(default=0.99, description="Decay of the mean of the squared gradient.")
     eps: Eps = 1e-8

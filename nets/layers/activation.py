@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import jax
@@ -23,6 +24,8 @@ class Relu(Activation):
     """max(x, 0)."""
 
     type: Literal["relu"] = "relu"
+
+    bounds = (0, math.inf)
     examples = (
         Example({"type": "relu"}, (image(3, 4, 4),), image(3, 4, 4)),
         Example({"type": "relu"}, (features(6),), features(6)),
@@ -38,6 +41,8 @@ class Sigmoid(Activation):
     """1 / (1 + exp(-x))."""
 
     type: Literal["sigmoid"] = "sigmoid"
+
+    bounds = (0, 1)
     examples = (
         Example({"type": "sigmoid"}, (image(3, 4, 4),), image(3, 4, 4)),
         Example({"type": "sigmoid"}, (features(6),), features(6)),
@@ -53,6 +58,8 @@ class Tanh(Activation):
     """Hyperbolic tangent."""
 
     type: Literal["tanh"] = "tanh"
+
+    bounds = (-1, 1)
     examples = (
         Example({"type": "tanh"}, (image(3, 4, 4),), image(3, 4, 4)),
         Example({"type": "tanh"}, (features(6),), features(6)),
@@ -73,6 +80,7 @@ class Softmax(Layer):
     type: Literal["softmax"] = "softmax"
     layouts = "any"
     reads = True
+    bounds = (0, 1)
     examples = (
         Example({"type": "softmax"}, (features(10),), features(10)),
         Example({"type": "softmax"}, (image(4, 3, 3),), image(4, 3, 3)),

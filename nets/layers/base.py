@@ -68,6 +68,15 @@ class Example:
     gives: Value
 
 
+class Doubted(NamedTuple):
+    """A field whose value is seldom meant. rule: its name among the rules of `nets.doubts`."""
+
+    rule: str
+    field: str
+    reason: str
+    cure: str
+
+
 class Cost(NamedTuple):
     """What one sample costs.
 
@@ -96,7 +105,7 @@ class Cost(NamedTuple):
 
     @property
     def activation_bytes(self) -> int:
-        """Of what comes out, which is float32 in every precision: bfloat16 rounds the operands of products alone."""
+        """Of what comes out, as float32: bfloat16 rounds the operands of products, on a GPU their results too."""
         return VALUE_BYTES * self.gives
 
     @property
@@ -191,7 +200,10 @@ class Layer(Typed):
     training draws numbers. reads: as the last layer it is how the output is read, and left out of training. examples:
     the first is the catalog's and declares no size that follows from what comes before, so that examples fit each other
     wherever their kinds do. title: how a network is called that has such a layer; the one of the highest rank among its
-    layers counts. width: the field that says how many channels it gives, which stand in that title.
+    layers counts. width: the field that says how many channels it gives, which stand in that title. linear_map: whether
+    it multiplies by trained weights and adds. keeps_values: whether each number that comes out is one that came in, be
+    it dropped or scaled while training. bounds: between which all numbers lie that come out. gates: whether it scales
+    one input by another.
     """
 
     takes: ClassVar[tuple[Kind, ...]] = ANY
@@ -205,14 +217,23 @@ class Layer(Typed):
     examples: ClassVar[tuple[Example, ...]] = ()
     title: ClassVar[tuple[int, str]] = (0, "MLP")
     width: ClassVar[str | None] = None
+    linear_map: ClassVar[bool] = False
+    keeps_values: ClassVar[bool] = False
+    bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    gates: ClassVar[bool] = False
 
     def misfits(self, *inputs: Value) -> Iterator[Misfit]:
         """What does not fit `inputs`, whose kinds and number are right."""
         return iter(())
 
-    def doubts(self) -> Iterator[tuple[str, str]]:
-        """Fields whose value is legal and seldom what was meant, each with a sentence that says why."""
+    def doubts(self) -> Iterator[Doubted]:
+        """Fields whose value is legal and seldom what was meant."""
         return iter(())
+
+    @property
+    def idle(self) -> bool:
+        """Whether its options make it give what comes in."""
+        return False
 
     def filled(self, *inputs: Value) -> Self:
         """The same layer with the fields that follow from `inputs` filled in."""

@@ -56,6 +56,7 @@ class Conv2d(Layer):
     converts = True
     title = (1, "CNN")
     width = "out_channels"
+    linear_map = True
     examples = (
         Example(
             {"type": "conv2d", "out_channels": 4, "kernel_size": 3, "stride": 1, "padding": "same"},

@@ -26,11 +26,16 @@ class Dropout(Layer):
     aliases = {"rate": "p"}
     layouts = "any"
     random = True
+    keeps_values = True
     examples = (
         Example({"type": "dropout", "p": 0.5}, (features(128),), features(128)),
         Example({"type": "dropout", "rate": 0.1}, (image(3, 4, 4),), image(3, 4, 4)),
         Example({"type": "dropout"}, (sequence(5, 6),), sequence(5, 6)),
     )
+
+    @property
+    def idle(self) -> bool:
+        return self.p == 0
 
     def apply(self, bound: Bound, *xs: Array) -> Array:
         if not bound.train:

@@ -28,6 +28,7 @@ class Linear(Layer):
     takes = ("features", "sequence")
     converts = True
     width = "out"
+    linear_map = True
     examples = (
         Example({"type": "linear", "out": 128}, (image(64, 7, 7),), features(128)),
         Example({"type": "linear", "in": 3136, "out": 128}, (image(64, 7, 7),), features(128)),

@@ -83,6 +83,8 @@ class Multiply(Merge):
     """The product of all inputs, value by value, such as a gate."""
 
     type: Literal["multiply"] = "multiply"
+
+    gates = True
     examples = (
         Example({"type": "multiply"}, (image(3, 4, 4), image(3, 4, 4)), image(3, 4, 4)),
         Example({"type": "multiply"}, (features(6), features(6)), features(6)),
@@ -174,6 +176,7 @@ class Concat(Layer):
 
     layouts = "any"
     arity = (2, MOST)
+    keeps_values = True
     examples = (
         Example({"type": "concat"}, (image(3, 4, 4), image(2, 4, 4)), image(5, 4, 4)),
         Example({"type": "concat"}, (features(6), features(4), features(1)), features(11)),

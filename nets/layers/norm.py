@@ -9,7 +9,7 @@ import jax
 from jax import Array
 from pydantic import Field
 
-from nets.layers.base import Bound, Example, Layer, Misfit, register
+from nets.layers.base import Bound, Doubted, Example, Layer, Misfit, register
 from nets.layers.parameters import Arrays, Parameter, ones, zeros
 from nets.numerics.normalise import Moments, normalised
 from nets.spec.fields import Real, Width
@@ -37,11 +37,14 @@ class BatchNorm(Layer):
             unit = "channel" if inputs[0].kind == "image" else ""
             yield Misfit.declared(self, "num_features", self.num_features, channels, unit=unit)
 
-    def doubts(self) -> Iterator[tuple[str, str]]:
-        if self.momentum > USUAL:
-            meaning = "the weight of each new batch in the running statistics, as in PyTorch"
-            keras = f"Keras's momentum of {self.momentum:g} is {1 - self.momentum:.6g} here"
-            yield "momentum", f"{self.momentum:g} is {meaning}; {keras}"
+    def doubts(self) -> Iterator[Doubted]:
+        meaning = f"{self.momentum:g} is the weight of each new batch in the running statistics, as in PyTorch"
+        keras = f"Keras's momentum of {self.momentum:g} is {1 - self.momentum:.6g} here"
+        if self.momentum == 0:
+            never = "those stay at mean 0 and variance 1, and evaluation normalises by them"
+            yield Doubted("norm_momentum", "momentum", f"{meaning}: {never}", f"{keras}; leave it out for 0.1")
+        elif self.momentum > USUAL:
+            yield Doubted("norm_momentum", "momentum", meaning, keras)
 
     def filled(self, *inputs: Value) -> Self:
         return self.model_copy(update={"num_features": inputs[0].channels})

@@ -20,6 +20,8 @@ class Flatten(Layer):
     """
 
     type: Literal["flatten"] = "flatten"
+
+    keeps_values = True
     examples = (
         Example({"type": "flatten"}, (image(4, 3, 2),), features(24)),
         Example({"type": "flatten"}, (features(5),), features(5)),
@@ -39,6 +41,7 @@ class AsImage(Layer):
 
     type: Literal["as_image"] = "as_image"
     takes = ("features",)
+    keeps_values = True
 
     def misfits(self, *inputs: Value) -> Iterator[Misfit]:
         if math.isqrt(inputs[0].size) ** 2 != inputs[0].size:

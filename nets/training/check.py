@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from nets.architecture.architecture import Architecture
 from nets.architecture.graph import INPUT, Graph, Node
 from nets.datasets import DatasetInfo
-from nets.errors import UNSAID, Change, Code, Problem, SpecError, place
+from nets.errors import UNSAID, Change, Code, Problem, SpecError
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.kernels import Choice
 from nets.process.device import cores
@@ -149,26 +149,3 @@ def single_values(
     else:
         detail = f"leaves one training sample: {rule}; raise max_samples or train_split"
         yield share_of(hyperparams, detail, train + validation, least=2)
-
-
-def doubts(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> Iterator[str]:
-    """Sentences about what is legal and seldom meant."""
-    found = (
-        f"{place((*node.path, field))}: {detail}"
-        for node in architecture.graph.nodes
-        for field, detail in node.layer.doubts()
-    )
-    yield from dict.fromkeys(found)  # equal layers of one block or of repeated ones stand in one place
-    train, _ = split_sizes(hyperparams, info.train_size)
-    batch = hyperparams.batch_size
-    looking = dict(norms(architecture))
-    if not looking or train <= batch or train % batch != 1:
-        return
-    single = [norm for norm, values in looking.items() if values == 1]
-    norm = single[0] if single else next(iter(looking))
-    what = "has a single value per channel there, which its running statistics normalise"
-    if not single:
-        what = "has one image there, which counts as much in its running statistics as a whole batch"
-    other = next(size for size in range(batch + 1, train + 1) if train % size != 1)
-    detail = f"{train} training samples in batches of {batch} leave a last batch of one: {norm} {what}"
-    yield f"hyperparams.batch_size: {detail}; a batch_size of {other} leaves none"

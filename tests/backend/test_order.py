@@ -153,13 +153,19 @@ def test_ignored_fields_are_said(client: FlaskClient, held: threading.Event) -> 
 
 
 def test_what_is_legal_and_seldom_meant_is_said(client: FlaskClient, held: threading.Event) -> None:
-    layers = [LAYERS[0], {"type": "batchnorm1d", "momentum": 0.99}, *LAYERS[1:]]
+    layers = [{**LAYERS[0], "bias": False}, {"type": "batchnorm1d", "momentum": 0.99}, *LAYERS[1:]]
     body = {"architecture": {**NET, "layers": layers}, "hyperparams": {**PARAMS, "batch_size": 269}}
     answer = client.post("/api/train", json=body)
     assert answer.status_code == 202
     momentum, batch = answer.json["warnings"]
     assert momentum.startswith("architecture.layers[1].momentum: 0.99 is the weight of each new batch")
     assert batch.startswith("hyperparams.batch_size: 270 training samples in batches of 269 leave a last batch of one")
+    first, second = answer.json["doubts"]
+    assert (first["rule"], first["pointer"]) == ("norm_momentum", "/architecture/layers/1/momentum")
+    assert (second["rule"], second["pointers"]) == ("last_batch_of_one", ["/hyperparams/batch_size"])
+    assert [f"{each['path']}: {each['reason']}; {each['cure']}" for each in (first, second)] == [momentum, batch]
+    run = client.get(f"/api/runs/{answer.json['run_id']}").json
+    assert run["warnings"] == [momentum, batch] and "doubts" not in run
     body["hyperparams"]["batch_size"] = 1
     refused = client.post("/api/train", json=body)
     assert refused.status_code == 400

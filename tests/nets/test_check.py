@@ -11,7 +11,7 @@ from nets.architecture.architecture import Architecture
 from nets.errors import SpecError
 from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.spec.values import Value, features, image, sequence, tokens
-from nets.training.check import check_fit, check_pace, doubts, unlike
+from nets.training.check import check_fit, check_pace, unlike
 from nets.training.pace import LONGEST_STEP, sample_seconds
 from nets.training.workload import workload_of
 from tests.nets.builders import network, stripes
@@ -77,39 +77,6 @@ def test_norms_that_would_see_single_values_alone_are_refused(a: Architecture) -
 
 def test_one_image_at_a_time_has_values_enough_for_a_norm() -> None:
     check_fit(NORM_2D, parse_hyperparams({"batch_size": 1}), stripes().info)
-    assert list(doubts(NORM_2D, parse_hyperparams({"batch_size": 1}), stripes().info)) == []
-
-
-@pytest.mark.parametrize(
-    ("a", "what"), [(NORM_1D, "has a single value per channel there"), (NORM_2D, "has one image there")]
-)
-def test_a_last_batch_of_one_is_told_of(a: Architecture, what: str) -> None:
-    def said(**fields: Any) -> list[str]:
-        return list(doubts(a, parse_hyperparams({"max_samples": 50, "train_split": 0.82, **fields}), stripes().info))
-
-    (sentence,) = said(batch_size=8)
-    assert sentence.startswith("hyperparams.batch_size: 41 training samples in batches of 8 leave a last batch of one")
-    assert what in sentence and sentence.endswith("a batch_size of 9 leaves none")
-    for size in (1, 7, 9, 41, 64):
-        assert said(batch_size=size) == [], size
-    assert (
-        list(doubts(network({"type": "linear", "out": 3}), parse_hyperparams({"batch_size": 8}), stripes().info)) == []
-    )
-
-
-@pytest.mark.parametrize("kind", ["batchnorm2d", "residual_block"])
-def test_a_momentum_of_keras_is_told_of(kind: str) -> None:
-    def said(momentum: float) -> list[str]:
-        layer = {"type": kind, "momentum": momentum, **({"out_channels": 2} if kind == "residual_block" else {})}
-        a = network({"type": "relu"}, layer, {"type": "linear", "out": 3})
-        return list(doubts(a, parse_hyperparams({}), stripes().info))
-
-    assert said(0.5) == said(0.1) == []
-    (sentence,) = said(0.99)
-    assert sentence == (
-        "architecture.layers[1].momentum: 0.99 is the weight of each new batch in the running statistics, as in "
-        "PyTorch; Keras's momentum of 0.99 is 0.01 here"
-    )
 
 
 def test_a_long_step_that_cannot_be_cut_is_refused_with_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,95 @@
+"""What is legal and seldom meant: where it stands in a request, why it is doubted, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from typing_extensions import TypedDict
+
+from nets.errors import UNSAID, Path, found_at, place, pointer
+from nets.hyperparams.hyperparams import ALIASES
+from nets.hyperparams.optimizers import Optimizer
+from nets.layers import LAYERS
+
+MOST_PLACES = 100  # told of one doubt
+
+
+class DoubtJson(TypedDict):
+    """A warning that experience gives. `pointer`: a JSON pointer into the body; `pointers`: all places where the same
+    holds, this one first; `path`: the place as a person writes it; `rule`: its name in the table of the README.
+    """
+
+    rule: str
+    pointer: str
+    path: str
+    reason: str
+    cure: str
+    pointers: list[str]
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """One thing of a request that is legal and seldom meant. also: other places of which the same is said."""
+
+    rule: str
+    path: Path
+    reason: str
+    cure: str
+    also: tuple[Path, ...] = ()
+
+    def __str__(self) -> str:
+        """`place: reason; cure`."""
+        more = len(self.also)
+        same = f" (and at {more} other place{'s' * (more > 1)})" if more else ""
+        return f"{place(self.path)}{same}: {self.reason}; {self.cure}"
+
+    def to_json(self) -> DoubtJson:
+        """As clients read it."""
+        return {
+            "rule": self.rule,
+            "pointer": pointer(self.path),
+            "path": place(self.path),
+            "reason": self.reason,
+            "cure": self.cure,
+            "pointers": [pointer(path) for path in (self.path, *self.also)][:MOST_PLACES],
+        }
+
+    def seen_in(self, body: Mapping[str, Any]) -> Doubt:
+        """The same with the places that a body has for it."""
+        return replace(self, path=as_sent(self.path, body), also=tuple(as_sent(path, body) for path in self.also))
+
+
+def grouped(doubts: Iterable[Doubt]) -> list[Doubt]:
+    """One for all places of which the same is said; equal layers of one block, or of repeated ones, stand in one."""
+    found: dict[tuple[str, str, str], list[Path]] = {}
+    for doubt in doubts:
+        found.setdefault((doubt.rule, doubt.reason, doubt.cure), []).append(doubt.path)
+    return [
+        Doubt(rule, first, reason, cure, tuple(path for path in dict.fromkeys(others) if path != first))
+        for (rule, reason, cure), (first, *others) in found.items()
+    ]
+
+
+def as_sent(path: Path, body: Mapping[str, Any]) -> Path:
+    """A place of the canonical JSON as a body has it: by the names that came, and not inside of layers that did not."""
+    at: Any = body
+    found: list[str | int] = []
+    for index, part in enumerate(path):
+        if isinstance(part, str) and isinstance(at, dict) and part not in at:
+            part = next((alias for alias, own in aliases(at).items() if own == part and alias in at), part)
+        at = found_at(at, (part,))
+        if at is UNSAID:
+            lost = path[index:]
+            inside = any(isinstance(each, int) for each in lost)
+            return tuple(found) if found and inside else (*found, *lost)
+        found.append(part)
+    return tuple(found)
+
+
+def aliases(fields: Mapping[str, Any]) -> Mapping[str, str]:
+    """The other names that fields of an object may come by."""
+    kind = fields.get("type")
+    layer = LAYERS.get(kind) if isinstance(kind, str) else None
+    return layer.aliases if layer else {**ALIASES, **Optimizer.aliases}

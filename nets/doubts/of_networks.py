@@ -1,0 +1,111 @@
+"""Doubts about layers and their order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from nets.architecture.graph import Node
+from nets.doubts.case import Case, passes_on
+from nets.doubts.doubt import Doubt
+
+REMOVE = "remove it: the loss takes any numbers as logits, and applies softmax itself"
+
+
+def softmax_twice(case: Case) -> Iterator[Doubt]:
+    for node in case.logits:
+        if node.layer.reads:
+            reason = "what the loss gets went through a softmax already, which makes two of them"
+            yield Doubt("softmax_twice", node.path, reason, "keep a single one, as the last layer")
+
+
+def softmax_before_end(case: Case) -> Iterator[Doubt]:
+    for node in case.nodes:
+        if not node.layer.reads or node.part or node in case.logits:
+            continue
+        readers = list(case.readers(node))
+        if readers and not all(reader.layer.gates for reader in readers):
+            reason = "a softmax before the end makes the values of each sample sum to 1, and lets little through"
+            yield Doubt("softmax_before_end", node.path, reason, "use relu here, and softmax as the last layer alone")
+
+
+def bounded_logits(case: Case) -> Iterator[Doubt]:
+    """Both ends of the range are bounds: a class can never be sure."""
+    for node in case.logits:
+        low, high = node.layer.bounds
+        if not node.layer.reads and not node.part and math.isfinite(high - low):
+            surest = 1 / (1 + (case.classes - 1) * math.exp(low - high))
+            limit = f"no class of {case.classes} gets a probability above {surest:.2g}"
+            reason = f"{node.layer.type} keeps the logits from {low:g} to {high:g}, where {limit}"
+            yield Doubt("bounded_logits", node.path, reason, REMOVE)
+
+
+def relu_on_logits(case: Case) -> Iterator[Doubt]:
+    """One end is: the classes beyond it get no gradient."""
+    for node in case.logits:
+        low, high = node.layer.bounds
+        if not node.part and math.isfinite(low) and not math.isfinite(high):
+            reason = f"{node.layer.type} cuts off the logits below {low:g}, whose classes get no gradient then"
+            yield Doubt("relu_on_logits", node.path, reason, REMOVE)
+
+
+def linear_after_linear(case: Case) -> Iterator[Doubt]:
+    for node in case.nodes:
+        if node.layer.linear_map and not grouped_map(node) and collapses(case, node):
+            reason = "with no activation before it, it and the layer that it reads compute what one of them could"
+            cure = "put an activation such as relu between them, or leave one out"
+            yield Doubt("linear_after_linear", node.path, reason, cure)
+
+
+def collapses(case: Case, node: Node) -> bool:
+    """Whether a linear map reads another one, which nothing else reads."""
+    assert case.graph
+    for before in case.way_back(node.inputs[0]):
+        if len(case.graph.readers[before.id]) > 1:
+            return False
+        if not passes_on(before):
+            return before.layer.linear_map and not grouped_map(before)
+    return False
+
+
+def grouped_map(node: Node) -> bool:
+    """Whether channels are mapped by themselves: a factor of a cheaper convolution, which is meant to be linear."""
+    return any(at.groups > 1 for _, at in node.layer.convolutions(*node.takes))
+
+
+def dropout_before_norm(case: Case) -> Iterator[Doubt]:
+    for node in case.nodes:
+        if not node.layer.across_batch:
+            continue
+        for before in case.way_back(node.inputs[0], random=False):
+            if before.layer.random and not before.layer.idle:
+                reason = (
+                    "dropout straight before a batch norm changes the variance that the norm keeps for evaluation, "
+                    "which has no dropout (Li et al., 2019)"
+                )
+                yield Doubt("dropout_before_norm", before.path, reason, "put it behind the norm and its activation")
+
+
+def bias_before_norm(case: Case) -> Iterator[Doubt]:
+    """Arrays that several layers share have to be useless in all places."""
+    useless: dict[str, bool] = {}
+    owners: dict[str, Node] = {}
+    for node in case.nodes:
+        if node.layer.linear_map and "bias" in node.layer.arrays(*node.takes).parameters:
+            owner = node.shares or node.id
+            readers = list(case.readers(node, random=False))
+            cancelled = bool(readers) and all(reader.layer.across_batch for reader in readers)
+            useless[owner] = useless.get(owner, True) and cancelled
+            owners.setdefault(owner, node)
+    for owner, node in owners.items():
+        path = (*node.path, "bias")
+        if useless[owner] and (not node.part or case.said(path)):
+            reason = "the batch norm behind it subtracts the bias again, and adds one of its own"
+            yield Doubt("bias_before_norm", path, reason, "set bias to false")
+
+
+def of_fields(case: Case) -> Iterator[Doubt]:
+    """What layers say of their own fields."""
+    for node in case.nodes:
+        for found in node.layer.doubts():
+            yield Doubt(found.rule, (*node.path, found.field), found.reason, found.cure)

@@ -1,0 +1,67 @@
+"""Doubts about hyperparameters, and how they go with the network and the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nets.doubts.case import Case
+from nets.doubts.doubt import Doubt
+from nets.hyperparams.optimizers import OPTIMIZERS
+from nets.spec.fields import shown, wire_names
+
+FAR = 10  # times beyond what is usual
+EPSILON = 1e-9  # of quotients of decimal numbers
+BATCH = ("hyperparams", "batch_size")
+OPTIMIZER = ("hyperparams", "optimizer")
+STEPS = 16  # an epoch, of a batch size that is told as a cure
+
+
+def learning_rate(case: Case) -> Iterator[Doubt]:
+    if case.hyperparams is None:
+        return
+    optimizer = case.hyperparams.optimizer
+    low, high = optimizer.usual_lr
+    above, below = optimizer.lr / high, low / optimizer.lr
+    if max(above, below) >= FAR * (1 - EPSILON):
+        side = "above" if above > 1 else "below"
+        reason = f"{optimizer.lr:g} is far {side} the {low:g} to {high:g} that {optimizer.type} usually learns with"
+        cure = f"begin with {type(optimizer).model_fields['lr'].default:g}, its default"
+        yield Doubt("learning_rate", (*OPTIMIZER, "lr"), reason, cure)
+
+
+def large_batch(case: Case) -> Iterator[Doubt]:
+    if case.hyperparams is None or case.train is None or case.hyperparams.batch_size <= case.train:
+        return
+    batch = case.hyperparams.batch_size
+    reason = f"{batch} is more than the {case.train} training samples, so that an epoch is one step"
+    fewer = 1 << max(case.train // STEPS, 1).bit_length() - 1
+    yield Doubt("large_batch", BATCH, reason, f"a batch_size of {fewer} makes {-(-case.train // fewer)}")
+
+
+def last_batch_of_one(case: Case) -> Iterator[Doubt]:
+    if case.hyperparams is None or case.train is None:
+        return
+    train, batch = case.train, case.hyperparams.batch_size
+    looking = {node.place: node.takes[0].positions for node in case.nodes if node.layer.across_batch}
+    if not looking or train <= batch or train % batch != 1:
+        return
+    single = [norm for norm, values in looking.items() if values == 1]
+    norm = single[0] if single else next(iter(looking))
+    what = "has a single value per channel there, which its running statistics normalise"
+    if not single:
+        what = "has one image there, which counts as much in its running statistics as a whole batch"
+    other = next(size for size in range(batch + 1, train + 1) if train % size != 1)
+    reason = f"{train} training samples in batches of {batch} leave a last batch of one: {norm} {what}"
+    yield Doubt("last_batch_of_one", BATCH, reason, f"a batch_size of {other} leaves none")
+
+
+def ignored_field(case: Case) -> Iterator[Doubt]:
+    hyperparams = case.sent.get("hyperparams")
+    optimizer = hyperparams.get("optimizer") if isinstance(hyperparams, dict) else None
+    kind = optimizer.get("type") if isinstance(optimizer, dict) else None
+    if not isinstance(optimizer, dict) or not isinstance(kind, str) or kind not in OPTIMIZERS:
+        return
+    for name in wire_names(OPTIMIZERS[kind].ignored):
+        if optimizer.get(name):
+            reason = f"{kind} has no {name}; {shown(optimizer[name])} is ignored"
+            yield Doubt("ignored_field", (*OPTIMIZER, name), reason, "leave it out")

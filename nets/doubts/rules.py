@@ -1,0 +1,98 @@
+"""All rules by which a request is doubted, in the order in which they are told. Nothing is refused by them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from nets.doubts import of_networks, of_training
+from nets.doubts.case import Case
+from nets.doubts.doubt import Doubt, grouped
+from nets.spec.registry import Names
+
+Find = Callable[[Case], Iterator[Doubt]]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When something is doubted, and why, for the README."""
+
+    when: str
+    why: str
+    find: Find
+
+
+RULES: Names[Rule] = Names("rule")
+
+
+def rule(find: Find, when: str, why: str, *, name: str = "") -> None:
+    RULES.add(name or find.__name__, Rule(when, why, find))
+
+
+rule(
+    of_training.ignored_field,
+    "the optimizer has no such option, and ignores it",
+    "builders send `momentum` and `nesterov` with every optimizer",
+)
+rule(
+    of_networks.softmax_twice,
+    "the logits are what a softmax gives: a second softmax follows, or a layer behind it that changes no values",
+    "the loss applies softmax to the logits itself; of probabilities between 0 and 1 it can never be sure",
+)
+rule(
+    of_networks.softmax_before_end,
+    "a softmax whose values go into further layers, unless they are only multiplied with others, as weights are",
+    "it is no activation: the values of each sample sum to 1, and the gradients are small",
+)
+rule(
+    of_networks.bounded_logits,
+    "the logits are what sigmoid or tanh gives, with or without the final softmax",
+    "logits between bounds cannot make a class sure, and their gradients vanish there",
+)
+rule(
+    of_networks.relu_on_logits,
+    "the logits are what relu gives, with or without the final softmax",
+    "a class whose logit is cut off gets no gradient",
+)
+rule(
+    of_networks.linear_after_linear,
+    "a linear or convolution that reads another one, which no other layer reads, with at most flatten and dropout "
+    "between them; not where one has `groups`, as in separable convolutions",
+    "two linear maps are one, with more to compute",
+)
+rule(
+    of_networks.dropout_before_norm,
+    "a dropout with a batch norm straight behind it",
+    "the variance that the norm keeps for evaluation is one with dropout. Li et al., 2019",
+)
+rule(
+    of_networks.bias_before_norm,
+    "a `bias` of a linear or convolution that batch norms alone read; of a `residual_block` where the body says `true`",
+    "the norm subtracts it with the mean: it costs time and memory, and learns nothing",
+)
+rule(
+    of_networks.of_fields,
+    "a batch norm's `momentum` of 0, or above 0.5",
+    "it is the weight of each new batch, as in PyTorch; Keras's is that of the old value: its 0.99 is 0.01 here",
+    name="norm_momentum",
+)
+rule(
+    of_training.last_batch_of_one,
+    "a batch norm, and training samples that leave a last batch of one",
+    "one sample has no variance, or counts in the running statistics as much as a whole batch",
+)
+rule(
+    of_training.large_batch,
+    "a `batch_size` above the number of training samples",
+    "an epoch is one step, and learns little",
+)
+rule(
+    of_training.learning_rate,
+    "an `lr` 10 times and more beyond what the optimizer usually learns with (see [Optimizers](#optimizers))",
+    "the loss leaves the finite numbers, or hardly moves",
+)
+
+
+def doubts(case: Case) -> list[Doubt]:
+    """All that is legal and seldom meant, one for each kind, with the places that a body has for them."""
+    return grouped(doubt.seen_in(case.sent) for each in RULES.values() for doubt in each.find(case))
