@@ -56,6 +56,7 @@ ARROWS = {
         "quoting": "",
     },
     "nets": {
+        "benchmarks": "facts",
         "inspection": "architecture calibration datasets errors facts hyperparams kernels training",
         "calibration": "durable process",
         "doubts": "architecture datasets errors hyperparams layers spec training",
