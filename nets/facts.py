@@ -114,7 +114,7 @@ class Device(TypedDict):
 
     platform: Annotated[str, About("`cpu`, `gpu` or `tpu`.")]
     kind: Annotated[str, About("The model.")]
-    count: Annotated[int, About("How many are visible; one of them trains.")]
+    count: Annotated[int, About("How many of its platform are visible; one of them trains.")]
     memory_bytes: Annotated[int | None, About("Memory of its own that JAX may use; null on a CPU.")]
     driver: Annotated[str | None, About("Version of NVIDIA's driver.")]
     cuda: Annotated[str | None, About("Version of CUDA.")]

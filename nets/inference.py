@@ -1,4 +1,4 @@
-"""Answering with a trained network: weights stay on the device, one program per size of a batch."""
+"""Answering with a trained network: weights stay on the default device, one program per size of a batch."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from nets.architecture.architecture import Architecture
 from nets.architecture.graph import Graph
 from nets.kernels import Choice, XlaPlan, plan_for
 from nets.network import Network, Variables, numbers_of
+from nets.process.devices import default_device
 
 LARGEST_BATCH = 256  # where the plan does not ask for fewer
 KEPT = 64  # compiled forms, two for each network
@@ -61,7 +62,7 @@ class Predictor:
         kernels: Choice = "auto",
         readers: Readers | None = None,
     ) -> None:
-        platform, structure = jax.default_backend(), architecture.graph.structure
+        platform, structure = default_device().platform, architecture.graph.structure
         self.architecture = architecture
         self.variables = jax.device_put({**variables, "numbers": numbers_of(architecture.graph)})
         self.rounded = self.variables if precision == "float32" else with_operands_of(self.variables, precision)

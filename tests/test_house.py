@@ -62,7 +62,7 @@ ARROWS = {
         "doubts": "architecture datasets errors hyperparams layers spec training",
         "training": "architecture checkpoint datasets durable earlier_names errors facts hyperparams kernels layers network"
         " packed process spec",
-        "inference": "architecture kernels network",
+        "inference": "architecture kernels network process",
         "exchange": "architecture checkpoint errors layers network packed spec",
         "checkpoint": "architecture durable earlier_names errors network packed",
         "network": "architecture kernels layers",

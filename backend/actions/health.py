@@ -15,7 +15,8 @@ from backend.state.records import Json
 from backend.state.sizes import StateSize
 from backend.state.writable import Writing
 from backend.training.runs import Runs
-from nets.process.device import devices, versions
+from nets.process.device import versions
+from nets.process.devices import in_short
 
 MOVED = "the state directory was moved, removed or replaced under this server: put it back, or start the server again"
 
@@ -42,7 +43,7 @@ class Health:
             "warnings": said if in_place else [MOVED, *said],
             "version": _versions()["lamina"],
             "uptime_seconds": round(time.monotonic() - self.started, 3),
-            "devices": devices(),
+            "devices": in_short(),
             "active_run": self.runs.active(),
             "queue_length": self.runs.queue_length(),
             "event_streams": self.streams.taken,

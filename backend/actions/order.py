@@ -109,7 +109,7 @@ class Orders:
     def _dataset(self, before: RunRecord | None, hyperparams: Hyperparams) -> tuple[str, list[str]]:
         """What to train on, and warnings about it. `before`: the run that this one goes on from."""
         if before is not None:
-            said = [*leaks(before, hyperparams), *unlike(before, kernels=self.kernels)]
+            said = [*leaks(before, hyperparams), *unlike(before, hyperparams, kernels=self.kernels)]
             return hyperparams.dataset_type or before.dataset, said
         if hyperparams.dataset_type:
             return hyperparams.dataset_type, []

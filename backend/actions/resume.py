@@ -56,7 +56,7 @@ class Resume:
             run = self.runs.resume(run, architecture=architecture, hyperparams=hyperparams, queue=queue)
         except WrongState:  # another request was faster
             raise ApiError(409, f"Run {run_id} has been resumed by another request") from None
-        run = replace(run, epoch=reached, warnings=[*run.warnings, *unlike(run)])
+        run = replace(run, epoch=reached, warnings=[*run.warnings, *unlike(run, hyperparams)])
         return run, model.name if model else "", self.runs.place_told(run_id, queue=queue)
 
     def continued(self, run_id: str) -> RunRecord:

@@ -22,9 +22,10 @@ from backend.state.records import Json
 from nets.architecture import architecture
 from nets.architecture.read import MAX_LAYERS, parse_architecture
 from nets.architecture.schema import architecture_schema
-from nets.errors import BrokenRule
+from nets.errors import BrokenRule, Problem, SpecError
 from nets.hyperparams import hyperparams
 from nets.hyperparams.optimizers import OPTIMIZERS
+from nets.process.devices import find
 from nets.spec.fields import shown
 
 T = TypeVar("T")
@@ -171,6 +172,23 @@ def _hyperparams() -> Json:
     return {"type": "object", "description": schema["description"], "properties": {**fields, **others}}
 
 
+def _hyperparams_here(value: object) -> hyperparams.Hyperparams:
+    """Hyperparameters for this server: of a device that it does not have, too, all problems are told at once."""
+    device = value.get("device") if isinstance(value, dict) else None
+    problems: list[Problem] = []
+    try:
+        find(device if isinstance(device, str) else None)
+    except BrokenRule as rule:
+        problems.append(rule.at(("hyperparams", "device")))
+    try:
+        parsed = hyperparams.parse_hyperparams(value)
+    except SpecError as error:
+        raise SpecError([*error.problems, *problems]) from None
+    if problems:
+        raise SpecError(problems)
+    return parsed
+
+
 Architecture = Annotated[
     Sent[architecture.Architecture],
     Parsed(
@@ -180,5 +198,5 @@ Architecture = Annotated[
 ]
 Hyperparams = Annotated[
     Sent[hyperparams.Hyperparams],
-    Parsed(lambda value, most: hyperparams.parse_hyperparams(value), _described("Hyperparams", _hyperparams)),
+    Parsed(lambda value, most: _hyperparams_here(value), _described("Hyperparams", _hyperparams)),
 ]

@@ -111,7 +111,12 @@ class RunRecord:
     sample_predictions: Annotated[list[Json] | None, Told("Predictions for some test samples.", lasting=False)] = None
     warnings: list[str] = field(default_factory=list)
     device: Annotated[str | None, Told("The device, with everything about it that decides rounding.")] = None
+    device_id: Annotated[str | None, Told("The name of the device here, such as `gpu:1`.", kept="facts")] = None
+    device_kind: Annotated[str | None, Told("The model of the device.", kept="facts")] = None
     precision: str | None = None
+    effective_precision: Annotated[
+        str | None, Told("What products are made of on that device, as `Devices` explains.", kept="facts")
+    ] = None
     parameters: Annotated[int | None, Told("How many numbers are trained.", kept="facts")] = None
     kernels: Annotated[str, Told("The `--kernels` that it is trained with.", kept="facts")] = "auto"
     compile_seconds: float | None = None

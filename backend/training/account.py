@@ -8,6 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
+import jax
+
 from backend.state.records import Json, RunRecord
 from backend.training import checkout
 from backend.training.limits import Limits
@@ -34,15 +36,15 @@ class Account:
         self._digest: Future[str] | None = None
         self._told_at = 0.0
 
-    def begin(self, record: RunRecord, limits: Limits) -> Json:
-        """What is known at the start of a run."""
+    def begin(self, record: RunRecord, limits: Limits, device: jax.Device | None = None) -> Json:
+        """What is known at the start of a run. device: where it trains; None: the default."""
         self._earlier = list(record.timing["first_epochs"]) if record.timing else []
         settings = {"max_memory_gb": limits.memory_gb, "max_compile_seconds": limits.compile_seconds}
         facts: Json = {"compilation": None}  # that of a former start is no longer true
         try:
-            self._gauge = PeakGauge()
+            self._gauge = PeakGauge(device=device)
             served = {"settings": {"kernels": record.kernels, **settings}, "git": checkout.git()}
-            return {**facts, "environment": {**environment(), **served}}
+            return {**facts, "environment": {**environment(device), **served}}
         except Exception:
             logger.exception("the environment of run %s cannot be told", record.run_id)
             return facts

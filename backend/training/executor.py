@@ -26,7 +26,9 @@ from backend.training.progress import Pulse
 from backend.training.warmer import Warmer
 from nets.datasets import Dataset, info, is_cached, load, state
 from nets.errors import CheckpointError, CompilersBusy, DataError, NetsError
+from nets.numerics.numerics import Numerics
 from nets.process.device import device_description, versions
+from nets.process.devices import kind_of, name_of
 from nets.training.cache import ProgramCache
 from nets.training.check import check_fit
 from nets.training.events import Compiled, EpochEnd, Event, Finished, Log, Progress
@@ -88,8 +90,11 @@ class Executor:
 
     def _begin(self, job: Job) -> None:
         job.check()
-        facts = job.account.begin(job.record, self._limits)
-        self._log.transition(job.run_id, "running", versions=versions(), device=device_description(), **facts)
+        device = job.device
+        facts = job.account.begin(job.record, self._limits, device)
+        facts |= {"device": device_description(device), "device_id": name_of(device), "device_kind": kind_of(device)}
+        facts["effective_precision"] = Numerics(job.hyperparams.precision, device.platform).effective
+        self._log.transition(job.run_id, "running", versions=versions(), **facts)
         logger.info("run %s running", job.run_id)
         if job.begun:
             self._tell(job, Log("info", f"resumed after epoch {job.epoch} of {job.hyperparams.epochs}"))

@@ -7,14 +7,19 @@ from dataclasses import dataclass, field
 from typing import Literal, cast
 from uuid import uuid4
 
+import jax
+
 from backend.state.records import Json, RunRecord
 from backend.state.store import utc_now
 from backend.training.account import Account
 from nets.architecture.architecture import Architecture
+from nets.errors import SpecError
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.kernels import Choice
 from nets.process.device import device_description, versions
+from nets.process.devices import name_of
 from nets.training.snapshot import Snapshot
+from nets.training.workload import device_of
 
 
 class Unwritable(Exception):
@@ -96,13 +101,13 @@ class Job:
         return cls(
             record=record,
             architecture=architecture,
-            hyperparams=hyperparams,
+            hyperparams=goes_on_with(record, hyperparams),
             dataset=record.dataset,
             # What has trained on a data set does not go on with another one.
             dataset_named=record.dataset_named or record.epoch > 0,
             warnings=list(record.warnings),
             epoch=record.epoch,
-            unlike=unlike(record),
+            unlike=unlike(record, hyperparams),
         )
 
     @property
@@ -119,6 +124,11 @@ class Job:
         """As the run began: it goes on so, whatever the server is told now."""
         return cast(Choice, self.record.kernels)
 
+    @property
+    def device(self) -> jax.Device:
+        """Where it trains. SpecError where that is not here."""
+        return device_of(self.hyperparams)
+
     def stopped(self) -> bool:
         return self.reason is not None
 
@@ -132,13 +142,33 @@ class Job:
             raise Halted(self.reason)
 
 
-def unlike(record: RunRecord, *, kernels: str | None = None) -> list[str]:
+def goes_on_with(record: RunRecord, hyperparams: Hyperparams) -> Hyperparams:
+    """The hyperparameters of a run here: one that has begun on a device that is not here goes on on the default one."""
+    try:
+        device_of(hyperparams)
+    except SpecError:
+        if record.started_at is not None:
+            return hyperparams.model_copy(update={"device": None})
+    return hyperparams
+
+
+def unlike(record: RunRecord, hyperparams: Hyperparams, *, kernels: str | None = None) -> list[str]:
     """Warnings where what a run has trained on so far is not what it would go on with here.
 
-    kernels: of another run that continues it; the same run goes on with its own.
+    hyperparams: those to go on with. kernels: of another run that continues it; the same run goes on with its own.
     """
-    now = {"device": device_description(), **versions(), "kernels": kernels or record.kernels}
-    before = {"device": record.device, **(record.versions or {}), "kernels": record.kernels}
+    try:
+        device = device_of(goes_on_with(record, hyperparams))
+    except SpecError:  # it has not begun, and will say so
+        return []
+    here = {"device": device_description(device), "device_id": name_of(device)}
+    now = {**here, **versions(), "kernels": kernels or record.kernels}
+    before = {
+        "device": record.device,
+        "device_id": record.device_id,
+        **(record.versions or {}),
+        "kernels": record.kernels,
+    }
     changed = [name for name, value in now.items() if before.get(name) not in (None, value)]
     told = ", ".join(f"{name} was {before[name]} and is {now[name]}" for name in changed)
     effect = "its weights may differ in their last digits from those of a run that was never interrupted"

@@ -6,6 +6,7 @@ import resource
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import jax
 import psutil
 
 from backend import control_groups
@@ -17,8 +18,10 @@ from nets.hyperparams.hyperparams import Hyperparams
 from nets.inspection.memory import check_memory
 from nets.kernels import Choice
 from nets.process import allocator
-from nets.process.device import free_device_memory
+from nets.process.device_memory import free_device_memory
+from nets.process.devices import default_device
 from nets.training.check import check_fit, check_pace
+from nets.training.workload import device_of
 
 
 class LimitReached(Exception):
@@ -34,18 +37,19 @@ class Limits:
     queue: int = 100
     layers: int = MAX_LAYERS
 
-    def memory(self) -> int:
-        """Bytes that a run may take now."""
-        device, asked = free_device_memory(), [self.memory_gb * 10**9] if self.memory_gb else []
-        found = [*free_host_memory(), *asked, *([] if device is None else [device])]
+    def memory(self, device: jax.Device | None = None) -> int:
+        """Bytes that a run may take now: of the host, and of the device where that has its own."""
+        free = free_device_memory(device or default_device())
+        asked = [self.memory_gb * 10**9] if self.memory_gb else []
+        found = [*free_host_memory(), *asked, *([] if free is None else [free])]
         return max(0, min(found))
 
     def check(
         self, architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo, *, kernels: Choice
     ) -> None:
-        """SpecError unless such a run fits together, and into memory, and can be cancelled in time."""
+        """SpecError unless such a run fits together, and into memory where it trains, and can be cancelled in time."""
         check_fit(architecture, hyperparams, info)
-        check_memory(architecture, hyperparams, info, available=self.memory(), kernels=kernels)
+        check_memory(architecture, hyperparams, info, available=self.memory(device_of(hyperparams)), kernels=kernels)
         check_pace(architecture, hyperparams, info, kernels=kernels)
 
     def check_memory(
@@ -53,7 +57,9 @@ class Limits:
     ) -> None:
         """LimitReached where a run that has been accepted no longer fits."""
         try:
-            check_memory(architecture, hyperparams, info, available=self.memory(), kernels=kernels)
+            check_memory(
+                architecture, hyperparams, info, available=self.memory(device_of(hyperparams)), kernels=kernels
+            )
         except SpecError as error:
             raise LimitReached(str(error)) from None
 

@@ -12,7 +12,7 @@ from nets.datasets import DATASETS
 from nets.errors import Path, Problem, SpecError
 from nets.hyperparams.losses import LOSSES
 from nets.hyperparams.optimizers import OPTIMIZERS, Optimizer, Sgd
-from nets.spec.fields import Boolean, Hint, Real, Spec, Whole, parse, shown
+from nets.spec.fields import Boolean, Hint, Real, Spec, Text, Whole, parse, shown
 from nets.spec.words import meant
 
 Precision = Literal["float32", "bfloat16"]
@@ -47,6 +47,11 @@ class Hyperparams(Spec):
     )
     precision: Precision = Field(
         "float32", description="Precision of operands; sums, weights and statistics stay float32."
+    )
+    device: Text | None = Field(  # whether it is here is asked where it is used: a stored definition may travel
+        None,
+        description="Where to train: a platform (`cpu`, `gpu`, `tpu`) for its first device, or a device such as "
+        "`gpu:1`, as `GET /api/devices` lists them; without it the default one.",
     )
 
     def to_json(self) -> dict[str, Any]:

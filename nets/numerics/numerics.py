@@ -32,6 +32,13 @@ class Numerics:
         return lax.Precision.DEFAULT if self.platform == "cpu" else lax.Precision.HIGHEST
 
     @property
+    def effective(self) -> str:
+        """What products are really made of, in words."""
+        if self.precision == "float32":
+            return "float32, of six bfloat16 products" if self.platform == "tpu" else "float32"
+        return "bfloat16, also of what convolutions give" if self.platform == "gpu" else "bfloat16"
+
+    @property
     def rounded(self) -> DTypeLike:
         """What convolutions of bfloat16 and their gradients give.
 

@@ -1,4 +1,4 @@
-"""The accelerator at hand, the versions in use, and where compiled programs are code_cache."""
+"""The accelerator at hand, the versions in use, and where compiled programs are kept."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -29,11 +28,6 @@ VECTOR_UNITS = {
 }
 
 
-def devices() -> list[dict[str, Any]]:
-    """Every local device: id, platform (`cpu`, `gpu`, `tpu`) and kind (`NVIDIA H100 80GB HBM3`)."""
-    return [{"id": d.id, "platform": d.platform, "kind": d.device_kind} for d in jax.local_devices()]
-
-
 def require_device() -> None:
     """NoDevice unless the device that training would run on can be used; JAX itself says so at the first array."""
     try:
@@ -46,9 +40,9 @@ def require_device() -> None:
         raise NoDevice(f"no device: JAX finds none that can be used ({reason})") from None
 
 
-def device_description() -> str:
-    """The device that training runs on, in words: all of it that decides how sums are rounded."""
-    device = jax.local_devices()[0]
+def device_description(device: jax.Device | None = None) -> str:
+    """A device, by default the one that trains by default, in words: all of it that decides how sums are rounded."""
+    device = device or jax.local_devices()[0]
     if device.platform != "cpu":
         return f"{device.platform}: {device.device_kind}"
     count = cores()
@@ -64,12 +58,6 @@ def vector_unit() -> str:
     """The most able one of the CPU, where Linux tells it."""
     flags = set(_told_of_processor("flags", "Features").split())
     return next((words for flag, words in VECTOR_UNITS.items() if flag in flags), "")
-
-
-def free_device_memory() -> int | None:
-    """Bytes that an accelerator with memory of its own can still give; None where training uses the host's."""
-    stats = jax.local_devices()[0].memory_stats() or {}
-    return int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0)) if "bytes_limit" in stats else None
 
 
 def processor() -> str:
@@ -104,7 +92,7 @@ def prepare_process() -> None:
 def keep_compiled_programs(folder: Path) -> None:
     """Keep compiled programs and kernels in `folder`, so that a restart does not compile them again.
 
-    Raises `code_cache.Untrusted` where that would not be safe; then nothing is code_cache.
+    Raises `code_cache.Untrusted` where that would not be safe; then nothing is kept.
     """
     code_cache.keep_in(None)
     jax.config.update("jax_compilation_cache_dir", None)

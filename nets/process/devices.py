@@ -6,7 +6,7 @@ import re
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 
@@ -81,7 +81,7 @@ def find(name: str | None) -> jax.Device:
     listed = ", ".join(known)
     detail = f"must be {'one of ' * (len(known) > 1)}{listed}, the devices here, got {shown(name)}.{hint}"
     if near is None:
-        detail += f" Leave it out for the default, {name_of(default_device())}"
+        detail += f" Send null for the default, {name_of(default_device())}"
     raise BrokenRule(detail, "not_one_of", expected=one_of(known), suggestion=near, set_to=near)
 
 
@@ -120,10 +120,22 @@ def placed(device: jax.Device, items: Generator[T]) -> Iterator[T]:
             items.close()
 
 
+def in_short() -> list[dict[str, Any]]:
+    """Every device: name, JAX's number for it, platform (`cpu`, `gpu`, `tpu`) and kind (`NVIDIA H100 80GB HBM3`)."""
+    return [
+        {"id": device.id, "name": name, "platform": device.platform, "kind": device.device_kind}
+        for name, device in by_name().items()
+    ]
+
+
+def kind_of(device: jax.Device) -> str:
+    """The model; of a CPU that of the processor."""
+    return device.device_kind if device.platform != "cpu" else processor()
+
+
 def describe(device: jax.Device) -> DeviceFacts:
     """What is known of a device without measuring it."""
-    own = device.platform != "cpu"
-    kind = device.device_kind if own else processor()
+    kind = kind_of(device)
     return {
         "id": name_of(device),
         "platform": device.platform,

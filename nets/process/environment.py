@@ -33,8 +33,8 @@ PLACE = re.compile(r"""[^\s,;=:'"]*[/\\~][^\s,;'"]*""")  # a word of a value tha
 LONGEST = 2000  # characters of a value
 
 
-def environment() -> Environment:
-    """All of it. Some is read once in the life of the process."""
+def environment(which: jax.Device | None = None) -> Environment:
+    """All of it. Some is read once in the life of the process. which: trains; else the default device does."""
     return {
         "machine": machine(),
         "processor": cpu(),
@@ -43,7 +43,7 @@ def environment() -> Environment:
         "os": system(),
         "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "device": device(),
+        "device": device(which or jax.local_devices()[0]),
         "libraries": libraries(),
         "flags": flags(os.environ),
     }
@@ -114,18 +114,16 @@ def system() -> str:
 
 
 @cache
-def device() -> Device:
+def device(which: jax.Device) -> Device:
     """What trains, with the software below JAX."""
-    found = jax.local_devices()
-    first = found[0]
-    told = str(getattr(first.client, "platform_version", ""))
-    memory = first.memory_stats() if first.platform != "cpu" else None
+    told = str(getattr(which.client, "platform_version", ""))
+    memory = which.memory_stats() if which.platform != "cpu" else None
     return {
-        "platform": first.platform,
-        "kind": first.device_kind if first.platform != "cpu" else processor(),
-        "count": len(found),
+        "platform": which.platform,
+        "kind": which.device_kind if which.platform != "cpu" else processor(),
+        "count": len(jax.local_devices(backend=which.platform)),
         "memory_bytes": int(memory["bytes_limit"]) if memory and "bytes_limit" in memory else None,
-        "driver": driver() if first.platform == "gpu" else None,
+        "driver": driver() if which.platform == "gpu" else None,
         "cuda": cuda(told),
     }
 

@@ -17,9 +17,11 @@ KIB = 1024
 class PeakGauge:
     """Reads it from its making on, as far as the system tells. Never fails."""
 
-    def __init__(self, process: Path = Path("/proc/self")) -> None:
+    def __init__(self, process: Path = Path("/proc/self"), *, device: jax.Device | None = None) -> None:
+        """device: that it is read of, where it has memory of its own; by default the default one."""
         self._process = process
-        self._device = _of_device() is not None
+        self._own = device or jax.local_devices()[0]
+        self._device = _of_device(self._own) is not None
         self._reset = not self._device and self._forget()
         self._before = self._read()
 
@@ -46,7 +48,7 @@ class PeakGauge:
         return True
 
     def _read(self) -> int | None:
-        return _of_device() if self._device else self._of_process()
+        return _of_device(self._own) if self._device else self._of_process()
 
     def _of_process(self) -> int | None:
         try:
@@ -59,9 +61,9 @@ class PeakGauge:
         return None
 
 
-def _of_device() -> int | None:
+def _of_device(device: jax.Device) -> int | None:
     try:
-        peak = (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+        peak = (device.memory_stats() or {}).get("peak_bytes_in_use")
     except Exception:  # a device that has failed says so elsewhere
         return None
     return None if peak is None else int(peak)

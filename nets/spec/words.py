@@ -59,6 +59,7 @@ WORDS: Mapping[str, str] = {
     "dataset_type": "dataset data datasetname datasettype dataname",
     "keep_best": "savebest savebestonly restorebest restorebestweights earlystopping checkpointbest",
     "precision": "dtype mixedprecision amp computedtype",
+    "device": "accelerator platform backend deviceid hardware",
     # optimizers and their fields
     "sgd": "gradientdescent gd stochasticgradientdescent momentum nesterov",
     "adam": "adamax nadam amsgrad radam",

@@ -20,6 +20,7 @@ from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.hyperparams.optimizers import Sgd
 from nets.layers.linear import Linear
 from nets.network import initial_variables
+from nets.process.devices import on
 from nets.process.origins import executable
 from nets.training.cache import Program, ProgramCache
 from nets.training.compilation import Arrival
@@ -61,6 +62,11 @@ class Part:
     @property
     def key(self) -> tuple[str, Workload]:
         return self.name, self.depends_on
+
+    def program(self) -> Program:
+        """It, compiled for the device of the workload."""
+        with on(self.depends_on.place):
+            return self.compile()
 
 
 def parts(workload: Workload) -> Iterator[Part]:
@@ -108,7 +114,7 @@ def compiling(workload: Workload, cache: ProgramCache, report: Report) -> Genera
 
 def begun(part: Part, cache: ProgramCache, compiler: Executor) -> Program | Future[Program]:
     """A program from the cache; or its compilation, where it is under way or begins now."""
-    return cache.find(part.key) or compiler.submit(cache.compiled, part.key, part.compile)
+    return cache.find(part.key) or compiler.submit(cache.compiled, part.key, part.program)
 
 
 def give_way(threads: Sequence[int]) -> None:
@@ -122,15 +128,16 @@ def compile_next(workload: Workload, cache: ProgramCache) -> bool:
     """Compile one program of a workload that is not in the cache, on the calling thread; False if all are there."""
     for part in parts(workload):
         if part.key not in cache:
-            cache.compiled(part.key, part.compile)
+            cache.compiled(part.key, part.program)
             return True
     return False
 
 
 def rehearse(workload: Workload) -> None:
     """Make a first state and drop it: JAX compiles small things of its own the first time, 0.2 s of them."""
-    workload.numbers()
-    start(workload, initial_variables(workload.graph, seed=0))
+    with on(workload.place):
+        workload.numbers()
+        start(workload, initial_variables(workload.graph, seed=0))
 
 
 def smallest() -> Workload:

@@ -279,7 +279,7 @@ class Trainer:
             sample_predictions=sample_predictions(self.run.dataset, logits[:SAMPLES_SHOWN]),
             variables=jax.device_get(variables),
             compile_seconds=compilation["seconds"],
-            device=device_description(),
+            device=device_description(self.run.workload.place),
             best_epoch=self.best.epoch if self.best else None,
             compilation=compilation,
             timing=self.times.told(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -12,11 +12,13 @@ import numpy as np
 from nets.architecture.architecture import Architecture
 from nets.architecture.graph import Graph
 from nets.datasets import DTYPES, DatasetInfo
+from nets.errors import BrokenRule, SpecError
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.hyperparams.losses import loss_on
 from nets.hyperparams.optimizers import Optimizer
 from nets.kernels import Choice, plan_for
 from nets.network import Network, numbers_of
+from nets.process.devices import find, name_of
 from nets.training.pace import BACKWARD, DISPATCH_SECONDS, sample_seconds, samples_at_most
 from nets.training.sampling import split_sizes
 from nets.training.state import Data, RunNumbers, TrainState
@@ -36,6 +38,7 @@ class Workload:
     loss: str
     precision: str
     platform: str
+    device: str  # its name
     kernels: Choice
     batch: int
     tail: int  # size of the last batch where it needs a program of its own, else 0
@@ -45,6 +48,11 @@ class Workload:
     def steps(self) -> Steps:
         plan = plan_for(self.platform, training=True, precision=self.precision, kernels=self.kernels)
         return Steps(Network(self.graph, plan), self.optimizer, loss_on(self.platform, self.loss))
+
+    @property
+    def place(self) -> jax.Device:
+        """The device that computes it."""
+        return find(self.device)
 
     @property
     def chunk(self) -> int:
@@ -106,19 +114,29 @@ def workload_of(
     architecture: Architecture, hyperparams: Hyperparams, *, train: int, samples: int, kernels: Choice = "auto"
 ) -> Workload:
     """The workload of a run that trains on `train` of `samples` rows on the device."""
-    batch = min(hyperparams.batch_size, train)
+    batch, device = min(hyperparams.batch_size, train), device_of(hyperparams)
     return Workload(
         graph=architecture.graph.structure,
         optimizer=hyperparams.optimizer.structure(),
         loss=hyperparams.loss,
         precision=hyperparams.precision,
-        platform=jax.default_backend(),
+        platform=device.platform,
+        device=name_of(device),
         kernels=kernels,
         batch=batch,
         # Padding would enter the statistics of a norm over the batch: such networks see the true last batch.
         tail=train % batch if architecture.graph.normalises else 0,
         samples=samples,
     )
+
+
+def device_of(hyperparams: Hyperparams) -> jax.Device:
+    """Where such a run trains; SpecError where that is not here."""
+    try:
+        return find(hyperparams.device)
+    except BrokenRule as rule:
+        problem = rule.at(("hyperparams", "device"))
+        raise SpecError([replace(problem, got=hyperparams.device)]) from None
 
 
 def longest_chunk(batch: int) -> int:

@@ -38,6 +38,27 @@ def test_a_bad_body_is_a_400_even_while_a_run_is_active(app: Flask, held: thread
     assert len(client.get("/api/models").json) == models, "a refused request leaves no model behind"
 
 
+def test_a_device_that_is_not_here_is_refused_with_those_that_are(app: Flask) -> None:
+    client = app.test_client()
+    for path, body in (("/api/train", BODY), ("/api/models", {"name": "elsewhere"})):
+        refused = client.post(path, json={**body, "hyperparams": {**PARAMS, "epochs": 0, "device": "tpu:3"}})
+        assert refused.status_code == 400
+        problem = next(each for each in refused.json["errors"] if each["pointer"] == "/hyperparams/device")
+        assert len(refused.json["errors"]) == 2, "all problems are told at once"
+        assert (problem["code"], problem["got"]) == ("not_one_of", "tpu:3")
+        assert {"cpu", "cpu:0"} <= set(problem["expected"]["enum"]) and "cpu:0" in problem["detail"]
+        assert problem["fix"] == [{"op": "replace", "path": "/hyperparams/device", "value": None}]
+    wrong = client.post("/api/train", json={**BODY, "hyperparams": {"device": 1}}).json["errors"]
+    assert [(each["pointer"], each["code"]) for each in wrong] == [("/hyperparams/device", "wrong_type")]
+
+
+def test_a_record_names_the_device_and_what_it_computes_with(trained: Trained) -> None:
+    record = trained.client.get(f"/api/runs/{trained.run_id}").json
+    assert (record["device_id"], record["effective_precision"]) == ("cpu:0", "float32")
+    assert record["device_kind"] and record["device_kind"] in record["device"]
+    assert record["hyperparams"]["device"] is None
+
+
 def test_of_requests_at_the_same_moment_one_wins(app: Flask, held: threading.Event) -> None:
     start, answers = threading.Barrier(6), []
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import jax
 import pytest
 
@@ -71,3 +75,43 @@ def test_for_the_default_device_nothing_is_set() -> None:
         assert jax.config.jax_default_device is None
     with jax.default_device(jax.local_devices()[0]), devices.on(devices.default_device()):
         assert jax.config.jax_default_device == devices.default_device()
+
+
+WHERE_IT_TRAINS = """
+import jax
+jax.config.update("jax_num_cpu_devices", 2)
+import numpy as np
+from pathlib import Path
+from nets import ProgramCache, fit, parse_architecture, parse_hyperparams
+from nets.datasets import load
+from nets.process.devices import name_of
+from nets.process.device import keep_compiled_programs, prepare_process
+prepare_process()
+keep_compiled_programs(Path(FOLDER))
+layers = [{"type": "conv2d", "out_channels": 4, "kernel_size": 3}, {"type": "dropout", "p": 0.2},
+          {"type": "batchnorm2d"}, {"type": "linear", "out": 10}]
+network, data, programs = parse_architecture({"input_size": 784, "layers": layers}), load("digits", Path(".")), ProgramCache()
+weights = {}
+for device in (None, "cpu:0", "cpu:1"):
+    fields = {"epochs": 2, "max_samples": 100, "batch_size": 32, "optimizer": {"type": "adam"}, "device": device}
+    before = {id(array) for array in jax.live_arrays()}
+    for event in fit(network, parse_hyperparams(fields), data, programs=programs):
+        arrays = [array for array in jax.live_arrays() if id(array) not in before]
+        assert {name_of(place) for array in arrays for place in array.devices()} == {device or "cpu:0"}, arrays
+        assert jax.config.jax_default_device is None  # of whoever takes the events
+        if type(event).__name__ == "Compiled":
+            print(device, event.compilation["kind"])
+    weights[device] = event.variables, event.test_loss
+    del arrays, event
+    for one, other in zip(jax.tree.leaves(weights[None]), jax.tree.leaves(weights[device]), strict=True):
+        np.testing.assert_array_equal(one, other)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_is_on_the_device_that_it_names_and_gives_the_same_numbers_to_the_last_bit(tmp_path: Path) -> None:
+    """Also where its programs are from the disk, which keeps those of each device apart."""
+    command = [sys.executable, "-W", "error", "-c", WHERE_IT_TRAINS.replace("FOLDER", repr(str(tmp_path / "kept")))]
+    first, again = (subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(2))
+    assert first.splitlines() == ["None cold", "cpu:0 process", "cpu:1 cold"]
+    assert again.splitlines() == ["None disk", "cpu:0 process", "cpu:1 disk"]

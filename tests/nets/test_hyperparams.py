@@ -29,6 +29,7 @@ def test_defaults_are_those_of_the_reference() -> None:
         "dataset_type": None,
         "keep_best": False,
         "precision": "float32",
+        "device": None,
     }
 
 
