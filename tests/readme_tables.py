@@ -102,7 +102,10 @@ def usual(optimizer):
 
 
 def warnings():
-    return table(("rule", "told of", "because"), [(f"`{name}`", rule.when, rule.why) for name, rule in RULES.items()])
+    return table(
+        ("rule", "told of", "because", "test accuracy, %"),
+        [(f"`{name}`", rule.when, rule.why, rule.cost) for name, rule in RULES.items()],
+    )
 
 
 def hyperparameters():

@@ -15,18 +15,23 @@ Find = Callable[[Case], Iterator[Doubt]]
 
 @dataclass(frozen=True)
 class Rule:
-    """When something is doubted, and why, for the README."""
+    """When something is doubted, and why, for the README.
+
+    cost: what it has cost where that was measured: the accuracy of tests, in percent, with it and without. On MNIST,
+    with 20,000 images, 5 epochs in batches of 64, by 784-128-10 features and sgd of 0.1.
+    """
 
     when: str
     why: str
     find: Find
+    cost: str
 
 
 RULES: Names[Rule] = Names("rule")
 
 
-def rule(find: Find, when: str, why: str, *, name: str = "") -> None:
-    RULES.add(name or find.__name__, Rule(when, why, find))
+def rule(find: Find, when: str, why: str, *, name: str = "", cost: str = "") -> None:
+    RULES.add(name or find.__name__, Rule(when, why, find, cost))
 
 
 rule(
@@ -38,32 +43,38 @@ rule(
     of_networks.softmax_twice,
     "the logits are what a softmax gives: a second softmax follows, or a layer behind it that changes no values",
     "the loss applies softmax to the logits itself; of probabilities between 0 and 1 it can never be sure",
+    cost="85.7 instead of 96.1; adam 94.8 instead of 96.0",
 )
 rule(
     of_networks.softmax_before_end,
     "a softmax whose values go into further layers, unless they are only multiplied with others, as weights are",
     "it is no activation: the values of each sample sum to 1, and the gradients are small",
+    cost="31.9 instead of 96.1; adam 84.3 instead of 96.0",
 )
 rule(
     of_networks.bounded_logits,
     "the logits are what sigmoid or tanh gives, with or without the final softmax",
     "logits between bounds cannot make a class sure, and their gradients vanish there",
+    cost="sigmoid 91.8, tanh 94.9 instead of 96.1",
 )
 rule(
     of_networks.relu_on_logits,
     "the logits are what relu gives, with or without the final softmax",
     "a class whose logit is cut off gets no gradient",
+    cost="95.9 instead of 96.1; adam 77.4 instead of 96.0",
 )
 rule(
     of_networks.linear_after_linear,
     "a linear or convolution that reads another one, which no other layer reads, with at most flatten and dropout "
     "between them; not where one has `groups`, as in separable convolutions",
     "two linear maps are one, with more to compute",
+    cost="89.9 instead of 96.1; one of them alone 90.6",
 )
 rule(
     of_networks.dropout_before_norm,
     "a dropout with a batch norm straight behind it",
     "the variance that the norm keeps for evaluation is one with dropout. Li et al., 2019",
+    cost="89.6 instead of 95.1 behind it",
 )
 rule(
     of_networks.bias_before_norm,
@@ -75,6 +86,7 @@ rule(
     "a batch norm's `momentum` of 0, or above 0.5",
     "it is the weight of each new batch, as in PyTorch; Keras's is that of the old value: its 0.99 is 0.01 here",
     name="norm_momentum",
+    cost="0: 91.7, 0.99: 94.8 instead of 96.1",
 )
 rule(
     of_training.last_batch_of_one,
@@ -90,6 +102,7 @@ rule(
     of_training.learning_rate,
     "an `lr` 10 times and more beyond what the optimizer usually learns with (see [Optimizers](#optimizers))",
     "the loss leaves the finite numbers, or hardly moves",
+    cost="sgd of 5: 9.8; adam of 0.1: 13.6, of 1e-06: 46.4",
 )
 
 

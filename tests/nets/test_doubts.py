@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backend.demo.example import EXAMPLE
+from nets import datasets
 from nets.architecture.graph import Graph
 from nets.architecture.read import parse_architecture
 from nets.doubts.case import Case
@@ -203,6 +208,25 @@ def test_good_networks_are_let_pass(name: str) -> None:
     a = parse_architecture(GOOD[name])
     said = {doubt.rule for doubt in doubts(Case(a.graph, parse_hyperparams({}), None, {"architecture": GOOD[name]}))}
     assert said == {rule for rule, names in TRUE_OF_GOOD.items() if name in names}
+
+
+def bodies_of_readmes() -> list[Json]:
+    """Every body of a network that our documents show, and the demo's."""
+    top = Path(__file__).parent.parent.parent
+    texts = [path.read_text() for path in (top / "README.md", *top.glob("*/README.md"))]
+    shown = [
+        json.loads(block)
+        for text in texts
+        for block in re.findall(r"^\{\n.*?^\}$", text, re.S | re.M)
+        if '"layers": [' in block
+    ]
+    return [EXAMPLE, *(each for each in shown if "architecture" in each)]
+
+
+@pytest.mark.parametrize("sent", bodies_of_readmes())
+def test_what_our_documents_show_is_not_doubted(sent: Json) -> None:
+    a, h = parse_architecture(sent["architecture"]), parse_hyperparams(sent.get("hyperparams"))
+    assert doubts(Case(a.graph, h, datasets.info("digits"), sent)) == []
 
 
 def test_the_same_of_many_layers_is_said_once() -> None:
