@@ -12,6 +12,7 @@ from pathlib import Path
 from backend.actions.deletion import Deletion
 from backend.actions.retention import Retention
 from backend.config import Settings
+from backend.events.benchmark_log import BenchmarkLog
 from backend.events.capacity import DOWNLOADS, Places
 from backend.events.delivery import Delivery
 from backend.events.log import EventLog
@@ -26,8 +27,11 @@ from backend.state.store import STORE_FILE, Store
 from backend.state.writable import Writing
 from backend.telemetry import Telemetry
 from backend.training import checkout
+from backend.training.benchmark_handler import BenchmarkHandler
+from backend.training.benchmarks import Benchmarks
 from backend.training.compile_ahead import CompileAhead
 from backend.training.default_dataset import DefaultDataset
+from backend.training.engine import Engine, Library
 from backend.training.limits import Limits
 from backend.training.outcome import without_paths
 from backend.training.runs import Runs
@@ -53,6 +57,7 @@ class Services:
     telemetry: Telemetry
     checkpoints: Checkpoints
     runs: Runs
+    benchmarks: Benchmarks
     attempts: Attempts
     programs: ProgramCache
     warmer: Warmer
@@ -75,6 +80,7 @@ class Services:
         self.runs.shutdown()
         self.retention.close()
         self.log.close()
+        self.benchmarks.log.close()
         self.delivery.close()
         self.store.close()
 
@@ -85,10 +91,11 @@ def start(
     deaths: Deaths | None = None,
     default_dataset: DefaultDataset | None = None,
     programs: ProgramCache | None = None,
+    engine: Engine | None = None,
 ) -> Services:
     """All of them, with the training thread running.
 
-    `deaths`: of servers that this one replaces. `programs`: those that are compiled already.
+    `deaths`: of servers that this one replaces. `programs`: those that are compiled already. `engine`: of benchmarks.
     """
     prepare_process()
     with ExitStack() as undo:
@@ -106,6 +113,7 @@ def start(
             deaths=deaths or Deaths(settings.state_dir),
             default_dataset=default_dataset or DefaultDataset(settings.data_dir),
             programs=ProgramCache() if programs is None else programs,
+            engine=engine or Library(),
             warnings=warnings,
         )
         services.runs.start()
@@ -115,7 +123,7 @@ def start(
     services.warmer.start()
     services.retention.start()
     services.state_size.known()  # so that the first who asks is told
-    delivery.start(training=lambda: services.runs.active() is not None)
+    delivery.start(training=services.runs.at_work)
     services.compile_ahead.newest(store)
     return services
 
@@ -128,19 +136,21 @@ def _made(
     deaths: Deaths,
     default_dataset: DefaultDataset,
     programs: ProgramCache,
+    engine: Engine,
     warnings: list[str],
 ) -> Services:
     """One of each, none of them begun."""
     state_dir, telemetry = settings.state_dir, Telemetry()
-    checkpoints = Checkpoints(state_dir)
+    checkpoints, attempts = Checkpoints(state_dir), Attempts(state_dir)
+    warmer = Warmer(attempts, programs)
     ears: list[Ear] = [telemetry.hear]
     log = EventLog(store, wake=delivery.wake, told=lambda *event: _tell(ears, event))
-    attempts = Attempts(state_dir)
-    warmer = Warmer(attempts, programs)
+    benchmark_log = BenchmarkLog(store, wake=delivery.wake, ended=lambda: retention.look())
     limits = Limits(
         settings.max_memory_gb, settings.max_compile_seconds, queue=settings.max_queue, layers=settings.max_layers
     )
-    runs = _runs(settings, store, log, checkpoints, programs, warmer, limits)
+    measuring = BenchmarkHandler(store, benchmark_log, engine, warmer, programs)
+    runs = _runs(settings, store, log, checkpoints, warmer, limits, measuring)
     predictors = Predictors(checkpoints, kernels=settings.kernels)
     deletion = Deletion(store, checkpoints, runs, predictors)
     retention = Retention(store, deletion, keep_runs=settings.keep_runs, keep_days=settings.keep_days)
@@ -154,6 +164,7 @@ def _made(
         telemetry=telemetry,
         checkpoints=checkpoints,
         runs=runs,
+        benchmarks=Benchmarks(runs, measuring),
         attempts=attempts,
         programs=programs,
         warmer=warmer,
@@ -175,18 +186,19 @@ def _runs(
     store: Store,
     log: EventLog,
     checkpoints: Checkpoints,
-    programs: ProgramCache,
     warmer: Warmer,
     limits: Limits,
+    benchmarks: BenchmarkHandler,
 ) -> Runs:
     return Runs(
         store,
         log,
         checkpoints,
         data_dir=settings.data_dir,
-        programs=programs,
+        programs=benchmarks.programs,
         warmer=warmer,
         limits=limits,
+        benchmarks=benchmarks,
         resume_interrupted=settings.resume_interrupted,
     )
 

@@ -102,6 +102,7 @@ NAMING_LAYERS = {
     "nets/inspection/memory.py": "maximum",
     "backend/inference/pixels.py": "maximum",
     "backend/parsing/strict_json.py": "maximum",
+    "backend/parsing/benchmarks.py": "maximum",
     "nets/errors.py": "add",  # RFC 6902's
     "backend/web/components.py": "add",
     "backend/parsing/queries.py": "maximum",

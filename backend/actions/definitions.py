@@ -15,8 +15,8 @@ from backend.parsing.parts import MODEL_ID_SCHEMA
 from backend.parsing.requests import DefineBody, Definition, SaveBody, check
 from backend.state.checkpoints import Checkpoints
 from backend.state.errors import UnknownRecord
-from backend.state.records import Json, ModelRecord, RunRecord
-from backend.state.store import Store, utc_now
+from backend.state.records import Json, ModelRecord, RunRecord, utc_now
+from backend.state.store import Store
 from backend.training.compile_ahead import CompileAhead
 from backend.training.limits import Limits
 from nets.architecture.read import parse_architecture

@@ -1,4 +1,4 @@
-"""Runs and models deleted with their files: the records first, so that a crash leaves only what `lamina gc` finds."""
+"""Runs, models and benchmarks deleted: records first, so that a crash leaves only files, which `lamina gc` finds."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from backend.inference.predictors import Predictors
 from backend.state.checkpoints import Checkpoints
 from backend.state.errors import Promoted, StillActive, UnknownRecord
 from backend.state.store import Store
+from backend.training.job import Kind
 from backend.training.runs import Runs
 
 logger = logging.getLogger("lamina.models")
@@ -56,10 +57,19 @@ class Deletion:
         self._remove_files([run_id])
         return model_id is not None
 
-    def _active(self, run_id: str, who: str) -> ApiError:
-        if self.runs.cancelling() == run_id:
+    def benchmark(self, benchmark_id: str) -> None:
+        """Delete a benchmark with all that it measured. 409 while it is active."""
+        try:
+            self.store.delete_benchmark(benchmark_id)
+        except UnknownRecord:
+            raise not_found("benchmark", benchmark_id, listing="/api/benchmarks") from None
+        except StillActive:
+            raise self._active(benchmark_id, f"Benchmark {benchmark_id}", kind="benchmark") from None
+
+    def _active(self, identifier: str, who: str, *, kind: Kind = "run") -> ApiError:
+        if self.runs.cancelling() == identifier:
             return ApiError(409, f"{who} is being cancelled; send this again when it has ended")
-        cure = f"wait until it has ended, or cancel it with POST /api/runs/{run_id}/cancel"
+        cure = f"wait until it has ended, or cancel it with POST /api/{kind}s/{identifier}/cancel"
         return ApiError(409, f"{who} is still active; {cure}")
 
     def _remove_files(self, run_ids: Sequence[str]) -> None:

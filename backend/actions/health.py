@@ -45,6 +45,7 @@ class Health:
             "uptime_seconds": round(time.monotonic() - self.started, 3),
             "devices": in_short(),
             "active_run": self.runs.active(),
+            "active_benchmark": self.runs.active("benchmark"),
             "queue_length": self.runs.queue_length(),
             "event_streams": self.streams.taken,
             "disk_free_bytes": shutil.disk_usage(self.state_dir).free if self.state_dir.is_dir() else 0,

@@ -10,8 +10,8 @@ from backend.actions.order import Order, Orders
 from backend.errors import ApiError
 from backend.parsing.ids import new_model_id
 from backend.state.errors import UnknownRecord
-from backend.state.records import Json, ModelRecord, RunRecord
-from backend.state.store import Store, utc_now
+from backend.state.records import Json, ModelRecord, RunRecord, utc_now
+from backend.state.store import Store
 from backend.training.runs import Runs
 from nets.doubts.doubt import Doubt
 

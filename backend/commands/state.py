@@ -31,7 +31,7 @@ from backend.state.store import STORE_FILE, Store
 
 
 def merge(state_dir: Path, archive: Path) -> int:
-    """Adds the runs and models of a tar to the state that is there, with a progress bar. Returns the exit code."""
+    """Adds the runs, models and benchmarks of a tar to the state that is there, with a progress bar. Its exit code."""
     if not (_directory(state_dir) / STORE_FILE).is_file():
         return import_(state_dir, archive)
     with at_hand(state_dir) as place, complaining() as console, bar(console, f"reading {archive.name}") as progress:
@@ -41,8 +41,9 @@ def merge(state_dir: Path, archive: Path) -> int:
         place.let_go()
         merged = merge_state(archive, place.path, ending=_ending, held=at_hand(state_dir), progress=progress)
     print(
-        f"{place.path} has got {merged.runs} runs, {merged.models} models, {merged.files} files, {decimal(merged.size)}"
-        f" from {archive.name}; {merged.same_runs} runs and {merged.same_models} models were there already;"
+        f"{place.path} has got {merged.runs} runs, {merged.models} models,{_benchmarks(merged.benchmarks)}"
+        f" {merged.files} files, {decimal(merged.size)} from {archive.name};{_benchmarks(merged.same_benchmarks)}"
+        f" {merged.same_runs} runs and {merged.same_models} models were there already;"
         f" SHA-256 {merged.sha256}"
     )
     if place.beside:
@@ -194,7 +195,13 @@ def _tell(sentences: list[str]) -> None:
 
 
 def _say_moved(what: str, moved: Moved) -> None:
-    print(f"{what} {moved.runs} runs, {moved.files} files, {decimal(moved.size)}; SHA-256 {moved.sha256}")
+    count = f"{moved.runs} runs,{_benchmarks(moved.benchmarks)} {moved.files} files, {decimal(moved.size)}"
+    print(f"{what} {count}; SHA-256 {moved.sha256}")
+
+
+def _benchmarks(count: int) -> str:
+    """So many, where there are any."""
+    return f" {count} benchmarks," if count else ""
 
 
 def _print_json(

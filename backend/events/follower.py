@@ -16,10 +16,13 @@ LEFT_OUT = comment("events of other kinds are left out")
 class Telling(Source):
     """Tells events of runs, of some kinds, each under an id that says how far all that was sent goes."""
 
-    def __init__(self, subject: str, keep_alive: float, kinds: Collection[str]) -> None:
+    def __init__(
+        self, subject: str, keep_alive: float, kinds: Collection[str], known: Collection[str] = EVENT_KINDS
+    ) -> None:
+        """`kinds`: those that are wanted of the `known` ones, all if none is named."""
         super().__init__(subject, keep_alive)
-        self._kinds = {*(kinds or EVENT_KINDS), UNREADABLE}
-        self._all = self._kinds.issuperset(EVENT_KINDS)
+        self._kinds = {*(kinds or known), UNREADABLE}
+        self._all = self._kinds.issuperset(known)
         self._begun = False
 
     @abstractmethod
@@ -41,10 +44,14 @@ class Telling(Source):
 
 
 class Follower(Telling):
-    """One client's way through the events of a run: history, then live, up to the last one or `EventLog.close()`."""
+    """One client's way through the events of a run, or of a benchmark: history, then live, up to the last one or
+    `Live.close()`.
+    """
 
-    def __init__(self, reader: Reader, *, keep_alive: float, kinds: Collection[str] = ()) -> None:
-        super().__init__(f"run {reader.run_id}", keep_alive, kinds)
+    def __init__(
+        self, reader: Reader, subject: str, *, keep_alive: float, kinds: Collection[str], known: Collection[str]
+    ) -> None:
+        super().__init__(subject, keep_alive, kinds, known)
         self._reader = reader
 
     @property

@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
-from weakref import WeakSet
 
-from backend.events.bell import Bell
 from backend.events.channel import Channel
 from backend.events.cursor import NO_KEY, Cursor, Frontier, key_of
-from backend.events.follower import Follower
-from backend.events.reader import Reader
+from backend.events.live import Live
 from backend.events.several import AllRuns, Arrival, NamedRuns, Several, places
-from backend.events.source import Source
 from backend.events.ticks import Ticks
 from backend.events.wire import Frame, encode, state_data
 from backend.state.errors import UnknownRecord, UnreadableRecord
 from backend.state.histories import Bearings, Track
-from backend.state.records import TERMINAL, Json, RunRecord, RunState
+from backend.state.records import EVENT_KINDS, TERMINAL, Json, RunRecord, RunState
 from backend.state.store import Store
 
 logger = logging.getLogger("lamina.runs")
 
 
-class EventLog:
-    """What happens in runs: durable events through the store, and one transient progress slot per followed run.
+class EventLog(Live):
+    """What happens in runs: durable events through the store, and one transient progress slot per followed run."""
 
-    Followers pull, each with its own cursor, so that a slow or vanished one costs nobody else anything.
-    """
+    kind, kinds, ends = "run", EVENT_KINDS, TERMINAL
 
     def __init__(
         self,
@@ -40,21 +34,14 @@ class EventLog:
         wake: Callable[[], None] = lambda: None,
         told: Callable[[str, Json, Json], None] = lambda name, data, fields: None,
     ) -> None:
-        """`keep_alive`: seconds of silence before a comment; well under the contract's 15, for a late scheduler.
+        """As of `Live`.
 
-        `wake`: called whenever followers have something new, for one who serves many of them without waiting for each.
         `told`: called with the name and data of every event that is kept, and with what the run's record got with it.
         """
+        super().__init__(store, keep_alive=keep_alive, wake=wake)
         self._store = store
         self._told = told
-        self._keep_alive = keep_alive
-        self._publishing = threading.Lock()  # ids reach the followers in the order in which they were given
-        self._registry = threading.Lock()
-        self._bell = Bell(wake)
-        self._channels: dict[str, Channel] = {}  # of active runs that someone follows; gone with the terminal event
-        self._sources: WeakSet[Source] = WeakSet()  # that have to be told of new runs, or of the end of the server
         self._turn = store.bearings().turn  # the last end or resume of a run that was told
-        self._closed = False
 
     def create(self, record: RunRecord, *, queue_position: int | None) -> RunRecord:
         """Add a run that waits, durably; then tell those who follow all runs. As it is kept; raises as the store."""
@@ -65,12 +52,10 @@ class EventLog:
         return record
 
     def publish(self, run_id: str, name: str, data: Json, **fields: Any) -> int:
-        """Append an event and change `fields` of its run, durably; then wake the followers. The event's id."""
         with self._publishing:
             event_id = self._store.append_event(run_id, name, data, **fields)
             self._told(name, data, fields)
-            if channel := self._channel(run_id):
-                channel.push(encode(name, data, event_id), last=False)
+            self._push(run_id, name, data, event_id)
         return event_id
 
     def transition(self, run_id: str, state: RunState, **fields: Any) -> int:
@@ -80,10 +65,7 @@ class EventLog:
         with self._publishing:
             event_id = self._store.transition(run_id, state, data=data, **fields)
             self._told("state", data, fields)
-            with self._registry:
-                channel = self._channels.pop(run_id, None) if state in TERMINAL else self._channels.get(run_id)
-            if channel:
-                channel.push(encode("state", data, event_id), last=state in TERMINAL)
+            self._push_state(run_id, state, data, event_id)
             if state in TERMINAL:
                 self._take_turn()
         return event_id
@@ -133,23 +115,7 @@ class EventLog:
         data = {run_id: state_data(run_id, "queued", queue_position=place) for run_id, place in places.items()}
         with self._publishing:
             for run_id, event_id in (self._store.append_to_each("state", data) if data else {}).items():
-                if channel := self._channel(run_id):
-                    channel.push(encode("state", data[run_id], event_id), last=False)
-
-    def progress(self, run_id: str, data: Json) -> None:
-        """Show `data` to those who follow now; a later one replaces it, nobody gets it after the run's end."""
-        if channel := self._channel(run_id):
-            channel.show(encode("progress", data))
-
-    def follow(self, run_id: str, *, after: int, kinds: Collection[str] = ()) -> Follower:
-        """A reader of a run's events from the one after `after`. `UnknownRecord` if there is no such run.
-
-        `kinds`: the events that it wants, all if none is named; so in what follows.
-        """
-        with self._registry:
-            channel, last_id = self._join(run_id)
-        reader = Reader(self._store, run_id, channel, cursor=after, last_id=last_id)
-        return Follower(reader, keep_alive=self._keep_alive, kinds=kinds)
+                self._push(run_id, "state", data[run_id], event_id)
 
     def follow_named(self, run_ids: Sequence[str], cursor: Cursor, *, kinds: Collection[str] = ()) -> NamedRuns:
         """A reader of the events of some runs, until all have ended. `UnknownRecord` names one that there is not."""
@@ -202,47 +168,11 @@ class EventLog:
             self._sources.add(ticks)
         return ticks
 
-    def leave(self, source: Source) -> None:
-        """Its client is gone."""
-        with self._registry:
-            self._sources.discard(source)
-
-    def finished(self, run_id: str, after: int) -> bool:
-        """Whether a client that has event `after` has the terminal one already."""
-        state, last_id = self._store.tail(run_id)
-        return state in TERMINAL and after >= last_id
-
     def finished_named(self, run_ids: Sequence[str], cursor: Cursor) -> bool:
         """The same of some runs; `UnknownRecord` names one that there is not."""
         tails = {run_id: self._store.tail(run_id) for run_id in run_ids}
         told = places(run_ids, cursor.told)
         return all(state in TERMINAL and told[run_id] >= last_id for run_id, (state, last_id) in tails.items())
-
-    def close(self) -> None:
-        """End every follower as soon as it has sent what is there."""
-        with self._registry:
-            self._closed = True
-            channels = list(self._channels.values())
-            self._channels.clear()
-            for source in self._sources:
-                source.stop()
-        for channel in channels:
-            channel.end()
-        self._bell.ring()
-
-    def _channel(self, run_id: str) -> Channel | None:
-        with self._registry:
-            return self._channels.get(run_id)
-
-    def _join(self, run_id: str) -> tuple[Channel | None, int]:
-        """The channel to follow, or None when nothing can come any more; and the newest id of the run.
-
-        The registry is locked: a terminal event that is committed after this look finds the channel, and ends it.
-        """
-        state, last_id = self._store.tail(run_id)
-        if state in TERMINAL or self._closed:
-            return None, last_id
-        return self._channels.setdefault(run_id, Channel(last_id, self._bell.ring)), last_id
 
 
 def _before_resume(run: Track, frontier: Frontier | None) -> int | None:

@@ -1,19 +1,31 @@
-"""A way through the events of one run: history, then live."""
+"""A way through the events of one run, or benchmark: history, then live."""
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from backend.events.channel import Channel
 from backend.events.wire import Frame, frame
-from backend.state.histories import Histories
+from backend.state.records import StoredEvent
 
 PAGE = 200  # events that a replay holds in memory at once
 
 
+class History(Protocol):
+    """What has happened, by the id of a run or of a benchmark."""
+
+    def events(self, identifier: str, /, after: int = 0, limit: int | None = None) -> list[StoredEvent]:
+        """Those with an id above `after`, oldest first."""
+
+    def tail(self, identifier: str, /) -> tuple[str, int]:
+        """The state, and the id of the newest event; `UnknownRecord` for what there is not."""
+
+
 class Reader:
-    """Where somebody stands in the events of a run."""
+    """Where somebody stands in the events of a run, or of a benchmark."""
 
     def __init__(
-        self, store: Histories, run_id: str, channel: Channel | None, *, cursor: int, last_id: int, of: str = ""
+        self, store: History, run_id: str, channel: Channel | None, *, cursor: int, last_id: int, of: str = ""
     ) -> None:
         """`channel`: None when nothing can come any more. `of`: says of what an event that is damaged was one.
 

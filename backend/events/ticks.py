@@ -9,8 +9,7 @@ from typing_extensions import TypedDict
 
 from backend.events.source import Source
 from backend.events.wire import RETRY, encode
-from backend.state.records import Told
-from backend.state.store import utc_now
+from backend.state.records import Told, utc_now
 
 TICKS = 10
 SECONDS = 0.5  # from one to the next

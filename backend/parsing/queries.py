@@ -12,7 +12,18 @@ from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from backend.parsing.parts import TAGS, Line, Rule
-from backend.state.records import ACTIVE, DETAILS, EVENT_KINDS, TERMINAL, Detail, EventKind, Json, RunState
+from backend.state.records import (
+    ACTIVE,
+    BENCHMARK_EVENT_KINDS,
+    DETAILS,
+    EVENT_KINDS,
+    TERMINAL,
+    BenchmarkEventKind,
+    Detail,
+    EventKind,
+    Json,
+    RunState,
+)
 from backend.state.selection import SORTS, Selection, Sort
 from nets.datasets import DATASETS
 from nets.errors import UNSAID, BrokenRule, Code
@@ -313,6 +324,14 @@ class RunEvents(Stream):
     """Events of a run."""
 
     events: Annotated[tuple[EventKind, ...], SomeOf(EVENT_KINDS)] = Field(
+        (), description="The kinds of events to send; left out: all."
+    )
+
+
+class BenchmarkEvents(Stream):
+    """Events of a benchmark."""
+
+    events: Annotated[tuple[BenchmarkEventKind, ...], SomeOf(BENCHMARK_EVENT_KINDS)] = Field(
         (), description="The kinds of events to send; left out: all."
     )
 

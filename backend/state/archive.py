@@ -26,9 +26,9 @@ from backend.state.claims import claims_of
 from backend.state.files import DESCRIPTION, RUN_FOLDER, TRAINING, WEIGHTS, exported, sync_folder
 from backend.state.garbage import import_prefix
 from backend.state.integrity import Damaged
-from backend.state.records import Claim
+from backend.state.records import Claim, utc_now
 from backend.state.schema import SCHEMA_VERSION, UnknownSchema
-from backend.state.store import STORE_FILE, Store, utc_now
+from backend.state.store import STORE_FILE, Store
 from backend.state.store_file import NotAStore, as_one_file, require_store
 from backend.state.working import folder_for, working
 
@@ -76,6 +76,7 @@ class Moved:
     """
 
     runs: int
+    benchmarks: int
     files: int
     size: int
     sha256: str
@@ -104,10 +105,10 @@ def export_state(
         with working(folder_for(state_dir, "export")) as folder, part.open("wb") as file:
             paused = backup.take(state_dir / STORE_FILE, copy, folder)
             taken()
-            left_out, claims = _looked_at(copy)
+            left_out, claims, benchmarks = _looked_at(copy)
             as_one_file(copy)
             moved = _write(file, {STORE_FILE: copy, **dict(_files(folder, claims))}, SCHEMA_VERSION, claims, progress)
-            moved = replace(moved, left_out=left_out, paused=paused)
+            moved = replace(moved, benchmarks=benchmarks, left_out=left_out, paused=paused)
             file.flush()
             os.fsync(file.fileno())
         part.rename(archive)
@@ -143,11 +144,13 @@ def import_state(archive: Path, state_dir: Path, *, progress: Report) -> Moved:
     return moved
 
 
-def _looked_at(path: Path) -> tuple[list[str], dict[str, Claim]]:
-    """A store's damaged records as sentences, and what the others say about files."""
+def _looked_at(path: Path) -> tuple[list[str], dict[str, Claim], int]:
+    """A store's damaged records as sentences, what the others say about files, and how many benchmarks there are."""
     with closing(Store(path)) as store:
         store.verify()
-        return store.unreadable.sentences(), claims_of(store)
+        with closing(store.each_benchmark()) as benchmarks:
+            count = sum(1 for _ in benchmarks)
+        return store.unreadable.sentences(), claims_of(store), count
 
 
 def _require_sense(path: Path) -> None:
@@ -199,7 +202,7 @@ def _write(
         if claim.weights_sha256 is not None
         and sums.get(f"{claim.run_id}/{WEIGHTS}", claim.weights_sha256) != claim.weights_sha256
     ]
-    return Moved(len(claims), len(members), total, hashlib.sha256(manifest).hexdigest(), damaged)
+    return Moved(len(claims), 0, len(members), total, hashlib.sha256(manifest).hexdigest(), damaged)
 
 
 def _add(tar: tarfile.TarFile, name: str, path: Path, told: Callable[[int], None]) -> Member:
@@ -237,12 +240,12 @@ def unpack(archive: Path, folder: Path, progress: Report) -> Moved:
     (folder / MANIFEST).unlink()
     try:
         require_store(folder / STORE_FILE)
-        left_out, claims = _looked_at(folder / STORE_FILE)
+        left_out, claims, benchmarks = _looked_at(folder / STORE_FILE)
         _require_sense(folder / STORE_FILE)
     except (NotAStore, UnknownSchema, Damaged) as error:
         raise ArchiveError(f"{archive.name} cannot be used: {error}; nothing was imported") from None
     size = sum(member.size for member in found.values())
-    return Moved(len(claims), len(found), size, sha256, left_out=left_out, created_at=manifest.created_at)
+    return Moved(len(claims), benchmarks, len(found), size, sha256, left_out=left_out, created_at=manifest.created_at)
 
 
 def _extract(archive: Path, folder: Path, told: Callable[[int], None]) -> dict[str, Member]:

@@ -17,7 +17,7 @@ from backend.state.database import Database, T
 from backend.state.errors import UnknownRecord, UnreadableRecord, is_malformed
 from backend.state.integrity import OF_ORDER, damaged, look
 from backend.state.records import Json
-from backend.state.rows import SELECT, Table, intact
+from backend.state.rows import EVENTS, SELECT, EventTable, Table, intact
 from backend.state.scan import RECORDS, damaged_events, damaged_records
 from backend.state.tables import KEY, curve_of, find, makes_sense, milestone_rows, put_events_in_order, sequences
 from backend.state.unreadable import KIND, Unreadable
@@ -47,8 +47,9 @@ class Checked(Database):
                 connection.row_factory, connection.text_factory = None, bytes
                 for table in RECORDS:
                     self._look_over(connection, table)
-                for run_id, ids in damaged_events(connection):
-                    self.unreadable.notice_events(run_id, ids)
+                for events in EVENTS:
+                    for identifier, ids in damaged_events(connection, events):
+                        self.unreadable.notice_events(identifier, ids, of=events)
         except sqlite3.OperationalError:  # says nothing about the file
             raise
         except sqlite3.DatabaseError as error:
@@ -72,9 +73,10 @@ class Checked(Database):
                 for row in self._intact(connection, table, ""):
                     if not makes_sense(table, row):
                         return f"{KIND[table]} {ascii(row[KEY[table]])}"
-            for row in connection.execute(SELECT["events"]):
-                if intact(row) and not makes_sense("events", row):
-                    return f"event {row['id']} of run {ascii(row['run_id'])}"
+            for events in EVENTS:
+                for row in connection.execute(SELECT[events]):
+                    if intact(row) and not makes_sense(events, row):
+                        return f"event {row['id']} of {KIND[events]} {ascii(row[KEY[events]])}"
         return None
 
     def _require_order(self) -> None:
@@ -169,14 +171,16 @@ class Checked(Database):
             else:
                 self.unreadable.notice(table, row[KEY[table]])
 
-    def _judged(self, rows: Iterable[sqlite3.Row], after: int = 0) -> list[tuple[sqlite3.Row, bool]]:
-        """Events of one run in their order, from the one behind `after`, and whether each is what was written."""
+    def _judged(
+        self, rows: Iterable[sqlite3.Row], after: int = 0, *, of: EventTable = "events"
+    ) -> list[tuple[sqlite3.Row, bool]]:
+        """Events of one run, or benchmark, in order, from the one behind `after`; whether each is what was written."""
         judged = [(row, intact(row)) for row in rows]
         for row, good in judged:
             if not good:
-                self.unreadable.notice_events(row["run_id"], (row["id"],))
+                self.unreadable.notice_events(row[KEY[of]], (row["id"],), of=of)
         for before, behind in pairwise([after, *(row["id"] for row, good in judged if good)]):
-            self.unreadable.notice_events(judged[0][0]["run_id"], range(before + 1, behind))
+            self.unreadable.notice_events(judged[0][0][KEY[of]], range(before + 1, behind), of=of)
         return judged
 
     def _shown(self, connection: sqlite3.Connection, run: sqlite3.Row) -> list[Json]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 
-from backend.state.records import RunState
+from backend.state.records import BenchmarkState, RunState
 from backend.state.rows import Table
 
 
 class UnknownRecord(LookupError):
-    """No model or run has this id."""
+    """No model, run or benchmark has this id."""
 
 
 class UnknownCursor(LookupError):
@@ -21,7 +21,7 @@ class UnknownCursor(LookupError):
 
 
 class UnreadableRecord(Exception):
-    """The record of a model or run is not what was written."""
+    """The record of a model, run or benchmark is not what was written."""
 
     def __init__(self, table: Table, identifier: str) -> None:
         super().__init__(f"{table}: {identifier}")
@@ -29,15 +29,15 @@ class UnreadableRecord(Exception):
 
 
 class WrongState(Exception):
-    """A run in `state` cannot do what was asked: its history has ended, or another thread was first."""
+    """A run, or benchmark, in `state` cannot do what was asked: its history has ended, or another thread was first."""
 
-    def __init__(self, run_id: str, state: RunState, wanted: str) -> None:
-        super().__init__(f"run {run_id} is {state}: no {wanted} can follow")
-        self.run_id, self.state = run_id, state
+    def __init__(self, identifier: str, state: RunState | BenchmarkState, wanted: str, *, kind: str = "run") -> None:
+        super().__init__(f"{kind} {identifier} is {state}: no {wanted} can follow")
+        self.run_id, self.state = identifier, state
 
 
 class StillActive(Exception):
-    """A run, and the model it belongs to, cannot be deleted while it is queued or running."""
+    """A run with the model it belongs to, or a benchmark, cannot be deleted while it is queued or running."""
 
     def __init__(self, run_id: str) -> None:
         super().__init__(f"run {run_id} is still active")

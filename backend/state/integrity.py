@@ -19,7 +19,7 @@ OF_ROWS = re.compile(r"(NULL|[A-Z]+) value in .*|CHECK constraint failed in .*")
 # What it finds in the order of rows, which can be made again from the rows.
 OF_ORDER = re.compile(
     r"row \d+ missing from index .*|wrong # of entries in index .*|non-unique entry in index .*"
-    r"|row not in PRIMARY KEY order for events"
+    r"|row not in PRIMARY KEY order for (benchmark_)?events"
 )
 
 

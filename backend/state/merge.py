@@ -1,4 +1,4 @@
-"""The runs and models of an archive added to a state, which a server may be using: all of them, or none."""
+"""The runs, models and benchmarks of an archive added to a state, which a server may be using: all of them, or none."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from backend.state.errors import UnknownRecord, UnreadableRecord
 from backend.state.files import DESCRIPTION, TRAINING, WEIGHTS, sync_folder
 from backend.state.incoming import Ending, Incoming, made_ready
 from backend.state.records import Json
-from backend.state.rows import FACTS, REACHED, SELECT, SUMMED, Table, checksum, dumps
+from backend.state.rows import FACTS, REACHED, SELECT, SUMMED, EventTable, Table, checksum, dumps
 from backend.state.store import STORE_FILE, Store
 from backend.state.tables import KEY, find, next_turn, renew
 from backend.state.unreadable import KIND
@@ -30,6 +30,7 @@ TRIES = 5  # looks at a state that changes meanwhile
 # What tells nothing of what a record is: where it stands here, or what follows from other records.
 OF_THE_PLACE: dict[Table, frozenset[str]] = {
     "runs": frozenset({"sequence", "ended"}),
+    "benchmarks": frozenset({"sequence"}),
     "models": frozenset({"sequence", "created_at", "updated_at", "last_trained_at", "made_for_run"}) | REACHED,
 }
 OF_THE_PLACE_IN_FACTS = frozenset({"resumes", "cut_off", "resumed_itself_after", "cancel_asked"})
@@ -49,6 +50,8 @@ class Merged:
     size: int
     same_runs: int
     same_models: int
+    benchmarks: int
+    same_benchmarks: int
     sha256: str
     left_out: list[str]
     paused: float
@@ -58,8 +61,8 @@ class Merged:
 class Plan:
     """What is to be added, by id in its order; `seen`: the checksums of the records of the same ids that are here."""
 
-    new: dict[Table, list[str]] = field(default_factory=lambda: {"models": [], "runs": []})
-    same: dict[Table, int] = field(default_factory=lambda: {"models": 0, "runs": 0})
+    new: dict[Table, list[str]] = field(default_factory=lambda: {"models": [], "runs": [], "benchmarks": []})
+    same: dict[Table, int] = field(default_factory=lambda: {"models": 0, "runs": 0, "benchmarks": 0})
     seen: dict[tuple[Table, str], int | None] = field(default_factory=dict)
     differing: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
@@ -88,6 +91,8 @@ def merge_state(
         size=sum(path.stat().st_size for path in files if path.is_file()),
         same_runs=plan.same["runs"],
         same_models=plan.same["models"],
+        benchmarks=len(plan.new["benchmarks"]),
+        same_benchmarks=plan.same["benchmarks"],
         sha256=moved.sha256,
         left_out=[*moved.left_out, *plan.left_out],
         paused=paused,
@@ -140,6 +145,10 @@ def _planned(store: Store, other: Store, cut_off: frozenset[str]) -> Plan:
                 continue
             same = _same_history(here, there, run_id, cut_off=run_id in cut_off)
             _compare(plan, "runs", row, here, same=same, went_on=same and run_id in cut_off)
+        for row in other.intact(there, "benchmarks"):
+            identifier, ended_there = row["benchmark_id"], row["benchmark_id"] in cut_off
+            same = _same_history(here, there, identifier, cut_off=ended_there, events="benchmark_events")
+            _compare(plan, "benchmarks", row, here, same=same, went_on=same and ended_there)
     return plan
 
 
@@ -166,7 +175,7 @@ def _compare(
 def _content(table: Table, row: sqlite3.Row) -> Json:
     """What a record says, wherever it is kept."""
     values = {name: row[name] for name in SUMMED[table] if name not in OF_THE_PLACE[table]}
-    if values["saved_model_path"] is not None:
+    if values.get("saved_model_path") is not None:
         values["saved_model_path"] = values["saved_model_path"].partition("/")[2]
     if table == "runs":
         facts = msgspec.json.decode(values[FACTS])
@@ -174,14 +183,21 @@ def _content(table: Table, row: sqlite3.Row) -> Json:
     return values
 
 
-def _same_history(here: sqlite3.Connection, there: sqlite3.Connection, run_id: str, *, cut_off: bool) -> bool:
-    """Whether the events of a run are the same; of one that was cut off, those before its end: it may have gone on."""
-    chosen = "SELECT id, name, data FROM events WHERE run_id = ? ORDER BY id"
-    came = [tuple(row) for row in there.execute(chosen, (run_id,))]
+def _same_history(
+    here: sqlite3.Connection,
+    there: sqlite3.Connection,
+    identifier: str,
+    *,
+    cut_off: bool,
+    events: EventTable = "events",
+) -> bool:
+    """Whether the events are the same; of what was cut off, those before its end: it may have gone on."""
+    chosen = f"SELECT id, name, data FROM {events} WHERE {KEY[events]} = ? ORDER BY id"
+    came = [tuple(row) for row in there.execute(chosen, (identifier,))]
     if cut_off:
         del came[-1:]
         chosen = f"{chosen} LIMIT {len(came)}"
-    return [tuple(row) for row in here.execute(chosen, (run_id,))] == came
+    return [tuple(row) for row in here.execute(chosen, (identifier,))] == came
 
 
 def _is_here(here: sqlite3.Connection, model_id: str) -> bool:
@@ -247,13 +263,23 @@ def _add(connection: sqlite3.Connection, source: sqlite3.Connection, plan: Plan)
         if facts.get("resumes"):
             facts["resumes"] = [[turns[turn], event_id] for turn, event_id in facts["resumes"]]
         _insert(connection, "runs", {**columns, FACTS: dumps(facts)})
-        events = f"{', '.join(SUMMED['events'])}, checksum"
-        copied = f"INSERT INTO events ({events}) SELECT {events} FROM incoming.events WHERE run_id = ?"
-        connection.execute(copied, (run_id,))
+        _copy_events(connection, "events", run_id)
         ended = columns["completed_at"] if columns["state"] == "succeeded" else None
         trained[columns["model_id"]] = max(filter(None, [trained.get(columns["model_id"]), ended]), default=None)
     for model_id in {**dict.fromkeys(plan.new["models"]), **trained}:
         _renew(connection, model_id, trained.get(model_id))
+    for benchmark_id in plan.new["benchmarks"]:
+        _insert(connection, "benchmarks", dict(find(source, "benchmarks", benchmark_id)))
+        _copy_events(connection, "benchmark_events", benchmark_id)
+        results = "SELECT results FROM incoming.benchmarks AS came WHERE came.benchmark_id = benchmarks.benchmark_id"
+        connection.execute(f"UPDATE benchmarks SET results = ({results}) WHERE benchmark_id = ?", (benchmark_id,))
+
+
+def _copy_events(connection: sqlite3.Connection, table: EventTable, identifier: str) -> None:
+    """Those of a new run or benchmark, with their checksums."""
+    columns = f"{', '.join(SUMMED[table])}, checksum"
+    copied = f"INSERT INTO {table} ({columns}) SELECT {columns} FROM incoming.{table} WHERE {KEY[table]} = ?"
+    connection.execute(copied, (identifier,))
 
 
 def _renew(connection: sqlite3.Connection, model_id: str, trained: str | None) -> None:

@@ -6,6 +6,7 @@ import re
 import sqlite3
 
 from backend.state.rows import Table
+from backend.state.tables import KEY
 
 LONGEST = 190  # characters before the number: a name has 200
 
@@ -20,9 +21,8 @@ def numbered(
     base = base[:LONGEST]
     same = "(name = :base OR (name >= :base || ' #' AND name < :base || ' $'))"  # '$' comes after '#'
     of_model = "model_id = :model_id AND " if model_id is not None else ""
-    key = "run_id" if table == "runs" else "model_id"
     # The id is looked up only where one is left out: the index has the names alone.
-    other = f" AND {key} <> :but" if but is not None else ""
+    other = f" AND {KEY[table]} <> :but" if but is not None else ""
     values = {"base": base, "model_id": model_id, "but": but}
     names = [row[0] for row in connection.execute(f"SELECT name FROM {table} WHERE {of_model}{same}{other}", values)]
     if base not in names:

@@ -1,4 +1,4 @@
-"""What an event of a run's state says."""
+"""What events of states say."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from backend.state.records import Json, RunState, Told
+from backend.state.records import BenchmarkState, Json, RunState, Told
 
 
 class StateEvent(TypedDict):
@@ -24,3 +24,22 @@ class StateEvent(TypedDict):
     resumed: NotRequired[Annotated[Literal[True], Told("The run goes on after an earlier end.")]]
     superseded: NotRequired[Annotated[Literal[True], Told("The run was resumed: this is not its end.")]]
     was: NotRequired[Annotated[Literal["failed", "cancelled"], Told("Which state an end that was superseded had.")]]
+
+
+class BenchmarkStateEvent(TypedDict):
+    """The data of `event: state` of a benchmark. The terminal one is the last."""
+
+    benchmark_id: str
+    state: BenchmarkState
+    error: Annotated[str | None, Told("Why it failed or was interrupted, in one sentence with the cure.")]
+    queue_position: NotRequired[Annotated[int, Told("The place in the queue, from 1, while it waits.")]]
+
+
+def benchmark_state(
+    benchmark_id: str, state: BenchmarkState, *, error: str | None = None, place: int | None = None
+) -> Json:
+    """The data of a `state` event of a benchmark."""
+    data: BenchmarkStateEvent = {"benchmark_id": benchmark_id, "state": state, "error": error}
+    if place is not None:
+        data["queue_position"] = place
+    return dict(data)

@@ -1,10 +1,10 @@
-"""What the store keeps: a model definition and a training run."""
+"""What the store keeps: a model definition, a training run and a benchmark."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache, cached_property
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -25,8 +25,21 @@ NEXT: dict[RunState, tuple[RunState, ...]] = {  # what a run may become
     "cancelled": (),
 }
 
+BenchmarkState = Literal["queued", "running", "succeeded", "failed", "cancelled", "interrupted"]
+BENCHMARK_ENDS: tuple[BenchmarkState, ...] = (*TERMINAL, "interrupted")
+BENCHMARK_NEXT: dict[BenchmarkState, tuple[BenchmarkState, ...]] = {
+    "queued": ("running", *BENCHMARK_ENDS),
+    "running": BENCHMARK_ENDS,
+    "succeeded": (),
+    "failed": (),
+    "cancelled": (),
+    "interrupted": (),
+}
+
 EventKind = Literal["state", "metric", "progress", "log"]  # all but progress are kept
 EVENT_KINDS: tuple[EventKind, ...] = get_args(EventKind)
+BenchmarkEventKind = Literal["state", "cell", "progress", "log"]  # of a benchmark: all but progress are kept
+BENCHMARK_EVENT_KINDS: tuple[BenchmarkEventKind, ...] = get_args(BenchmarkEventKind)
 UNREADABLE = "unreadable"  # the name of an event that is no longer what was written: it has no data
 
 Json = dict[str, Any]
@@ -42,6 +55,11 @@ Detail = Literal[
     "request_sha256",
 ]
 DETAILS: tuple[Detail, ...] = get_args(Detail)  # of a run: what makes it long
+
+
+def utc_now() -> str:
+    """The time as records carry it: ISO 8601, UTC, microseconds, always equally long."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 @dataclass(frozen=True)
@@ -193,7 +211,30 @@ class ModelRecord:
     ] = None
 
 
-Record = RunRecord | ModelRecord
+@dataclass(frozen=True)
+class BenchmarkRecord:
+    """Networks measured side by side. Times are ISO 8601 in UTC. What was measured is read apart: it may be long."""
+
+    benchmark_id: str
+    state: Annotated[
+        BenchmarkState, Told("`interrupted`: the end of the server cut it off; what was measured until then is kept.")
+    ]
+    created_at: str
+    name: str
+    request: Annotated[Json, Told("What is measured, complete: defaults are filled in.")]
+    cells_total: Annotated[int, Told("Combinations of body, device, precision and batch size.")]
+    cells_measured: Annotated[int, Told("Those of them of which something has been measured.")] = 0
+    started_at: str | None = None
+    completed_at: str | None = None
+    error: Annotated[str | None, Told("Why it failed or was interrupted, and the cure.")] = None
+    warnings: list[str] = field(default_factory=list)
+    device: Annotated[str | None, Told("The device that the server itself uses, in words.")] = None
+    versions: Annotated[Json | None, Told("Of the libraries that measured it.")] = None
+    results_sha256: Annotated[str | None, Told("SHA-256 of the results, once it has ended.")] = None
+    cancel_asked: Annotated[bool, Told(shown=False, kept="facts")] = False  # and promised to a client
+
+
+Record = RunRecord | ModelRecord | BenchmarkRecord
 
 
 @cache

@@ -6,18 +6,30 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from zlib import crc32
 
 import msgspec
 
 from backend.state.payloads import StateEvent
-from backend.state.records import DETAILS, Detail, Json, ModelRecord, RunRecord, StoredEvent, kinds, told
+from backend.state.records import (
+    DETAILS,
+    BenchmarkRecord,
+    Detail,
+    Json,
+    ModelRecord,
+    RunRecord,
+    StoredEvent,
+    kinds,
+    told,
+)
 
-Table = Literal["models", "runs", "events"]
+Table = Literal["models", "runs", "events", "benchmarks", "benchmark_events"]
+EventTable = Literal["events", "benchmark_events"]
+EVENTS: tuple[EventTable, ...] = get_args(EventTable)
 
 INTERRUPTED, MARK = '"state":"interrupted"', '"superseded":true'  # in the data of a state event, as it is stored
-KINDS = {**kinds(RunRecord), **kinds(ModelRecord)}  # by column: those of both tables are of one kind
+KINDS = {**kinds(RunRecord), **kinds(ModelRecord), **kinds(BenchmarkRecord)}  # by column: the same in all tables
 JSON_COLUMNS = frozenset(name for name, kind in KINDS.items() if kind in (list, dict))
 BOOL_COLUMNS = frozenset(name for name, kind in KINDS.items() if kind is bool)
 REAL_COLUMNS = frozenset(name for name, kind in KINDS.items() if kind is float)
@@ -29,11 +41,17 @@ RUN_COLUMNS = tuple(name for name, how in told(RunRecord).items() if how.kept ==
 FACTS = "facts"  # the column of a run that has the fields without a column of their own, as one JSON object
 RUN_FACTS = tuple(name for name, how in told(RunRecord).items() if how.kept == "facts")
 RUN_FIELDS = (*RUN_COLUMNS, *RUN_FACTS)
+BENCHMARK_COLUMNS = tuple(name for name, how in told(BenchmarkRecord).items() if how.kept == "column")
+BENCHMARK_FACTS = tuple(name for name, how in told(BenchmarkRecord).items() if how.kept == "facts")
+BENCHMARK_FIELDS = (*BENCHMARK_COLUMNS, *BENCHMARK_FACTS)
+IN_FACTS = frozenset({*RUN_FACTS, *BENCHMARK_FACTS})
 # What a checksum is over, in this order: a change here needs a new schema that sums up every row again.
 SUMMED: Mapping[Table, tuple[str, ...]] = {
     "models": ("sequence", *MODEL_COLUMNS),
     "runs": ("sequence", *RUN_COLUMNS, "ended", FACTS),
     "events": ("run_id", "id", "name", "data"),
+    "benchmarks": ("sequence", *BENCHMARK_COLUMNS, FACTS),
+    "benchmark_events": ("benchmark_id", "id", "name", "data"),
 }
 SELECT: Mapping[Table, str] = {
     table: f"SELECT {', '.join(columns)}, checksum FROM {table}" for table, columns in SUMMED.items()
@@ -65,8 +83,8 @@ def to_columns(values: Mapping[str, Any], *, allowed: Iterable[str]) -> dict[str
     """Field values as SQLite takes them; `TypeError` for a name that is no column, since names go into the SQL."""
     if unknown := values.keys() - set(allowed):
         raise TypeError(f"no such column: {', '.join(sorted(unknown))}")
-    columns = {name: value for name, value in values.items() if name not in RUN_FACTS}
-    facts = {name: value for name, value in values.items() if name in RUN_FACTS}
+    columns = {name: value for name, value in values.items() if name not in IN_FACTS}
+    facts = {name: value for name, value in values.items() if name in IN_FACTS}
     stored = {name: dumps(v) if name in JSON_COLUMNS and v is not None else v for name, v in columns.items()}
     return {**stored, FACTS: dumps(facts)} if facts else stored
 
@@ -92,6 +110,12 @@ def to_run(row: sqlite3.Row, metrics: list[Json], details: Collection[Detail] = 
     facts = msgspec.json.decode(row[FACTS], type=dict[str, Any])
     known = {name: facts[name] for name in RUN_FACTS if name in facts and (name not in DETAILS or name in details)}
     return RunRecord(**{"architecture": {}, **values}, **known, metrics=metrics)
+
+
+def to_benchmark(row: sqlite3.Row) -> BenchmarkRecord:
+    facts = msgspec.json.decode(row[FACTS], type=dict[str, Any])
+    known = {name: facts[name] for name in BENCHMARK_FACTS if name in facts}
+    return BenchmarkRecord(**{name: _value(name, row[name]) for name in BENCHMARK_COLUMNS}, **known)
 
 
 def to_event(row: sqlite3.Row) -> StoredEvent:

@@ -6,33 +6,33 @@ import sqlite3
 from collections.abc import Iterator
 from zlib import crc32
 
-from backend.state.rows import SELECT, SUMMED, Table, text
+from backend.state.rows import SELECT, SUMMED, EventTable, Table, text
 from backend.state.tables import KEY
 
-RECORDS: tuple[Table, ...] = ("models", "runs")
+RECORDS: tuple[Table, ...] = ("models", "runs", "benchmarks")
 
 
 def damaged_records(connection: sqlite3.Connection, table: Table) -> Iterator[str]:
-    """The id of every model or run that is not what was written. `connection`: gives text as bytes."""
+    """The id of every model, run or benchmark that is not what was written. `connection`: gives text as bytes."""
     at = SUMMED[table].index(KEY[table])
     for *values, told in connection.execute(SELECT[table]):
         if _sum(values) != told:
             yield _shown(values[at])
 
 
-def damaged_events(connection: sqlite3.Connection) -> Iterator[tuple[str, range]]:
-    """Run and ids of events that are not what was written, or are missing before others."""
+def damaged_events(connection: sqlite3.Connection, table: EventTable) -> Iterator[tuple[str, range]]:
+    """Run, or benchmark, and ids of events that are not what was written, or are missing before others."""
     before: object = None
     last = 0
-    for *values, told in connection.execute(SELECT["events"]):
-        run_id, number = values[:2]
-        if run_id != before:
-            before, last = run_id, 0
+    for *values, told in connection.execute(SELECT[table]):
+        identifier, number = values[:2]
+        if identifier != before:
+            before, last = identifier, 0
         if _sum(values) != told:
-            yield _shown(run_id), range(number, number + 1)
+            yield _shown(identifier), range(number, number + 1)
             continue
         if number > last + 1:
-            yield _shown(run_id), range(last + 1, number)
+            yield _shown(identifier), range(last + 1, number)
         last = number
 
 

@@ -11,7 +11,7 @@ from importlib.resources import files
 from backend.state import tables
 from backend.state.upgrade import upgrade
 
-SCHEMA_VERSION = 5  # each has its file: schema_1.sql makes the tables, a later one changes those before it
+SCHEMA_VERSION = 6  # each has its file: schema_1.sql makes the tables, a later one changes those before it
 
 
 class UnknownSchema(Exception):

@@ -6,12 +6,12 @@ import sqlite3
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from backend.state.benchmarks import Benchmarks
 from backend.state.checked import NEWEST
 from backend.state.curve import extended
 from backend.state.errors import Promoted, StillActive, UnknownRecord, UnreadableRecord, WrongState
@@ -26,6 +26,7 @@ from backend.state.records import (
     ModelRecord,
     RunRecord,
     RunState,
+    utc_now,
 )
 from backend.state.rows import (
     DEFINITION_COLUMNS,
@@ -61,13 +62,8 @@ from backend.state.tables import (
 STORE_FILE = "lamina.sqlite3"  # in the state directory
 
 
-def utc_now() -> str:
-    """The time as records carry it: ISO 8601, UTC, microseconds, always equally long."""
-    return datetime.now(UTC).isoformat(timespec="microseconds")
-
-
-class Store(Listing, Histories):
-    """Models, runs and events. Safe from any thread; `sqlite3.Error` reaches the caller.
+class Store(Listing, Histories, Benchmarks):
+    """Models, runs and benchmarks, with their events. Safe from any thread; `sqlite3.Error` reaches the caller.
 
     No row is believed whose checksum does not fit: lists leave it out, `UnreadableRecord` is raised where it is the
     one that is asked for, and `unreadable` tells of it.

@@ -10,23 +10,32 @@ import msgspec
 
 from backend.state.curve import milestones
 from backend.state.errors import UnknownRecord, UnreadableRecord
-from backend.state.records import Json, RunState
+from backend.state.records import Json, Record, RunState
 from backend.state.rows import (
+    EVENTS,
     FACTS,
     LATEST_COLUMNS,
     REAL_COLUMNS,
     SELECT,
     SUMMED,
+    EventTable,
     Table,
     checksum,
     dumps,
     intact,
     merged,
+    to_benchmark,
     to_model,
     to_run,
 )
 
-KEY: Mapping[Table, str] = {"models": "model_id", "runs": "run_id"}
+KEY: Mapping[Table, str] = {
+    "models": "model_id",
+    "runs": "run_id",
+    "events": "run_id",
+    "benchmarks": "benchmark_id",
+    "benchmark_events": "benchmark_id",
+}
 
 
 def find(connection: sqlite3.Connection, table: Table, identifier: str) -> sqlite3.Row:
@@ -77,11 +86,11 @@ def state_of(row: sqlite3.Row) -> RunState:
     return state
 
 
-def append(connection: sqlite3.Connection, run_id: str, name: str, data: Json) -> int:
-    """Add an event to a run; its id."""
-    row = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM events WHERE run_id = ?", (run_id,)).fetchone()
-    values = (run_id, int(row[0]), name, dumps(data))
-    connection.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?)", (*values, checksum(values)))
+def append(connection: sqlite3.Connection, identifier: str, name: str, data: Json, *, to: EventTable = "events") -> int:
+    """Add an event to a run, or to a benchmark; its id."""
+    newest = f"SELECT coalesce(max(id), 0) + 1 FROM {to} WHERE {KEY[to]} = ?"
+    values = (identifier, int(connection.execute(newest, (identifier,)).fetchone()[0]), name, dumps(data))
+    connection.execute(f"INSERT INTO {to} VALUES (?, ?, ?, ?, ?)", (*values, checksum(values)))
     return values[1]
 
 
@@ -143,11 +152,12 @@ def metrics_at(connection: sqlite3.Connection, run_id: str, epochs: Iterable[int
 
 def put_events_in_order(connection: sqlite3.Connection) -> None:
     """Write all events again: what looks for one passes over others where a key is not what it was."""
-    (made,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'events'").fetchone()
-    connection.execute("ALTER TABLE events RENAME TO events_before")
-    connection.execute(made)
-    connection.execute("INSERT OR IGNORE INTO events SELECT * FROM events_before")
-    connection.execute("DROP TABLE events_before")
+    for table in EVENTS:
+        (made,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+        connection.execute(f"ALTER TABLE {table} RENAME TO {table}_before")
+        connection.execute(made)
+        connection.execute(f"INSERT OR IGNORE INTO {table} SELECT * FROM {table}_before")
+        connection.execute(f"DROP TABLE {table}_before")
 
 
 def turn_of(connection: sqlite3.Connection) -> int:
@@ -205,14 +215,20 @@ def renew(connection: sqlite3.Connection, model_id: str, **changes: Any) -> None
 def makes_sense(table: Table, row: sqlite3.Row) -> bool:
     """Whether a row holds what a record or an event does, whatever its checksum says."""
     try:
-        if table == "events":
+        if table in EVENTS:
             return isinstance(msgspec.json.decode(row["data"]), dict) and f"{row['name']}{row['data']}".isprintable()
-        record = to_model(row) if table == "models" else to_run(row, [])
+        record = _to_record(table, row)
         "".join(value for value in row if isinstance(value, str)).encode()
         msgspec.convert(vars(record), type(record))
     except (ValueError, TypeError):  # msgspec's own are of these
         return False
     return True
+
+
+def _to_record(table: Table, row: sqlite3.Row) -> Record:
+    if table == "benchmarks":
+        return to_benchmark(row)
+    return to_model(row) if table == "models" else to_run(row, [])
 
 
 def event_checksum(run_id: bytes, number: int, name: bytes, data: bytes) -> int:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from backend.state.records import RunState
+from backend.training.job import Kind
 
 
 class Busy(Exception):
-    """A run is active or waiting, and the request did not ask to queue. `cancelling`: it is to end soon."""
+    """Something is active or waiting, and the request did not ask to queue. `cancelling`: it is to end soon."""
 
-    def __init__(self, active_run_id: str, *, cancelling: bool = False) -> None:
-        super().__init__(f"run {active_run_id} is active")
-        self.active_run_id, self.cancelling = active_run_id, cancelling
+    def __init__(self, active_id: str, *, kind: Kind = "run", cancelling: bool = False) -> None:
+        super().__init__(f"{kind} {active_id} is active")
+        self.active_id, self.kind, self.cancelling = active_id, kind, cancelling
 
 
 class QueueFull(Exception):
-    """As many runs wait as may."""
+    """As many runs and benchmarks wait as may."""
 
     def __init__(self, places: int) -> None:
         super().__init__(f"the queue is full: {places} runs are waiting")
@@ -22,12 +22,12 @@ class QueueFull(Exception):
 
 
 class NotActive(Exception):
-    """A run cannot be cancelled any more: it has ended in `state`."""
+    """A run, or a benchmark, cannot be cancelled any more: it has ended in `state`."""
 
-    def __init__(self, run_id: str, state: RunState) -> None:
-        super().__init__(f"run {run_id} is {state}: only a queued or running run can be cancelled")
-        self.run_id, self.state = run_id, state
+    def __init__(self, identifier: str, state: str, *, kind: Kind = "run") -> None:
+        super().__init__(f"{kind} {identifier} is {state}: only a queued or running {kind} can be cancelled")
+        self.identifier, self.state, self.kind = identifier, state, kind
 
 
 class ShuttingDown(Exception):
-    """No run is accepted any more: the server is stopping."""
+    """Nothing is accepted any more: the server is stopping."""

@@ -18,7 +18,7 @@ from backend.state.store import Store
 from backend.training.account import PATIENCE
 from backend.training.digests import Digests
 from backend.training.fetch import Stopped, fetch
-from backend.training.job import Halted, Job, Unwritable
+from backend.training.job import Halted, RunJob, Unwritable
 from backend.training.limits import LimitReached, Limits
 from backend.training.outcome import Outcome, describe_bug, failed, held_back, interrupted, unwritable, without_paths
 from backend.training.payloads import data_of
@@ -61,12 +61,12 @@ class Executor:
         self._data_dir, self._warmer, self._programs, self._limits = data_dir, warmer, programs, limits
         self._digests = Digests()
 
-    def carry_out(self, job: Job) -> Outcome:
+    def carry_out(self, job: RunJob) -> Outcome:
         """Carry a run out. Whatever goes wrong in it becomes its outcome: the thread lives on."""
         outcome = self._carried_out(job)
         return outcome if outcome.facts else replace(outcome, facts=job.account.last())
 
-    def _carried_out(self, job: Job) -> Outcome:
+    def _carried_out(self, job: RunJob) -> Outcome:
         try:
             self._begin(job)
             with Pulse(lambda report: self._log.progress(job.run_id, {**report, **job.standing()})) as pulse:
@@ -88,7 +88,7 @@ class Executor:
             logger.exception("run %s failed with an internal error", job.run_id)
             return failed(describe_bug(error))
 
-    def _begin(self, job: Job) -> None:
+    def _begin(self, job: RunJob) -> None:
         job.check()
         device = job.device
         facts = job.account.begin(job.record, self._limits, device)
@@ -107,7 +107,7 @@ class Executor:
         for warning in job.warnings:
             self._tell(job, Log("warning", warning))
 
-    def _train(self, job: Job, pulse: Pulse) -> Finished:
+    def _train(self, job: RunJob, pulse: Pulse) -> Finished:
         dataset = self._data(job, pulse)
         check_fit(job.architecture, job.hyperparams, dataset.info)  # a cache file may hold less than the data set
         # Again: while the run waited in the queue, others may have taken what was free.
@@ -130,7 +130,7 @@ class Executor:
                 self._hear(job, event, pulse)
         raise RuntimeError("fit ended without a result")
 
-    def _fit(self, job: Job, dataset: Dataset, snapshot: Snapshot | None) -> Generator[Event]:
+    def _fit(self, job: RunJob, dataset: Dataset, snapshot: Snapshot | None) -> Generator[Event]:
         if snapshot is not None and snapshot.epoch > job.epoch:
             # The server stopped after the state was kept and before the epoch was told.
             yield snapshot.metrics
@@ -140,7 +140,7 @@ class Executor:
         del snapshot  # as large as the state that is made of it
         yield from events
 
-    def _snapshot(self, job: Job) -> Snapshot | None:
+    def _snapshot(self, job: RunJob) -> Snapshot | None:
         """Where the run goes on; None at its beginning."""
         if not job.epoch and not self._checkpoints.training(job.run_id).is_file():
             return None
@@ -149,7 +149,7 @@ class Executor:
         except CheckpointError as error:
             raise CheckpointError(f"the run cannot continue: {error}; start it again with POST /api/train") from None
 
-    def _hear(self, job: Job, event: Event, pulse: Pulse) -> None:
+    def _hear(self, job: RunJob, event: Event, pulse: Pulse) -> None:
         match event:
             case Progress():
                 pulse.show(data_of(job.run_id, event))
@@ -168,15 +168,15 @@ class Executor:
             case Log():
                 self._tell(job, event)
 
-    def _tell_of_compilers(self, job: Job) -> None:
+    def _tell_of_compilers(self, job: RunJob) -> None:
         """XLA cannot be stopped: what it has begun to compile goes on beside the next run, at a low priority."""
         if count := self._programs.under_way():
             logger.info("run %s has ended; %d programs are still being compiled", job.run_id, count)
 
-    def _tell(self, job: Job, log: Log, **fields: object) -> None:
+    def _tell(self, job: RunJob, log: Log, **fields: object) -> None:
         self._log.publish(job.run_id, "log", data_of(job.run_id, log), **fields)
 
-    def _data(self, job: Job, pulse: Pulse) -> Dataset:
+    def _data(self, job: RunJob, pulse: Pulse) -> Dataset:
         """The run's data set, fetched first if need be; one that the request did not name gives way to digits."""
         try:
             return self._fetched(job, pulse)
@@ -190,7 +190,7 @@ class Executor:
         self._tell(job, Log("warning", warning), dataset=FALLBACK, warnings=job.warnings)
         return self._fetched(job, pulse)
 
-    def _fetched(self, job: Job, pulse: Pulse) -> Dataset:
+    def _fetched(self, job: RunJob, pulse: Pulse) -> Dataset:
         loading = data_of(job.run_id, Progress("loading", 0.0, 0, job.hyperparams.epochs))
         pulse.show(loading)
         if not is_cached(job.dataset, self._data_dir):
@@ -206,7 +206,7 @@ class Executor:
         job.account.trains_on(self._digests.of(dataset, state=known_as))
         return dataset
 
-    def _save(self, job: Job, finished: Finished) -> Outcome:
+    def _save(self, job: RunJob, finished: Finished) -> Outcome:
         """Put the weights and what explains them on the disk."""
         record = self._store.get_run(job.run_id)
         assert record is not None, "a model with an active run cannot be deleted"

@@ -1,16 +1,16 @@
-"""What the training thread holds about one run."""
+"""What waits in the queue or is carried out, of either kind; and what the training thread holds about a run."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import ClassVar, Literal, cast
 from uuid import uuid4
 
 import jax
 
-from backend.state.records import Json, RunRecord
-from backend.state.store import utc_now
+from backend.state.records import Json, RunRecord, utc_now
 from backend.training.account import Account
 from nets.architecture.architecture import Architecture
 from nets.errors import SpecError
@@ -21,13 +21,15 @@ from nets.process.devices import name_of
 from nets.training.snapshot import Snapshot
 from nets.training.workload import device_of
 
+Kind = Literal["run", "benchmark"]  # of a job
+
 
 class Unwritable(Exception):
     """The disk did not take what a run has to write. The message is the reason, and names no path."""
 
 
 class Halted(Exception):
-    """The run was asked to stop."""
+    """The job was asked to stop."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +81,51 @@ class NewRun:
         )
 
 
-@dataclass
-class Job:
-    """A run that waits or trains. `reason` and `settled` change under the lock of `Runs` alone."""
+@dataclass(kw_only=True)
+class Job(ABC):
+    """What waits in the queue or is carried out. `reason` and `settled` change under the lock of the queue alone."""
 
+    kind: ClassVar[Kind]
+    place: int | None = None  # in the queue, as it was told last
+    reason: Literal["cancelled", "interrupted"] | None = None  # why it shall stop
+    settled: bool = False  # its terminal state is recorded
+
+    @property
+    @abstractmethod
+    def identifier(self) -> str:
+        """The id of its record."""
+
+    @property
+    @abstractmethod
+    def created_at(self) -> str:
+        """As of its record."""
+
+    @property
+    @abstractmethod
+    def waits_on(self) -> bool:
+        """Whether it waits past a restart, too."""
+
+    def is_(self, kind: Kind, identifier: str) -> bool:
+        return (self.kind, self.identifier) == (kind, identifier)
+
+    def stopped(self) -> bool:
+        return self.reason is not None
+
+    def standing(self) -> Json:
+        """What its progress says beside how far it is."""
+        return {"cancelling": True} if self.reason == "cancelled" else {}
+
+    def check(self) -> None:
+        """Raise `Halted` if it shall stop."""
+        if self.reason is not None:
+            raise Halted(self.reason)
+
+
+@dataclass(kw_only=True)
+class RunJob(Job):
+    """A run that waits or trains."""
+
+    kind = "run"
     record: RunRecord  # when it was put into the queue: all that does not change from then on
     architecture: Architecture
     hyperparams: Hyperparams
@@ -90,14 +133,11 @@ class Job:
     dataset_named: bool
     warnings: list[str] = field(default_factory=list)
     epoch: int = 0  # finished ones
-    place: int | None = None  # in the queue, as it was told last
     unlike: list[str] = field(default_factory=list)  # how what it goes on with differs from what it began with
-    reason: Literal["cancelled", "interrupted"] | None = None  # why it shall stop
-    settled: bool = False  # its terminal state is recorded
     account: Account = field(default_factory=Account)
 
     @classmethod
-    def of(cls, record: RunRecord, *, architecture: Architecture, hyperparams: Hyperparams) -> Job:
+    def of(cls, record: RunRecord, *, architecture: Architecture, hyperparams: Hyperparams) -> RunJob:
         return cls(
             record=record,
             architecture=architecture,
@@ -115,6 +155,18 @@ class Job:
         return self.record.run_id
 
     @property
+    def identifier(self) -> str:
+        return self.run_id
+
+    @property
+    def created_at(self) -> str:
+        return self.record.created_at
+
+    @property
+    def waits_on(self) -> bool:
+        return self.record.queued
+
+    @property
     def begun(self) -> bool:
         """Before: this is not its first start."""
         return self.record.started_at is not None
@@ -128,18 +180,6 @@ class Job:
     def device(self) -> jax.Device:
         """Where it trains. SpecError where that is not here."""
         return device_of(self.hyperparams)
-
-    def stopped(self) -> bool:
-        return self.reason is not None
-
-    def standing(self) -> Json:
-        """What its progress says beside how far it is."""
-        return {"cancelling": True} if self.reason == "cancelled" else {}
-
-    def check(self) -> None:
-        """Raise `Halted` if the run shall stop."""
-        if self.reason is not None:
-            raise Halted(self.reason)
 
 
 def goes_on_with(record: RunRecord, hyperparams: Hyperparams) -> Hyperparams:

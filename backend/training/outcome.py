@@ -1,4 +1,4 @@
-"""How a run ends, and its end in words."""
+"""How a run or a benchmark ends, and its end in words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from backend.state.deaths import OUT_OF_MEMORY
-from backend.state.records import Json, RunState
+from backend.state.records import BenchmarkState, Json
 
 # Absolute paths. Not what follows a scheme or a word, and not the paths of this server's own interface.
 PLACES = re.compile(r"(?<![\w/.:~-])/(?!api/)(?:[^\s/'\"`:,;()]+/)+[^\s/'\"`:,;()]*")
@@ -14,12 +14,12 @@ PLACES = re.compile(r"(?<![\w/.:~-])/(?!api/)(?:[^\s/'\"`:,;()]+/)+[^\s/'\"`:,;(
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ends: its terminal state and what the record gets with it.
+    """How a run, or a benchmark, ends: its terminal state and what the record gets with it.
 
     facts: how it was computed, which stays true if a client's cancel turns out to have come before its end.
     """
 
-    state: RunState
+    state: BenchmarkState
     fields: Json = field(default_factory=dict)
     facts: Json = field(default_factory=dict)
 

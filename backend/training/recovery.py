@@ -6,15 +6,15 @@ import logging
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
+from typing import cast
 
 from backend.events.log import EventLog
 from backend.state.checkpoints import Checkpoints
-from backend.state.deaths import take_note
 from backend.state.errors import UnknownRecord, UnreadableRecord, WrongState
-from backend.state.records import Detail, RunRecord
+from backend.state.records import Detail, RunRecord, RunState
 from backend.state.selection import Selection
 from backend.state.store import Store
-from backend.training.job import Job
+from backend.training.job import Kind, RunJob
 from backend.training.outcome import Outcome, cancelled, failed, interrupted
 from nets.architecture.read import parse_architecture
 from nets.errors import SpecError
@@ -35,9 +35,11 @@ class Recovery:
     checkpoints: Checkpoints
     resume_interrupted: bool
 
-    def jobs(self) -> list[Job]:
-        """End what trained; the runs that are in the queue again: those that had trained first, then as they came."""
-        cause = take_note(self.checkpoints.root)
+    def jobs(self, cause: str | None = None) -> list[RunJob]:
+        """End what trained; the runs that are in the queue again: those that had trained first, then as they came.
+
+        `cause`: of the end of the former server, where it is known.
+        """
         for record in reversed(self.store.list_runs(state="running", metrics=False)):
             self._end_active(record, cause)
         waiting = self._still_waiting()
@@ -91,7 +93,7 @@ class Recovery:
         with closing(self.store.each_run(Selection(None, ("failed",)), details=NEEDED)) as found:
             return [(place, record) for place, record in found if record.resumable and record.cut_off]
 
-    def _queued(self, record: RunRecord) -> Job | None:
+    def _queued(self, record: RunRecord) -> RunJob | None:
         """The job of a run that waits, or is put into the queue again; None for one that cannot go on."""
         try:
             architecture = parse_architecture(record.architecture)
@@ -109,7 +111,7 @@ class Recovery:
             if resumed is None:
                 return None
             record = resumed
-        return Job.of(record, architecture=architecture, hyperparams=hyperparams)
+        return RunJob.of(record, architecture=architecture, hyperparams=hyperparams)
 
     def _resumed(self, record: RunRecord) -> RunRecord | None:
         """A run that was cut off, put back into the queue; None where the store does not take it."""
@@ -126,7 +128,8 @@ class Recovery:
 
     def _end(self, record: RunRecord, outcome: Outcome) -> None:
         """End what a former server did not; on a full disk, too, where nobody could delete anything without a start."""
-        self.store.by_all_means(lambda: self.log.transition(record.run_id, outcome.state, **outcome.fields))
+        state = cast(RunState, outcome.state)
+        self.store.by_all_means(lambda: self.log.transition(record.run_id, state, **outcome.fields))
         say(record.run_id, outcome)
 
 
@@ -144,10 +147,10 @@ def discard(checkpoints: Checkpoints, run_id: str, *, resumable: bool = False) -
         logger.exception("the folder of run %s cannot be removed", run_id)
 
 
-def say(run_id: str, outcome: Outcome) -> None:
-    """The log line of a run's end."""
+def say(identifier: str, outcome: Outcome, *, kind: Kind = "run") -> None:
+    """The log line of an end."""
     why = f": {outcome.fields['error']}" if "error" in outcome.fields else ""
-    logger.info("run %s %s%s", run_id, outcome.state, why)
+    logger.info("%s %s %s%s", kind, identifier, outcome.state, why)
 
 
 def _before_it_began(record: RunRecord) -> Outcome:

@@ -36,6 +36,7 @@ class Warmer:
         self._condition = threading.Condition()
         self._waiting: deque[Wish] = deque(maxlen=WAITING)
         self._paused = 0
+        self._at_work = False
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="warmer", daemon=True)
 
@@ -60,6 +61,10 @@ class Warmer:
                 self._paused -= 1
                 self._condition.notify_all()
 
+    def at_work(self) -> bool:
+        """Whether it compiles now, which nothing can stop."""
+        return self._at_work
+
     def close(self) -> None:
         """Begin no further compilation."""
         with self._condition:
@@ -75,6 +80,7 @@ class Warmer:
             self._fulfil(wish, self._compile)
 
     def _fulfil(self, wish: Wish, do: Callable[[Workload], None]) -> None:
+        self._at_work = True
         try:
             if (workload := wish()) is None:
                 return
@@ -83,6 +89,8 @@ class Warmer:
                     do(workload)
         except Exception:  # the run itself will tell its client; nobody waits for this one
             logger.exception("a definition could not be compiled ahead")
+        finally:
+            self._at_work = False
 
     def succeeded(self, workload: Workload, *, dataset: str) -> None:
         """A run has trained by this workload, and so by what the smallest one shares with it."""

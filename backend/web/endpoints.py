@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
+from backend.actions.benchmarks import BenchmarkOrders
 from backend.actions.definitions import Definitions
 from backend.actions.deletion import Deletion
 from backend.actions.health import Health
@@ -17,6 +18,7 @@ from backend.actions.resume import Resume
 from backend.actions.weights import Weights
 from backend.services import Services
 from backend.state.sizes import Sizes
+from backend.web.api.benchmarks import BenchmarkRoutes
 from backend.web.api.catalog import CatalogRoutes
 from backend.web.api.compare import CompareRoutes
 from backend.web.api.events import EventRoutes
@@ -42,12 +44,15 @@ def register(app: Flask, parts: Services) -> None:
     definitions = Definitions(store, checkpoints, parts.limits, parts.compile_ahead)
     deletion, sizes = Deletion(store, checkpoints, runs, parts.predictors), Sizes(checkpoints.root)
     resume = Resume(store, checkpoints, runs)
-    launch = Launch(store, runs, Orders(store, resume, parts.limits, parts.default_dataset, parts.settings.kernels))
-    streams = EventStreams(parts.log, parts.streams)
+    orders = Orders(store, resume, parts.limits, parts.default_dataset, parts.settings.kernels)
+    benchmarks = BenchmarkOrders(parts.benchmarks, orders, parts.limits, parts.settings.kernels)
+    launch = Launch(store, runs, orders)
+    streams = EventStreams(parts.log, parts.benchmarks.log, parts.streams)
     for routes in (
         ModelRoutes(store, checkpoints, runs, definitions, Promotion(store, networks), deletion, sizes),
         TrainingRoutes(launch, resume, runs),
         RunRoutes(store, runs, streams, deletion, Labels(store), sizes),
+        BenchmarkRoutes(store, runs, benchmarks, streams, deletion),
         CompareRoutes(store),
         WeightsRoutes(Weights(networks), Downloads(parts.downloads)),
         EventRoutes(streams),

@@ -90,13 +90,12 @@ def _body(
 
 
 def _busy(error: Busy) -> str:
+    who = f"{error.kind.capitalize()} {error.active_id} is {'being cancelled' if error.cancelling else 'active'}"
+    rule = f"{who}, and {'only one run trains at a time' if error.kind == 'run' else 'nothing else runs beside it'}"
     if error.cancelling:
-        rule = f"Run {error.active_run_id} is being cancelled, and only one run trains at a time"
         return f'{rule}: send this again when it has ended, or send "queue": true to wait in line'
-    return (
-        f"Run {error.active_run_id} is active, and only one run trains at a time: wait for it, cancel it with "
-        f'POST /api/runs/{error.active_run_id}/cancel, or send "queue": true to wait in line'
-    )
+    cancel = f"POST /api/{error.kind}s/{error.active_id}/cancel"
+    return f'{rule}: wait for it, cancel it with {cancel}, or send "queue": true to wait in line'
 
 
 def _queue_full(error: QueueFull) -> str:
@@ -157,7 +156,8 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         NotActive: Answer(
             409,
             lambda error: (
-                f"The state of run {error.run_id} is {error.state}; only a queued or running run can be cancelled"
+                f"The state of {error.kind} {error.identifier} is {error.state}; "
+                f"only a queued or running {error.kind} can be cancelled"
             ),
         ),
         CheckpointError: Answer(500, str),

@@ -12,11 +12,12 @@ from flask import Response, request
 
 from backend.errors import ApiError, not_found
 from backend.events import cursor
+from backend.events.benchmark_log import BenchmarkLog
 from backend.events.capacity import Places
 from backend.events.log import EventLog
 from backend.events.source import Source
 from backend.events.ticks import END
-from backend.parsing.queries import RunEvents, RunsEvents, Stream
+from backend.parsing.queries import BenchmarkEvents, RunEvents, RunsEvents, Stream
 from backend.state.errors import UnknownRecord
 from backend.web.environ import HANDED_OVER
 
@@ -42,12 +43,13 @@ def last_number(query: Stream) -> int:
 
 @dataclass(frozen=True)
 class EventStreams:
-    """The event streams of all runs. `places`: of streams that are open.
+    """The event streams of all runs and benchmarks. `places`: of streams that are open.
 
     Each answers with a stream; with 204 to a client that has the last event, with 503 where no place is left.
     """
 
     log: EventLog
+    benchmarks: BenchmarkLog
     places: Places
 
     def of_run(self, run_id: str, query: RunEvents) -> Response:
@@ -57,6 +59,15 @@ class EventStreams:
             lambda: self.log.follow(run_id, after=after, kinds=query.events),
             done=self.log.finished(run_id, after),
             instead=f"poll /api/runs/{run_id}/metrics instead",
+        )
+
+    def of_benchmark(self, benchmark_id: str, query: BenchmarkEvents) -> Response:
+        """Events of a benchmark, until it ends."""
+        after = last_number(query)
+        return self._answer(
+            lambda: self.benchmarks.follow(benchmark_id, after=after, kinds=query.events),
+            done=self.benchmarks.finished(benchmark_id, after),
+            instead=f"poll /api/benchmarks/{benchmark_id} instead",
         )
 
     def of_runs(self, query: RunsEvents) -> Response:

@@ -23,7 +23,9 @@ class Gauges(Collector):
     def collect(self) -> Iterable[Metric]:
         now = self._health.now()
         yield _gauge("lamina_active_runs", "Runs that train: 0 or 1", now["active_run"] is not None)
-        yield _gauge("lamina_queued_runs", "Runs that wait", now["queue_length"])
+        benchmark = now["active_benchmark"] is not None
+        yield _gauge("lamina_active_benchmarks", "Benchmarks that are measured: 0 or 1", benchmark)
+        yield _gauge("lamina_queued_runs", "Runs and benchmarks that wait", now["queue_length"])
         yield _gauge("lamina_event_streams", "Event streams that are open", now["event_streams"])
         yield _gauge("lamina_store_writable", "Whether the state directory can be written", now["store_writable"])
         yield _gauge("lamina_disk_free_bytes", "Free space on the disk of the state directory", now["disk_free_bytes"])

@@ -18,7 +18,9 @@ from pydantic import TypeAdapter
 from backend.actions.compare import Comparison
 from backend.actions.infer import Answer, Answers
 from backend.events.ticks import EndEvent, TickEvent
+from backend.parsing.benchmarks import BenchmarkBody
 from backend.parsing.queries import (
+    BenchmarkEvents,
     Compared,
     Deleting,
     ModelPage,
@@ -43,9 +45,17 @@ from backend.parsing.requests import (
     SaveBody,
     TrainBody,
 )
-from backend.state.payloads import StateEvent
+from backend.state.payloads import BenchmarkStateEvent, StateEvent
 from backend.state.records import Json
 from backend.training.payloads import LogEvent, MetricEvent, ProgressEvent
+from backend.web.benchmarks import (
+    AcceptedBenchmark,
+    Benchmark,
+    BenchmarkLogEvent,
+    BenchmarkProgressEvent,
+    CellEvent,
+    ListedBenchmark,
+)
 from backend.web.components import errors
 from backend.web.metrics import Metrics
 from backend.web.views import Accepted, Defined, ListedRun, Model, ModelWithRuns, Promoted, Run
@@ -54,7 +64,11 @@ from nets.training.metrics import EpochMetrics
 from nets.training.samples import SamplePrediction
 
 EVERYWHERE = (400, 401, 403, 408, 413, 414, 431, 500, 503, 507)
-IDS = {"run_id": "The id of a run.", "model_id": "The id of a model."}
+IDS = {
+    "run_id": "The id of a run.",
+    "model_id": "The id of a model.",
+    "benchmark_id": "The id of a benchmark.",
+}
 REASONS = {
     200: "Success",
     201: "Created",
@@ -86,6 +100,8 @@ VIEWS: tuple[type[Any], ...] = (
     *(EpochMetrics, SamplePrediction, StateEvent, MetricEvent, ProgressEvent, LogEvent),
     *(TickEvent, EndEvent),
     Comparison,
+    *(Benchmark, ListedBenchmark, AcceptedBenchmark),
+    *(BenchmarkStateEvent, CellEvent, BenchmarkProgressEvent, BenchmarkLogEvent),
 )
 STREAM = "text/event-stream"
 LONGEST_SUMMARY = 64
@@ -94,6 +110,7 @@ SUBJECTS: Mapping[str, tuple[str, str]] = {  # by the blueprint that the routes 
     "training": ("Training", "Start, cancel and resume runs."),
     "runs": ("Runs", "Records, metrics and live events of runs."),
     "events": ("Events", "The events of many runs in one stream, and a test of the way to the client."),
+    "benchmarks": ("Benchmarks", "Networks measured side by side, on several devices."),
     "compare": ("Compare", "Several runs side by side."),
     "weights": ("Weights", "What a run has learned, for other programs."),
     "models": ("Models", "Stored definitions, and the runs promoted into them."),
@@ -101,6 +118,14 @@ SUBJECTS: Mapping[str, tuple[str, str]] = {  # by the blueprint that the routes 
     "catalog": ("Server", "What this server offers, how it is, and what describes it."),
 }
 EVENTS: Mapping[str, Any] = {"state": StateEvent, "metric": MetricEvent, "progress": ProgressEvent, "log": LogEvent}
+
+
+BENCHMARK_EVENTS: Mapping[str, Any] = {
+    "state": BenchmarkStateEvent,
+    "cell": CellEvent,
+    "progress": BenchmarkProgressEvent,
+    "log": BenchmarkLogEvent,
+}
 
 
 def ref(name: str) -> Json:
@@ -196,6 +221,32 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ),
     ("POST", "/api/infer"): Operation(
         {200: {"anyOf": [ref("Answer"), ref("Answers")]}}, (InferBody,), errors=(404, 409, 422)
+    ),
+    ("POST", "/api/benchmarks"): Operation({202: ref("AcceptedBenchmark")}, (BenchmarkBody,), errors=(404, 409)),
+    ("GET", "/api/benchmarks"): Operation(
+        {
+            200: obj(
+                {
+                    "benchmarks": listed(ref("ListedBenchmark")),
+                    "next": optional({"type": "integer"}),
+                    "warnings": listed(TEXT),
+                }
+            )
+        },
+        query=Page,
+    ),
+    ("GET", "/api/benchmarks/<benchmark_id>"): Operation({200: ref("Benchmark")}),
+    ("DELETE", "/api/benchmarks/<benchmark_id>"): Operation(
+        {200: obj({"benchmark_id": TEXT, "deleted": FLAG})}, errors=(409,)
+    ),
+    ("GET", "/api/benchmarks/<benchmark_id>/events"): Operation(
+        {(200, STREAM): TEXT, 204: {}}, query=BenchmarkEvents, events=BENCHMARK_EVENTS
+    ),
+    ("POST", "/api/benchmarks/<benchmark_id>/cancel"): Operation(
+        {202: obj({"benchmark_id": TEXT, "state": {"const": "cancelling"}})},
+        (CancelBody,),
+        needs_body=False,
+        errors=(409,),
     ),
     ("GET", "/api/datasets"): Operation({200: obj({"datasets": listed(OBJECT)})}),
     ("GET", "/api/layers"): Operation({200: obj({"layers": listed(OBJECT)})}),

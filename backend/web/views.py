@@ -5,8 +5,8 @@ The views are types for the OpenAPI document; the functions below them make thei
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any, Literal, NotRequired, get_type_hints
+from collections.abc import Collection, Mapping
+from typing import Any, Literal, NotRequired, get_args, get_type_hints
 
 from typing_extensions import TypedDict
 
@@ -31,9 +31,9 @@ ACCEPTED = (  # of a run
 PROMOTED = ("model_id", "name", "trained", "saved_model_path", "architecture", "hyperparams")  # of a model
 
 
-NAMES = {  # by record and field: what clients know it by
+NAMES: Mapping[type[Record], Mapping[str, str]] = {  # by record and field: what clients know it by
     record: {field: how.name or field for field, how in told(record).items() if how.shown}
-    for record in (RunRecord, ModelRecord)
+    for record in get_args(Record)
 }
 
 

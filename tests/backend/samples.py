@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from backend.events.wire import state_data
-from backend.state.records import Json, ModelRecord, RunRecord
-from backend.state.store import Store, utc_now
+from backend.state.records import Json, ModelRecord, RunRecord, utc_now
+from backend.state.store import Store
 
 DEADLINE = 20.0  # seconds: far beyond what anything here takes
 TIMES = ("epoch_time", "samples_per_sec", "eta_seconds", "run_id")

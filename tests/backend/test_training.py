@@ -21,7 +21,8 @@ import pytest
 import backend.state.checkpoints
 import backend.training.executor
 import backend.training.fetch
-import backend.training.runs
+import backend.training.job_queue
+from backend.events.benchmark_log import BenchmarkLog
 from backend.events.log import EventLog
 from backend.state.attempts import Attempts
 from backend.state.checkpoints import Checkpoints
@@ -29,6 +30,8 @@ from backend.state.errors import UnknownRecord
 from backend.state.lock import StateInUse
 from backend.state.records import Json, RunRecord, RunState
 from backend.state.store import Store
+from backend.training.benchmark_handler import BenchmarkHandler
+from backend.training.engine import Library
 from backend.training.errors import Busy, NotActive, ShuttingDown
 from backend.training.job import NewRun
 from backend.training.limits import Limits
@@ -92,12 +95,14 @@ class Server:
         self.log = EventLog(self.store)
         self.checkpoints = Checkpoints(folder / "checkpoints")
         parts = self.store, self.log, self.checkpoints
+        warmer = Warmer(Attempts(folder), ProgramCache())
         self.runs = Runs(
             *parts,
             data_dir=folder / "data",
             programs=ProgramCache(),
-            warmer=Warmer(Attempts(folder), ProgramCache()),
+            warmer=warmer,
             limits=limits or Limits(),
+            benchmarks=BenchmarkHandler(self.store, BenchmarkLog(self.store), Library(), warmer, ProgramCache()),
             resume_interrupted=resume_interrupted,
         )
         if self.store.get_model("m_1") is None:
@@ -231,7 +236,7 @@ def test_a_second_run_is_refused_or_waits_its_turn(server: Server, fit: Puppet) 
     first = server.submit()
     with pytest.raises(Busy) as busy:
         server.submit()
-    assert busy.value.active_run_id == first == server.runs.busy()
+    assert busy.value.active_id == first == server.runs.busy()
     second, third, fourth = [server.submit(queue=True) for _ in range(3)]
     assert [server.runs.queue_position(run_id) for run_id in (second, third, fourth)] == [1, 2, 3]
     assert server.history(fourth)[0][1]["queue_position"] == 3
@@ -536,7 +541,7 @@ def test_two_servers_do_not_share_a_state_directory(server: Server, tmp_path: Pa
 def test_the_end_of_a_run_waits_for_a_store_that_fails(
     server: Server, fit: Puppet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend.training.runs, "RETRY", 0.01)
+    monkeypatch.setattr(backend.training.job_queue, "RETRY", 0.01)
     run_id = server.submit()
     assert fit.started.wait(DEADLINE)
     transition: Callable[..., int] = server.store.transition
@@ -613,7 +618,7 @@ def test_a_run_that_no_longer_fits_keeps_what_it_has_reached(
 ) -> None:
     """While it waited others took the memory that was free when it was accepted."""
     with monkeypatch.context() as short:
-        short.setattr(Limits, "memory", lambda self: 1_000_000)
+        short.setattr(Limits, "memory", lambda self, *_: 1_000_000)
         record = server.wait(run_id := server.submit(), "failed")
     assert record.error is not None and "are available" in record.error and "/resume" in record.error
     assert record.resumable and not fit.started.is_set()

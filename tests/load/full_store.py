@@ -8,9 +8,9 @@ from pathlib import Path
 
 from backend.events.wire import state_data
 from backend.state.curve import extended
-from backend.state.records import Json, RunRecord
+from backend.state.records import Json, RunRecord, utc_now
 from backend.state.rows import RUN_COLUMNS, checksum, dumps, to_columns
-from backend.state.store import STORE_FILE, Store, utc_now
+from backend.state.store import STORE_FILE, Store
 from backend.state.tables import insert, renew
 from nets.hyperparams.hyperparams import parse_hyperparams
 from tests.nets.builders import REFERENCE
