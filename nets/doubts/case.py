@@ -47,18 +47,18 @@ class Case:
         todo = [node]
         while todo:
             for reader in self.graph.readers[todo.pop().id]:
-                if passes_on(reader, random=random):
+                if passes_on(reader) and (random or not reader.layer.random):
                     todo.append(reader)
                 else:
                     yield reader
 
-    def way_back(self, name: str, *, random: bool = True) -> Iterator[Node]:
+    def way_back(self, name: str) -> Iterator[Node]:
         """From an id back: the nodes that only pass values on, and the one that made them, unless the input did."""
         assert self.graph
         while name != INPUT:
             node = self.graph.by_id[name]
             yield node
-            if not passes_on(node, random=random):
+            if not passes_on(node):
                 return
             name = node.inputs[0]
 
@@ -86,6 +86,6 @@ class Case:
         return tuple(node for node in self.graph.nodes if node.id in found)
 
 
-def passes_on(node: Node, *, random: bool = True) -> bool:
-    """Whether a node gives what comes in, in another shape. random: or with some of it dropped."""
-    return node.layer.keeps_values and len(node.inputs) == 1 and (random or not node.layer.random)
+def passes_on(node: Node) -> bool:
+    """Whether a node gives what comes in, in another shape, or with some of it dropped."""
+    return node.layer.keeps_values and len(node.inputs) == 1

@@ -75,15 +75,13 @@ def grouped_map(node: Node) -> bool:
 
 def dropout_before_norm(case: Case) -> Iterator[Doubt]:
     for node in case.nodes:
-        if not node.layer.across_batch:
-            continue
-        for before in case.way_back(node.inputs[0], random=False):
-            if before.layer.random and not before.layer.idle:
-                reason = (
-                    "dropout straight before a batch norm changes the variance that the norm keeps for evaluation, "
-                    "which has no dropout (Li et al., 2019)"
-                )
-                yield Doubt("dropout_before_norm", before.path, reason, "put it behind the norm and its activation")
+        drops = node.layer.random and not node.layer.idle
+        if drops and any(reader.layer.across_batch for reader in case.readers(node, random=False)):
+            reason = (
+                "dropout straight before a batch norm changes the variance that the norm keeps for evaluation, "
+                "which has no dropout (Li et al., 2019)"
+            )
+            yield Doubt("dropout_before_norm", node.path, reason, "put it behind the norm and its activation")
 
 
 def bias_before_norm(case: Case) -> Iterator[Doubt]:
