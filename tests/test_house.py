@@ -73,6 +73,7 @@ ARROWS = {
         "datasets": "durable errors spec",
         "layers": "errors numerics spec",
         "process": "errors facts spec",
+        "plots": "",
         "numerics": "",
         "spec": "errors",
         "packed": "",

@@ -15,7 +15,20 @@ if TYPE_CHECKING:
     from backend.client import Client
 
 AS_CSV = click.option("--csv", "as_csv", is_flag=True, help="rows of CSV, for spreadsheets")
+SVG = click.option("--svg", metavar="FILE", help="writes a picture to FILE instead; - for standard output")
+ALONG = click.option("--x", type=click.Choice(["epoch", "seconds"]), help="what goes right: epoch (default)")
+THEME = click.option(
+    "--theme",
+    type=click.Choice(["auto", "light", "dark"]),
+    help="colours of the picture; auto: what its viewer prefers (default)",
+)
 SORT = "by name, test_accuracy, best.val_loss, last.val_accuracy, seconds, ...; with - in front, the highest first"
+
+
+def needs_svg(*flags: str | None) -> None:
+    """Refuses flags of a picture where none is asked for."""
+    if any(flags):
+        raise click.UsageError("--x, --theme and --metrics are of a picture: add --svg FILE")
 
 
 @click.command(cls=Command)
@@ -47,24 +60,50 @@ def runs(
 
 @click.command(cls=Command)
 @RUN
+@SVG
+@ALONG
+@THEME
 @AS_JSON
 @speaks
-def show(client: Client, run: str, as_json: bool) -> int:
+def show(client: Client, run: str, svg: str | None, x: str | None, theme: str | None, as_json: bool) -> int:
     """Shows all about a run, with its last epochs."""
     from backend.commands.listing import show
+    from backend.commands.pictures import save
 
+    if svg:
+        return save(svg, client.curves_svg(run, x=x, theme=theme), as_json=as_json)
+    needs_svg(x, theme)
     return show(client, run, as_json=as_json)
 
 
 @click.command(cls=Command)
 @RUNS_NEEDED
 @AS_CSV
+@SVG
+@click.option("--metrics", metavar="NAMES", help="panels of the picture, with commas; val_loss,val_accuracy without it")
+@ALONG
+@THEME
 @AS_JSON
 @speaks
-def compare(client: Client, runs: tuple[str, ...], as_csv: bool, as_json: bool) -> int:
+def compare(
+    client: Client,
+    runs: tuple[str, ...],
+    as_csv: bool,
+    svg: str | None,
+    metrics: str | None,
+    x: str | None,
+    theme: str | None,
+    as_json: bool,
+) -> int:
     """Shows runs side by side: what they have reached, and in what they differ."""
     from backend.commands.comparing import compare
+    from backend.commands.pictures import save
 
+    if svg:
+        ids = dict.fromkeys(client.run_id(run) for run in runs)
+        picture = client.compare_svg(ids, metrics=metrics.split(",") if metrics else (), x=x, theme=theme)
+        return save(svg, picture, as_json=as_json)
+    needs_svg(x, theme, metrics)
     return compare(client, runs, as_json=as_json, as_csv=as_csv)
 
 

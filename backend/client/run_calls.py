@@ -245,6 +245,16 @@ class RunCalls(Calls):
         query = {"runs": ",".join(self.run_id(run) for run in runs)}
         return self.transport.send("GET", "/api/compare.csv", query=query).text
 
+    def curves_svg(self, run: AnyRun, **look: str | int | None) -> str:
+        """Loss and accuracy of a run as an SVG. look: `x` ("epoch", "seconds"), `theme`, `width`, `height`."""
+        place = f"/api/runs/{self.run_id(run)}/curves.svg"
+        return self.transport.send("GET", place, query=look).content.decode()
+
+    def compare_svg(self, runs: Iterable[AnyRun], *, metrics: Sequence[str] = (), **look: str | int | None) -> str:
+        """Runs side by side as an SVG. metrics: such as "val_loss", a panel for each; look: as in `curves_svg`."""
+        query = {"runs": ",".join(self.run_id(run) for run in runs), "metrics": ",".join(metrics) or None, **look}
+        return self.transport.send("GET", "/api/compare.svg", query=query).content.decode()
+
     def weights(
         self,
         run: AnyRun,

@@ -25,9 +25,12 @@ from backend.state.records import (
     RunState,
 )
 from backend.state.selection import SORTS, Selection, Sort
+from backend.state.summary import METRICS
 from nets.datasets import DATASETS
 from nets.errors import UNSAID, BrokenRule, Code
 from nets.exchange.named import Layout
+from nets.plots.course import Along
+from nets.plots.style import Theme
 from nets.spec.allowed import one_of
 from nets.spec.fields import Spec, did_you_mean, shown, suggested
 
@@ -292,6 +295,35 @@ class Compared(Query):
     """Runs to compare."""
 
     runs: Annotated[tuple[str, ...], Ids(2, 50)] = Field(description="Ids of 2 to 50 runs, separated by commas.")
+
+
+class Drawn(Query):
+    """How a picture looks."""
+
+    x: Annotated[Along, OneOf(get_args(Along))] = Field(
+        "epoch", description="What goes right: epochs, or seconds of training, compilation left out."
+    )
+    theme: Annotated[Theme, OneOf(get_args(Theme))] = Field(
+        "auto", description="Dark ink on light paper, light ink on dark paper, or what the viewer prefers."
+    )
+    width: Annotated[int, Digits(300, 2400)] = Field(880, description="Pixels.")
+    height: Annotated[int, Digits(200, 4800)] | Left = Field(
+        None, description="Pixels, at least: more where the legend takes them. Left out: 280 for a row of panels."
+    )
+
+
+class Curves(Drawn):
+    """A picture of a run."""
+
+
+class ComparedCurves(Drawn):
+    """A picture of runs side by side."""
+
+    runs: Annotated[tuple[str, ...], Ids(2, 50)] = Field(description="Ids of 2 to 50 runs, separated by commas.")
+    metrics: Annotated[tuple[str, ...], SomeOf(METRICS)] = Field(
+        ("val_loss", "val_accuracy"),
+        description="Metrics, separated by commas: a panel for each.",
+    )
 
 
 class WeightsQuery(Query):

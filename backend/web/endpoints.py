@@ -13,6 +13,7 @@ from backend.actions.labels import Labels
 from backend.actions.launch import Launch
 from backend.actions.networks import Networks
 from backend.actions.order import Orders
+from backend.actions.pictures import Easel
 from backend.actions.promotion import Promotion
 from backend.actions.resume import Resume
 from backend.actions.weights import Weights
@@ -48,12 +49,13 @@ def register(app: Flask, parts: Services) -> None:
     benchmarks = BenchmarkOrders(parts.benchmarks, orders, parts.limits, parts.settings.kernels)
     launch = Launch(store, runs, orders)
     streams = EventStreams(parts.log, parts.benchmarks.log, parts.streams)
+    easel = Easel()
     for routes in (
         ModelRoutes(store, checkpoints, runs, definitions, Promotion(store, networks), deletion, sizes),
         TrainingRoutes(launch, resume, runs),
-        RunRoutes(store, runs, streams, deletion, Labels(store), sizes),
+        RunRoutes(store, runs, streams, deletion, Labels(store), sizes, easel),
         BenchmarkRoutes(store, runs, benchmarks, streams, deletion),
-        CompareRoutes(store),
+        CompareRoutes(store, easel),
         WeightsRoutes(Weights(networks), Downloads(parts.downloads)),
         EventRoutes(streams),
         InferRoutes(Infer(networks, parts.telemetry)),

@@ -22,6 +22,8 @@ from backend.parsing.benchmarks import BenchmarkBody
 from backend.parsing.queries import (
     BenchmarkEvents,
     Compared,
+    ComparedCurves,
+    Curves,
     Deleting,
     ModelPage,
     Page,
@@ -104,6 +106,7 @@ VIEWS: tuple[type[Any], ...] = (
     *(BenchmarkStateEvent, CellEvent, BenchmarkProgressEvent, BenchmarkLogEvent),
 )
 STREAM = "text/event-stream"
+SVG = "image/svg+xml"
 LONGEST_SUMMARY = 64
 BETWEEN_SENTENCES = re.compile(r"(?<=\.) (?=[A-Z`0-9])")
 SUBJECTS: Mapping[str, tuple[str, str]] = {  # by the blueprint that the routes stand in: a tag, and what it is about
@@ -212,6 +215,8 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/api/runs/<run_id>/events"): Operation({(200, "text/event-stream"): TEXT, 204: {}}, query=RunEvents),
     ("GET", "/api/compare"): Operation({200: ref("Comparison")}, query=Compared, errors=(404,)),
     ("GET", "/api/compare.csv"): Operation({(200, "text/csv"): TEXT}, query=Compared, errors=(404,)),
+    ("GET", "/api/compare.svg"): Operation({(200, SVG): TEXT, 304: {}}, query=ComparedCurves, errors=(404,)),
+    ("GET", "/api/runs/<run_id>/curves.svg"): Operation({(200, SVG): TEXT, 304: {}}, query=Curves),
     ("GET", "/api/runs/<run_id>/weights"): Operation(
         {(200, OCTETS): BINARY, (206, OCTETS): BINARY, 304: {}}, query=WeightsQuery, errors=(409, 412, 416)
     ),

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from flask.typing import ResponseReturnValue
 
-from backend.parsing.queries import Compared
+from backend.actions.pictures import Easel, of_runs
+from backend.parsing.queries import Compared, ComparedCurves
 from backend.state.store import Store
-from backend.web.compare import comparison, comparison_csv
+from backend.web.compare import comparison, comparison_csv, found
 from backend.web.pages import json_answer
+from backend.web.pictures import picture_answer
 from backend.web.query import asked
 from backend.web.routes import route
 
@@ -19,6 +21,7 @@ class CompareRoutes:
     """Under /api."""
 
     store: Store
+    easel: Easel
 
     @route("GET", "/compare")
     def get_comparison(self) -> ResponseReturnValue:
@@ -29,3 +32,11 @@ class CompareRoutes:
     def get_comparison_csv(self) -> ResponseReturnValue:
         """Metrics of runs side by side as CSV: a row for each epoch, and for each metric a column per run."""
         return comparison_csv(self.store, asked(Compared).runs)
+
+    @route("GET", "/compare.svg")
+    def get_comparison_picture(self) -> ResponseReturnValue:
+        """Metrics of runs side by side as a picture: a panel for each metric, a line for each run."""
+        query = asked(ComparedCurves)
+        with self.store.moment():
+            picture = of_runs(self.store, found(self.store, query.runs, metrics=True), query)
+        return picture_answer(self.easel, picture)

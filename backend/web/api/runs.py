@@ -9,8 +9,9 @@ from flask.typing import ResponseReturnValue
 
 from backend.actions.deletion import Deletion
 from backend.actions.labels import Labels
+from backend.actions.pictures import Easel, of_run
 from backend.errors import not_found
-from backend.parsing.queries import Deleting, RunEvents, RunPage, RunTable, Since
+from backend.parsing.queries import Curves, Deleting, RunEvents, RunPage, RunTable, Since
 from backend.state.errors import UnknownCursor
 from backend.state.records import RunRecord
 from backend.state.sizes import Sizes
@@ -20,6 +21,7 @@ from backend.web.body import json_object
 from backend.web.event_stream import EventStreams
 from backend.web.metrics import Telling, metrics_csv, metrics_json, prefers_csv, telling
 from backend.web.pages import json_answer, page
+from backend.web.pictures import picture_answer
 from backend.web.query import asked, lost
 from backend.web.routes import route
 from backend.web.run_table import runs_csv
@@ -38,6 +40,7 @@ class RunRoutes:
     deletion: Deletion
     labels: Labels
     sizes: Sizes
+    easel: Easel
 
     @route("GET", "/runs")
     def list_runs(self) -> ResponseReturnValue:
@@ -98,6 +101,14 @@ class RunRoutes:
         """Server-Sent Events of a run: its history, then live. 204 for a client that has the last event."""
         self._find(run_id)
         return self.event_streams.of_run(run_id, asked(RunEvents))
+
+    @route("GET", "/runs/<run_id>/curves.svg")
+    def get_curves(self, run_id: str) -> ResponseReturnValue:
+        """Loss and accuracy of a run in training and validation as a picture, with its best epoch."""
+        query = asked(Curves)
+        with self.store.moment():
+            picture = of_run(self.store, self._find(run_id, metrics=True), query)
+        return picture_answer(self.easel, picture)
 
     def _told(self, run_id: str) -> Response:
         standing = self.runs.standing()
