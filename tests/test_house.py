@@ -56,7 +56,7 @@ ARROWS = {
         "quoting": "",
     },
     "nets": {
-        "benchmarks": "facts",
+        "benchmarks": "facts process",
         "inspection": "architecture calibration datasets errors facts hyperparams kernels training",
         "calibration": "durable process",
         "doubts": "architecture datasets errors hyperparams layers spec training",

@@ -10,9 +10,9 @@ import psutil
 
 from nets.facts import DeviceMemory
 from nets.process.environment import ram
+from nets.process.nvml import Gpu
 
 PREALLOCATE, FRACTION = "XLA_PYTHON_CLIENT_PREALLOCATE", "XLA_PYTHON_CLIENT_MEM_FRACTION"
-NO_LIBRARY = "NVIDIA's library of management is not installed (nvidia-ml-py, part of lamina[cuda])"
 
 
 def free_device_memory(device: jax.Device) -> int | None:
@@ -54,26 +54,9 @@ def whole_memory(device: jax.Device) -> tuple[int | None, str | None]:
     if device.platform != "gpu":
         limit = _stats(device).get("bytes_limit")
         return (None if limit is None else int(limit)), None
-    try:
-        import pynvml
-    except ImportError:
-        return None, NO_LIBRARY
-    try:
-        pynvml.nvmlInit()
-        try:
-            return int(pynvml.nvmlDeviceGetMemoryInfo(handle_of(device, pynvml)).total), None
-        finally:
-            pynvml.nvmlShutdown()
-    except Exception as error:  # a driver that is not NVIDIA's, or too old
-        return None, f"the driver does not tell ({error})"
-
-
-def handle_of(device: jax.Device, nvml: Any) -> Any:
-    """The handle of a GPU in NVIDIA's library, which counts those too that CUDA_VISIBLE_DEVICES hides."""
-    place = int(getattr(device, "local_hardware_id", None) or 0)
-    visible = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
-    name = visible[place] if place < len(visible) else str(place)
-    return nvml.nvmlDeviceGetHandleByIndex(int(name)) if name.isdecimal() else nvml.nvmlDeviceGetHandleByUUID(name)
+    with Gpu(device) as gpu:
+        told = gpu.told("nvmlDeviceGetMemoryInfo")
+        return (None, gpu.reason) if told is None else (int(told.total), None)
 
 
 def _stats(device: jax.Device) -> dict[str, Any]:

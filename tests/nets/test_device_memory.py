@@ -8,22 +8,13 @@ from types import SimpleNamespace
 import pytest
 
 from nets.process.device_memory import PREALLOCATE, free_device_memory, memory_of
-from tests.nets.fake_devices import CPU, H100, L4, FakeDevice
+from tests.nets.fake_devices import CPU, H100, L4, FakeDevice, put_nvml
 
 
 @pytest.fixture
 def nvml(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """NVIDIA's library, and which GPUs it was asked for."""
-    asked: list[object] = []
-    library = SimpleNamespace(
-        nvmlInit=lambda: None,
-        nvmlShutdown=lambda: None,
-        nvmlDeviceGetHandleByIndex=asked.append,
-        nvmlDeviceGetHandleByUUID=asked.append,
-        nvmlDeviceGetMemoryInfo=lambda handle: SimpleNamespace(total=80 << 30),
-    )
-    monkeypatch.setitem(sys.modules, "pynvml", library)
-    return asked
+    return put_nvml(monkeypatch, nvmlDeviceGetMemoryInfo=SimpleNamespace(total=80 << 30)).asked_for
 
 
 def test_a_cpu_has_the_memory_of_its_machine() -> None:
