@@ -57,8 +57,8 @@ ARROWS = {
     },
     "nets": {
         "benchmarks": "facts process",
-        "inspection": "architecture calibration datasets errors facts hyperparams kernels training",
-        "calibration": "durable process",
+        "inspection": "architecture calibration datasets errors facts hyperparams kernels process training",
+        "calibration": "architecture datasets durable hyperparams kernels process training",
         "doubts": "architecture datasets errors hyperparams layers spec training",
         "training": "architecture checkpoint datasets durable earlier_names errors facts hyperparams kernels layers network"
         " packed process spec",
@@ -87,6 +87,7 @@ ARROWS = {
 NAMING_LAYERS = {
     "nets/kernels/cpu/rows.py": "*",  # a row computes a type
     "nets/kernels/cpu/fusions.py": "*",  # and a fusion a chain of them
+    "nets/calibration/networks.py": "*",  # the networks that a device is measured by
     "nets/spec/words.py": "*",  # the names in other libraries, beside ours
     "backend/demo/example.py": "*",  # the network of the demo
     "backend/parsing/requests.py": "linear relu softmax",  # the example of a body in the OpenAPI document

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from typing_extensions import TypedDict
 
 from nets.architecture.architecture import Architecture
 from nets.architecture.graph import Graph
-from nets.calibration.calibration import Calibration
+from nets.calibration.built_in import BUILT_IN
+from nets.calibration.calibration import Calibration, key_of
+from nets.calibration.expected import kinds_of
+from nets.calibration.rates import seconds
+from nets.calibration.work import of_compiling, of_evaluation, of_training
 from nets.datasets import DatasetInfo
 from nets.facts import About
 from nets.hyperparams.hyperparams import Hyperparams
-from nets.training.pace import BACKWARD, sample_seconds
+from nets.process.devices import find
 from nets.training.sampling import split_sizes
 from nets.training.workload import Workload
 
@@ -23,14 +29,16 @@ LAYER_SECONDS, CONVOLUTION_SECONDS = 0.05, 1.5  # of two cores
 # Of a convolution of every channel by itself each tap of its window is written out. Measured with 9 to 729 taps;
 # channels, stride and dilation change nothing.
 TAP_SECONDS = 0.006
-UNCALIBRATED = 1.0  # the error of an estimate from rates of another machine
+# What nine of ten are within by rates of another machine, and by one earlier run, or several whose times differ less.
+UNCALIBRATED, MEASURED_ONCE, MEASURED = 1.0, 0.15, 0.08
+LAST = 9  # runs of the same structure that count
 
 
 class Predicted(TypedDict):
     """What a run will take."""
 
-    compile_seconds: Annotated[float, About("Until every program of the run is compiled.")]
-    seconds_per_epoch: Annotated[float, About("One epoch with its validation.")]
+    compile_seconds: Annotated[float, About("Until every program of the run is compiled, none of them being kept.")]
+    seconds_per_epoch: Annotated[float, About("One epoch with its validation: `epoch_time`.")]
     total_seconds: Annotated[float, About("Compiling, all epochs, and the test at the end.")]
     basis: Annotated[str, About("What the prediction is made from.")]
     error: Annotated[float, About("Nine of ten epochs are within this share of `seconds_per_epoch`.")]
@@ -51,6 +59,35 @@ class Measured:
     compile_seconds: float | None = None
 
 
+class Pace:
+    """How long a workload takes by one device's rates."""
+
+    def __init__(self, workload: Workload, calibration: Calibration | None) -> None:
+        plan = workload.steps.network.plan.name
+        measured = calibration.rates.get(plan) if calibration else None
+        self.workload, self.kinds = workload, kinds_of(plan, workload.platform)
+        self.rates: Mapping[str, float] = measured or BUILT_IN.get(plan, {})
+        what = "images" if workload.graph.has_images else "features"
+        self.calibrated = calibration if measured else None
+        self.error = (
+            calibration.errors.get(f"{plan}.{what}", UNCALIBRATED) if calibration and measured else UNCALIBRATED
+        )
+
+    def epoch(self, train: int, validation: int) -> float:
+        """One epoch, with its validation."""
+        tail = train % self.workload.batch if self.workload.graph.normalises else 0
+        return self._of(of_training(replace(self.workload, tail=tail), train)) + self.evaluation(validation)
+
+    def evaluation(self, samples: int) -> float:
+        return self._of(of_evaluation(self.workload, samples))
+
+    def compiling(self) -> float:
+        return self._of(of_compiling(self.workload))
+
+    def _of(self, amounts: Mapping[str, float]) -> float:
+        return seconds(self.rates, amounts, self.kinds)
+
+
 def predict(
     workload: Workload,
     info: DatasetInfo,
@@ -61,19 +98,57 @@ def predict(
 ) -> Predicted:
     """What a run of the workload will take.
 
-    calibration: of the device that the workload names. history: runs that this machine has computed before, any.
+    calibration: of the device that the workload names. history: runs that this machine has computed before, the latest
+    first; those of another structure do not count.
     """
     train, validation = split_sizes(hyperparams, info.train_size)
-    sample = sample_seconds(workload.steps.network)
-    epoch, test = sample * (train + validation / BACKWARD), sample * info.test_size / BACKWARD
-    compiling = seconds_to_compile(workload.graph)
+    pace = Pace(workload, calibration)
+    epoch, compiling, error = pace.epoch(train, validation), pace.compiling(), pace.error
+    basis = told(pace, workload)
+    structure = structure_of(workload) if history else ""
+    if alike := [each for each in history if each.structure == structure][:LAST]:
+        # By how much longer the epochs of this run are, the others' have been.
+        each = [epoch / pace.epoch(one.train, one.validation) * one.epoch_seconds for one in alike]
+        epoch, error = statistics.median(each), spread(each)
+        many = "the last run" if len(each) == 1 else f"the last {len(each)} runs"
+        basis = f"the median epoch of {many} of the same structure on this device"
+        compiling = statistics.median([one.compile_seconds for one in alike if one.compile_seconds] or [compiling])
     return {
         "compile_seconds": compiling,
         "seconds_per_epoch": epoch,
-        "total_seconds": compiling + hyperparams.epochs * epoch + test,
-        "basis": "rough rates of another machine",
-        "error": UNCALIBRATED,
+        "total_seconds": compiling + hyperparams.epochs * epoch + pace.evaluation(info.test_size),
+        "basis": basis,
+        "error": error,
     }
+
+
+def told(pace: Pace, workload: Workload) -> str:
+    """What the prediction is made from, where no run of the same structure has been measured."""
+    if pace.calibrated is not None:
+        return f"this device as it was measured {pace.calibrated.measured_at}, by operations, values and launches"
+    cure = f"measure it with lamina devices --calibrate; {workload.device} has not been"
+    of = "another CPU" if workload.platform == "cpu" else "data sheets, never compared with a device,"
+    return f"rates of {of} for operations, values and launches: {cure}"
+
+
+def spread(found: Sequence[float]) -> float:
+    """How far apart they are, as a share of the middle one."""
+    if len(found) == 1:
+        return MEASURED_ONCE
+    return max(MEASURED, (max(found) - min(found)) / statistics.median(found))
+
+
+def structure_of(workload: Workload) -> str:
+    """A digest of all that the time of a step depends on, names of layers left out."""
+    graph = workload.graph
+    place = {node.id: number for number, node in enumerate(graph.nodes)}
+    nodes = [
+        (repr(n.layer), [place.get(name, -1) for name in n.inputs], n.takes, place.get(n.shares or "", -1))
+        for n in graph.nodes
+    ]
+    w = workload
+    parts = (graph.input, nodes, w.optimizer, w.loss, w.precision, w.kernels, w.batch, key_of(find(w.device)))
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def compile_seconds(architecture: Architecture) -> float:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
+import jax
 import pytest
 
 from nets.architecture.architecture import Architecture
 from nets.architecture.read import parse_architecture
+from nets.calibration.calibration import Calibration
 from nets.datasets import DATASETS
 from nets.hyperparams.hyperparams import parse_hyperparams
-from nets.inspection.seconds import Predicted, compile_seconds, predict
+from nets.inspection.seconds import Measured, Predicted, compile_seconds, predict, structure_of
 from nets.training import programs
 from nets.training.workload import workload_of, workload_on
 from tests.nets.builders import network
@@ -61,12 +64,43 @@ def test_every_convolution_counts() -> None:
     assert 4.5 < compile_seconds(network(block, {"type": "linear", "out": 3})) < 5.5
 
 
-def predicted(**hyperparams: int) -> Predicted:
+def predicted(*, name: str = "a", history: list[Measured] | None = None, **hyperparams: Any) -> Predicted:
     wanted, info = parse_hyperparams(hyperparams), DATASETS["digits"]
-    return predict(workload_on(network({"type": "linear", "out": 10}), wanted, info), info, wanted)
+    w = workload_on(network({"type": "linear", "out": 10, "name": name}), wanted, info)
+    return predict(w, info, wanted, history=history or [])
+
+
+def ran(seconds: float, **hyperparams: Any) -> Measured:
+    w = workload_on(network({"type": "linear", "out": 10}), parse_hyperparams(hyperparams), DATASETS["digits"])
+    return Measured(structure_of(w), 3686, 410, seconds, 4.0)
 
 
 def test_more_samples_and_epochs_take_longer() -> None:
     few, more = predicted(max_samples=1000, epochs=2), predicted(max_samples=4000, epochs=20)
     assert 0 < few["seconds_per_epoch"] < more["seconds_per_epoch"]
     assert 0 < few["compile_seconds"] < few["total_seconds"] < more["total_seconds"]
+
+
+def test_runs_of_the_same_structure_count_before_rates() -> None:
+    once = predicted(history=[ran(7.0)])
+    assert once["seconds_per_epoch"] == pytest.approx(7.0) and once["compile_seconds"] == 4.0
+    assert once["basis"] == "the median epoch of the last run of the same structure on this device"
+    assert once["total_seconds"] > 5 * 7 + 4
+    often = predicted(history=[ran(7.0), ran(7.1), ran(6.9)])
+    assert often["error"] < once["error"] < predicted()["error"]
+    assert predicted(history=[ran(7.0), ran(14.0)])["error"] > 0.5
+    assert 7 < predicted(max_samples=8192, history=[ran(7.0)])["seconds_per_epoch"] < 15
+    assert predicted(optimizer={"type": "sgd", "lr": 0.7}, seed=3, history=[ran(7.0)])["error"] == once["error"]
+    for other in ({"batch_size": 32}, {"precision": "bfloat16"}, {"optimizer": {"type": "adam"}}):
+        assert predicted(history=[ran(7.0, **other)]) == predicted(), "another structure"
+
+
+def test_what_was_measured_of_a_device_counts_before_another_machines_rates() -> None:
+    wanted, info = parse_hyperparams({}), DATASETS["digits"]
+    w = workload_on(network({"type": "linear", "out": 10}), wanted, info)
+    made = replace(
+        Calibration.blank(jax.local_devices()[0]), rates={"cpu": {"train.pass": 3.0}}, errors={"cpu.features": 0.2}
+    )
+    found = predict(w, info, wanted, calibration=made)
+    assert found["seconds_per_epoch"] > 3 and found["error"] == 0.2 and made.measured_at in found["basis"]
+    assert "lamina devices --calibrate" in predict(w, info, wanted)["basis"]

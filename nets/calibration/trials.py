@@ -1,0 +1,97 @@
+"""Small networks trained for a fraction of a second each, through the trainer that the server trains with."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from nets.architecture.architecture import Architecture
+from nets.calibration.work import Amounts, of_compiling, of_evaluation, of_training
+from nets.datasets import Dataset, from_arrays
+from nets.hyperparams.hyperparams import Hyperparams
+from nets.training.cache import ProgramCache
+from nets.training.pace import sample_seconds
+from nets.training.programs import compiling
+from nets.training.sampling import draw
+from nets.training.trainer import Run, Trainer
+from nets.training.workload import workload_of
+
+Returned = TypeVar("Returned")
+SECONDS, FEWEST_PASSES = 0.25, 3  # that a network trains
+PASS_SECONDS, MOST_STEPS = 0.08, 64  # of one pass, roughly, on the machine whose rates the plans know
+VALIDATED = 256, 1024  # samples, at least and at most
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Seconds to compile a network anew, of a pass over its training and of one over its validation samples."""
+
+    images: bool
+    compiling: tuple[Amounts, float]
+    training: tuple[Amounts, float]
+    evaluation: tuple[Amounts, float]
+
+
+def trial(architecture: Architecture, hyperparams: Hyperparams) -> Trial:
+    """Train a network on random samples, on the device that JAX takes by default here."""
+    run = prepared(architecture, hyperparams)
+    began = time.perf_counter()
+    programs = returned(compiling(run.workload, ProgramCache(), None))
+    compiled = time.perf_counter() - began
+    trainer = Trainer(run, programs)
+    training, evaluation = timed(trainer)
+    w, train, validation = run.workload, len(run.train), len(run.validation)
+    return Trial(
+        architecture.graph.has_images,
+        (of_compiling(w), compiled),
+        (of_training(w, train), training),
+        (of_evaluation(w, validation), evaluation),
+    )
+
+
+def prepared(architecture: Architecture, hyperparams: Hyperparams) -> Run:
+    """A run on as many samples as train for a moment."""
+    batch = hyperparams.batch_size
+    network = workload_of(architecture, hyperparams, train=batch, samples=batch).steps.network
+    train = batch * int(np.clip(PASS_SECONDS / sample_seconds(network) / batch, 2, MOST_STEPS))
+    validation = int(np.clip(train // 4, *VALIDATED)) // 64 * 64
+    share = (train + 0.5) / (train + validation)
+    wanted = hyperparams.model_copy(update={"max_samples": None, "train_split": share})
+    return Run(architecture, wanted, made(architecture, train + validation), draw(wanted, train + validation))
+
+
+def made(architecture: Architecture, count: int) -> Dataset:
+    """Random images, and a class of each."""
+    inputs = np.random.default_rng(0).integers(0, 256, (count, *architecture.graph.input.canonical), np.uint8)
+    labels = (np.arange(count) % architecture.graph.classes).astype(np.int32)
+    return from_arrays(inputs, labels, inputs[:64], labels[:64])
+
+
+def timed(trainer: Trainer, seconds: float = SECONDS) -> tuple[float, float]:
+    """Seconds of a pass over the training samples, and of one over the validation samples."""
+    passes: list[tuple[float, float]] = []
+    began = time.perf_counter()
+    while len(passes) <= FEWEST_PASSES or time.perf_counter() - began < seconds:
+        trainer.epoch += 1
+        start = time.perf_counter()
+        returned(trainer.train_epoch(trainer.rows()))
+        trained = time.perf_counter()
+        returned(trainer.evaluate(trainer.variables, trainer.run.validation, "validation"))
+        passes.append((trained - start, time.perf_counter() - trained))
+    training, evaluation = zip(*passes[1:], strict=True)  # the first allocates and warms up
+    return statistics.median(training), statistics.median(evaluation)
+
+
+def returned(generator: Generator[Any, None, Returned]) -> Returned:
+    """What a generator returns, its events dropped."""
+    while True:
+        try:
+            next(generator)
+        except StopIteration as stop:
+            value: Returned = stop.value
+            return value
