@@ -15,7 +15,7 @@ REMOVE = "remove it: the loss takes any numbers as logits, and applies softmax i
 def softmax_twice(case: Case) -> Iterator[Doubt]:
     for node in case.logits:
         if node.layer.reads:
-            reason = "the loss gets what went through a softmax already; two of them cost about 10 points of accuracy"
+            reason = "the loss gets what went through a softmax already, and two cost about 10 points of accuracy"
             yield Doubt("softmax_twice", node.path, reason, "keep a single one, as the last layer")
 
 

@@ -13,7 +13,7 @@ FAR = 10  # times beyond what is usual
 EPSILON = 1e-9  # of quotients of decimal numbers
 BATCH = ("hyperparams", "batch_size")
 OPTIMIZER = ("hyperparams", "optimizer")
-STEPS = 16  # an epoch, of a batch size that is told as a cure
+STEPS, SMALL = 16, 8  # an epoch, and samples in a batch of few: of a batch_size that is told as a cure
 
 
 def learning_rate(case: Case) -> Iterator[Doubt]:
@@ -34,8 +34,9 @@ def large_batch(case: Case) -> Iterator[Doubt]:
         return
     batch = case.hyperparams.batch_size
     reason = f"{batch} is more than the {case.train} training samples, so that an epoch is one step"
-    fewer = 1 << max(case.train // STEPS, 1).bit_length() - 1
-    yield Doubt("large_batch", BATCH, reason, f"a batch_size of {fewer} makes {-(-case.train // fewer)}")
+    fewer = 1 << max(case.train // STEPS, min(case.train // 2, SMALL), 1).bit_length() - 1
+    cure = f"a batch_size of {fewer} makes it {-(-case.train // fewer)}" if case.train > 1 else "raise max_samples"
+    yield Doubt("large_batch", BATCH, reason, cure)
 
 
 def last_batch_of_one(case: Case) -> Iterator[Doubt]:
@@ -63,5 +64,5 @@ def ignored_field(case: Case) -> Iterator[Doubt]:
         return
     for name in wire_names(OPTIMIZERS[kind].ignored):
         if optimizer.get(name):
-            reason = f"{kind} has no {name}; {shown(optimizer[name])} is ignored"
+            reason = f"{kind} has no {name}, so that {shown(optimizer[name])} is ignored"
             yield Doubt("ignored_field", (*OPTIMIZER, name), reason, "leave it out")

@@ -185,6 +185,7 @@ def test_a_doubt_gives_place_reason_and_cure(sent: Json) -> None:
         said = doubt.to_json()
         assert said["rule"] in RULES and said["pointer"] == said["pointers"][0] and said["reason"] and said["cure"]
         assert str(doubt).startswith(said["path"]) and f": {said['reason']}; {said['cure']}" in str(doubt)
+        assert ";" not in said["reason"]
         assert len(str(doubt)) < 300 and "\n" not in str(doubt)
         parent = found_at(sent, doubt.path[:-1])
         assert isinstance(parent, dict | list), "it is a place of the body that was sent"
@@ -254,6 +255,16 @@ def test_a_last_batch_of_one_is_told_with_the_sizes_that_leave_none() -> None:
         for size in (7, 9, 41, 64):
             assert said(*layers, batch_size=size) == [], size
     assert said(NORM_2D, END, batch_size=1) == said(END, batch_size=8) == []
+
+
+def test_a_batch_size_that_fits_is_told() -> None:
+    for drawn, cure in (
+        (60, "a batch_size of 8 makes it 7"),
+        (20, "a batch_size of 8 makes it 3"),
+        (2, "raise max_samples"),
+    ):
+        (doubt,) = found(body(END, batch_size=64, max_samples=drawn))
+        assert doubt.cure == cure
 
 
 def test_momentum_is_told_in_the_sense_of_keras_too() -> None:
