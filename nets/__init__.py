@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nets.exchange.named import named_arrays
     from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
     from nets.inference import Predictor
+    from nets.inspection.report import inspect
     from nets.network import Network, initial_variables
     from nets.training.cache import ProgramCache
     from nets.training.check import check_fit
@@ -35,6 +36,7 @@ HOMES = {
     "check_pace": "training.check",
     "fit": "training.fit",
     "initial_variables": "network",
+    "inspect": "inspection.report",
     "load_weights": "checkpoint",
     "named_arrays": "exchange.named",
     "parse_architecture": "architecture.read",
@@ -58,6 +60,7 @@ __all__ = [
     "check_pace",
     "fit",
     "initial_variables",
+    "inspect",
     "load_weights",
     "named_arrays",
     "parse_architecture",

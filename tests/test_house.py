@@ -57,8 +57,8 @@ ARROWS = {
     },
     "nets": {
         "benchmarks": "facts process",
-        "inspection": "architecture calibration datasets errors facts hyperparams kernels process training",
         "calibration": "architecture datasets durable hyperparams kernels process training",
+        "inspection": "architecture calibration datasets doubts errors facts hyperparams kernels process spec training",
         "doubts": "architecture datasets errors hyperparams layers spec training",
         "training": "architecture checkpoint datasets durable earlier_names errors facts hyperparams kernels layers network"
         " packed process spec",
@@ -67,7 +67,7 @@ ARROWS = {
         "checkpoint": "architecture durable earlier_names errors network packed",
         "network": "architecture kernels layers",
         "earlier_names": "architecture",
-        "kernels": "architecture layers numerics process spec",
+        "kernels": "architecture facts layers numerics process spec",
         "architecture": "errors layers spec",
         "hyperparams": "datasets errors spec",
         "datasets": "durable errors spec",

@@ -78,12 +78,16 @@ def test_every_network_as_json_is_one(body):
 
 
 def test_the_examples_in_python_work(tmp_path, monkeypatch, capsys):
-    library, layer_type = blocks(NETS, "python")
+    library, inspected, layer_type = blocks(NETS, "python")
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "readme"}
     exec(library, names)
     assert names["probabilities"].shape == (3, 10)
     assert len(capsys.readouterr().out.splitlines()) == 2
+    exec(inspected, names)
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "conv2d_0 [32, 28, 28] 320 225792" and told[5].startswith("{'params': 63050, ")
+    assert told[-1].startswith("[[32, 28, 28], [32, 28, 28], [32, 14, 14], None, None] ['is required")
     try:
         exec(IMPORTS + layer_type, names)
         layers = [{"type": "leaky_relu", "slope": 0.2}, {"type": "linear", "in": 784, "out": 10}]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from backend.actions import retrain
 from backend.actions.resume import Resume, Source, filled_in, leaks
@@ -68,6 +69,15 @@ class Order:
         )
 
 
+class Filled(NamedTuple):
+    """A body with what it leaves out. model_id: the model that it names; before: the run that it goes on from."""
+
+    model_id: str | None
+    before: RunRecord | None
+    model: ModelRecord | None
+    body: Json
+
+
 @dataclass(frozen=True)
 class Orders:
     """Reads requests for training."""
@@ -80,14 +90,7 @@ class Orders:
 
     def read(self, sent: Json) -> Order:
         """The request, checked: every problem of the body at once, then its model, then the fit to the data."""
-        begins, body = glance(Beginning, sent), sent
-        before = self.resume.continued(begins.resume_from) if begins.resume_from else None
-        if before is not None:
-            body = filled_in(before, sent)
-        model_id = before.model_id if before else begins.model_id
-        model = self.store.get_model(model_id) if model_id is not None else None
-        if model is not None and before is None:
-            body = retrain.filled_in(model, sent)
+        model_id, before, model, body = self.filled(sent)
         request = check(TrainBody, body, most_layers=self.limits.layers)
         if model_id is not None and model is None:
             raise not_found("model", model_id, listing="/api/models")
@@ -105,6 +108,18 @@ class Orders:
             *(request, model, architecture, dataset, warnings, doubted, source, self.kernels),
             request_sha256=canonical.sha256(sent),
         )
+
+    def filled(self, sent: Json) -> Filled:
+        """A body with what it takes over, unchecked. ApiError 404 and 409 for a run that it cannot go on from."""
+        begins, body = glance(Beginning, sent), sent
+        before = self.resume.continued(begins.resume_from) if begins.resume_from else None
+        if before is not None:
+            body = filled_in(before, sent)
+        model_id = before.model_id if before else begins.model_id
+        model = self.store.get_model(model_id) if model_id is not None else None
+        if model is not None and before is None:
+            body = retrain.filled_in(model, sent)
+        return Filled(model_id, before, model, body)
 
     def _dataset(self, before: RunRecord | None, hyperparams: Hyperparams) -> tuple[str, list[str]]:
         """What to train on, and warnings about it. `before`: the run that this one goes on from."""

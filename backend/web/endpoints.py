@@ -9,6 +9,7 @@ from backend.actions.definitions import Definitions
 from backend.actions.deletion import Deletion
 from backend.actions.health import Health
 from backend.actions.infer import Infer
+from backend.actions.inspection import Inspection
 from backend.actions.labels import Labels
 from backend.actions.launch import Launch
 from backend.actions.networks import Networks
@@ -24,6 +25,7 @@ from backend.web.api.catalog import CatalogRoutes
 from backend.web.api.compare import CompareRoutes
 from backend.web.api.events import EventRoutes
 from backend.web.api.infer import InferRoutes
+from backend.web.api.inspection import InspectionRoutes
 from backend.web.api.models import ModelRoutes
 from backend.web.api.monitoring import MonitoringRoutes
 from backend.web.api.reference import ReferenceRoutes
@@ -53,6 +55,7 @@ def register(app: Flask, parts: Services) -> None:
     for routes in (
         ModelRoutes(store, checkpoints, runs, definitions, Promotion(store, networks), deletion, sizes),
         TrainingRoutes(launch, resume, runs),
+        InspectionRoutes(Inspection(orders)),
         RunRoutes(store, runs, streams, deletion, Labels(store), sizes, easel),
         BenchmarkRoutes(store, runs, benchmarks, streams, deletion),
         CompareRoutes(store, easel),

@@ -60,9 +60,13 @@ def told(error: Exception) -> list[Json]:
     """The problems that an exception names, for programs."""
     if not isinstance(error, (ApiError, SpecError)):
         return []
-    part: Part = error.part if isinstance(error, ApiError) else "body"
+    return as_sent(error.problems, error.part if isinstance(error, ApiError) else "body")
+
+
+def as_sent(problems: Sequence[Problem], part: Part = "body") -> list[Json]:
+    """Problems of the body or the query of this request, as an answer lists them."""
     sent = request.args.to_dict() if part == "query" else g.get("sent", {})
-    found = [sendable(problem.seen_in(sent), sent) for problem in error.problems]
+    found = [sendable(problem.seen_in(sent), sent) for problem in problems]
     named = [{"name": shortened(str(each.path[0]))} if part == "query" else {} for each in found]
     return [{"in": part, **name, **each.to_json()} for name, each in zip(named, found, strict=True)]
 

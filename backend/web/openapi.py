@@ -61,6 +61,7 @@ from backend.web.benchmarks import (
 from backend.web.components import errors
 from backend.web.metrics import Metrics
 from backend.web.views import Accepted, Defined, ListedRun, Model, ModelWithRuns, Promoted, Run
+from nets.inspection.report import Report
 from nets.spec.fields import wire_names
 from nets.training.metrics import EpochMetrics
 from nets.training.samples import SamplePrediction
@@ -101,7 +102,7 @@ VIEWS: tuple[type[Any], ...] = (
     *(Model, ModelWithRuns, Defined, Run, ListedRun, Accepted, Promoted, Metrics, Answer, Answers),
     *(EpochMetrics, SamplePrediction, StateEvent, MetricEvent, ProgressEvent, LogEvent),
     *(TickEvent, EndEvent),
-    Comparison,
+    *(Comparison, Report),
     *(Benchmark, ListedBenchmark, AcceptedBenchmark),
     *(BenchmarkStateEvent, CellEvent, BenchmarkProgressEvent, BenchmarkLogEvent),
 )
@@ -111,6 +112,7 @@ LONGEST_SUMMARY = 64
 BETWEEN_SENTENCES = re.compile(r"(?<=\.) (?=[A-Z`0-9])")
 SUBJECTS: Mapping[str, tuple[str, str]] = {  # by the blueprint that the routes stand in: a tag, and what it is about
     "training": ("Training", "Start, cancel and resume runs."),
+    "inspection": ("Inspect", "What a network costs before it trains."),
     "runs": ("Runs", "Records, metrics and live events of runs."),
     "events": ("Events", "The events of many runs in one stream, and a test of the way to the client."),
     "benchmarks": ("Benchmarks", "Networks measured side by side, on several devices."),
@@ -195,6 +197,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ),
     ("POST", "/api/models/save"): Operation({201: ref("Promoted")}, (PromoteBody,), errors=(404, 409)),
     ("POST", "/api/train"): Operation({202: ref("Accepted")}, (TrainBody,), errors=(404, 409)),
+    ("POST", "/api/inspect"): Operation({200: ref("Report")}, (TrainBody,), errors=(404, 409)),
     ("POST", "/api/runs/<run_id>/cancel"): CANCEL,
     ("POST", "/api/train/<run_id>/cancel"): CANCEL,
     ("GET", "/api/runs"): Operation(

@@ -15,8 +15,9 @@ from nets.architecture.graph import INPUT as NETWORK
 from nets.architecture.names import Scope
 from nets.architecture.resolve import resolve
 from nets.architecture.sharing import Loan, loan
+from nets.architecture.sketch import Sketch
 from nets.architecture.written import Body, Ref, Written
-from nets.errors import BrokenRule, Change, Code, Path, Problem, SpecError, seen
+from nets.errors import MOST_PROBLEMS, BrokenRule, Change, Code, Path, Problem, SpecError, seen
 from nets.layers import LAYERS
 from nets.spec.allowed import one_of
 from nets.spec.fields import Hint, parse
@@ -32,13 +33,15 @@ ACTIVATION = ("activation", "activationfn", "activationfunction", "nonlinearity"
 
 def parse_architecture(value: object, path: Path = ("architecture",), *, most_layers: int = MAX_LAYERS) -> Architecture:
     """A checked architecture; SpecError with every problem in it, or at once where it has more than `most_layers`."""
-    try:
-        return _parsed(value, path, most_layers)
-    except SpecError as error:
-        raise SpecError(seen(error.problems, value, path)) from None
+    found = sketched(value, path, most_layers=most_layers)
+    if found.problems:
+        raise SpecError(found.problems)
+    assert found.whole is not None, "a network that cannot be resolved has a problem"
+    return found.whole
 
 
-def _parsed(value: object, path: Path, most_layers: int) -> Architecture:
+def sketched(value: object, path: Path = ("architecture",), *, most_layers: int = MAX_LAYERS) -> Sketch:
+    """An architecture as far as it goes, with every problem in it."""
     problems: list[Problem] = []
     given: Value | None = None
     try:
@@ -48,14 +51,21 @@ def _parsed(value: object, path: Path, most_layers: int) -> Architecture:
         problems += error.problems
     listed = value.get("layers") if isinstance(value, Mapping) else None
     if not isinstance(listed, list):
-        raise SpecError(problems)
+        return Sketch(given, problems=first_of(problems, value, path))
     reader = Reader(path, problems, most=most_layers)
-    body = reader.whole(listed)
-    found = resolve(given, body, expand(body), path=path, problems=problems)
-    if problems or reader.muted:
-        raise SpecError(in_reading_order(problems, path) or reader.muted)
-    assert found is not None, "a network that cannot be resolved has a problem"
-    return found
+    try:
+        body = reader.whole(listed)
+    except SpecError as error:
+        return Sketch(given, problems=first_of(error.problems, value, path))
+    placed = expand(body)
+    found = resolve(given, body, placed, path=path, problems=problems)
+    told = in_reading_order(problems, path) or reader.muted
+    return Sketch(given, placed, found.nodes, None if told else found.whole, first_of(told, value, path))
+
+
+def first_of(problems: Sequence[Problem], value: object, path: Path) -> tuple[Problem, ...]:
+    """Those that are told, with what came."""
+    return tuple(seen(problems[:MOST_PROBLEMS], value, path))
 
 
 def in_reading_order(problems: Sequence[Problem], path: Path) -> list[Problem]:

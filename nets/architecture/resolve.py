@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,10 +23,18 @@ from nets.spec.allowed import one_of
 from nets.spec.values import Value
 
 
+@dataclass(frozen=True)
+class Resolved:
+    """The nodes of layers that could be placed, by id; the network where all could, and nothing is wrong with it."""
+
+    nodes: Mapping[str, Node]
+    whole: Architecture | None = None
+
+
 def resolve(
     given: Value | None, body: Body, placed: Sequence[Placed], *, path: Path, problems: list[Problem]
-) -> Architecture | None:
-    """The network; None, with more `problems`, where there is none. given: None where what goes in is unknown."""
+) -> Resolved:
+    """The network, as far as it goes, with more `problems`. given: None where what goes in is unknown."""
     order, circles = in_order(placed)
     resolver = Resolver(given, placed)
     resolver.problems += circles
@@ -38,11 +46,11 @@ def resolve(
         resolver.problems += check_worth(resolver.nodes, resolver.sharers)
     problems += resolver.problems
     if problems or given is None or len(resolver.applied) < len(placed):
-        return None
+        return Resolved(resolver.nodes)
     graph = Graph(given, resolver.in_turns())
     problems += check_whole(graph, body, path)
     filled = {place: agreed(layers) for place, layers in resolver.filled.items()}
-    return Architecture(graph, body.items, filled, tuple(resolver.applied))
+    return Resolved(graph.by_id, Architecture(graph, body.items, filled, tuple(resolver.applied)))
 
 
 def check_whole(graph: Graph, body: Body, path: Path) -> list[Problem]:
@@ -230,3 +238,8 @@ def agreed(layers: Sequence[tuple[Layer, Layer]]) -> Layer:
     fields = {name: getattr(first, name) for name in type(first).model_fields}
     same = {name: value for name, value in fields.items() if all(getattr(one, name) == value for _, one in others)}
     return written.model_copy(update=same)
+
+
+def is_adapter(node: Node) -> bool:
+    """Whether a node that is no layer as listed is what `Resolver.adapted` made, and no part of a composite."""
+    return isinstance(node.layer, Flatten | AsImage) and node.id.rpartition(".")[2].startswith(node.layer.type)

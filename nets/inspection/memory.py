@@ -36,14 +36,15 @@ FORWARD = 0.65
 class Memory:
     """Bytes that a run needs, by what they hold."""
 
-    weights: int  # parameters, gradients, optimizer state; or, after an epoch, what is copied of them to be kept
+    weights: int  # parameters and gradients; or, after an epoch, what is copied of the parameters to be kept
+    optimizer: int  # its state
     activations: int  # of the images that go through at a time, with the patches of their convolutions
     samples: int
     programs: int  # to compile
 
     @property
     def total(self) -> int:
-        return self.weights + self.activations + self.samples + self.programs
+        return self.weights + self.optimizer + self.activations + self.samples + self.programs
 
 
 def memory_needed(
@@ -53,8 +54,11 @@ def memory_needed(
     train, validation = split_sizes(hyperparams, info.train_size)
     workload = workload_on(architecture, hyperparams, info, kernels=kernels)
     sample = info.sample_bytes + FLOAT
+    trained = _weights(architecture, hyperparams, gathered=workload.part < workload.batch)
+    optimizer = int(HOLES * FLOAT * architecture.parameters * hyperparams.optimizer.slots)
     return Memory(
-        weights=_weights(architecture, hyperparams, gathered=workload.part < workload.batch),
+        weights=trained - optimizer,
+        optimizer=optimizer,
         activations=_activations(workload),
         # As they are read, as those that are drawn are put together, and on the device.
         samples=(2 * (train + validation + info.test_size) + info.train_size + info.test_size) * sample,
@@ -74,7 +78,7 @@ def _programs(workload: Workload) -> int:
 
 
 def _weights(architecture: Architecture, hyperparams: Hyperparams, *, gathered: bool) -> int:
-    """gathered: whether gradients of parts of a batch are added up."""
+    """With the state of the optimizer. gathered: whether gradients of parts of a batch are added up."""
     arrays = [math.prod(p.shape) for layer in architecture.graph.arrays()["params"].values() for p in layer.values()]
     state, best = 1 + hyperparams.optimizer.slots, int(hyperparams.keep_best)
     # The first step: what the weights were drawn into, their gradients, and updates or operands made of weights.
@@ -119,7 +123,7 @@ def check_memory(
     need = memory_needed(architecture, hyperparams, info, kernels=kernels)
     if need.total <= available * SHARE:
         return
-    largest = "layers" if need.weights >= need.activations else "batch_size"
+    largest = "layers" if need.weights + need.optimizer >= need.activations else "batch_size"
     path = ("architecture", "layers") if largest == "layers" else ("hyperparams", "batch_size")
     raise SpecError(
         [

@@ -54,13 +54,22 @@ class Kernel:
 class Fusion:
     """Neighbouring layers computed as one. chain: their types, each the only reader of the one before.
 
-    run: is given the inputs of the first layer, then what the others read beside the one before them.
+    run: is given the inputs of the first layer, then what the others read beside the one before them. pools: whether a
+    convolution at its beginning is computed for the pool behind it.
     """
 
     chain: tuple[type[Layer], ...]
     does: str
     run: Callable[[Any, Sequence[Bound], Sequence[Laid]], Laid]
     fits: Callable[[Site], bool] = anywhere
+    pools: bool = False
+
+
+class Way(NamedTuple):
+    """How a convolution is computed: the name of an algorithm, and a line about it."""
+
+    name: str
+    does: str
 
 
 @dataclass(frozen=True)
@@ -111,4 +120,8 @@ class Plan:
 
     def footprint(self, kernel: tuple[int, ...], at: Geometry, size: Pair, batch: int) -> Footprint:
         """What a convolution with a kernel of this shape takes, for images of `size`."""
+        raise AssertionError(self.name)
+
+    def way(self, kernel: tuple[int, ...], at: Geometry, size: Pair, batch: int, *, pooled: bool) -> Way:
+        """What computes such a convolution. pooled: as `Fusion.pools` has it."""
         raise AssertionError(self.name)

@@ -20,6 +20,8 @@ from nets.kernels.cpu.problem import FLOAT, ConvProblem
 from nets.kernels.footprint import Footprint
 from nets.numerics.windows import Geometry, Pair
 
+DOES = "one convolution of stride 2 with four outputs for each, one for every place of a window"  # for readers
+
 
 def fits(problem: ConvProblem) -> bool:
     """Whether the channels are few, and no native kernel computes them in less time."""

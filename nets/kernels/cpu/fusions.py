@@ -123,15 +123,15 @@ POOLED_RELU = "pooled first, then bias and relu at the pooled size"
 NORMED = "the convolution's bias left out, since the norm takes it away again; relu in the norm's own pass"
 SUMMED = "sum and relu in the norm's own pass"
 FUSIONS = (
-    Fusion((Conv2d, BatchNorm2d, Relu, MaxPool2d), POOLED_NORM, pooled_norm, fits_pooled_norm),
-    Fusion((Conv2d, BatchNorm2d, MaxPool2d, Relu), POOLED_NORM, pooled_norm, fits_pooled_norm),
-    Fusion((Conv2d, Relu, BatchNorm2d, MaxPool2d), POOLED_NORM, pooled_norm, fits_pooled_norm),
+    Fusion((Conv2d, BatchNorm2d, Relu, MaxPool2d), POOLED_NORM, pooled_norm, fits_pooled_norm, pools=True),
+    Fusion((Conv2d, BatchNorm2d, MaxPool2d, Relu), POOLED_NORM, pooled_norm, fits_pooled_norm, pools=True),
+    Fusion((Conv2d, Relu, BatchNorm2d, MaxPool2d), POOLED_NORM, pooled_norm, fits_pooled_norm, pools=True),
     Fusion((Conv2d, BatchNorm2d, Add, Relu), SUMMED, norm, fits_sum),
-    Fusion((Conv2d, BatchNorm2d, MaxPool2d), POOLED_NORM, pooled_norm, fits_pooled_norm),
+    Fusion((Conv2d, BatchNorm2d, MaxPool2d), POOLED_NORM, pooled_norm, fits_pooled_norm, pools=True),
     Fusion((BatchNorm2d, Relu, MaxPool2d), POOLED_NORM, pooled_norm, fits_pooled_norm),
     Fusion((BatchNorm2d, MaxPool2d, Relu), POOLED_NORM, pooled_norm, fits_pooled_norm),
-    Fusion((Conv2d, Relu, MaxPool2d), POOLED_RELU, pooled_relu, fits_pool),
-    Fusion((Conv2d, MaxPool2d, Relu), POOLED_RELU, pooled_relu, fits_pool),
+    Fusion((Conv2d, Relu, MaxPool2d), POOLED_RELU, pooled_relu, fits_pool, pools=True),
+    Fusion((Conv2d, MaxPool2d, Relu), POOLED_RELU, pooled_relu, fits_pool, pools=True),
     Fusion((Conv2d, BatchNorm2d, Add), SUMMED, norm, fits_sum),
     Fusion((BatchNorm2d, Add, Relu), SUMMED, norm, fits_sum),
     Fusion((Conv2d, BatchNorm2d, Relu), NORMED, norm),

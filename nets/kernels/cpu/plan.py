@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from nets.architecture.graph import Graph
-from nets.kernels.cpu import limits
-from nets.kernels.cpu.convolution import footprint
+from nets.kernels.cpu import before_pool, limits
+from nets.kernels.cpu.convolution import choose, footprint
 from nets.kernels.cpu.gemm import OLD_EMITTERS, OPTIONS, OPTIONS_OF_IMAGES, barrier
 from nets.kernels.cpu.machine import Machine
 from nets.kernels.cpu.problem import ConvProblem
 from nets.kernels.footprint import Footprint
-from nets.kernels.plan import Plan, Rates
+from nets.kernels.plan import Plan, Rates, Way
 from nets.numerics.windows import Geometry, Pair
 
 
@@ -59,3 +59,10 @@ class CpuPlan(Plan):
 
     def footprint(self, kernel: tuple[int, ...], at: Geometry, size: Pair, batch: int) -> Footprint:
         return footprint(ConvProblem.of(kernel, at, size, batch, self.machine))
+
+    def way(self, kernel: tuple[int, ...], at: Geometry, size: Pair, batch: int, *, pooled: bool) -> Way:
+        problem = ConvProblem.of(kernel, at, size, batch, self.machine)
+        if pooled and before_pool.fits(problem):
+            return Way("before_pool", before_pool.DOES)
+        found = choose(problem)
+        return Way(found.name, found.does)

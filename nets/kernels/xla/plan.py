@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from nets.architecture.graph import Graph
 from nets.kernels.footprint import Footprint
-from nets.kernels.plan import Plan, Rates
+from nets.kernels.plan import Plan, Rates, Way
 from nets.numerics.windows import Geometry, Pair
 
 # Measured rates of whole training steps, rounded down: only the length of one dispatch depends on them.
@@ -49,3 +49,6 @@ class XlaPlan(Plan):
     def footprint(self, kernel: tuple[int, ...], at: Geometry, size: Pair, batch: int) -> Footprint:
         patches = math.prod(kernel[:3]) * math.prod(at.places(size, kernel[:2])) * batch * 4
         return Footprint(0, patches)
+
+    def way(self, kernel: tuple[int, ...], at: Geometry, size: Pair, batch: int, *, pooled: bool) -> Way:
+        return Way(self.name, "XLA's own convolution")
