@@ -57,8 +57,8 @@ ARROWS = {
     },
     "nets": {
         "benchmarks": "facts process",
-        "calibration": "architecture datasets durable hyperparams kernels process training",
         "inspection": "architecture calibration datasets doubts errors facts hyperparams kernels process spec training",
+        "calibration": "architecture datasets durable hyperparams kernels process training",
         "doubts": "architecture datasets errors hyperparams layers spec training",
         "training": "architecture checkpoint datasets durable earlier_names errors facts hyperparams kernels layers network"
         " packed process spec",
