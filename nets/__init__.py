@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nets.architecture.architecture import Architecture
     from nets.architecture.read import parse_architecture
+    from nets.benchmarks.bench import bench
     from nets.checkpoint import load_weights, save_weights
     from nets.errors import CheckpointError, DataError, NetsError, Problem, SpecError, TrainingError
     from nets.exchange.named import named_arrays
@@ -32,6 +33,7 @@ HOMES = {
     "ProgramCache": "training.cache",
     "SpecError": "errors",
     "TrainingError": "errors",
+    "bench": "benchmarks.bench",
     "check_fit": "training.check",
     "check_pace": "training.check",
     "fit": "training.fit",
@@ -56,6 +58,7 @@ __all__ = [
     "ProgramCache",
     "SpecError",
     "TrainingError",
+    "bench",
     "check_fit",
     "check_pace",
     "fit",

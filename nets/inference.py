@@ -50,7 +50,7 @@ class Predictor:
     """One trained network, ready to answer. Safe to use from many threads.
 
     precision: that of its training, so that it answers as it was measured. kernels: as in `plan_for`.
-    readers: those shared with other networks.
+    readers: those shared with other networks. device: where it answers, by default on JAX's first one.
     """
 
     def __init__(
@@ -61,10 +61,13 @@ class Predictor:
         precision: str = "float32",
         kernels: Choice = "auto",
         readers: Readers | None = None,
+        device: jax.Device | None = None,
     ) -> None:
-        platform, structure = default_device().platform, architecture.graph.structure
+        where = device or default_device()
+        platform, structure = where.platform, architecture.graph.structure
         self.architecture = architecture
-        self.variables = jax.device_put({**variables, "numbers": numbers_of(architecture.graph)})
+        # Without a device named nothing is tied to one, as JAX has it.
+        self.variables = jax.device_put({**variables, "numbers": numbers_of(architecture.graph)}, device)
         self.rounded = self.variables if precision == "float32" else with_operands_of(self.variables, precision)
         plan = plan_for(platform, training=True, precision=precision, kernels=kernels)
         self.largest = plan.evaluation_batch or LARGEST_BATCH

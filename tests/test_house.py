@@ -56,7 +56,7 @@ ARROWS = {
         "quoting": "",
     },
     "nets": {
-        "benchmarks": "facts process",
+        "benchmarks": "architecture calibration datasets errors facts hyperparams inference process spec training",
         "inspection": "architecture calibration datasets doubts errors facts hyperparams kernels process spec training",
         "calibration": "architecture datasets durable hyperparams kernels process training",
         "doubts": "architecture datasets errors hyperparams layers spec training",
@@ -89,6 +89,7 @@ NAMING_LAYERS = {
     "nets/kernels/cpu/fusions.py": "*",  # and a fusion a chain of them
     "nets/calibration/networks.py": "*",  # the networks that a device is measured by
     "nets/spec/words.py": "*",  # the names in other libraries, beside ours
+    "nets/benchmarks/networks.py": "*",  # networks that are measured by name
     "backend/demo/example.py": "*",  # the network of the demo
     "backend/parsing/requests.py": "linear relu softmax",  # the example of a body in the OpenAPI document
     "nets/architecture/combinators.py": "Add Concat Conv2d Linear Relu",  # the merges they stand for; their examples

@@ -78,7 +78,7 @@ def test_every_network_as_json_is_one(body):
 
 
 def test_the_examples_in_python_work(tmp_path, monkeypatch, capsys):
-    library, inspected, layer_type = blocks(NETS, "python")
+    library, inspected, _, layer_type = blocks(NETS, "python")
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "readme"}
     exec(library, names)
@@ -95,6 +95,16 @@ def test_the_examples_in_python_work(tmp_path, monkeypatch, capsys):
         assert architecture.graph.nodes[0].layer.slope == 0.2
     finally:
         LAYERS.pop("leaky_relu", None)
+
+
+@pytest.mark.slow
+def test_the_example_of_a_benchmark_measures(tmp_path, monkeypatch, capsys):
+    library, _, benchmark, _ = blocks(NETS, "python")
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "readme"}
+    exec(library + benchmark, names)
+    (cell,) = names["results"]["cells"]
+    assert cell["error"] is None and str(cell["samples_per_second"]["median"]) in capsys.readouterr().out
 
 
 def test_the_lines_of_numpy_predict_as_the_network_does(tmp_path, monkeypatch):

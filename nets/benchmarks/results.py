@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 
 from nets.facts import About, DataSheet, Environment, HostFacts
 
-SCHEMA = "lamina-bench/1"
+SCHEMA: Literal["lamina-bench/1"] = "lamina-bench/1"
 # What a cell chooses for itself, and the body does not say.
 CHOSEN = ("device", "precision", "batch_size")
 

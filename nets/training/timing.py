@@ -69,6 +69,10 @@ class Times:
             self._steps.add(seconds / steps, steps)
         self._seen |= programs  # the first time allocates, loads and warms up
 
+    def steps(self) -> list[tuple[float, int]]:
+        """Seconds of a step, each with how many took that."""
+        return list(self._steps.kept)
+
     def told(self) -> Timing:
         """So far."""
         return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nets import parse_architecture, parse_hyperparams
-from tests.benchmarks.bodies import NETWORKS, body
+from nets.benchmarks.networks import NETWORKS, body
 from tests.nets.builders import REFERENCE
 
 

@@ -1,8 +1,8 @@
-"""The networks of the table in README.md, as bodies of POST /api/train.
+"""Networks that are measured by name, as bodies of POST /api/train.
 
-usage: python -m tests.benchmarks.bodies [NAME [BATCH]]
+usage: python -m nets.benchmarks.networks [NAME [BATCH]]
 
-Prints the body of NAME, for `tests.benchmarks.epochs` and whatever it races against, in batches of 64 unless said;
+Prints the body of NAME, for whatever is raced against it, in batches of 64 unless said;
 without a name, all names.
 """
 

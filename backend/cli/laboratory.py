@@ -1,0 +1,59 @@
+"""The commands that compare devices, on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from backend.cli.settings import settings
+from backend.cli.shape import Command
+from backend.config import Settings
+
+
+class Listed(click.ParamType[Any]):
+    """Values with commas between them."""
+
+    def __init__(self, kind: click.ParamType[Any], metavar: str) -> None:
+        self.kind, self.name = kind, metavar
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return self.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        """Each by itself."""
+        if isinstance(value, tuple):
+            return value
+        return tuple(self.kind.convert(part.strip(), param, ctx) for part in str(value).split(",") if part.strip())
+
+
+PRECISION, BATCH = click.Choice(["float32", "bfloat16"]), click.IntRange(1, 65_536)
+
+
+@click.command(cls=Command)
+@click.argument("bodies", nargs=-1, metavar="[BODY.json|NAME]...")
+@click.option("--preset", type=click.Choice(["quick", "standard", "full"]), default="quick", show_default=True)
+@click.option("--devices", type=Listed(click.STRING, "cpu,gpu:0"), default=(), help="[default: every device here]")
+@click.option("--precisions", type=Listed(PRECISION, "float32,bfloat16"), default=(), help="of operands")
+@click.option("--batch-sizes", type=Listed(BATCH, "16,64,256"), default=(), help="samples per step")
+@click.option("--repeats", type=click.IntRange(1, 100), help="how often each cell is measured")
+@click.option("--target", type=click.FloatRange(0, 1, min_open=True), help="a validation accuracy to train to, timed")
+@click.option("--name", help="how reports call this machine")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="folder for the results")
+@click.option("--json", "as_json", is_flag=True, help="the results on standard output instead of a table")
+@click.option("--schema", is_flag=True, help="print the JSON Schema of results.json, and end")
+@settings(only=("data_dir", "state_dir"))
+def bench(settings: Settings, as_json: bool, schema: bool, **asked: Any) -> int:
+    """Measures networks on the devices here: speed, compiling, memory, energy, answers, equal losses.
+
+    A body is a file as for `lamina train`, or the name of a network that comes with Lamina; without one, those of the
+    preset. Each measurement has a process of its own. Ctrl-C keeps what is measured.
+    """
+    from backend.commands import benching
+
+    if schema:
+        return benching.schema()
+    return benching.bench(
+        benching.Asked(**asked), data_dir=settings.data_dir, state_dir=settings.state_dir, as_json=as_json
+    )

@@ -1,0 +1,213 @@
+"""`lamina bench`: measures networks on the devices of this machine."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Table
+
+from backend.commands import exits
+from backend.commands.telling import screen
+from nets.benchmarks.bench import Bench, Measured
+from nets.benchmarks.bodies import BadBody, Body, from_file, read_bodies
+from nets.benchmarks.protocol import NETWORKS, plan_of, spots
+from nets.benchmarks.results import RESULTS, Cell, Preset, Results, json_schema
+from nets.benchmarks.tables import to_csv
+from nets.errors import BrokenRule, SpecError
+from nets.process.device import prepare_process
+from nets.process.devices import all_devices, find, name_of
+
+UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line says; None and () where it says nothing."""
+
+    bodies: Sequence[str]
+    devices: Sequence[str]
+    precisions: Sequence[str]
+    batch_sizes: Sequence[int]
+    repeats: int | None
+    target: float | None
+    preset: Preset
+    out: Path | None
+    name: str | None
+
+
+def schema() -> int:
+    """Prints the JSON Schema of `results.json`."""
+    print(json.dumps(json_schema(), indent=1))
+    return exits.OK
+
+
+def bench(asked: Asked, *, data_dir: Path, state_dir: Path, as_json: bool) -> int:
+    """Measures, shows a table, and writes the files. Ctrl-C keeps what is measured."""
+    prepare_process()
+    try:
+        bodies = read_bodies([body_of(item) for item in asked.bodies or NETWORKS[asked.preset]], data_dir)
+        devices = list(dict.fromkeys(map(device_of, asked.devices or map(name_of, all_devices()))))
+    except SpecError as problem:
+        return refused(*(str(one) for one in problem.problems))
+    except BadBody as problem:
+        return refused(str(problem))
+    except BrokenRule as problem:
+        return refused(f"--devices {problem}")
+    plan = plan_of(
+        asked.preset,
+        precisions=asked.precisions,
+        batch_sizes=asked.batch_sizes,
+        repeats=asked.repeats,
+        target=asked.target,
+    )
+    out = asked.out or Path(f"bench-{datetime.now():%Y%m%d-%H%M%S}")
+    out.mkdir(parents=True, exist_ok=True)
+    bench = Bench(
+        bodies,
+        devices,
+        plan,
+        data_dir=data_dir.absolute(),
+        work_dir=(state_dir / "benchmarks").absolute(),
+        calibrations=state_dir / "calibration",
+        command=command(asked),
+        name=asked.name,
+    )
+    whole = run(bench, count=len(list(spots([body.name for body in bodies], devices, plan))), as_json=as_json)
+    results = bench.results()
+    write(results, out)
+    if as_json:
+        print(RESULTS.dump_json(results).decode())
+    else:
+        show(results, bodies)
+        print(f"\n{out}/results.json, results.csv")
+    if not whole:
+        return exits.INTERRUPTED
+    return exits.FAILED if any(cell["error"] for cell in results["cells"]) else exits.OK
+
+
+def body_of(item: str) -> str | Mapping[str, Any]:
+    """The body in a file, or the name of a network."""
+    path = Path(item)
+    return from_file(path) if path.suffix == ".json" or path.is_file() else item
+
+
+def device_of(word: str) -> str:
+    """The name of the device that a word stands for."""
+    return name_of(find(word))
+
+
+def refused(*sentences: str) -> int:
+    """Nothing was measured."""
+    for sentence in sentences:
+        print(f"lamina: {sentence}", file=sys.stderr)
+    return exits.USAGE
+
+
+def command(asked: Asked) -> str:
+    """A command that measures the same."""
+    words = ["lamina", "bench", *asked.bodies, "--preset", asked.preset]
+    for flag, values in (
+        ("--devices", asked.devices),
+        ("--precisions", asked.precisions),
+        ("--batch-sizes", asked.batch_sizes),
+        ("--repeats", [asked.repeats] if asked.repeats else []),
+        ("--target", [asked.target] if asked.target else []),
+    ):
+        words += [flag, ",".join(map(str, values))] if values else []
+    return shlex.join(words)
+
+
+def run(bench: Bench, *, count: int, as_json: bool) -> bool:
+    """Measure with a bar; whether it came to its end."""
+    console = screen(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(None), TaskProgressColumn(), TextColumn("{task.fields[left]}")
+    hidden = as_json or not console.is_terminal
+    with closing(bench.events()) as events, Progress(*columns, console=console, disable=hidden) as progress:
+        task = progress.add_task("starting", total=1.0, left="")
+        try:
+            for event in events:
+                if isinstance(event, Measured):
+                    if hidden and not as_json:
+                        console.print(line(event))
+                    continue
+                left = f"{event.seconds_left / 60:.0f} min left" if event.seconds_left > 90 else "about a minute left"
+                words = f"{event.spot} ({event.repeat + 1}/{event.repeats}) {event.phase}"
+                progress.update(task, completed=event.fraction, description=words, left=left)
+        except KeyboardInterrupt:
+            console.print(f"stopped: what was measured of {count} cells is kept")
+            return False
+    return True
+
+
+def line(event: Measured) -> str:
+    """A repeat of a cell, where nobody sees a bar."""
+    cell = event.cell
+    found = cell["samples_per_second"]
+    told = cell["error"] or (f"{found['values'][-1]:,.0f} samples/s" if found else "")
+    where = f"{cell['body']}, {cell['device']}, {cell['precision']}, batch {cell['batch_size']}"
+    return f"{where}, repeat {event.repeat + 1}: {told}"
+
+
+def write(results: Results, out: Path) -> None:
+    """The files of a benchmark."""
+    (out / "results.json").write_bytes(RESULTS.dump_json(results, indent=1) + b"\n")
+    (out / "results.csv").write_text(to_csv(results))
+
+
+def show(results: Results, bodies: Sequence[Body]) -> None:
+    """A table of the cells, and what a reader has to know."""
+    console = screen()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("network", "device", "precision"):
+        table.add_column(name)
+    heads = ("batch", "samples/s", "95 %", "step ms", "FLOP/s", "peak", "compile s", "one ms", "MB")
+    for name in heads:
+        table.add_column(name, justify="right", no_wrap=True)
+    for cell in results["cells"]:
+        table.add_row(cell["body"], cell["device"], cell["precision"], str(cell["batch_size"]), *figures(cell))
+    console.show(table)
+    for parity in results["parity"]:
+        if not parity["within"]:
+            what = f"{parity['compared']} against {parity['reference']}, {parity['body']}"
+            console.print(
+                f"losses differ: {what}: {parity['largest_difference']:.2g} of {parity['tolerance']:g} allowed"
+            )
+    for warning in results["warnings"]:
+        console.print(f"warning: {warning}")
+
+
+def figures(cell: Cell) -> list[str]:
+    """What was measured of a cell, in short."""
+    speed, steps, answers = cell["samples_per_second"], cell["step_seconds"], cell["inference"]
+    if speed is None:
+        return [cell["error"] or "not measured"]
+    half = max(speed["high"] - speed["median"], speed["median"] - speed["low"]) / speed["median"]
+    share, memory = cell["utilization"]["measured"], cell["peak_memory"]["bytes"]
+    cold = cell["compile_seconds"]["cold"]
+    return [
+        f"{speed['median']:,.0f}",
+        f"±{half:.1%}",
+        f"{1e3 * steps['p50']:.3g}" if steps else "",
+        short(cell["model_flops_per_second"]),
+        f"{share:.0%}" if share is not None else "?",
+        f"{cold:.1f}" if cold is not None else "",
+        f"{1e3 * answers['latency_p50']:.2f}" if answers else "",
+        f"{memory / 1e6:,.0f}" if memory is not None else "?",
+    ]
+
+
+def short(value: float | None) -> str:
+    """A large number with three digits and a letter."""
+    if value is None:
+        return ""
+    size, letter = next((unit for unit in UNITS if value >= unit[0]), (1.0, ""))
+    return f"{value / size:.3g} {letter}".strip()
