@@ -20,7 +20,7 @@ from backend.inference.predictors import Predictors
 from backend.state.attempts import Attempts
 from backend.state.checkpoints import Checkpoints
 from backend.state.deaths import Deaths
-from backend.state.files import PROGRAMS_FOLDER
+from backend.state.files import CALIBRATION_FOLDER, PROGRAMS_FOLDER
 from backend.state.records import Json
 from backend.state.sizes import StateSize
 from backend.state.store import STORE_FILE, Store
@@ -33,6 +33,7 @@ from backend.training.compile_ahead import CompileAhead
 from backend.training.default_dataset import DefaultDataset
 from backend.training.engine import Engine, Library
 from backend.training.limits import Limits
+from backend.training.measuring import Measuring
 from backend.training.outcome import without_paths
 from backend.training.runs import Runs
 from backend.training.warmer import Warmer
@@ -62,6 +63,7 @@ class Services:
     programs: ProgramCache
     warmer: Warmer
     compile_ahead: CompileAhead
+    measuring: Measuring
     predictors: Predictors
     retention: Retention
     state_size: StateSize
@@ -169,6 +171,7 @@ def _made(
         programs=programs,
         warmer=warmer,
         compile_ahead=CompileAhead(warmer, attempts, limits, default_dataset, settings.kernels),
+        measuring=Measuring(state_dir / CALIBRATION_FOLDER, warmer, attempts),
         predictors=predictors,
         retention=retention,
         state_size=StateSize(state_dir),

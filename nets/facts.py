@@ -175,6 +175,22 @@ class DeviceFacts(TypedDict):
     data_sheet: Annotated[DataSheet, About("What its data sheet says.")]
 
 
+class MeasuredPeak(TypedDict):
+    """What a device was measured to do: products of two large matrices, and copies of its memory."""
+
+    float32: Annotated[float | None, About("Floating-point operations a second, two for each multiply-add.")]
+    bfloat16: Annotated[float | None, About("The same of operands in bfloat16, with sums in float32.")]
+    bandwidth: Annotated[float | None, About("Bytes a second that are read and written.")]
+    measured_at: Annotated[str | None, About("When, in UTC.")]
+    reason: Annotated[str | None, About("Why it is not measured yet.")]
+
+
+class DeviceTold(DeviceFacts):
+    """A device, with what is measured of it."""
+
+    measured_peak: Annotated[MeasuredPeak, About("What it was measured to do.")]
+
+
 class HostFacts(TypedDict):
     """The machine that devices are in."""
 

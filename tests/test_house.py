@@ -58,7 +58,7 @@ ARROWS = {
     "nets": {
         "benchmarks": "architecture calibration datasets errors facts hyperparams inference process spec training",
         "inspection": "architecture calibration datasets doubts errors facts hyperparams kernels process spec training",
-        "calibration": "architecture datasets durable hyperparams kernels process training",
+        "calibration": "architecture datasets durable facts hyperparams kernels numerics process training",
         "doubts": "architecture datasets errors hyperparams layers spec training",
         "training": "architecture checkpoint datasets durable earlier_names errors facts hyperparams kernels layers network"
         " packed process spec",

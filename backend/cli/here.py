@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from backend.cli.remote import names_server, wanted
 from backend.cli.settings import given, settings
 from backend.cli.shape import Command, Group
 from backend.config import Settings
@@ -36,6 +37,32 @@ def demo(settings: Settings, once: bool) -> int:
 
     named = "port" in given(click.get_current_context()) or bool(os.environ.get("LAMINA_PORT"))
     return demo(settings, port_named=named, once=once)
+
+
+@click.command(cls=Command)
+@click.option("--calibrate", is_flag=True, help="measure them again")
+@click.option("--json", "as_json", is_flag=True, help="one JSON object instead of a table")
+@settings(only=("state_dir",))
+@names_server
+def devices(settings: Settings, calibrate: bool, as_json: bool, **_: str | None) -> int:
+    """Lists what can be trained on: kind, memory, and the most that it computes.
+
+    That is measured the first time, which takes some seconds for each device, and kept in the state directory.
+    With --url or LAMINA_URL the devices are those of a server.
+    """
+    from backend.commands import devices
+    from backend.commands.telling import spoken
+
+    context = click.get_current_context()
+    url, token = wanted(context, "url"), wanted(context, "token")
+    if url is None and not os.environ.get("LAMINA_URL"):
+        return devices.here(settings.state_dir, calibrate=calibrate, as_json=as_json)
+    return spoken(
+        lambda client: devices.on_server(client, calibrate=calibrate, as_json=as_json),
+        url=url,
+        token=token,
+        as_json=as_json,
+    )
 
 
 @click.group(cls=Group, invoke_without_command=True)

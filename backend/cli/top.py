@@ -53,7 +53,7 @@ def lamina(context: click.Context, /, **server: str | None) -> int:
 lamina.add("Training", training.train, training.follow, training.wait, training.logs, training.cancel, training.resume)
 lamina.add("Runs and models", records.runs, records.show, records.compare, records.edit, records.delete)
 lamina.add("Runs and models", records.promote, records.models, records.infer, records.weights, records.open_page)
-lamina.add("Laboratory, on this machine", laboratory.bench)
+lamina.add("Laboratory, on this machine", laboratory.bench, here.devices)
 lamina.add("Server", here.serve, here.demo)
 lamina.add("Data sets and state, on this machine", here.datasets, here.gc, here.export_state, here.import_state)
 lamina.add("This command", shell.completion, shell.man)

@@ -300,6 +300,20 @@ class LayerType(Answer, kw_only=True):
     example: Json = {}
 
 
+class Device(Answer, kw_only=True):
+    """What the server can train on. `id`: for `hyperparams.device`, such as "gpu:1"."""
+
+    id: str
+    platform: str
+    kind: str
+    default: bool = False
+    memory: Json = {}
+    driver: str | None = None
+    cuda: str | None = None
+    data_sheet: Json = {}
+    measured_peak: Json = {}
+
+
 class Health(Answer, kw_only=True):
     """How the server is: `status` is "ok" or "degraded"."""
 

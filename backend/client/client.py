@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backend.client.answers import Dataset, Health, LayerType, read, read_all
+from backend.client.answers import Dataset, Device, Health, LayerType, read, read_all
 from backend.client.calls import Json
 from backend.client.model_calls import ModelCalls
 from backend.client.run_calls import RunCalls
@@ -19,6 +19,10 @@ class Client(RunCalls, ModelCalls):
     def health(self) -> Health:
         """How the server is, and what it has."""
         return read(Health, self.get("/api/health"))
+
+    def devices(self) -> list[Device]:
+        """Every device of the server, with its memory and peaks."""
+        return read_all(Device, self.get("/api/devices").get("devices"))
 
     def datasets(self) -> list[Dataset]:
         """Every data set, and which are on the server's disk."""

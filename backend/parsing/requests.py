@@ -188,6 +188,12 @@ class ResumeBody(Body):
     queue: Boolean | None = Field(None, description="Wait in the queue if a run is active, instead of a 409.")
 
 
+class CalibrateBody(Body):
+    """Which device to measure again."""
+
+    device: Text | None = Field(None, description="A device as `GET /api/devices` names it; without it, all of them.")
+
+
 class CancelBody(Body):
     """Nothing."""
 

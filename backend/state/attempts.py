@@ -19,6 +19,7 @@ logger = logging.getLogger("lamina.attempts")
 CAREFUL_SECONDS = 3600.0  # after which a start no longer takes an end in an attempt for that of the server before it
 BELIEVED_SECONDS = 30 * 86_400.0  # after which what has ended a server may be tried once more
 COMPILING, READING = "compiling a network ahead", "reading a data set ahead"
+MEASURING = "measuring a device"
 CAREFUL = "no data set is read and no network compiled ahead until a run succeeds: the last server ended while doing so"
 LONGEST = 1000  # characters of a mark
 

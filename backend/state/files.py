@@ -10,6 +10,7 @@ from backend.state.records import ACTIVE, Claim
 
 PROGRAMS_FOLDER = "compiled"
 ATTEMPTS_FOLDER = "attempts"
+CALIBRATION_FOLDER = "calibration"
 WEIGHTS = "weights.msgpack"
 DESCRIPTION = "run.json"
 TRAINING = "training.msgpack"

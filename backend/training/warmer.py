@@ -49,6 +49,10 @@ class Warmer:
             self._waiting.append(wish)
             self._condition.notify_all()
 
+    def called_away(self) -> bool:
+        """Whether a run trains, or the server closes: what goes on here at length ends itself."""
+        return self._closed or self._paused > 0
+
     @contextmanager
     def paused(self) -> Iterator[None]:
         """While a run trains: the cores are its own."""

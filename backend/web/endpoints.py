@@ -7,6 +7,7 @@ from flask import Flask
 from backend.actions.benchmarks import BenchmarkOrders
 from backend.actions.definitions import Definitions
 from backend.actions.deletion import Deletion
+from backend.actions.devices import DeviceList
 from backend.actions.health import Health
 from backend.actions.infer import Infer
 from backend.actions.inspection import Inspection
@@ -23,6 +24,7 @@ from backend.state.sizes import Sizes
 from backend.web.api.benchmarks import BenchmarkRoutes
 from backend.web.api.catalog import CatalogRoutes
 from backend.web.api.compare import CompareRoutes
+from backend.web.api.devices import DeviceRoutes
 from backend.web.api.events import EventRoutes
 from backend.web.api.infer import InferRoutes
 from backend.web.api.inspection import InspectionRoutes
@@ -63,6 +65,7 @@ def register(app: Flask, parts: Services) -> None:
         EventRoutes(streams),
         InferRoutes(Infer(networks, parts.telemetry)),
         CatalogRoutes(parts.settings.data_dir, health),
+        DeviceRoutes(DeviceList(parts.measuring, runs)),
     ):
         app.register_blueprint(blueprint(routes), url_prefix="/api")
     app.register_blueprint(blueprint(MonitoringRoutes(parts.telemetry.registry)))

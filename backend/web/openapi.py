@@ -16,6 +16,7 @@ from flask import Flask
 from pydantic import TypeAdapter
 
 from backend.actions.compare import Comparison
+from backend.actions.devices import Devices
 from backend.actions.infer import Answer, Answers
 from backend.events.ticks import EndEvent, TickEvent
 from backend.parsing.benchmarks import BenchmarkBody
@@ -38,6 +39,7 @@ from backend.parsing.queries import (
 )
 from backend.parsing.requests import (
     Body,
+    CalibrateBody,
     CancelBody,
     DefineBody,
     InferBody,
@@ -102,7 +104,7 @@ VIEWS: tuple[type[Any], ...] = (
     *(Model, ModelWithRuns, Defined, Run, ListedRun, Accepted, Promoted, Metrics, Answer, Answers),
     *(EpochMetrics, SamplePrediction, StateEvent, MetricEvent, ProgressEvent, LogEvent),
     *(TickEvent, EndEvent),
-    *(Comparison, Report),
+    *(Comparison, Devices, Report),
     *(Benchmark, ListedBenchmark, AcceptedBenchmark),
     *(BenchmarkStateEvent, CellEvent, BenchmarkProgressEvent, BenchmarkLogEvent),
 )
@@ -120,6 +122,7 @@ SUBJECTS: Mapping[str, tuple[str, str]] = {  # by the blueprint that the routes 
     "weights": ("Weights", "What a run has learned, for other programs."),
     "models": ("Models", "Stored definitions, and the runs promoted into them."),
     "infer": ("Predict", "What a trained network says of images."),
+    "devices": ("Devices", "What runs train on, and what it was measured to do."),
     "catalog": ("Server", "What this server offers, how it is, and what describes it."),
 }
 EVENTS: Mapping[str, Any] = {"state": StateEvent, "metric": MetricEvent, "progress": ProgressEvent, "log": LogEvent}
@@ -255,6 +258,10 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         (CancelBody,),
         needs_body=False,
         errors=(409,),
+    ),
+    ("GET", "/api/devices"): Operation({200: ref("Devices")}),
+    ("POST", "/api/devices/calibrate"): Operation(
+        {202: obj({"measuring": listed(TEXT)})}, (CalibrateBody,), needs_body=False, errors=(409,)
     ),
     ("GET", "/api/datasets"): Operation({200: obj({"datasets": listed(OBJECT)})}),
     ("GET", "/api/layers"): Operation({200: obj({"layers": listed(OBJECT)})}),
