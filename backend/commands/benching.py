@@ -26,6 +26,8 @@ from nets.errors import BrokenRule, SpecError
 from nets.process.device import prepare_process
 from nets.process.devices import all_devices, find, name_of
 
+HEADS = ("samples/s", "95 %", "step ms", "FLOP/s", "peak", "compile s", "one ms", "MB")
+WIDE, NARROW = 96, 5  # columns of a terminal for all of them, and how many others show
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -140,8 +142,8 @@ def run(bench: Bench, *, count: int, as_json: bool) -> bool:
                         console.print(line(event))
                     continue
                 left = f"{event.seconds_left / 60:.0f} min left" if event.seconds_left > 90 else "about a minute left"
-                words = f"{event.spot} ({event.repeat + 1}/{event.repeats}) {event.phase}"
-                progress.update(task, completed=event.fraction, description=words, left=left)
+                place = f"{event.spot} ({event.repeat + 1}/{event.repeats}) " if event.spot else ""
+                progress.update(task, completed=event.fraction, description=place + event.phase, left=left)
         except KeyboardInterrupt:
             console.print(f"stopped: what was measured of {count} cells is kept")
             return False
@@ -169,11 +171,12 @@ def show(results: Results, bodies: Sequence[Body]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("network", "device", "precision"):
         table.add_column(name)
-    heads = ("batch", "samples/s", "95 %", "step ms", "FLOP/s", "peak", "compile s", "one ms", "MB")
-    for name in heads:
+    shown = HEADS if console.width >= WIDE else HEADS[:NARROW]
+    for name in ("batch", *shown):
         table.add_column(name, justify="right", no_wrap=True)
     for cell in results["cells"]:
-        table.add_row(cell["body"], cell["device"], cell["precision"], str(cell["batch_size"]), *figures(cell))
+        figured = figures(cell)[: len(shown)]
+        table.add_row(cell["body"], cell["device"], cell["precision"], str(cell["batch_size"]), *figured)
     console.show(table)
     for parity in results["parity"]:
         if not parity["within"]:
@@ -189,7 +192,7 @@ def figures(cell: Cell) -> list[str]:
     """What was measured of a cell, in short."""
     speed, steps, answers = cell["samples_per_second"], cell["step_seconds"], cell["inference"]
     if speed is None:
-        return [cell["error"] or "not measured"]
+        return ["failed"]
     half = max(speed["high"] - speed["median"], speed["median"] - speed["low"]) / speed["median"]
     share, memory = cell["utilization"]["measured"], cell["peak_memory"]["bytes"]
     cold = cell["compile_seconds"]["cold"]

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,9 +31,9 @@ A_REPEAT = 6.0  # seconds that a repeat is expected to take before any has been 
 
 @dataclass(frozen=True)
 class Measuring:
-    """What is done now. fraction: of the whole benchmark. seconds_left: about."""
+    """What is done now. spot: None before the first cell. fraction: of the whole benchmark. seconds_left: about."""
 
-    spot: Spot
+    spot: Spot | None
     repeat: int
     repeats: int
     phase: str
@@ -72,6 +72,7 @@ class Bench:
     _records: dict[Spot, Record] = field(default_factory=dict)
     _times: dict[bool, list[float]] = field(default_factory=lambda: {True: [], False: []})  # cold, warm
     _done: int = 0
+    _failures: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._by_name = {body.name: body for body in self.bodies}
@@ -85,6 +86,8 @@ class Bench:
 
     def events(self) -> Generator[Event]:
         """Measure every cell, repeat by repeat. Closing it ends what is being measured, and keeps the rest."""
+        for device in self.devices:
+            yield from self._peaks(device)
         with self._programs() as folder:
             for repeat in range(self.plan.repeats):
                 for spot in self._spots:
@@ -93,6 +96,20 @@ class Bench:
                 yield from self._to_target(spot, folder / str(self._spots.index(spot)))
         self._ended = time.monotonic()
         self._look()
+
+    def _peaks(self, name: str) -> Generator[Event]:
+        """Measure what a device can do at most, once: it is kept beside what else is known of the device."""
+        calibration = kept(self.calibrations, find(name))
+        if calibration and calibration.peaks:
+            return
+        job = {"kind": "peaks", "device": name, "calibrations": str(self.calibrations)}
+        with closing(measure(job)) as phases:
+            try:
+                for _ in phases:
+                    yield Measuring(None, 0, self.plan.repeats, f"peaks of {name}", 0.0, self.seconds_left())
+            except CellFailed as error:
+                self._failures.append(f"the peaks of {name} could not be measured: {error}")
+        self._devices[name] = self._device(name)
 
     def _look(self) -> None:
         """See how quiet the machine has been."""
@@ -221,7 +238,7 @@ class Bench:
         return found
 
     def _warnings(self, cells: Sequence[Cell]) -> list[str]:
-        found = list(self._machine["quiet"]["warnings"])
+        found = [*self._machine["quiet"]["warnings"], *self._failures]
         for body in self.bodies:
             asked = body.hyperparams.dataset_type or "mnist"
             if body.data != asked:

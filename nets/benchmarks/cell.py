@@ -18,6 +18,8 @@ import jax
 
 from nets.architecture.read import parse_architecture
 from nets.benchmarks.measuring import Job, measured, reached, results_of
+from nets.calibration.calibration import Calibration, keep, kept
+from nets.calibration.peaks import measured_peaks
 from nets.errors import NetsError
 from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.process.device import prepare_process
@@ -42,12 +44,23 @@ def job_of(sent: dict[str, Any]) -> Job:
     )
 
 
+def peaks_of(sent: dict[str, Any]) -> dict[str, Any]:
+    """Measure what a device can do, and keep it for later benchmarks."""
+    device, folder = find(sent["device"]), Path(sent["calibrations"])
+    peaks = measured_peaks(device)
+    keep(folder, peaks.of(kept(folder, device) or Calibration.blank(device)))
+    return {"flops": dict(peaks.flops), "bandwidth": peaks.bandwidth}
+
+
 def main() -> int:
     parent = os.getppid()
     sent = json.loads(sys.stdin.readline())
     prepare_process()
     jax.config.update("jax_default_device", find(sent["device"]))
     try:
+        if sent["kind"] == "peaks":
+            tell({"measured": peaks_of(sent)})
+            return 0
         job = job_of(sent)
         for line in results_of(reached(job) if sent["kind"] == "target" else measured(job)):
             if os.getppid() != parent:

@@ -56,8 +56,11 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     asked: list[dict[str, Any]] = []
 
     def fake(job: dict[str, Any]) -> Generator[tuple[str, float], None, dict[str, Any]]:
-        asked.append(job)
+        if job["kind"] != "peaks":
+            asked.append(job)
         yield "training", 0.0
+        if job["kind"] == "peaks":
+            return {"flops": {"float32": 1e9}, "bandwidth": 1e9}
         if job["batch_size"] == 13:
             raise CellFailed("its process was killed by SIGKILL, most likely for want of memory")
         return {"seconds": 3.0, "epoch": 2, "best": 0.95} if job["kind"] == "target" else speed(job)
