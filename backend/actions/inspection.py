@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from backend.actions.history import history
 from backend.actions.order import Order, Orders
 from backend.state.records import Json
+from backend.state.store import Store
+from backend.training.measuring import Measuring
 from nets import datasets
 from nets.architecture.read import sketched
 from nets.architecture.sketch import Sketch
 from nets.errors import Problem, SpecError
 from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.inspection.report import Report, Subject, report
+from nets.process.devices import by_name
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,8 @@ class Inspection:
     """Answers `POST /api/inspect`."""
 
     orders: Orders
+    store: Store
+    measuring: Measuring
 
     def answer(self, body: Json) -> tuple[Report, Sequence[Problem]]:
         """What is known of the network, and every problem of the request. Raises ApiError 404 and 409 as training does,
@@ -29,7 +35,11 @@ class Inspection:
             subject = ordered(self.orders.read(body), body)
         except SpecError as error:
             subject = self.half_built(body, error.problems)
-        return report(subject, kernels=self.orders.kernels), subject.problems
+        whole = subject.sketch.whole
+        measured = {name: kept for name, device in by_name().items() if (kept := self.measuring.kept(device))}
+        before = history(self.store, parameters=whole.parameters) if whole else ()
+        found = report(subject, kernels=self.orders.kernels, calibrations=measured, history=before)
+        return found, subject.problems
 
     def half_built(self, sent: Json, problems: tuple[Problem, ...]) -> Subject:
         """A request that is refused, as far as it can be read."""

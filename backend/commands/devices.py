@@ -18,6 +18,7 @@ from backend.state.directory import NoDirectory
 from backend.state.files import CALIBRATION_FOLDER
 from backend.state.lock import StateInUse, own
 from nets.calibration import calibration
+from nets.calibration.calibrate import with_rates
 from nets.calibration.calibration import Calibration
 from nets.calibration.peaks import measured_peaks, told
 from nets.errors import NoDevice
@@ -61,7 +62,7 @@ def here(state_dir: Path, *, calibrate: bool, as_json: bool) -> int:
     try:
         if missing:
             with own(state_dir, patience=0.0):
-                fresh = _measured(folder, missing.values())
+                fresh = _measured(folder, missing.values(), rates=calibrate)
     except (StateInUse, NoDirectory, OSError) as why:
         reason = USED.format(state_dir) if isinstance(why, StateInUse) else f"{state_dir} cannot be used: {why}"
         if calibrate:
@@ -85,19 +86,25 @@ def _told(folder: Path, device: jax.Device, fresh: Mapping[str, Calibration], re
     return told(device, fresh.get(calibration.key_of(device)) or calibration.kept(folder, device), reason)
 
 
-def _measured(folder: Path, devices: Iterable[jax.Device]) -> dict[str, Calibration]:
-    """Measure and keep; what is measured now is told on standard error."""
+def _measured(folder: Path, devices: Iterable[jax.Device], *, rates: bool) -> dict[str, Calibration]:
+    """Measure and keep; what is measured now is told on standard error.
+
+    rates: also how fast each trains small networks, which takes a minute and more, for predictions.
+    """
     found = {}
     for device in devices:
         progress = screen(stderr=True)
         with progress.status("") as line:
 
             def say(what: str, share: float, line: Any = line) -> None:
-                line.update(f"measuring {what}")
+                line.update(f"measuring {what or 'a dense layer'}: {share:.0%}")
 
             peaks = measured_peaks(device, say)
-        made = peaks.of(calibration.kept(folder, device) or Calibration.blank(device))
-        calibration.keep(folder, made)
+            made = peaks.of(calibration.kept(folder, device) or Calibration.blank(device))
+            calibration.keep(folder, made)
+            if rates:
+                made = with_rates(made, device, say)
+                calibration.keep(folder, made)
         found[made.key] = made
     return found
 

@@ -12,6 +12,7 @@ import jax
 from backend.state.attempts import MEASURING, Attempts
 from backend.training.warmer import Warmer
 from nets.calibration import calibration
+from nets.calibration.calibrate import with_rates
 from nets.calibration.calibration import Calibration
 from nets.calibration.peaks import Interrupted, measured_peaks
 from nets.process.devices import name_of
@@ -36,6 +37,7 @@ class Measuring:
         self._lock = threading.Lock()
         self._wanted: dict[str, jax.Device] = {}  # by what their measurements hold for: of alike ones, one
         self._failed: set[str] = set()
+        self._whole: set[str] = set()  # of which rates are wanted as well, which takes a minute and more
         self._asked_at = -PATIENCE
 
     def kept(self, device: jax.Device) -> Calibration | None:
@@ -52,6 +54,8 @@ class Measuring:
         with self._lock:
             if again or not (key in self._failed or (found and found.peaks)):
                 self._wanted.setdefault(key, device)
+            if again:
+                self._whole.add(key)
             # A wish may have given way to others.
             if not self._wanted or time.monotonic() - self._asked_at < PATIENCE and not again:
                 return
@@ -81,8 +85,13 @@ class Measuring:
                     self._failed.add(key)
                     return
                 peaks = measured_peaks(device, stopped=self._warmer.called_away)
-            calibration.keep(self._folder, peaks.of(self.kept(device) or Calibration.blank(device)))
+            made = peaks.of(self.kept(device) or Calibration.blank(device))
+            calibration.keep(self._folder, made)
             self._failed.discard(key)
+            if key in self._whole:
+                made = with_rates(made, device, lambda what, share: None, stopped=self._warmer.called_away)
+                calibration.keep(self._folder, made)
+                self._whole.discard(key)
             logger.info("the peaks of %s are measured", name_of(device))
         except Interrupted:
             logger.info("a run came before the peaks of %s were measured", name_of(device))

@@ -57,7 +57,7 @@ def register(app: Flask, parts: Services) -> None:
     for routes in (
         ModelRoutes(store, checkpoints, runs, definitions, Promotion(store, networks), deletion, sizes),
         TrainingRoutes(launch, resume, runs),
-        InspectionRoutes(Inspection(orders)),
+        InspectionRoutes(Inspection(orders, store, parts.measuring)),
         RunRoutes(store, runs, streams, deletion, Labels(store), sizes, easel),
         BenchmarkRoutes(store, runs, benchmarks, streams, deletion),
         CompareRoutes(store, easel),

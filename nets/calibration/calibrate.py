@@ -12,6 +12,7 @@ from nets.calibration.built_in import BUILT_IN
 from nets.calibration.calibration import Calibration, Progress
 from nets.calibration.expected import kinds_of
 from nets.calibration.networks import networks
+from nets.calibration.peaks import Interrupted, Stopped, measured_peaks
 from nets.calibration.rates import Rates, Timed, fitted, left_out
 from nets.calibration.trials import Trial, trial
 from nets.kernels import plan_for
@@ -20,14 +21,19 @@ from nets.process import devices
 NINE_OF_TEN = 0.9
 
 
-def measured_rates(device: jax.Device, progress: Progress) -> tuple[dict[str, float], dict[str, float]]:
+def measured_rates(
+    device: jax.Device, progress: Progress, *, stopped: Stopped = lambda: False
+) -> tuple[dict[str, float], dict[str, float]]:
     """Rates of a device, and how far off nine of ten times are, by networks that were left out of the fit.
 
     Takes about 80 s on two cores that do nothing else. progress: told what is measured, and which share is done.
+    Raises Interrupted within some seconds of when `stopped` says so.
     """
     tried: list[Trial] = []
     wanted = list(networks())
     for number, (name, architecture, hyperparams) in enumerate(wanted):
+        if stopped():
+            raise Interrupted
         progress(name, number / len(wanted))
         with devices.on(device):
             tried.append(trial(architecture, hyperparams))
@@ -69,10 +75,15 @@ def nine_of_ten(off: Sequence[float]) -> float:
     return float(np.quantile(np.abs(off), NINE_OF_TEN)) if len(off) else 1.0
 
 
-def calibrate(device: jax.Device, progress: Progress) -> Calibration:
-    """Measure a device, for `keep` to write down."""
+def with_rates(
+    made: Calibration, device: jax.Device, progress: Progress, *, stopped: Stopped = lambda: False
+) -> Calibration:
+    """A calibration with rates that are measured now."""
     plan = plan_for(device.platform, training=True).name
-    rates, errors = measured_rates(device, progress)
-    return replace(
-        Calibration.blank(device), rates={plan: rates}, errors={plan + "." + n: e for n, e in errors.items()}
-    )
+    rates, errors = measured_rates(device, progress, stopped=stopped)
+    return replace(made, rates={plan: rates}, errors={f"{plan}.{name}": error for name, error in errors.items()})
+
+
+def calibrate(device: jax.Device, progress: Progress) -> Calibration:
+    """Measure all of a device, for `keep` to write down."""
+    return with_rates(measured_peaks(device, progress).of(Calibration.blank(device)), device, progress)

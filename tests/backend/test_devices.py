@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from flask import Flask
 from backend.commands import devices, exits
 from backend.state.lock import own
 from backend.training import measuring as module
+from nets.calibration import calibration
 from nets.calibration.peaks import Peaks
+from nets.process.devices import default_device
 from tests.backend.conftest import Trained, parts
 
 PEAKS = Peaks({"float32": 2.17e11, "bfloat16": 4.2e11}, 5.6e10)
@@ -22,6 +25,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No time is taken to measure."""
     for where in (module, devices):
         monkeypatch.setattr(where, "measured_peaks", lambda *_, **__: PEAKS)
+        monkeypatch.setattr(
+            where, "with_rates", lambda made, *_, **__: replace(made, rates={"cpu": {"train.step": 1.0}})
+        )
 
 
 @pytest.mark.usefixtures("quick")
@@ -58,6 +64,10 @@ def test_the_command_measures_once_and_tells_programs_what_a_server_does(
     found = json.loads(capsys.readouterr().out)
     assert found.keys() == trained.client.get("/api/devices").json.keys()
     assert found["devices"][0]["measured_peak"]["float32"] == 2.17e11
+    assert devices.here(tmp_path, calibrate=True, as_json=True) == exits.OK
+    kept = calibration.kept(tmp_path / "calibration", default_device())
+    assert kept and kept.rates == {"cpu": {"train.step": 1.0}} and kept.peaks
+    capsys.readouterr()
     with own(tmp_path, patience=0.0):  # a server: what was measured is read, and nothing is measured beside its runs
         assert devices.here(tmp_path, calibrate=False, as_json=False) == exits.OK
         table = capsys.readouterr().out
