@@ -7,6 +7,7 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, TypedDict
 
 import numpy as np
@@ -164,14 +165,19 @@ def warm_up(trainer: Trainer, job: Job) -> Generator[Phase, None, list[float]]:
 
 
 def steady(trainer: Trainer, job: Job) -> Generator[Phase, None, tuple[float, int, Energy]]:
-    """Samples a second of whole epochs, `measured_seconds` long at least; how many samples, and what they took."""
+    """Samples a second, the median of whole epochs; how many samples in all, and the energy that they took.
+
+    What disturbs a machine for less than half of the time disturbs nothing.
+    """
     trainer.times, meter = Times(), EnergyMeter(trainer.run.workload.place)
     meter.start()
-    began, samples = time.perf_counter(), 0
-    while (seconds := time.perf_counter() - began) < job.measured_seconds:
+    until, samples, rates = time.perf_counter() + job.measured_seconds, 0, list[float]()
+    while not rates or time.perf_counter() < until:
+        began = time.perf_counter()
         sums = yield from epoch(trainer, "training")
+        rates.append(sums.samples / (time.perf_counter() - began))
         samples += sums.samples
-    return samples / seconds, samples, meter.stop()
+    return median(rates), samples, meter.stop()
 
 
 def answers(trainer: Trainer, dataset: Dataset) -> Generator[Phase, None, tuple[list[float], float, int]]:

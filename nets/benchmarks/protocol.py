@@ -28,9 +28,9 @@ class Plan:
     preset: Preset = "quick"
     precisions: tuple[str, ...] = PRECISIONS
     batch_sizes: tuple[int, ...] = (64,)
-    repeats: int = 3
+    repeats: int = 5
     warmup_seconds: float = 0.2
-    measured_seconds: float = 0.5
+    measured_seconds: float = 1.0
     loss_steps: int = 20
     seed: int = 42
     max_samples: int = 4096
@@ -57,7 +57,7 @@ class Plan:
 
 PLANS = {
     "quick": Plan(),
-    "standard": Plan("standard", batch_sizes=(16, 64, 256, 1024), repeats=5, warmup_seconds=0.5, measured_seconds=1.0),
+    "standard": Plan("standard", batch_sizes=(16, 64, 256, 1024), warmup_seconds=0.5, measured_seconds=2.0),
     "full": Plan("full", batch_sizes=(16, 64, 256, 1024), repeats=9, warmup_seconds=2.0, measured_seconds=3.0),
 }
 NETWORKS = {
