@@ -20,7 +20,7 @@ FIRST = (  # the others follow as records have them
     *("run_id", "name", "tags", "notes", "model_id", "dataset_type", "state", "error", "epoch", "epochs_total"),
     *("hyperparams", "parameters", "test_accuracy", "test_loss", "best", "best_epoch", *HIGH, *LOW, "last"),
     *("created_at", "started_at", "completed_at", "seconds", "compile_seconds"),
-    *("device", "precision", "kernels", "versions"),
+    *("device", "device_id", "device_kind", "precision", "effective_precision", "kernels", "versions"),
 )
 # How a run was computed: what lists leave out, and what runs are compared by.
 COMPUTED: tuple[Detail, ...] = (
