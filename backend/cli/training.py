@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import click
 
-from backend.cli.remote import AS_JSON, IDS_ONLY, RUN, RUNS, RUNS_NEEDED, TIMEOUT, Change, speaks
+from backend.cli.remote import AS_JSON, IDS_ONLY, RUN, RUNS, RUNS_NEEDED, TIMEOUT, Change, names_server, speaks, wanted
+from backend.cli.settings import settings
 from backend.cli.shape import Command
+from backend.config import Settings
 
 if TYPE_CHECKING:
     from backend.client import Client
@@ -53,6 +56,39 @@ def train(
     labels = {"queue": queue or None, "name": name, "tags": tags or None, "notes": notes}
     values = {path: value_of(text) for path, text in changes}
     return train(client, file, values, labels, wait=wait, wish=Wish(timeout, ids_only, as_json))
+
+
+@click.command(cls=Command)
+@click.argument("file", metavar="[FILE|-]", required=False, type=click.Path(allow_dash=True))
+@click.option("--model", metavar="MODEL", help="a stored model of the server, of which FILE may change parts")
+@AS_JSON
+@settings(only=("state_dir",))
+@names_server
+def inspect(
+    settings: Settings, file: str | None, model: str | None, as_json: bool, url: str | None, token: str | None
+) -> int:
+    """Tells what a network costs before it trains: shapes, operations, memory, seconds, warnings.
+
+    The file holds what `POST /api/train` takes; half-built networks are told with their problems, and exit code 1.
+    Nothing is run. It is computed here, or by the server that --url or LAMINA_URL names.
+    """
+    from backend.commands import inspecting
+    from backend.commands.telling import spoken
+
+    context = click.get_current_context()
+    server, secret = wanted(context, "url"), wanted(context, "token")
+    if not file and not model:
+        raise click.UsageError("name a FILE, - for standard input, or a --model of a server", context)
+    return spoken(
+        lambda client: (
+            inspecting.inspect_there(client, file, model, as_json=as_json)
+            if model or server is not None or os.environ.get("LAMINA_URL")
+            else inspecting.inspect_here(str(file), settings.state_dir, as_json=as_json)
+        ),
+        url=server,
+        token=secret,
+        as_json=as_json,
+    )
 
 
 @click.command(cls=Command)

@@ -117,6 +117,21 @@ class Run(Answer, kw_only=True):
         return self.state == "succeeded"
 
 
+class Inspected(Answer, kw_only=True):
+    """What a network costs before it trains. `layers`: a row each; `problems`: why it cannot be trained as it is."""
+
+    valid: bool
+    problems: list[Json] = []
+    warnings: list[Json] = []
+    layers: list[Json] = []
+    totals: Json = {}
+    memory: Json | None = None
+    predicted: dict[str, Json] = {}
+    kernels: Json | None = None
+    dataset: str | None = None
+    device: str | None = None
+
+
 class Started(Answer, kw_only=True):
     """A run that was accepted. `hyperparams`: all that it uses; `warnings`: what the server remarks on the body.
 

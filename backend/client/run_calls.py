@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, overload
 
-from backend.client.answers import Comparison, Promoted, Run, Started, read
+from backend.client.answers import Comparison, Inspected, Promoted, Run, Started, read
 from backend.client.calls import AnyModel, AnyRun, Calls
 from backend.client.download import Download, Progress, Saved
 from backend.client.errors import Unavailable, Unreachable
@@ -51,6 +51,14 @@ class RunCalls(Calls):
         paths = {path.replace("__", "."): value for path, value in overrides.items()}
         sent = changed(body_of(body), paths | {key: value for key, value in own.items() if value is not None})
         return read(Started, self.post("/api/train", sent))
+
+    def inspect(self, body: Body, **overrides: Any) -> Inspected:
+        """What a run of the body would cost, without running it. body, overrides: as `train` takes them.
+
+        A half-built network is told with its problems: `valid` says whether `train` accepts it.
+        """
+        paths = {path.replace("__", "."): value for path, value in overrides.items()}
+        return read(Inspected, self.post("/api/inspect", changed(body_of(body), paths)))
 
     def runs(
         self,

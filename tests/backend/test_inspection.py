@@ -145,6 +145,16 @@ def test_a_run_that_goes_on_is_inspected_as_such(trained: Trained) -> None:
     assert inspect(client, {"resume_from": trained.run_id, "hyperparams": {"epochs": 9}})["valid"]
 
 
+def test_what_was_measured_here_before_is_what_predictions_are_made_from(trained: Trained) -> None:
+    client = trained.client
+    same = inspect(client, BODY)["predicted"]["cpu:0"]
+    assert "of the same structure" in same["basis"]
+    timing = client.get(f"/api/runs/{trained.run_id}").json["timing"]
+    assert same["seconds_per_epoch"] == pytest.approx(timing["median_epoch_seconds"], rel=0.01)
+    other = {**BODY, "architecture": {**NET, "layers": [{"type": "linear", "out": 10}]}}
+    assert "of the same structure" not in inspect(client, other)["predicted"]["cpu:0"]["basis"]
+
+
 def test_an_answer_takes_less_than_a_tenth_of_a_second(client: FlaskClient) -> None:
     reference = {
         "layers": [

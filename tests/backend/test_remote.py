@@ -315,3 +315,28 @@ def test_waiting_outlives_a_server_that_is_killed_and_ctrl_c_leaves_the_run_alon
         told = process.communicate(timeout=60)[0]
         assert process.returncode == exits.FAILED and "interrupted: the server" in told
         assert server.client.run(run).state == "failed"
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_a_network_is_inspected_here_or_by_a_server(typed, monkeypatch, tmp_path, here):
+    if here:
+        monkeypatch.delenv("LAMINA_URL")
+    code, out, err = typed("inspect", "body.json")
+    assert (code, err) == (exits.OK, "") and max(map(len, out.splitlines())) <= 80
+    lines = out.splitlines()
+    assert lines[2].split() == ["linear_0", "16", "12,560", "12.5", "k", "64", "bytes"]
+    assert "parameters  12,730" in lines
+    half = {**BODY, "architecture": {"layers": [{"type": "linear", "out": 4}, {"type": "linear"}]}}
+    (tmp_path / "half.json").write_text(json.dumps(half))
+    code, out, _ = typed("inspect", "half.json")
+    assert code == exits.FAILED and "/architecture/layers/1/out: is required by linear" in out
+    code, out, _ = typed("inspect", "half.json", "--json")
+    assert code == exits.FAILED and [row["output_shape"] for row in json.loads(out)["layers"]] == [[4], None]
+    assert typed("inspect")[0] == typed("inspect", "nowhere.json")[0] == exits.USAGE
+
+
+def test_a_stored_model_is_inspected_by_the_server(typed, url, run):
+    code, out, _ = typed("inspect", "--model", run.model_id, "--json")
+    assert (code, json.loads(out)["totals"]["params"]) == (exits.OK, 12_730)
+    assert typed("inspect", "--model", "m_nobody")[0] == exits.NOT_FOUND
+    assert Client(url).inspect(BODY, hyperparams__batch_size=7).totals["batch"] == 7
