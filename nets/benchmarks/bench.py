@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -266,7 +266,8 @@ def bench(
     """Measure networks on devices: speed, compiling, memory, energy, answers, equal losses.
 
     bodies: each the name of a network that comes with Lamina, or a body of POST /api/train; without any, those of the
-    preset. devices: by default every one here. Times are seconds. hear: is told of each step. An interrupt ends it.
+    preset. devices: by default every one here. Times are seconds. hear: is told of each step. Ctrl-C ends it,
+    and what was measured by then is returned.
     Raises SpecError, BadBody, BrokenRule (no such device).
     """
     data_dir = data_dir or default_data_dir()
@@ -279,8 +280,9 @@ def bench(
         work_dir=work_dir,
         calibrations=work_dir / "calibration",
     )
-    for event in measured.events():
-        hear(event)
+    with closing(measured.events()) as events, suppress(KeyboardInterrupt):
+        for event in events:
+            hear(event)
     return measured.results()
 
 

@@ -22,6 +22,7 @@ from nets.benchmarks.results import (
     Target,
     Utilization,
 )
+from nets.numerics.numerics import Numerics
 
 NOTHING = "nothing was measured"
 
@@ -44,7 +45,7 @@ class Record:
             "device": self.spot.device,
             "body": self.spot.body,
             "precision": self.spot.precision,
-            "effective_precision": self.spot.precision,
+            "effective_precision": Numerics(self.spot.precision, device["platform"]).effective,
             "batch_size": self.spot.batch_size,
             "repeats": len(self.repeats),
             "compile_seconds": self.compiling(),

@@ -161,7 +161,15 @@ def warm_up(trainer: Trainer, job: Job) -> Generator[Phase, None, list[float]]:
     while time.perf_counter() < until or len(losses) < job.loss_steps:
         sums = yield from epoch(trainer, "warming up")
         losses += [loss / batch for loss in sums.losses]
-    return losses[: job.loss_steps]
+    return finite(losses[: job.loss_steps])
+
+
+def finite(losses: list[float]) -> list[float]:
+    """The same losses; ValueError where training diverged, whose speed would say nothing of the network."""
+    for step, loss in enumerate(losses, 1):
+        if not math.isfinite(loss):
+            raise ValueError(f"the loss of step {step} is {loss}: training diverged; lower learning_rate")
+    return losses
 
 
 def steady(trainer: Trainer, job: Job) -> Generator[Phase, None, tuple[float, int, Energy]]:

@@ -19,7 +19,8 @@ from nets.benchmarks.bench import Bench, Measured, parity
 from nets.benchmarks.bodies import BadBody, from_file, read_bodies
 from nets.benchmarks.cells import Record
 from nets.benchmarks.estimates import interval, largest_difference, quantiles
-from nets.benchmarks.protocol import plan_of
+from nets.benchmarks.measuring import finite
+from nets.benchmarks.protocol import Spot, plan_of
 from nets.benchmarks.results import RESULTS
 from nets.benchmarks.tables import to_csv
 from nets.benchmarks.worker import CellFailed, environ, measure
@@ -122,6 +123,28 @@ def test_what_is_measured_before_an_end_is_kept(tmp_path: Path, jobs: list[dict[
     assert len(results["cells"]) == 1 and not results["complete"]
     assert "3 of 4 cells were not measured" in results["warnings"][-1]
     assert not list((tmp_path / "work").iterdir())
+
+
+def test_an_interrupt_of_the_function_returns_what_was_measured(tmp_path: Path, jobs: list[dict[str, Any]]) -> None:
+    def stop(event: object) -> None:
+        if isinstance(event, Measured):
+            raise KeyboardInterrupt
+
+    results = module.bench([TINY], devices=["cpu"], repeats=2, data_dir=tmp_path, work_dir=tmp_path / "work", hear=stop)
+    assert len(jobs) == 1 and len(results["cells"]) == 1 and not results["complete"]
+
+
+def test_a_cell_tells_what_its_device_rounds_to(tmp_path: Path, jobs: list[dict[str, Any]]) -> None:
+    bench = made(tmp_path)
+    on_gpu = {**bench._device("cpu:0"), "platform": "gpu"}
+    cell = Record(Spot("tiny", "gpu:0", "bfloat16", 64)).cell("m", bench.bodies[0], on_gpu, None)  # type: ignore[arg-type]
+    assert cell["effective_precision"] == "bfloat16, also of what convolutions give"
+
+
+def test_training_that_diverges_is_told_with_its_step() -> None:
+    assert finite([2.0, 1.0]) == [2.0, 1.0]
+    with pytest.raises(ValueError, match="the loss of step 2 is nan: training diverged; lower learning_rate"):
+        finite([2.0, float("nan")])
 
 
 def test_losses_of_precisions_are_compared_with_float32(tmp_path: Path, jobs: list[dict[str, Any]]) -> None:
