@@ -56,7 +56,8 @@ ARROWS = {
         "quoting": "",
     },
     "nets": {
-        "benchmarks": "architecture calibration datasets errors facts hyperparams inference numerics process spec training",
+        "benchmarks": "architecture calibration datasets errors facts hyperparams inference numerics plots process spec"
+        " training",
         "inspection": "architecture calibration datasets doubts errors facts hyperparams kernels process spec training",
         "calibration": "architecture datasets durable facts hyperparams kernels numerics process training",
         "doubts": "architecture datasets errors hyperparams layers spec training",

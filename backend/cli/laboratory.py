@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from backend.cli.settings import settings
-from backend.cli.shape import Command
+from backend.cli.shape import Command, Group
 from backend.config import Settings
 
 
@@ -31,7 +31,27 @@ class Listed(click.ParamType[Any]):
 PRECISION, BATCH = click.Choice(["float32", "bfloat16"]), click.IntRange(1, 65_536)
 
 
-@click.command(cls=Command)
+class Measuring(Group):
+    """A command that takes words of any kind, unless the first of them is a command of its own."""
+
+    allow_interspersed_args = True
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """All of it is the other command's, where its name comes first."""
+        ctx.obj = args if args[:1] and args[0] in self.commands else None
+        return click.Command.parse_args(self, ctx, [] if ctx.obj else args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """This command, or the other."""
+        if not ctx.obj:
+            return click.Command.invoke(self, ctx)
+        name, command, rest = self.resolve_command(ctx, ctx.obj)
+        assert command is not None
+        with command.make_context(name, rest, parent=ctx) as inner:
+            return command.invoke(inner)
+
+
+@click.group(cls=Measuring, subcommand_metavar="", invoke_without_command=True)
 @click.argument("bodies", nargs=-1, metavar="[BODY.json|NAME]...")
 @click.option("--preset", type=click.Choice(["quick", "standard", "full"]), default="quick", show_default=True)
 @click.option("--devices", type=Listed(click.STRING, "cpu,gpu:0"), default=(), help="[default: every device here]")
@@ -57,3 +77,21 @@ def bench(settings: Settings, as_json: bool, schema: bool, **asked: Any) -> int:
     return benching.bench(
         benching.Asked(**asked), data_dir=settings.data_dir, state_dir=settings.state_dir, as_json=as_json
     )
+
+
+@click.command(cls=Command)
+@click.argument("files", nargs=-1, required=True, metavar="RESULTS.json...")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="folder for the report")
+@click.option("--json", "as_json", is_flag=True, help="the results on standard output instead of a table")
+def merge(files: tuple[str, ...], out: Path, as_json: bool) -> int:
+    """Puts results of several machines into one report.
+
+    Refuses results that differ in bodies, precisions or protocol, and names what differs. Machines are told apart by
+    name; of equal names, later ones are numbered. The same results are taken once.
+    """
+    from backend.commands.merging import merge
+
+    return merge(files, out=out, as_json=as_json)
+
+
+bench.add("Actions", merge)

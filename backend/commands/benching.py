@@ -18,7 +18,7 @@ from rich.table import Table
 from backend.commands import exits
 from backend.commands.telling import screen
 from nets.benchmarks.bench import Bench, Measured
-from nets.benchmarks.bodies import BadBody, Body, from_file, read_bodies
+from nets.benchmarks.bodies import BadBody, from_file, read_bodies
 from nets.benchmarks.protocol import NETWORKS, plan_of, spots
 from nets.benchmarks.results import RESULTS, Cell, Preset, Results, json_schema
 from nets.benchmarks.tables import to_csv
@@ -89,8 +89,8 @@ def bench(asked: Asked, *, data_dir: Path, state_dir: Path, as_json: bool) -> in
     if as_json:
         print(RESULTS.dump_json(results).decode())
     else:
-        show(results, bodies)
-        print(f"\n{out}/results.json, results.csv")
+        show(results)
+        print(f"\n{out}/results.json, results.csv, report.html")
     if not whole:
         return exits.INTERRUPTED
     return exits.FAILED if any(cell["error"] for cell in results["cells"]) else exits.OK
@@ -162,10 +162,13 @@ def line(event: Measured) -> str:
 def write(results: Results, out: Path) -> None:
     """The files of a benchmark."""
     (out / "results.json").write_bytes(RESULTS.dump_json(results, indent=1) + b"\n")
+    from nets.benchmarks.report import report  # draws, which costs 0.3 s to import
+
     (out / "results.csv").write_text(to_csv(results))
+    (out / "report.html").write_text(report(results), encoding="utf-8")
 
 
-def show(results: Results, bodies: Sequence[Body]) -> None:
+def show(results: Results) -> None:
     """A table of the cells, and what a reader has to know."""
     console = screen()
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -176,7 +179,8 @@ def show(results: Results, bodies: Sequence[Body]) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for cell in results["cells"]:
         figured = figures(cell)[: len(shown)]
-        table.add_row(cell["body"], cell["device"], cell["precision"], str(cell["batch_size"]), *figured)
+        device = f"{cell['machine']} {cell['device']}" if len(results["machines"]) > 1 else cell["device"]
+        table.add_row(cell["body"], device, cell["precision"], str(cell["batch_size"]), *figured)
     console.show(table)
     for parity in results["parity"]:
         if not parity["within"]:

@@ -105,6 +105,24 @@ class Frame:
         self.say(below, middle, box.top + box.height - 8, size=SMALL, colour=self.palette.quiet, side="center")
         return axes
 
+    def plain(self, box: Box, below: str) -> Axes:
+        """Axes that fill a box, with numbers below it alone. below: what goes right."""
+        place = (
+            box.left / self.width,
+            1 - (box.top + box.height) / self.height,
+            box.width / self.width,
+            box.height / self.height,
+        )
+        axes = self.figure.add_axes(place, facecolor="none")
+        for side, spine in axes.spines.items():
+            spine.set_visible(side == "left")
+            spine.set(color=self.palette.quiet, linewidth=1.0)
+        axes.set_axisbelow(True)
+        axes.tick_params("both", labelcolor=self.palette.quiet, labelsize=SMALL, length=0, pad=4)
+        middle = min(max(box.left + box.width / 2, width_of(below) / 2 + 4), self.width - width_of(below) / 2 - 4)
+        self.say(below, middle, box.top + box.height + 36, size=SMALL, colour=self.palette.quiet, side="center")
+        return axes
+
     def legend(self, entries: Sequence[Entry], box: Box) -> None:
         """Rows in columns, filled from the top."""
         across = columns_of(entries, box.width)

@@ -22,6 +22,7 @@ from nets.plots.words import printable, stand_in
 FAMILY = "sans-serif"
 MEASURED = "DejaVu Sans"  # comes with matplotlib, and is wider than most: what fits in it fits
 ANCHORS = {"left": "start", "center": "middle", "right": "end"}
+BASICS = "svg *{stroke-linejoin:round;stroke-linecap:butt}"
 NO_METADATA: dict[str, Any] = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 
@@ -64,8 +65,9 @@ class Renderer(RendererSVG):
         self.said.append(getattr(mtext, "shown", s))
 
 
-def svg(figure: Figure, *, title: str, about: str, theme: Theme, prefix: str = "l") -> str:
+def svg(figure: Figure, *, title: str, about: str, theme: Theme, prefix: str = "l", inline: bool = False) -> str:
     """A figure as an SVG element. title, about: for who cannot see it. prefix: of its ids, one for each of a page.
+    inline: for an HTML page, which needs no names of what SVG is, and has the styles once (`BASICS`).
 
     `theme`: a picture that is drawn in the light palette is turned dark by its viewer if it is `auto`.
     """
@@ -84,7 +86,9 @@ def svg(figure: Figure, *, title: str, about: str, theme: Theme, prefix: str = "
     inside = re.sub(r"(?<=>)\{(\d+)\}(?=</text>)", lambda found: escape(renderer.said[int(found[1])]), inside)
     dark = f"<style>{switched()}</style>" if theme == "auto" else ""
     head = f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="{width}"'
-    basics = "<style>svg *{stroke-linejoin:round;stroke-linecap:butt}</style>"
+    basics = "" if inline else f"<style>{BASICS}</style>"
+    if inline:
+        inside, head = inside.replace("xlink:href", "href"), f'<svg width="{width}"'
     named = f"<title>{escape(printable(title))}</title><desc>{escape(printable(about))}</desc>"
     return f'{head} height="{height}" viewBox="0 0 {width} {height}" role="img">{named}{basics}{dark}{inside}</svg>\n'
 
