@@ -31,7 +31,8 @@ from backend.training.benchmark_handler import BenchmarkHandler
 from backend.training.benchmarks import Benchmarks
 from backend.training.compile_ahead import CompileAhead
 from backend.training.default_dataset import DefaultDataset
-from backend.training.engine import Engine, Library
+from backend.training.engine import Engine
+from backend.training.library import Library
 from backend.training.limits import Limits
 from backend.training.measuring import Measuring
 from backend.training.outcome import without_paths
@@ -115,7 +116,7 @@ def start(
             deaths=deaths or Deaths(settings.state_dir),
             default_dataset=default_dataset or DefaultDataset(settings.data_dir),
             programs=ProgramCache() if programs is None else programs,
-            engine=engine or Library(),
+            engine=engine or Library(settings.state_dir, settings.data_dir),
             warnings=warnings,
         )
         services.runs.start()

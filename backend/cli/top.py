@@ -10,7 +10,7 @@ from functools import partial
 
 import click
 
-from backend.cli import here, laboratory, records, shell, training
+from backend.cli import benchmarks, here, laboratory, records, shell, training
 from backend.cli.remote import BEFORE, names_server, refuse_server
 from backend.cli.settings import settings_help
 from backend.cli.shape import Group
@@ -55,6 +55,7 @@ lamina.add("Training", training.train, training.follow, training.wait, training.
 lamina.add("Runs and models", records.runs, records.show, records.compare, records.edit, records.delete)
 lamina.add("Runs and models", records.promote, records.models, records.infer, records.weights, records.open_page)
 lamina.add("Laboratory, on this machine", laboratory.bench, here.devices)
+lamina.add("Benchmarks of a server", benchmarks.benchmarks)
 lamina.add("Server", here.serve, here.demo)
 lamina.add("Data sets and state, on this machine", here.datasets, here.gc, here.export_state, here.import_state)
 lamina.add("This command", shell.completion, shell.man)

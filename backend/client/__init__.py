@@ -2,6 +2,7 @@
 
 from backend.client.answers import (
     Answer,
+    Benchmark,
     Best,
     Comparison,
     Dataset,
@@ -39,6 +40,7 @@ from backend.client.stream import Event
 __all__ = [
     "Ambiguous",
     "Answer",
+    "Benchmark",
     "Best",
     "Client",
     "Comparison",

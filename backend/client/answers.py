@@ -132,6 +132,34 @@ class Inspected(Answer, kw_only=True):
     device: str | None = None
 
 
+class Benchmark(Answer, kw_only=True):
+    """A benchmark. `results`: as `results.json` of `lamina bench` has them, where it was asked for by itself."""
+
+    benchmark_id: str
+    state: str
+    created_at: str
+    name: str = ""
+    cells_total: int = 0
+    cells_measured: int = 0
+    started_at: str | None = None
+    completed_at: str | None = None
+    error: str | None = None
+    warnings: list[str] = []
+    request: Json = {}
+    queue_position: int | None = None
+    results: Json | None = None
+
+    @property
+    def short(self) -> str:
+        """The beginning of its id, as commands show it."""
+        return self.benchmark_id[:SHORT]
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is measured."""
+        return self.state not in ("queued", "running")
+
+
 class Started(Answer, kw_only=True):
     """A run that was accepted. `hyperparams`: all that it uses; `warnings`: what the server remarks on the body.
 

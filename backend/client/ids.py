@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from backend.client.errors import Ambiguous, NotFound, Unusable
 
-WHOLE = re.compile(r"[rm]_[0-9a-f]{32}")
+WHOLE = re.compile(r"[rmb]_[0-9a-f]{32}")
 MOST = 10  # candidates that are told
 LONGEST = 200  # characters of a name that servers look for
 
@@ -18,8 +18,8 @@ Listed = Callable[[str], Iterable[tuple[str, str]]]
 def whole_id(text: str, kind: str, *, by_id: Listed, by_name: Listed) -> str:
     """The one id that is `text` or begins with it, with or without its `r_`; where none does, that of this name.
 
-    kind: "run" or "model". by_id, by_name: ids that begin so, and those with this text in their names, with the
-    names. Raises NotFound, Ambiguous.
+    kind: "run", "model" or "benchmark". by_id, by_name: ids that begin so, and those with this text in their names,
+    with the names. Raises NotFound, Ambiguous.
     """
     if WHOLE.fullmatch(text):
         return text
@@ -36,7 +36,7 @@ def whole_id(text: str, kind: str, *, by_id: Listed, by_name: Listed) -> str:
         found = {each: name for each, name in by_name(text) if name == text}
         shared, cure = "are called", "give the id"
     if not found:
-        listing = {"run": "lamina runs", "model": "lamina models"}[kind]
+        listing = f"lamina {kind}s"
         told = f"there is no {kind} whose id begins with {text!r}, or whose name it is; `{listing}` lists them"
         raise NotFound(told, status=404)
     if len(found) > 1:

@@ -21,7 +21,14 @@ from backend.client import Ambiguous, Client, Conflict, LaminaError, NotFound, R
 from backend.commands import exits
 
 WIDE = 10_000  # columns where nobody looks: nothing is cut off in a pipe
-STYLES = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "running": "cyan", "queued": "dim"}
+STYLES = {
+    "interrupted": "yellow",
+    "succeeded": "green",
+    "failed": "red",
+    "cancelled": "yellow",
+    "running": "cyan",
+    "queued": "dim",
+}
 CODES: dict[type[LaminaError], int] = {
     Unreachable: exits.NO_SERVER,
     NotFound: exits.NOT_FOUND,

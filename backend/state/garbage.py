@@ -41,7 +41,7 @@ KINDS: Mapping[Kind, tuple[str, str]] = MappingProxyType(
         "spent_training_state": ("training state of a run that cannot go on", "removed"),
         "unfinished_file": ("file that was never finished", "removed"),
         "unfinished_import": ("import that was never finished", "removed"),
-        "unfinished_work": ("working folder of an export, import or gc that was killed", "removed"),
+        "unfinished_work": ("working folder of an export, import, gc or benchmark that was killed", "removed"),
         "old_program": ("compiled program, not used for 30 days", "removed; compiled again when needed"),
         "weights_gone": (
             "record of a run whose weights are gone",

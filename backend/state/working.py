@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from backend.state.lock import NO_LOCKS
 
-FOLDER = re.compile(r"\.(export|import|gc)-[0-9a-f]{12}")  # in the state directory
+FOLDER = re.compile(r"\.(export|import|gc|bench)-[0-9a-f]{12}")  # in the state directory
 NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EACCES, errno.EINVAL}
 
 

@@ -10,8 +10,8 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field
 
 from backend.events.benchmark_log import BenchmarkLog
-from backend.state.benchmarks import CELL, with_cells
-from backend.state.records import BenchmarkRecord, Json
+from backend.state.benchmarks import CELL
+from backend.state.records import BENCHMARK_ENDS, BenchmarkRecord, Json
 from backend.state.store import Store
 from backend.training.engine import Advanced, Begun, Done, Engine, Measured, Said
 from backend.training.job import Halted, Job
@@ -38,6 +38,12 @@ class BenchmarkJob(Job):
     record: BenchmarkRecord
     results: Json | None = None  # as far as they have come
     cells: list[Json] = field(default_factory=list)  # measured since they were kept
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Since it began to be measured."""
+        return round(time.monotonic() - self.began, 3)
 
     @property
     def identifier(self) -> str:
@@ -67,6 +73,7 @@ class BenchmarkHandler:
         """Whatever goes wrong becomes the outcome; what was measured until then is kept."""
         try:
             job.check()
+            job.began = time.monotonic()
             self.log.transition(job.identifier, "running", versions=versions(), device=device_description())
             logger.info("benchmark %s running", job.identifier)
             show = _shown_in(self.log, job)
@@ -131,7 +138,9 @@ class BenchmarkHandler:
     def end(self, job: BenchmarkJob, outcome: Outcome) -> None:
         if job.reason == "cancelled":  # promised to a client before it ended by itself
             outcome = Outcome("cancelled")
-        results = with_cells(job.results, job.cells)
+        results = job.results
+        if results is not None and outcome.state != "succeeded":
+            results = {**self.engine.assembled(results, job.cells), "seconds": job.seconds}
         self.log.transition(job.identifier, outcome.state, results=results, **outcome.fields)
         say(job.identifier, outcome, kind="benchmark")
 
@@ -150,6 +159,13 @@ class BenchmarkHandler:
     def state_of(self, identifier: str) -> str:
         return self.store.benchmark_tail(identifier)[0]
 
+    def results(self, benchmark_id: str) -> Json | None:
+        """What has been measured so far."""
+        results, (state, _) = self.store.results_of(benchmark_id), self.store.benchmark_tail(benchmark_id)
+        if results is None or state in BENCHMARK_ENDS:
+            return results
+        return self.engine.assembled(results, self.store.cells_of(benchmark_id))
+
     # What a former server left
 
     def left_over(self, cause: str | None = None) -> list[BenchmarkJob]:
@@ -167,7 +183,7 @@ class BenchmarkHandler:
 
     def _end_active(self, record: BenchmarkRecord, cause: str | None) -> None:
         outcome = Outcome("cancelled") if record.cancel_asked else _interrupted(cause)
-        results = self.store.measured_in(record.benchmark_id)
+        results = self.results(record.benchmark_id)
         self.store.by_all_means(
             lambda: self.log.transition(record.benchmark_id, outcome.state, results=results, **outcome.fields)
         )

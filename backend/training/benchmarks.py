@@ -50,6 +50,10 @@ class Benchmarks:
     def engine(self) -> Engine:
         return self.handler.engine
 
+    def results(self, benchmark_id: str) -> Json | None:
+        """What has been measured so far. `UnknownRecord`."""
+        return self.handler.results(benchmark_id)
+
     def submit(self, new: NewBenchmark) -> BenchmarkRecord:
         """Record a new benchmark as queued and hand it to the queue. Raises as `JobQueue.admit` does."""
         kept: list[BenchmarkRecord] = []

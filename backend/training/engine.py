@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from backend.state.records import Json
-from nets.errors import BrokenRule, NetsError
 
 
 @dataclass(frozen=True)
@@ -73,16 +72,5 @@ class Engine(Protocol):
         To close the generator stops all that it has started. It tells something at least every half second.
         """
 
-
-class Library:
-    """The engine of the library."""
-
-    def body(self, name: str) -> Json:
-        raise BrokenRule(f"is the name of no network here, got {name!r}", "not_one_of")
-
-    def completed(self, asked: Json) -> Json:
-        return asked
-
-    def measure(self, request: Json) -> Generator[Told]:
-        raise NetsError("this server measures nothing yet")
-        yield
+    def assembled(self, results: Json, cells: list[Json]) -> Json:
+        """What is known with what has been measured since, of a benchmark that did not come to its end."""

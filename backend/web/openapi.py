@@ -250,6 +250,8 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("DELETE", "/api/benchmarks/<benchmark_id>"): Operation(
         {200: obj({"benchmark_id": TEXT, "deleted": FLAG})}, errors=(409,)
     ),
+    ("GET", "/api/benchmarks/<benchmark_id>.json"): Operation({200: OBJECT}, errors=(409,)),
+    ("GET", "/api/benchmarks/<benchmark_id>.csv"): Operation({(200, "text/csv"): TEXT}, errors=(409,)),
     ("GET", "/api/benchmarks/<benchmark_id>/events"): Operation(
         {(200, STREAM): TEXT, 204: {}}, query=BenchmarkEvents, events=BENCHMARK_EVENTS
     ),

@@ -8,8 +8,10 @@ gone.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ from nets.errors import NetsError
 from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.process.device import prepare_process
 from nets.process.devices import find
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def job_of(sent: dict[str, Any]) -> Job:
@@ -54,6 +58,8 @@ def peaks_of(sent: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> int:
     parent = os.getppid()
+    if sys.platform == "linux":  # it may be compiling, or in the middle of a dispatch, when that one is killed
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     sent = json.loads(sys.stdin.readline())
     prepare_process()
     jax.config.update("jax_default_device", find(sent["device"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -11,14 +12,17 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from backend.cli.top import main
+from backend.client import Client, Conflict, Event, NotFound
 from backend.services import Services, start
+from backend.state.benchmarks import with_cells
 from backend.state.records import Json
 from backend.state.store import STORE_FILE, Store
 from backend.training.default_dataset import DefaultDataset
 from backend.training.engine import Advanced, Begun, Done, Measured, Said, Told
 from backend.web.app import create_app
 from nets.errors import BrokenRule
-from tests.backend.conftest import BODY, COMPILED, out_of_reach, settings, wait_running
+from tests.backend.conftest import BODY, COMPILED, out_of_reach, serving, settings, wait_running
 from tests.backend.samples import eventually, read_frame
 
 KEYS = {"body": "Plain", "device": "cpu:0", "machine": "here", "precision": "float32"}
@@ -45,6 +49,11 @@ class Puppet:
         defaults = {"devices": ["cpu:0"], "precisions": ["float32"], "batch_sizes": None, "repeats": 3}
         defaults |= {"target": None, "preset": "quick"}
         return {name: value if asked[name] is None else asked[name] for name, value in defaults.items()}
+
+    def assembled(self, results: Json, cells: list[Json]) -> Json:
+        whole: Json | None = with_cells(results, cells)
+        assert whole is not None
+        return whole
 
     def measure(self, request: Json) -> Generator[Told]:
         self.requests.append(request)
@@ -326,3 +335,44 @@ def test_old_benchmarks_go_as_runs_do(
     ended(client, made[-1])
     eventually(lambda: len(client.get("/api/benchmarks").json["benchmarks"]) == 1)
     assert get(client, made[-1])["state"] == "succeeded"
+
+
+def test_a_client_asks_and_follows(start_server: Callable[..., tuple[Services, FlaskClient]], puppet: Puppet) -> None:
+    parts, _ = start_server()
+    puppet.go.set()
+    with serving(create_app(parts)) as url:
+        lamina = Client(url)
+        started = lamina.bench(["mnist_mlp", BODY], batch_sizes=[16])
+        told: list[Event] = []
+        found = lamina.wait_for_benchmark(started, on_event=told.append)
+        assert found.state == "succeeded" and found.results is not None and found.ended
+        assert [event.name for event in told if event.name != "progress"] == ["state", "state", "log", "cell", "state"]
+        assert [each.benchmark_id for each in lamina.benchmarks()] == [found.benchmark_id]
+        assert lamina.benchmark(found.benchmark_id[:8]).name == lamina.benchmark(found.name).name == found.name
+        with pytest.raises(Conflict):
+            lamina.cancel_benchmark(found)
+        lamina.delete_benchmark(found)
+        with pytest.raises(NotFound):
+            lamina.benchmark(found.benchmark_id)
+
+
+def test_the_command_lists_shows_and_deletes(
+    start_server: Callable[..., tuple[Services, FlaskClient]], puppet: Puppet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts, _ = start_server()
+    puppet.go.set()
+
+    def said(*words: str) -> str:
+        assert main(["benchmarks", *words, "--url", url]) == 0
+        return capsys.readouterr().out
+
+    with serving(create_app(parts)) as url:
+        benchmark_id = Client(url).bench([BODY], name="Side by side").benchmark_id
+        assert "succeeded" in said(benchmark_id[:6], "--follow")
+        assert "Side by side" in said() and said("-q").strip() == benchmark_id
+        assert "linear" in said("Side by side") or "cpu:0" in said("Side by side")
+        assert json.loads(said(benchmark_id, "--json"))["results"]["cells"]
+        assert main(["benchmarks", benchmark_id, "--cancel", "--url", url]) == 1
+        assert main(["benchmarks", "--delete", "--url", url]) == 2
+        assert "deleted" in said(benchmark_id, "--delete")
+        assert main(["benchmarks", benchmark_id, "--url", url]) == 4

@@ -31,9 +31,9 @@ from backend.state.lock import StateInUse
 from backend.state.records import Json, RunRecord, RunState
 from backend.state.store import Store
 from backend.training.benchmark_handler import BenchmarkHandler
-from backend.training.engine import Library
 from backend.training.errors import Busy, NotActive, ShuttingDown
 from backend.training.job import NewRun
+from backend.training.library import Library
 from backend.training.limits import Limits
 from backend.training.progress import SHORTEST
 from backend.training.runs import Runs
@@ -102,7 +102,9 @@ class Server:
             programs=ProgramCache(),
             warmer=warmer,
             limits=limits or Limits(),
-            benchmarks=BenchmarkHandler(self.store, BenchmarkLog(self.store), Library(), warmer, ProgramCache()),
+            benchmarks=BenchmarkHandler(
+                self.store, BenchmarkLog(self.store), Library(folder, folder / "data"), warmer, ProgramCache()
+            ),
             resume_interrupted=resume_interrupted,
         )
         if self.store.get_model("m_1") is None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
-from flask import jsonify
+from flask import Response, jsonify
 from flask.typing import ResponseReturnValue
 
 from backend.actions.benchmarks import BenchmarkOrders
 from backend.actions.deletion import Deletion
-from backend.errors import not_found
+from backend.errors import ApiError, not_found
 from backend.parsing.queries import BenchmarkEvents, Page
 from backend.parsing.requests import CancelBody, check
 from backend.state.errors import UnknownRecord
-from backend.state.records import BenchmarkRecord
+from backend.state.records import BenchmarkRecord, Json
+from backend.state.rows import dumps
 from backend.state.store import Store
 from backend.training.runs import Runs
 from backend.web.benchmarks import accepted, listed
@@ -22,6 +25,8 @@ from backend.web.event_stream import EventStreams
 from backend.web.pages import json_answer, page
 from backend.web.query import asked
 from backend.web.routes import route
+from nets.benchmarks.results import Results
+from nets.benchmarks.tables import to_csv
 
 NEWEST = 50  # benchmarks in a list that names no limit
 
@@ -57,9 +62,19 @@ class BenchmarkRoutes:
         """A benchmark with all that it has measured so far."""
         standing = self.runs.standing()
         record = self._find(benchmark_id)
-        results = self.store.measured_in(benchmark_id)
+        results = self.orders.benchmarks.results(benchmark_id)
         warnings = [*record.warnings, *self.store.unreadable.of("benchmark_events", benchmark_id)]
         return json_answer({**listed(record, standing), "warnings": warnings, "results": results})
+
+    @route("GET", "/benchmarks/<benchmark_id>.json")
+    def get_results(self, benchmark_id: str) -> ResponseReturnValue:
+        """What it has measured so far as `results.json`, as `lamina bench` writes it."""
+        return self._file(benchmark_id, "results.json", "application/json", lambda found: dumps(found) + "\n")
+
+    @route("GET", "/benchmarks/<benchmark_id>.csv")
+    def get_table(self, benchmark_id: str) -> ResponseReturnValue:
+        """What it has measured so far as CSV, a row for each cell."""
+        return self._file(benchmark_id, "results.csv", "text/csv", lambda found: to_csv(cast(Results, found)))
 
     @route("GET", "/benchmarks/<benchmark_id>/events")
     def get_events(self, benchmark_id: str) -> ResponseReturnValue:
@@ -82,6 +97,16 @@ class BenchmarkRoutes:
         """Delete a benchmark with all that it measured. 409 while it is active."""
         self.deletion.benchmark(benchmark_id)
         return jsonify({"benchmark_id": benchmark_id, "deleted": True})
+
+    def _file(self, benchmark_id: str, name: str, media: str, written: Callable[[Json], str]) -> Response:
+        """The results in one of their forms; 409 before there are any."""
+        record = self._find(benchmark_id)
+        results = self.orders.benchmarks.results(benchmark_id)
+        if results is None:
+            raise ApiError(409, f"Benchmark {benchmark_id} is {record.state}, and nothing has been measured")
+        answer = Response(written(results), mimetype=media)
+        answer.headers["Content-Disposition"] = f'inline; filename="{name}"'
+        return answer
 
     def _find(self, benchmark_id: str) -> BenchmarkRecord:
         record = self.store.get_benchmark(benchmark_id)
