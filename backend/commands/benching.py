@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -72,7 +73,12 @@ def bench(asked: Asked, *, data_dir: Path, state_dir: Path, as_json: bool) -> in
         target=asked.target,
     )
     out = asked.out or Path(f"bench-{datetime.now():%Y%m%d-%H%M%S}")
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):  # hours of measuring end there
+            pass
+    except OSError as problem:
+        return refused(f"--out: {out} cannot be written to: {problem.strerror}; name another folder")
     bench = Bench(
         bodies,
         devices,

@@ -68,8 +68,9 @@ class Record:
         return {"cold": cold[0] if cold else None, "warm": median(warm) if warm else None}
 
     def first_step(self) -> float | None:
-        warm = [one["first_step_seconds"] for one in self.repeats[1:]]
-        return median(warm) if warm else None
+        """Of warm runs; of the cold one where there is no other."""
+        found = [one["first_step_seconds"] for one in self.repeats]
+        return median(found[1:] or found) if found else None
 
     def memory(self) -> Memory:
         told = [one["peak_memory"] for one in self.repeats]

@@ -204,7 +204,10 @@ class Cell(TypedDict):
     batch_size: int
     repeats: Annotated[int, About("How many repeats were measured.")]
     compile_seconds: ColdWarm
-    first_step_seconds: Annotated[float | None, About("From the start of a warm run to the end of its first dispatch.")]
+    first_step_seconds: Annotated[
+        float | None,
+        About("From the start of a run to the end of its first dispatch, warm unless there was one repeat."),
+    ]
     step_seconds: Quantiles | None
     samples_per_second: Interval | None
     model_flops_per_second: Annotated[float | None, About("Samples a second times `flops_train`.")]

@@ -258,6 +258,7 @@ def test_the_command_writes_its_files_and_keeps_what_ctrl_c_leaves(tmp_path: Pat
         (["--batch-sizes", "0", "lenet"], "'--batch-sizes'"),
         (["--precisions", "float16", "lenet"], "'--precisions'"),
         (["none.json"], "none.json cannot be read"),
+        (["lenet", "--out", "/proc/results"], "--out: /proc/results cannot be written to"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_before_anything_is(
