@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
+from backend.cli.remote import names_server, wanted
 from backend.cli.settings import settings
 from backend.cli.shape import Command, Group
 from backend.config import Settings
@@ -64,16 +66,30 @@ class Measuring(Group):
 @click.option("--json", "as_json", is_flag=True, help="the results on standard output instead of a table")
 @click.option("--schema", is_flag=True, help="print the JSON Schema of results.json, and end")
 @settings(only=("data_dir", "state_dir"))
-def bench(settings: Settings, as_json: bool, schema: bool, **asked: Any) -> int:
+@names_server
+def bench(settings: Settings, as_json: bool, schema: bool, url: str | None, token: str | None, **asked: Any) -> int:
     """Measures networks on the devices here: speed, compiling, memory, energy, answers, equal losses.
 
     A body is a file as for `lamina train`, or the name of a network that comes with Lamina; without one, those of the
-    preset. Each measurement has a process of its own. Ctrl-C keeps what is measured.
+    preset. Each measurement has a process of its own. Ctrl-C keeps what is measured. With --url or LAMINA_URL that
+    server measures on its own devices.
     """
-    from backend.commands import benching
+    from backend.commands import benching, benchmarks
+    from backend.commands.telling import spoken
+    from nets.benchmarks.protocol import NETWORKS
 
     if schema:
         return benching.schema()
+    context = click.get_current_context()
+    url, token = wanted(context, "url"), wanted(context, "token")
+    if url is not None or os.environ.get("LAMINA_URL"):
+        bodies, out = list(asked.pop("bodies")) or NETWORKS[asked["preset"]], asked.pop("out")
+        return spoken(
+            lambda client: benchmarks.bench(client, bodies, asked, out=out, as_json=as_json),
+            url=url,
+            token=token,
+            as_json=as_json,
+        )
     return benching.bench(
         benching.Asked(**asked), data_dir=settings.data_dir, state_dir=settings.state_dir, as_json=as_json
     )

@@ -20,7 +20,7 @@ from backend.commands import exits
 from backend.commands.telling import screen
 from nets.benchmarks.bench import Bench, Measured
 from nets.benchmarks.bodies import BadBody, from_file, read_bodies
-from nets.benchmarks.protocol import NETWORKS, plan_of, spots
+from nets.benchmarks.protocol import NETWORKS, Plan, plan_of
 from nets.benchmarks.results import RESULTS, Cell, Preset, Results, json_schema
 from nets.benchmarks.tables import to_csv
 from nets.errors import BrokenRule, SpecError
@@ -65,13 +65,6 @@ def bench(asked: Asked, *, data_dir: Path, state_dir: Path, as_json: bool) -> in
         return refused(str(problem))
     except BrokenRule as problem:
         return refused(f"--devices {problem}")
-    plan = plan_of(
-        asked.preset,
-        precisions=asked.precisions,
-        batch_sizes=asked.batch_sizes,
-        repeats=asked.repeats,
-        target=asked.target,
-    )
     out = asked.out or Path(f"bench-{datetime.now():%Y%m%d-%H%M%S}")
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -82,15 +75,30 @@ def bench(asked: Asked, *, data_dir: Path, state_dir: Path, as_json: bool) -> in
     bench = Bench(
         bodies,
         devices,
-        plan,
+        planned(asked),
         data_dir=data_dir.absolute(),
         work_dir=(state_dir / "benchmarks").absolute(),
         calibrations=state_dir / "calibration",
         command=command(asked),
         name=asked.name,
     )
-    whole = run(bench, count=len(list(spots([body.name for body in bodies], devices, plan))), as_json=as_json)
-    results = bench.results()
+    whole = run(bench, as_json=as_json)
+    return told(bench.results(), out, whole=whole, as_json=as_json)
+
+
+def planned(asked: Asked) -> Plan:
+    """A preset, but for what is said."""
+    return plan_of(
+        asked.preset,
+        precisions=asked.precisions,
+        batch_sizes=asked.batch_sizes,
+        repeats=asked.repeats,
+        target=asked.target,
+    )
+
+
+def told(results: Results, out: Path, *, whole: bool, as_json: bool) -> int:
+    """Shows what was measured and writes the files; the exit code. whole: it came to its end."""
     write(results, out)
     if as_json:
         print(RESULTS.dump_json(results).decode())
@@ -134,7 +142,7 @@ def command(asked: Asked) -> str:
     return shlex.join(words)
 
 
-def run(bench: Bench, *, count: int, as_json: bool) -> bool:
+def run(bench: Bench, *, as_json: bool) -> bool:
     """Measure with a bar; whether it came to its end."""
     console = screen(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(None), TaskProgressColumn(), TextColumn("{task.fields[left]}")
@@ -151,7 +159,7 @@ def run(bench: Bench, *, count: int, as_json: bool) -> bool:
                 place = f"{event.spot} ({event.repeat + 1}/{event.repeats}) " if event.spot else ""
                 progress.update(task, completed=event.fraction, description=place + event.phase, left=left)
         except KeyboardInterrupt:
-            console.print(f"stopped: what was measured of {count} cells is kept")
+            console.print("stopped: what was measured is kept")
             return False
     return True
 

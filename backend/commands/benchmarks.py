@@ -29,7 +29,8 @@ def bench(client: Client, bodies: Sequence[str], fields: Mapping[str, Any], *, o
     started = client.bench(bodies, **{name: value for name, value in fields.items() if value})
     if not as_json:
         place = f", place {started.queue_position} in the queue" if started.queue_position else ""
-        screen().print(printable(f"{started.benchmark_id}  {started.name}, {started.cells_total} cells{place}"))
+        count = f"{started.cells_total} cell{'s' * (started.cells_total != 1)}"
+        screen().print(printable(f"{started.benchmark_id}  {started.name}, {count}{place}"))
     return follow(client, started.benchmark_id, out=out, as_json=as_json)
 
 

@@ -252,6 +252,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ),
     ("GET", "/api/benchmarks/<benchmark_id>.json"): Operation({200: OBJECT}, errors=(409,)),
     ("GET", "/api/benchmarks/<benchmark_id>.csv"): Operation({(200, "text/csv"): TEXT}, errors=(409,)),
+    ("GET", "/api/benchmarks/<benchmark_id>.html"): Operation({(200, "text/html"): TEXT}, errors=(409,)),
     ("GET", "/api/benchmarks/<benchmark_id>/events"): Operation(
         {(200, STREAM): TEXT, 204: {}}, query=BenchmarkEvents, events=BENCHMARK_EVENTS
     ),

@@ -18,12 +18,15 @@ from backend.services import Services, start
 from backend.state.benchmarks import with_cells
 from backend.state.records import Json
 from backend.state.store import STORE_FILE, Store
+from backend.training.benchmarks import Benchmarks
 from backend.training.default_dataset import DefaultDataset
 from backend.training.engine import Advanced, Begun, Done, Measured, Said, Told
 from backend.web.app import create_app
+from nets.benchmarks.results import RESULTS
 from nets.errors import BrokenRule
 from tests.backend.conftest import BODY, COMPILED, out_of_reach, serving, settings, wait_running
 from tests.backend.samples import eventually, read_frame
+from tests.nets.benchmark_results import example
 
 KEYS = {"body": "Plain", "device": "cpu:0", "machine": "here", "precision": "float32"}
 
@@ -376,3 +379,19 @@ def test_the_command_lists_shows_and_deletes(
         assert main(["benchmarks", "--delete", "--url", url]) == 2
         assert "deleted" in said(benchmark_id, "--delete")
         assert main(["benchmarks", benchmark_id, "--url", url]) == 4
+
+
+def test_its_results_are_files(client: FlaskClient, puppet: Puppet, monkeypatch: pytest.MonkeyPatch) -> None:
+    accepted = post(client)
+    url = f"/api/benchmarks/{accepted['benchmark_id']}"
+    for form in ("json", "csv", "html"):
+        early = client.get(f"{url}.{form}")
+        assert early.status_code == 409 and "nothing has been measured" in early.json["error"]
+    monkeypatch.setattr(Benchmarks, "results", lambda self, benchmark_id: example())
+    puppet.go.set()
+    ended(client, accepted)
+    assert RESULTS.validate_json(client.get(f"{url}.json").data) == example()
+    assert len(client.get(f"{url}.csv").text.splitlines()) == 1 + len(example()["cells"])
+    page = client.get(f"{url}.html")
+    assert page.mimetype == "text/html" and "default-src 'none'" in page.headers["Content-Security-Policy"]
+    assert "<svg" in page.text and "://" not in page.text

@@ -15,6 +15,7 @@ from backend.demo.example import EXAMPLE
 from nets import datasets
 from nets.architecture.graph import Graph
 from nets.architecture.read import parse_architecture
+from nets.benchmarks import networks as benchmarked
 from nets.doubts.case import Case
 from nets.doubts.doubt import Doubt
 from nets.doubts.rules import RULES, doubts
@@ -22,7 +23,6 @@ from nets.errors import found_at
 from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.hyperparams.optimizers import OPTIMIZERS
 from nets.layers import LAYERS
-from tests.benchmarks import bodies
 from tests.nets import networks, public_networks
 from tests.nets.builders import REFERENCE, TINY_CNN, stripes
 
@@ -192,7 +192,7 @@ def test_a_doubt_gives_place_reason_and_cure(sent: Json) -> None:
 
 
 GOOD = {
-    **{name: bodies.body(name)["architecture"] for name in bodies.NETWORKS},
+    **{name: benchmarked.body(name)["architecture"] for name in benchmarked.NETWORKS},
     **{name: network for name, (network, _) in networks.NETWORKS.items()},
     **{name: public_networks.architecture(name) for name in public_networks.LAYERS},
     "reference": REFERENCE,

@@ -23,12 +23,20 @@ from backend.web.benchmarks import accepted, listed
 from backend.web.body import json_object
 from backend.web.event_stream import EventStreams
 from backend.web.pages import json_answer, page
+from backend.web.pictures import POLICY
 from backend.web.query import asked
 from backend.web.routes import route
 from nets.benchmarks.results import Results
 from nets.benchmarks.tables import to_csv
 
 NEWEST = 50  # benchmarks in a list that names no limit
+
+
+def drawn(results: Results) -> str:
+    """The report. Matplotlib is loaded when the first one is asked for."""
+    from nets.benchmarks.report import report
+
+    return report(results)
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,13 @@ class BenchmarkRoutes:
     def get_table(self, benchmark_id: str) -> ResponseReturnValue:
         """What it has measured so far as CSV, a row for each cell."""
         return self._file(benchmark_id, "results.csv", "text/csv", lambda found: to_csv(cast(Results, found)))
+
+    @route("GET", "/benchmarks/<benchmark_id>.html")
+    def get_report(self, benchmark_id: str) -> ResponseReturnValue:
+        """What it has measured so far as a report: one page with pictures, which loads nothing."""
+        answer = self._file(benchmark_id, "report.html", "text/html", lambda found: drawn(cast(Results, found)))
+        answer.headers["Content-Security-Policy"] = POLICY
+        return answer
 
     @route("GET", "/benchmarks/<benchmark_id>/events")
     def get_events(self, benchmark_id: str) -> ResponseReturnValue:
