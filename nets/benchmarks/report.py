@@ -58,9 +58,9 @@ def report(results: Results) -> str:
     ]
     links = "".join(f'<a href="#{place}">{heading}</a>' for place, heading, _ in sections)
     body = "".join(f'<h2 id="{place}">{heading}</h2>{inside}' for place, heading, inside in sections)
-    cells = len(results["cells"])
+    cells, repeats = counted(len(results["cells"]), "cell"), counted(results["protocol"]["repeats"], "repeat")
     when = f"{results['created_at'][:16].replace('T', ' ')} UTC"
-    lead = f"{when} · {cells} cells · {results['protocol']['repeats']} repeats · {names} · {results['id']}"
+    lead = f"{when} · {cells} · {repeats} · {names} · {results['id']}"
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" '
         f'content="{POLICY}"><meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -83,6 +83,11 @@ def colours() -> str:
     return f":root{{{of(LIGHT, LIGHT.series[1])}}}{dark}"
 
 
+def counted(number: int, what: str) -> str:
+    """`1 cell`, `2 cells`."""
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
 def text(value: object) -> str:
     """As it is, never as markup."""
     return escape(str(value))
@@ -90,7 +95,8 @@ def text(value: object) -> str:
 
 def warnings(results: Results) -> str:
     """What a reader has to know first."""
-    found = list(results["warnings"])
+    of_machines = {each for machine in results["machines"] for each in machine["quiet"]["warnings"]}
+    found = [each for each in results["warnings"] if each not in of_machines]  # told below, with the machine's name
     if not results["complete"]:
         found.append("The benchmark was ended early: some cells have fewer repeats, or were not measured.")
     for machine in results["machines"]:
