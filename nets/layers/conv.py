@@ -150,7 +150,8 @@ class Conv2d(Layer):
         yield self.arrays(*inputs).parameters["kernel"].shape, self.geometry(inputs[0])
 
     def arrays(self, *inputs: Value) -> Arrays:
-        per_group = inputs[0].channels // self.groups
+        # More groups than channels are a misfit, and a half-built network with one is inspected all the same.
+        per_group = max(1, inputs[0].channels // self.groups)
         fan_in = per_group * self.window[0] * self.window[1]
         return weights((*self.window, per_group, self.out_channels), fan_in=fan_in, bias=self.bias)
 

@@ -73,6 +73,23 @@ def test_a_half_built_network_is_answered_with_shapes_and_problems(client: Flask
     assert found["problems"][1]["fix"] == [{"op": "replace", "path": "/architecture/layers/2/type", "value": "softmax"}]
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        {"type": "conv2d", "out_channels": 1, "kernel_size": 1, "groups": 9_999_999},
+        {"type": "conv2d", "out_channels": 8, "kernel_size": 3, "groups": 2},
+        {"type": "conv2d", "out_channels": 8, "kernel_size": 64},
+        {"type": "residual_block", "out_channels": 4, "in_channels": 7},
+        {"type": "maxpool2d", "kernel_size": 64},
+        {"type": "batchnorm2d", "num_features": 3},
+    ],
+)
+def test_a_layer_that_does_not_fit_is_a_problem_and_no_failure(client: FlaskClient, layer: Json) -> None:
+    body = {"architecture": {**NET, "layers": [layer, {"type": "linear", "out": 10}]}, "hyperparams": PARAMS}
+    found = inspect(client, body)
+    assert not found["valid"] and found["problems"] == client.post("/api/train", json=body).json["errors"]
+
+
 MUTATIONS: list[Callable[[random.Random, Json], object]] = [
     lambda draw, body: body.pop("architecture"),
     lambda draw, body: body.pop("hyperparams"),

@@ -171,7 +171,7 @@ def test_no_flipped_bit_fails_a_list_or_tells_other_facts(asked: Asked, tmp_path
 def test_no_flipped_bit_of_many_fails_a_list_or_tells_other_facts(asked: Asked, tmp_path: Path) -> None:
     content = a_state(tmp_path / "made")
     places = random.Random(4).sample(range(8 * len(content)), 600)
-    assert survives(asked, content, places) <= 30
+    assert survives(asked, content, places) <= 40  # the pages of the schema, and what the file begins with
 
 
 def damage(path: Path, statement: str) -> None:
