@@ -85,6 +85,7 @@ def test_the_log_is_one_line_per_record(server):
     assert all(line[:4].isdigit() and line[4] == "-" for line in server.lines), "every line begins with its time"
 
 
+@pytest.mark.slow
 def test_side_files_stay_in_the_state_directory(tmp_path):
     command = [sys.executable, "-m", "backend.cli", "serve", "--port", "0", "--stop-with-parent"]
     place = {"--state-dir": str(tmp_path / "state"), "--data-dir": str(tmp_path / "data")}

@@ -117,6 +117,7 @@ LINEAR = [{"type": "linear", "out": 16}, {"type": "relu"}]
 OUT = {"type": "linear", "out": 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "layers"),
     [((6,), [*LINEAR, {"type": "batchnorm1d"}, OUT]), ((8, 6), [*LINEAR, {"type": "flatten"}, OUT])],

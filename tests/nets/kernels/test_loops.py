@@ -189,6 +189,7 @@ def traced(a: Architecture, plan: Plan) -> str:
     return str(jax.make_jaxpr(apply)({**variables(a), "numbers": numbers_of(a.graph)}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plan", [CPU["float32"], XLA["float32"]], ids=["cpu", "xla"])
 @pytest.mark.parametrize("name", BODIES)
 def test_a_loop_gives_what_its_blocks_give_one_by_one(name: str, plan: Plan) -> None:

@@ -137,6 +137,7 @@ def test_evaluation_is_the_same_under_every_plan(name: str) -> None:
     assert_near([logits(CPU["float32"])], [logits(XLA["float32"])])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bfloat16"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_bfloat16_stays_near_float32(name: str, precision: str) -> None:
