@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -18,9 +17,10 @@ from rich.table import Table
 
 from backend.commands import exits
 from backend.commands.telling import screen
-from nets.benchmarks.bench import Bench, Measured
+from backend.state.files import CALIBRATION_FOLDER
+from nets.benchmarks.bench import Bench, Measured, where
 from nets.benchmarks.bodies import BadBody, from_file, read_bodies
-from nets.benchmarks.protocol import NETWORKS, Plan, plan_of
+from nets.benchmarks.protocol import NETWORKS, Plan, command_of, plan_of
 from nets.benchmarks.results import RESULTS, Cell, Preset, Results, json_schema
 from nets.benchmarks.tables import to_csv
 from nets.errors import BrokenRule, SpecError
@@ -78,7 +78,7 @@ def bench(asked: Asked, *, data_dir: Path, state_dir: Path, as_json: bool) -> in
         planned(asked),
         data_dir=data_dir.absolute(),
         work_dir=(state_dir / "benchmarks").absolute(),
-        calibrations=state_dir / "calibration",
+        calibrations=state_dir / CALIBRATION_FOLDER,
         command=command(asked),
         name=asked.name,
     )
@@ -100,14 +100,19 @@ def planned(asked: Asked) -> Plan:
 def told(results: Results, out: Path, *, whole: bool, as_json: bool) -> int:
     """Shows what was measured and writes the files; the exit code. whole: it came to its end."""
     write(results, out)
-    if as_json:
-        print(RESULTS.dump_json(results).decode())
-    else:
-        show(results)
-        print(f"\n{out}/results.json, results.csv, report.html")
+    tell(results, out, as_json=as_json)
     if not whole:
         return exits.INTERRUPTED
     return exits.FAILED if any(cell["error"] for cell in results["cells"]) else exits.OK
+
+
+def tell(results: Results, out: Path, *, as_json: bool) -> None:
+    """What is in the files, for people or for programs."""
+    if as_json:
+        print(RESULTS.dump_json(results).decode())
+        return
+    show(results)
+    print(f"\n{out}/results.json, results.csv, report.html")
 
 
 def body_of(item: str) -> str | Mapping[str, Any]:
@@ -130,16 +135,15 @@ def refused(*sentences: str) -> int:
 
 def command(asked: Asked) -> str:
     """A command that measures the same."""
-    words = ["lamina", "bench", *asked.bodies, "--preset", asked.preset]
-    for flag, values in (
-        ("--devices", asked.devices),
-        ("--precisions", asked.precisions),
-        ("--batch-sizes", asked.batch_sizes),
-        ("--repeats", [asked.repeats] if asked.repeats else []),
-        ("--target", [asked.target] if asked.target else []),
-    ):
-        words += [flag, ",".join(map(str, values))] if values else []
-    return shlex.join(words)
+    return command_of(
+        asked.bodies,
+        asked.preset,
+        devices=asked.devices,
+        precisions=asked.precisions,
+        batch_sizes=asked.batch_sizes,
+        repeats=asked.repeats,
+        target=asked.target,
+    )
 
 
 def run(bench: Bench, *, as_json: bool) -> bool:
@@ -169,8 +173,7 @@ def line(event: Measured) -> str:
     cell = event.cell
     found = cell["samples_per_second"]
     told = cell["error"] or (f"{found['values'][-1]:,.0f} samples/s" if found else "")
-    where = f"{cell['body']}, {cell['device']}, {cell['precision']}, batch {cell['batch_size']}"
-    return f"{where}, repeat {event.repeat + 1}: {told}"
+    return f"{where(cell)}, repeat {event.repeat + 1}: {told}"
 
 
 def write(results: Results, out: Path) -> None:

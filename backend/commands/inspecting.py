@@ -15,9 +15,9 @@ from backend.client.overrides import body_of
 from backend.commands import exits
 from backend.commands.following import typed_body
 from backend.commands.telling import Screen, cell, printable, say_json, screen, table
+from backend.state.files import CALIBRATION_FOLDER
 
 Json = Mapping[str, Any]
-CALIBRATION = "calibration"  # the folder of a state directory with what was measured of devices
 WIDE = 110  # columns from which on the options and what computes a layer have room
 UNITS = ("", "k", "M", "G", "T", "P")
 
@@ -30,7 +30,7 @@ def inspect_here(file: str, state_dir: Path, *, as_json: bool) -> int:
     from nets.calibration.calibration import kept
     from nets.process.devices import by_name
 
-    measured = {name: kept(state_dir / CALIBRATION, device) for name, device in by_name().items()}
+    measured = {name: kept(state_dir / CALIBRATION_FOLDER, device) for name, device in by_name().items()}
     known = {name: calibration for name, calibration in measured.items() if calibration}
     body, available = read(file), int(psutil.virtual_memory().available)
     return say({**nets.inspect(body, calibrations=known, available=available)}, as_json=as_json)

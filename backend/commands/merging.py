@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backend.commands import exits
-from backend.commands.benching import show, write
+from backend.commands.benching import tell, write
 from nets.benchmarks.merge import Part, Unmergeable, read
 from nets.benchmarks.merge import merge as merged
-from nets.benchmarks.results import RESULTS
 
 
 def merge(files: Sequence[str], *, out: Path, as_json: bool) -> int:
@@ -26,11 +25,7 @@ def merge(files: Sequence[str], *, out: Path, as_json: bool) -> int:
         return refused(
             [f"{out} cannot be written: {problem.strerror}; name another folder with --out"], as_json=as_json
         )
-    if as_json:
-        print(RESULTS.dump_json(results).decode())
-    else:
-        show(results)
-        print(f"\n{out}/results.json, results.csv, report.html")
+    tell(results, out, as_json=as_json)
     return exits.OK
 
 

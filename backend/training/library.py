@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -10,16 +9,16 @@ from pathlib import Path
 from typing import cast
 
 from backend.state.benchmarks import with_cells
+from backend.state.files import CALIBRATION_FOLDER
 from backend.state.records import Json
 from backend.state.working import folder_for, working
 from backend.training.engine import Advanced, Begun, Done, Measured, Told
 from nets.benchmarks import bench, bodies
-from nets.benchmarks.protocol import plan_of
+from nets.benchmarks.protocol import command_of, plan_of
 from nets.benchmarks.results import Cell, Preset
 from nets.errors import BrokenRule
 from nets.process.devices import all_devices, name_of
 
-CALIBRATIONS = "calibration"  # in the state directory
 CHOSEN = ("precisions", "batch_sizes", "repeats", "target")
 
 
@@ -59,7 +58,7 @@ class Library:
                 plan_of(request["preset"], **{name: request[name] for name in CHOSEN}),
                 data_dir=self.data_dir.absolute(),
                 work_dir=folder.absolute(),
-                calibrations=self.state_dir / CALIBRATIONS,
+                calibrations=self.state_dir / CALIBRATION_FOLDER,
                 command=command(request),
             )
             yield Begun(cast(Json, measured.results()))
@@ -93,8 +92,5 @@ def advanced(event: bench.Measuring) -> Advanced:
 
 def command(request: Json) -> str:
     """A command that measures the same, once each body is in a file of its name."""
-    words = ["lamina", "bench", *(f"{each['name']}.json" for each in request["bodies"]), "--preset", request["preset"]]
-    for name in ("devices", "precisions", "batch_sizes"):
-        words += [f"--{name.replace('_', '-')}", ",".join(map(str, request[name]))]
-    words += ["--repeats", str(request["repeats"])]
-    return shlex.join([*words, "--target", str(request["target"])] if request["target"] else words)
+    files = [f"{each['name']}.json" for each in request["bodies"]]
+    return command_of(files, request["preset"], **{name: request[name] for name in ("devices", *CHOSEN)})

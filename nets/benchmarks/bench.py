@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from nets.benchmarks.bodies import Body, read_bodies
 from nets.benchmarks.cells import Record
+from nets.benchmarks.data import wanted
 from nets.benchmarks.estimates import largest_difference
 from nets.benchmarks.machine import machine, quiet_of
 from nets.benchmarks.protocol import NETWORKS, TOLERANCES, Plan, Spot, plan_of, spots
@@ -90,10 +91,10 @@ class Bench:
             yield from self._peaks(device)
         with self._programs() as folder:
             for repeat in range(self.plan.repeats):
-                for spot in self._spots:
-                    yield from self._repeat(spot, repeat, folder / str(self._spots.index(spot)))
-            for spot in self._spots if self.plan.target is not None else ():
-                yield from self._to_target(spot, folder / str(self._spots.index(spot)))
+                for number, spot in enumerate(self._spots):
+                    yield from self._repeat(spot, repeat, folder / str(number))
+            for number, spot in enumerate(self._spots if self.plan.target is not None else ()):
+                yield from self._to_target(spot, folder / str(number))
         self._ended = time.monotonic()
         self._look()
 
@@ -240,7 +241,7 @@ class Bench:
     def _warnings(self, cells: Sequence[Cell]) -> list[str]:
         found = [*self._machine["quiet"]["warnings"], *self._failures]
         for body in self.bodies:
-            asked = body.hyperparams.dataset_type or "mnist"
+            asked = wanted(body.hyperparams).name
             if body.data != asked:
                 found.append(f"{body.name} was measured on {body.data}, since {asked} is not at hand")
         missing = len(self._spots) - len(cells)

@@ -8,6 +8,7 @@ from statistics import median
 import numpy as np
 
 from nets.benchmarks.results import Interval, Quantiles
+from nets.training.timing import weighted_quantiles
 
 RESAMPLES, SEED, CONFIDENCE = 10_000, 0, 0.95
 
@@ -22,13 +23,11 @@ def interval(values: Sequence[float]) -> Interval:
 
 def quantiles(steps: Iterable[tuple[float, int]]) -> Quantiles | None:
     """Of seconds, each with how many steps took that."""
-    kept = sorted((seconds, count) for seconds, count in steps)
+    kept = [(seconds, count) for seconds, count in steps]
     if not kept:
         return None
-    values, weights = np.array(kept).T
-    reached = np.cumsum(weights)
-    p5, p50, p95 = values[np.searchsorted(reached, np.multiply((0.05, 0.5, 0.95), reached[-1]))].tolist()
-    return {"p5": p5, "p50": p50, "p95": p95, "steps": int(reached[-1])}
+    p5, p50, p95 = weighted_quantiles(kept, 0.05, 0.5, 0.95)
+    return {"p5": p5, "p50": p50, "p95": p95, "steps": sum(count for _, count in kept)}
 
 
 def largest_difference(reference: Sequence[float], compared: Sequence[float]) -> float:

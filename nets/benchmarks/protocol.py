@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import get_args
+from typing import Any, get_args
 
 from nets.benchmarks.results import Preset, Protocol
 from nets.hyperparams.hyperparams import Precision
@@ -84,6 +85,18 @@ def plan_of(
         repeats=repeats or plan.repeats,
         target=target,
     )
+
+
+def command_of(bodies: Sequence[str], preset: Preset, **said: Any) -> str:
+    """A command that measures the same. bodies: names or files. said: values of flags, alone or several, None for no
+    flag.
+    """
+    words = ["lamina", "bench", *bodies, "--preset", preset]
+    for name in ("devices", "precisions", "batch_sizes", "repeats", "target"):
+        if value := said.get(name):
+            several = value if isinstance(value, list | tuple) else [value]
+            words += [f"--{name.replace('_', '-')}", ",".join(map(str, several))]
+    return shlex.join(words)
 
 
 @dataclass(frozen=True)

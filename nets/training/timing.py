@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from statistics import median
 
 import numpy as np
@@ -31,10 +32,15 @@ class Sample:
 
     def at(self, *fractions: float) -> list[float]:
         """The least of the values up to which these shares of the weight lie."""
-        values, weights = np.array(sorted(self.kept)).T
-        reached = np.cumsum(weights)
-        found: list[float] = values[np.searchsorted(reached, np.multiply(fractions, reached[-1]))].tolist()
-        return found
+        return weighted_quantiles(self.kept, *fractions)
+
+
+def weighted_quantiles(weighted: Iterable[tuple[float, int]], *fractions: float) -> list[float]:
+    """The least of some values up to which these shares of their weights lie."""
+    values, weights = np.array(sorted(weighted)).T
+    reached = np.cumsum(weights)
+    found: list[float] = values[np.searchsorted(reached, np.multiply(fractions, reached[-1]))].tolist()
+    return found
 
 
 class Times:
