@@ -47,7 +47,7 @@ class LocalServer:
     def __init__(self, settings: Settings) -> None:
         command = [*COMMAND, "serve", *as_flags(settings), "--stop-with-parent"]
         self.client = Client(f"http://127.0.0.1:{settings.port}", token=settings.token)
-        self.lines: deque[str] = deque(maxlen=200)
+        self.lines: deque[str] = deque(maxlen=1000)
         self.echo = False
         self.process = subprocess.Popen(
             command,
