@@ -1,6 +1,34 @@
 """The layer types. Importing a module here puts its types into `LAYERS`; a new file is added to this list."""
 
-from nets.layers import activation, conv, dropout, linear, merge, norm, pool, residual, shape
+from nets.layers import (
+    activation,
+    bottleneck,
+    conv,
+    dense_block,
+    dropout,
+    linear,
+    merge,
+    norm,
+    pool,
+    residual,
+    shape,
+    squeeze_excitation,
+)
 from nets.layers.base import LAYERS, Layer
 
-__all__ = ["LAYERS", "Layer", "activation", "conv", "dropout", "linear", "merge", "norm", "pool", "residual", "shape"]
+__all__ = [
+    "LAYERS",
+    "Layer",
+    "activation",
+    "bottleneck",
+    "conv",
+    "dense_block",
+    "dropout",
+    "linear",
+    "merge",
+    "norm",
+    "pool",
+    "residual",
+    "shape",
+    "squeeze_excitation",
+]

@@ -20,6 +20,12 @@ class Part:
     inputs: tuple[str, ...]
 
 
+def chain(*layers: tuple[str, Layer], source: str = OWN_INPUT) -> tuple[Part, ...]:
+    """Parts of which each reads the one before it, the first of them `source`."""
+    names = [source, *(name for name, _ in layers)]
+    return tuple(Part(name, layer, (before,)) for (name, layer), before in zip(layers, names, strict=False))
+
+
 class Composite(Layer):
     """Base of the types that expand into parts. Random numbers for weights are drawn in the order of the parts.
 

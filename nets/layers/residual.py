@@ -12,12 +12,12 @@ from pydantic import Field
 
 from nets.layers.activation import Relu
 from nets.layers.base import Bound, Example, Layer, Misfit, register
-from nets.layers.composite import OWN_INPUT, Composite, Part
+from nets.layers.composite import OWN_INPUT, Composite, Part, chain
 from nets.layers.conv import Conv2d
 from nets.layers.merge import Add
 from nets.layers.norm import BatchNorm2d, Eps, Momentum
 from nets.layers.windows import largest_useful, sizes_up_to, too_wide
-from nets.spec.fields import Boolean, Extent, Pair, Width, pair
+from nets.spec.fields import Boolean, Extent, Pair, Width, pair, shown
 from nets.spec.values import Value, image
 
 
@@ -33,10 +33,16 @@ class ResidualBlock(Composite):
     out_channels: Width = Field(description="Channels of the output.")
     kernel_size: Extent = Field(default=3, description="Size of the kernels.")
     stride: Extent = Field(default=1, description="Step of the first convolution and of the shortcut.")
-    shortcut: Literal["projection", "pad"] = Field(
+    padding: Literal["same", "symmetric"] = Field(
+        "same",
+        description="`same` as in conv2d, whose odd zero stands at the end; `symmetric` is half the kernel on each "
+        "side, as PyTorch's networks have it. They differ where a stride meets an even size.",
+    )
+    shortcut: Literal["projection", "projection_norm", "pad"] = Field(
         "projection",
-        description="If channels or size change: a 1 x 1 convolution, or every stride-th pixel with added channels of "
-        "zeros, without weights, as in the CIFAR-10 networks of He et al.",
+        description="If channels or size change: a 1 x 1 convolution, or that and a norm, as in torchvision's "
+        "`BasicBlock`, or every stride-th pixel with added channels of zeros, without weights, as in the CIFAR-10 "
+        "networks of He et al.",
     )
     bias: Boolean = Field(
         default=True, description="Whether the convolutions have a bias; the norm after each one cancels it."
@@ -65,11 +71,24 @@ class ResidualBlock(Composite):
             (image(3, 7, 6),),
             image(5, 4, 3),
         ),
+        Example(
+            {
+                **{"type": "residual_block", "out_channels": 4, "stride": 2, "padding": "symmetric"},
+                **{"shortcut": "projection_norm", "bias": False},
+            },
+            (image(3, 4, 4),),
+            image(4, 2, 2),
+        ),
     )
 
     @property
     def strides(self) -> Pair:
         return pair(self.stride)
+
+    @property
+    def is_odd(self) -> bool:
+        """Whether the kernels have a middle."""
+        return all(side % 2 for side in pair(self.kernel_size))
 
     def misfits(self, *inputs: Value) -> Iterator[Misfit]:
         channels, height, width = inputs[0].shape
@@ -78,6 +97,9 @@ class ResidualBlock(Composite):
         if wide := too_wide((height, width), window=pair(self.kernel_size)):
             most = largest_useful((height, width), (1, 1))
             yield Misfit("kernel_size", wide, code="out_of_range", expected=sizes_up_to(most))
+        if self.padding == "symmetric" and not self.is_odd:
+            rule = f"symmetric has half an odd kernel on each side, and kernel_size is {shown(self.kernel_size)}"
+            yield Misfit("padding", f"{rule}; set {{field}} to same", expected="same", set_to="same")
         if self.shortcut == "pad" and self.out_channels < channels:
             cure = f"set {{field}} to projection, or out_channels to at least {channels}"
             rule = f"pad cannot make {channels} channels {self.out_channels}; {cure}"
@@ -92,8 +114,7 @@ class ResidualBlock(Composite):
 
     def expand(self, *inputs: Value) -> tuple[Part, ...]:
         norm = BatchNorm2d(eps=self.eps, momentum=self.momentum)
-        shortcut = self.shortcut_layer(inputs[0])
-        skip = () if shortcut is None else (Part("skip", shortcut, (OWN_INPUT,)),)
+        skip = self.skip(inputs[0], norm)
         return (
             Part("conv1", self.convolution(self.kernel_size, self.stride), (OWN_INPUT,)),
             Part("conv2", self.convolution(self.kernel_size, 1), ("relu1",)),
@@ -101,20 +122,25 @@ class ResidualBlock(Composite):
             Part("norm2", norm, ("conv2",)),
             *skip,
             Part("relu1", Relu(), ("norm1",)),
-            Part("add", Add(), ("norm2", "skip" if skip else OWN_INPUT)),
+            Part("add", Add(), ("norm2", skip[-1].name if skip else OWN_INPUT)),
             Part("relu2", Relu(), ("add",)),
         )
 
     def convolution(self, window: int | Pair, stride: int | Pair) -> Conv2d:
-        return Conv2d(out_channels=self.out_channels, kernel_size=window, stride=stride, padding="same", bias=self.bias)
+        high, wide = pair(window)
+        around: Pair | Literal["same"] = (
+            (high // 2, wide // 2) if self.padding == "symmetric" and self.is_odd else "same"
+        )
+        return Conv2d(out_channels=self.out_channels, kernel_size=window, stride=stride, padding=around, bias=self.bias)
 
-    def shortcut_layer(self, value: Value) -> Layer | None:
-        """What stands beside the convolutions; None for x itself."""
+    def skip(self, value: Value, norm: Layer) -> tuple[Part, ...]:
+        """What stands beside the convolutions; nothing for x itself."""
         if self.output(value) == value:
-            return None
+            return ()
         if self.shortcut == "pad":
-            return PadShortcut(out_channels=self.out_channels, stride=self.stride)
-        return self.convolution(1, self.stride)
+            return chain(("skip", PadShortcut(out_channels=self.out_channels, stride=self.stride)))
+        projection = ("skip", self.convolution(1, self.stride))
+        return chain(projection, ("skip_norm", norm)) if self.shortcut == "projection_norm" else chain(projection)
 
 
 class PadShortcut(Layer):

@@ -1,0 +1,90 @@
+"""Gates that weigh the channels of an image by what is in the whole of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, Self
+
+import jax.numpy as jnp
+from jax import Array
+from pydantic import Field
+
+from nets.layers.activation import Relu, Sigmoid
+from nets.layers.base import Bound, Example, Layer, Misfit, register
+from nets.layers.composite import OWN_INPUT, Composite, Part, chain
+from nets.layers.conv import Conv2d
+from nets.spec.fields import Width
+from nets.spec.values import Value, image
+
+
+@register
+class SqueezeExcitation(Composite):
+    """x times scale(conv(activation(conv(mean of x)))), one factor for each channel. torchvision's `SqueezeExcitation`.
+    Hu et al., 2018.
+    """
+
+    type: Literal["squeezeexcitation"] = "squeezeexcitation"
+    in_channels: Width | None = Field(None, description="Channels of the input; may be left out.")
+    squeeze_channels: Width | None = Field(
+        None, description="Channels between the two convolutions; without it, those of the input divided by `ratio`."
+    )
+    ratio: Width = Field(default=16, description="Channels of the input for each one between the convolutions.")
+
+    aliases = {"input_channels": "in_channels", "reduction": "ratio"}
+    takes = ("image",)
+    converts = True
+    examples = (
+        Example({"type": "squeezeexcitation", "ratio": 2}, (image(4, 4, 4),), image(4, 4, 4)),
+        Example(
+            {"type": "squeezeexcitation", "in_channels": 3, "squeeze_channels": 2}, (image(3, 4, 3),), image(3, 4, 3)
+        ),
+    )
+
+    def misfits(self, *inputs: Value) -> Iterator[Misfit]:
+        channels = inputs[0].channels
+        if self.in_channels is not None and self.in_channels != channels:
+            yield Misfit.declared(self, "in_channels", self.in_channels, channels, unit="channel")
+
+    def filled(self, *inputs: Value) -> Self:
+        channels = inputs[0].channels
+        squeezed = self.squeeze_channels or max(1, channels // self.ratio)
+        return self.model_copy(update={"in_channels": channels, "squeeze_channels": squeezed})
+
+    def expand(self, *inputs: Value) -> tuple[Part, ...]:
+        filled = self.filled(*inputs)
+        assert filled.squeeze_channels is not None
+        gate = chain(
+            ("mean", ChannelMeans()),
+            ("fc1", Conv2d(out_channels=filled.squeeze_channels, kernel_size=1)),
+            ("activation", Relu()),
+            ("fc2", Conv2d(out_channels=inputs[0].channels, kernel_size=1)),
+            ("scale", Sigmoid()),
+        )
+        return (*gate, Part("weighed", ChannelGate(), (OWN_INPUT, "scale")))
+
+
+class ChannelMeans(Layer):
+    """The mean of each channel, as an image of one pixel."""
+
+    type: Literal["channel_means"] = "channel_means"
+    takes = ("image",)
+    layouts = "any"
+
+    def output(self, *inputs: Value) -> Value:
+        return image(inputs[0].channels, 1, 1)
+
+    def apply(self, bound: Bound, *xs: Array) -> Array:
+        return jnp.mean(xs[0], (bound.axis("H"), bound.axis("W")), keepdims=True)
+
+
+class ChannelGate(Layer):
+    """An image times one factor for each of its channels, which come as an image of one pixel."""
+
+    type: Literal["channel_gate"] = "channel_gate"
+    takes = ("image",)
+    arity = (2, 2)
+    layouts = "any"
+    gates = True
+
+    def apply(self, bound: Bound, *xs: Array) -> Array:
+        return xs[0] * xs[1]
