@@ -79,7 +79,8 @@ def combinators():
 
 def entry(name, cls, more, example):
     """A type with its example and its options."""
-    about = f"#### `{name}`\n\n{paragraph(cls)}{more}\n\nExample: `{json.dumps(dict(example))}`\n"
+    also = f" Also called {', '.join(f'`{word}`' for word in cls.also)}." if cls.also else ""
+    about = f"#### `{name}`\n\n{paragraph(cls)}{more}{also}\n\nExample: `{json.dumps(dict(example))}`\n"
     rows = options(cls, cls.aliases)
     return about + ("\n" + table(("option", "value", "default", "meaning"), rows) if rows else "")
 

@@ -336,9 +336,10 @@ class Dataset(Answer, kw_only=True):
 
 
 class LayerType(Answer, kw_only=True):
-    """A type of layers, or a combinator of them. `fields`: JSON Schema by name; `example`: one as JSON."""
+    """A type of layers, or a combinator of them. `also`: its other names; `fields`: JSON Schema by name."""
 
     type: str
+    also: list[str] = []
     description: str = ""
     fields: Json = {}
     required: list[str] = []
@@ -381,8 +382,7 @@ T = TypeVar("T", bound=Answer)
 def read(kind: type[T], value: object) -> T:
     """An answer as its type. Raises Faulty where it is something else."""
     try:
-        if not isinstance(value, dict):
-            raise msgspec.ValidationError(f"expected an object, got {type(value).__name__}")
+        value = msgspec.convert(value, dict)
         found = msgspec.convert({**value, "json": {}}, kind, str_keys=True)
     except msgspec.ValidationError as reason:
         raise Faulty(f"the answer of the server is no {kind.__name__}: {reason}") from None

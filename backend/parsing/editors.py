@@ -23,7 +23,7 @@ from nets.hyperparams.losses import LOSSES
 from nets.hyperparams.optimizers import OPTIMIZERS
 from nets.layers import LAYERS
 from nets.spec.allowed import one_of
-from nets.spec.registry import Typed
+from nets.spec.registry import Typed, type_schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 LISTS: Mapping[str, Json] = {  # of layers, in combinators
@@ -118,19 +118,24 @@ def _hyperparams() -> Json:
 def _choice(what: str, about: str, kinds: Mapping[str, type[Any]], *, required: bool = True) -> Json:
     """One of several types: `type` says which fields there are."""
     examples = [dict(example) for kind in kinds.values() for example in _examples(kind)[:1]]
+    others = {word: name for name, kind in kinds.items() for word in kind.also}
+    about_others = [f"The same as `{name}`." for name in others.values()]
     return {
         "description": about,
         "type": "object",
         **({"required": ["type"]} if required else {}),
         "properties": {
-            "type": {**one_of(list(kinds)), "enumDescriptions": [_about(kind) for kind in kinds.values()]},
+            "type": {
+                **one_of([*kinds, *others]),
+                "enumDescriptions": [*(_about(kind) for kind in kinds.values()), *about_others],
+            },
         },
         "allOf": [
             {
-                "if": {"required": ["type"], "properties": {"type": {"const": name}}},
+                "if": {"required": ["type"], "properties": {"type": type_schema(kind)}},
                 "then": {"$ref": f"#/$defs/{what if kinds is not COMBINATORS else 'layer'}.{name}"},
             }
-            for name in kinds
+            for name, kind in kinds.items()
         ],
         "examples": examples,
         "defaultSnippets": [{"label": example["type"], "body": example} for example in examples],
@@ -176,7 +181,7 @@ def _definition(name: str, kind: type[Typed], besides: Json) -> Json:
         "type": "object",
         "required": ["type"],
         "additionalProperties": False,
-        "properties": {**fields, **others, **besides, "type": {"const": name, "description": _about(kind)}},
+        "properties": {**fields, **others, **besides, "type": {**type_schema(kind), "description": _about(kind)}},
         **({"allOf": needed} if needed else {}),
         "examples": [dict(example) for example in _examples(kind)] or [{"type": name}],
     }
@@ -189,7 +194,7 @@ def _others(kind: type[Typed], field: str) -> list[str]:
 def _with_layers(field: str, part: Json) -> Json:
     """A field of a combinator, with what its lists hold."""
     if field == "merge":
-        return {**part, "anyOf": [one_of(merges()), {"$ref": "#/$defs/Merge"}]}
+        return {**part, "anyOf": [one_of(merges().words()), {"$ref": "#/$defs/Merge"}]}
     return {**part, **LISTS.get(field, {})}
 
 

@@ -41,7 +41,7 @@ def _dataset_entry(entry: DatasetInfo, data_dir: Path) -> Json:
 
 
 def layer_entries() -> list[Json]:
-    """Every layer type with its fields (JSON Schema by field), other names of fields, and an example.
+    """Every layer type with its other names, its fields (JSON Schema by field), other names of those, and an example.
 
     Those that take images first, then those that take anything, then features: the examples of those with one input,
     in this order and with a linear layer behind them, are a network.
@@ -75,6 +75,7 @@ def _entry(name: str, cls: type[Typed]) -> Json:
     schema = cls.model_json_schema()
     return {
         "type": name,
+        "also": list(cls.also),
         "description": inspect.getdoc(cls) or "",
         "fields": {field: part for field, part in schema["properties"].items() if field != "type"},
         "required": [field for field in schema.get("required", []) if field != "type"],

@@ -23,7 +23,7 @@ from nets.spec.allowed import one_of
 from nets.spec.fields import Hint, parse
 from nets.spec.registry import Registry
 from nets.spec.values import Value
-from nets.spec.words import closest, meant, plain
+from nets.spec.words import meant, plain
 
 MAX_LAYERS = 2048
 MAX_DEPTH = 16  # combinators inside of each other
@@ -83,7 +83,7 @@ def in_reading_order(problems: Sequence[Problem], path: Path) -> list[Problem]:
 def beside_a_layer(name: str, value: object) -> Hint:
     """What to do with a field that other libraries have in layers."""
     if plain(name) in ACTIVATION:
-        kind = next(iter(closest(value, LAYERS)), LAYERS.example["type"])
+        kind = next(iter(LAYERS.near(value)), LAYERS.example["type"])
         return Hint(f' An activation is a layer of its own: put {{"type": "{kind}"}} after this one.')
     if meant(name, Frame.model_fields):
         return Hint(" It belongs in architecture.")
@@ -118,13 +118,17 @@ class Reader:
         if not 1 <= len(listed) <= self.most:
             rule = f"must have 1 to {self.most} layers, got {len(listed)}"
             raise SpecError([*self.problems, Problem(place, rule, *beyond(len(listed), self.most))])
-        body = self.body(Scope(listed), place, None)
+        body = self.body(Scope(self.named(listed)), place, None)
         if (many := size(body)) > self.most:
             rule = f"must make a network of at most {self.most} layers, repetitions included"
             raise SpecError(
                 [*self.problems, Problem(place, f"{rule}; got {shortened(many)}", *beyond(many, self.most))]
             )
         return body
+
+    def named(self, listed: list[Any]) -> list[Any]:
+        """Layers as they came, each with its type's own name."""
+        return [self.kinds.by_its_own_name(sent) for sent in listed]
 
     def body(self, scope: Scope, path: Path, shown: Path | None) -> Body:
         """shown: where errors point that are about any of these layers; None for each layer's own place."""
@@ -248,7 +252,7 @@ class Reader:
     def inner(self, item: Written, listed: Listed, scope: Scope) -> Body:
         """One of its lists. What it took over with its problems has been told of."""
         taken = listed.place[0] in item.taken and listed.place[0] not in item.said
-        inside = Scope(listed.layers, outer=scope, at=int(item.path[-1]))
+        inside = Scope(self.named(listed.layers), outer=scope, at=int(item.path[-1]))
         shown = item.shown if taken or item.shown != item.path else None
         told = self.problems
         try:

@@ -91,5 +91,5 @@ def as_sent(path: Path, body: Mapping[str, Any]) -> Path:
 def aliases(fields: Mapping[str, Any]) -> Mapping[str, str]:
     """The other names that fields of an object may come by."""
     kind = fields.get("type")
-    layer = LAYERS.get(kind) if isinstance(kind, str) else None
-    return layer.aliases if layer else {**ALIASES, **Optimizer.aliases}
+    name = LAYERS.named(kind) if isinstance(kind, str) else None
+    return LAYERS[name].aliases if name else {**ALIASES, **Optimizer.aliases}

@@ -24,6 +24,7 @@ class Linear(Layer):
     out_features: Width = Field(alias="out", description="Features of the output.")
     bias: Boolean = Field(default=True, description="Whether each feature gets a trained constant added.")
 
+    also = ("dense",)
     aliases = {"units": "out", "input_dim": "in", "out_features": "out", "in_features": "in"}
     takes = ("features", "sequence")
     converts = True

@@ -174,6 +174,7 @@ class Concat(Layer):
         "(0 is the batch); without it, channels or features.",
     )
 
+    also = ("concatenate", "cat")
     layouts = "any"
     arity = (2, MOST)
     keeps_values = True

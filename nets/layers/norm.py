@@ -96,6 +96,7 @@ class BatchNorm1d(BatchNorm):
 
     type: Literal["batchnorm1d"] = "batchnorm1d"
 
+    also = ("batch_norm1d",)
     takes = ("features", "sequence")
     cures = {"image": "use batchnorm2d, or put flatten before it"}
     examples = (
@@ -111,6 +112,7 @@ class BatchNorm2d(BatchNorm):
 
     type: Literal["batchnorm2d"] = "batchnorm2d"
 
+    also = ("batch_norm2d",)
     takes = ("image",)
     cures = {
         "features": "use batchnorm1d, or put it before flatten",

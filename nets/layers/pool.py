@@ -35,6 +35,7 @@ class MaxPool2d(Layer):
         0, description="Margin on each side, at most half the window; `same` and `valid` as in conv2d."
     )
 
+    also = ("max_pool2d", "maxpooling2d")
     aliases = {"pool_size": "kernel_size", "kernel": "kernel_size"}
     takes = ("image",)
     converts = True

@@ -128,19 +128,28 @@ def shown(value: object, limit: int = 60) -> str:
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:
     """` Did you mean 'x'?` for a near miss, or for what others call x, else nothing."""
-    near = " or ".join(f"'{name}'" for name in closest(word, known))
-    return f" Did you mean {near}?" if near else ""
+    return asked(closest(word, known))
+
+
+def asked(near: Sequence[str]) -> str:
+    """` Did you mean 'x' or 'y'?`, nothing without any."""
+    names = " or ".join(f"'{name}'" for name in near)
+    return f" Did you mean {names}?" if names else ""
 
 
 def suggested(word: object, known: Iterable[str]) -> str | None:
     """The one that `did_you_mean` names; None where there is none, or more than one."""
-    near = closest(word, known)
+    return only(closest(word, known))
+
+
+def only(near: Sequence[str]) -> str | None:
+    """The one that there is; None where there is none, or more than one."""
     return near[0] if len(near) == 1 else None
 
 
-def as_an_object(word: object, types: Iterable[str]) -> str:
-    """`; write {"type": "x"}` for the mere name of a type."""
-    return "".join(f'; write {{"type": "{name}"}}' for name in closest(word, types)[:1])
+def as_an_object(near: Sequence[str]) -> str:
+    """`; write {"type": "x"}` for the mere name of a type. near: which may be meant."""
+    return "".join(f'; write {{"type": "{name}"}}' for name in near[:1])
 
 
 def instead_of_type(value: Iterable[str]) -> str:

@@ -11,15 +11,16 @@ from nets.spec.fields import (
     Elsewhere,
     Spec,
     as_an_object,
-    did_you_mean,
+    asked,
     instead_of_type,
     no_hint,
+    only,
     parse,
     shown,
-    suggested,
     type_named,
 )
 from nets.spec.traced import TracedSpec
+from nets.spec.words import closest
 
 V = TypeVar("V")
 Fields = type[Spec]
@@ -41,12 +42,20 @@ class Names(dict[str, V]):
 
     def known(self, value: object) -> str:
         """The name that a client wrote; BrokenRule, with what was probably meant, unless it is in the table."""
-        if isinstance(value, str) and value in self:
-            return value
-        detail = f"must be {self.choice()}, got {shown(value)}.{did_you_mean(value, self)}"
-        near = suggested(value, self)
-        set_to = UNSAID if near is None else near
-        raise BrokenRule(detail, "not_one_of", expected=one_of(self), suggestion=near, set_to=set_to)
+        if isinstance(value, str) and (name := self.named(value)) is not None:
+            return name
+        near = self.near(value)
+        detail = f"must be {self.choice()}, got {shown(value)}.{asked(near)}"
+        set_to = UNSAID if (one := only(near)) is None else one
+        raise BrokenRule(detail, "not_one_of", expected=one_of(self), suggestion=one, set_to=set_to)
+
+    def named(self, word: str) -> str | None:
+        """The name of the thing that a word names; None where it names none."""
+        return word if word in self else None
+
+    def near(self, word: object) -> list[str]:
+        """Which names a word that names nothing may stand for."""
+        return closest(word, self)
 
     def choice(self) -> str:
         """`one of sgd, adam`."""
@@ -56,11 +65,13 @@ class Names(dict[str, V]):
 class Typed(TracedSpec):
     """A specification that says in `type` which one of a registry it is.
 
-    aliases: other names that older clients use, to the field's own name. ignored: fields that clients send whatever
-    the type, and that mean nothing for this one: checked, then left out.
+    also: other names of the type, which clients may send in place of its own. aliases: other names of fields, to the
+    field's own name. ignored: fields that clients send whatever the type, and that mean nothing for this one: checked,
+    then left out.
     """
 
     type: str
+    also: ClassVar[tuple[str, ...]] = ()
     aliases: ClassVar[Mapping[str, str]] = {}
     ignored: ClassVar[Fields] = Spec
 
@@ -77,9 +88,35 @@ class Registry(Names[type[S]], Generic[S]):
         self.example = dict(example)
 
     def register(self, cls: type[T]) -> type[T]:
-        """Add a class under the default of its `type`; ValueError where that is taken."""
-        self.add(cls.model_fields["type"].default, cls)  # type: ignore[arg-type]  # T is an S, which Python cannot say
+        """Add a class under the default of its `type`; ValueError where that, or another name of it, is taken."""
+        name = cls.model_fields["type"].default
+        for word in (name, *cls.also):
+            if (other := self.named(word)) not in (None, word):
+                raise ValueError(f'"{word}" is another name of the {self.what} {other} already: choose another')
+        if double := [word for word in cls.also if word in self or word == name]:
+            raise ValueError(f'the {self.what} {name} is also called "{double[0]}", which is the name of one')
+        self.add(name, cls)  # type: ignore[arg-type]  # T is an S, which Python cannot say
         return cls
+
+    def named(self, word: str) -> str | None:
+        """The type that goes by a name, its own or another one; None where none does."""
+        return word if word in self else next((name for name, cls in self.items() if word in cls.also), None)
+
+    def near(self, word: object) -> list[str]:
+        """Which types a word may stand for that names none."""
+        others = [name for name in self.words() if name not in self]  # first: of names spelled alike the last counts
+        names = (self.named(name) for name in closest(word, [*others, *self]))
+        return list(dict.fromkeys(name for name in names if name is not None))
+
+    def words(self) -> list[str]:
+        """All names of types: their own, then the others."""
+        return [*self, *(word for cls in self.values() for word in cls.also)]
+
+    def by_its_own_name(self, sent: Any) -> Any:
+        """What a client sent, with the type's own name where it came by another one."""
+        kind = sent.get("type") if isinstance(sent, dict) else None
+        name = self.named(kind) if isinstance(kind, str) else None
+        return sent if name in (None, kind) else {**sent, "type": name}
 
     def parse(self, value: object, path: Path, *, elsewhere: Elsewhere = no_hint) -> S:
         """One of the specifications from a JSON object; SpecError with every problem in it.
@@ -105,19 +142,20 @@ class Registry(Names[type[S]], Generic[S]):
     def _chosen(self, value: object, path: Path) -> tuple[type[S], dict[str, Any]]:
         expected = {"type": "object", "required": ["type"], "properties": {"type": one_of(self)}}
         if not isinstance(value, dict):
-            rule = f"must be an object such as {shown(self.example)}, got {shown(value)}{as_an_object(value, self)}"
-            near = suggested(value, self)
-            fix = () if near is None else (Change("replace", path, {"type": near}),)
-            raise SpecError([Problem(path, rule, "wrong_type", expected=expected, got=value, suggestion=near, fix=fix)])
+            near = self.near(value)
+            rule = f"must be an object such as {shown(self.example)}, got {shown(value)}{as_an_object(near)}"
+            fix = () if (one := only(near)) is None else (Change("replace", path, {"type": one}),)
+            raise SpecError([Problem(path, rule, "wrong_type", expected=expected, got=value, suggestion=one, fix=fix)])
         if "type" not in value:
             rule = f"is required; {self.choice()}{instead_of_type(value)}"
             named = type_named(value)
             fix = () if named is None else (Change("move", (*path, "type"), source=(*path, named)),)
             raise SpecError([Problem((*path, "type"), rule, "missing", expected=one_of(self), fix=fix)])
         try:
-            return self[self.known(value["type"])], value
+            name = self.known(value["type"])
         except BrokenRule as error:
             raise SpecError([error.at((*path, "type")).seen_in(value, path)]) from None
+        return self[name], value if value["type"] == name else {**value, "type": name}
 
     def schema(self) -> dict[str, Any]:
         """What `parse` takes, as JSON Schema."""
@@ -129,5 +167,11 @@ def _schema(cls: type[Typed]) -> dict[str, Any]:
     kind = cls.model_fields["type"].default
     others = {alias: fields[name] for alias, name in cls.aliases.items() if name in fields}
     ignored = cls.ignored.model_json_schema().get("properties", {})
-    properties = {**fields, **others, **ignored, "type": {"const": kind}}
+    properties = {**fields, **others, **ignored, "type": type_schema(cls)}
     return {"title": kind, "type": "object", "required": ["type"], "properties": properties}
+
+
+def type_schema(cls: type[Typed]) -> dict[str, Any]:
+    """The names by which a type may be sent, as JSON Schema."""
+    name = cls.model_fields["type"].default
+    return one_of([name, *cls.also]) if cls.also else {"const": name}

@@ -50,6 +50,7 @@ def test_every_layer_type_is_listed_as_it_is_registered(trained: Trained) -> Non
         assert entry["description"]
     [linear] = [entry for entry in entries if entry["type"] == "linear"]
     assert {"in", "out"} <= linear["fields"].keys() and linear["aliases"]["units"] == "out"
+    assert linear["also"] == ["dense"]
 
 
 def test_combinators_are_listed_as_they_are_registered(trained: Trained) -> None:

@@ -163,10 +163,17 @@ def test_what_the_server_refuses_is_wrong(place: str, value: Any) -> None:
 
 def test_every_type_has_its_fields_examples_and_words() -> None:
     schema = train_schema()
-    assert schema["$defs"]["Layer"]["properties"]["type"]["enum"] == [*LAYERS, *COMBINATORS]
+    assert schema["$defs"]["Layer"]["properties"]["type"]["enum"] == [
+        *(*LAYERS, *COMBINATORS),
+        *(word for kind in LAYERS.values() for word in kind.also),
+    ]
     for name in LAYERS:
         fields = schema["$defs"][f"layer.{name}"]["properties"]
-        assert fields["type"]["const"] == name and all("description" in part for part in fields.values()) or name, name
+        assert (
+            fields["type"].get("enum", [fields["type"].get("const")]) == [name, *LAYERS[name].also]
+            and all("description" in part for part in fields.values())
+            or name
+        ), name
     conv = schema["$defs"]["layer.conv2d"]
     assert conv["properties"]["stride"]["default"] == 1 and conv["properties"]["filters"] and conv["examples"]
 

@@ -70,6 +70,36 @@ def test_aliases_of_older_clients_mean_the_same() -> None:
     assert parse_architecture(old) == parse_architecture(new)
 
 
+def test_other_names_of_types_mean_the_same_and_canonical_json_has_their_own() -> None:
+    pools = {"type": "parallel", "branches": [[{"type": "max_pool2d", "pool_size": 2}]] * 2, "merge": "cat"}
+    body = {
+        "input_shape": [1, 12, 12],
+        "layers": [
+            {**pools, "name": "pools"},
+            {"type": "dense", "units": 4, "name": "a"},
+            {
+                **pools,
+                "inputs": "a",
+                "branches": [[], [{"type": "dense", "units": 4}]],
+                "merge": {"type": "concatenate"},
+            },
+            {"type": "linear", "out": 4, "name": "b"},
+            {"type": "dense", "shares": "a", "inputs": "pools", "name": "c"},
+            {"type": "add", "inputs": ["b", "c"]},
+        ],
+    }
+    read = parse_architecture(body)
+    sent = read.to_json()
+    assert [each["type"] for each in sent["layers"]] == ["parallel", "linear", "parallel", "linear", "linear", "add"]
+    assert sent["layers"][0]["branches"][0][0]["type"] == "maxpool2d"
+    assert [sent["layers"][place]["merge"]["type"] for place in (0, 2)] == ["concat", "concat"]
+    assert parse_architecture(sent) == read and "parallel_2.1.linear_0" in read.graph.by_id
+    nameless = {"layers": [{"type": "dense", "out": 4}, {"type": "relu", "inputs": "linear_0"}]}
+    assert "layers[0] has none: give it" in problems(nameless)[0]
+    wrong = {"layers": [{"type": "dense", "input_dim": 3, "out": 4}]}
+    assert problems(wrong)[0].startswith("architecture.layers[0].input_dim: linear declares input_dim = 3")
+
+
 def test_structure_leaves_out_what_programs_take_as_inputs() -> None:
     a, b = parse_architecture(REFERENCE), parse_architecture(changed("layers", 9, "p", value=0.25))
     assert a != b

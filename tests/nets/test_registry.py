@@ -33,6 +33,7 @@ class Circle(Typed):
 class Square(Typed):
     type: Literal["square"] = "square"
     side: Real = 1.0
+    also = ("quadrate",)
 
 
 def problems(value: Any) -> list[str]:
@@ -48,6 +49,15 @@ def test_an_object_becomes_what_its_type_says() -> None:
     assert SHAPES.parse({"type": "square"}, ()) == Square(side=1)
 
 
+def test_a_type_goes_by_its_other_names_too() -> None:
+    assert SHAPES.parse({"type": "quadrate", "side": 2}, ()) == Square(side=2)
+    assert SHAPES.near("Quadrat") == ["square"] and SHAPES.near("Quadrate") == ["square"]
+    assert SHAPES.by_its_own_name({"type": "quadrate", "side": "x"}) == {"type": "square", "side": "x"}
+    for sent in ({"type": ["quadrate"]}, "quadrate", {"type": "circle"}, {}):
+        assert SHAPES.by_its_own_name(sent) is sent
+    assert "shape.edge: is not a field of square" in problems({"type": "quadrate", "edge": 1})[0]
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [
@@ -57,6 +67,8 @@ def test_an_object_becomes_what_its_type_says() -> None:
         ({"kind": "circle"}, 'shape.type: is required; one of circle, square; rename "kind" to type'),
         ({"type": "circel"}, "shape.type: must be one of circle, square, got \"circel\". Did you mean 'circle'?"),
         ({"type": ["circle"]}, 'shape.type: must be one of circle, square, got ["circle"].'),
+        ("quadrate", 'got "quadrate"; write {"type": "square"}'),
+        ({"type": "quadrat"}, "shape.type: must be one of circle, square, got \"quadrat\". Did you mean 'square'?"),
         ({"type": "circle", "r": "2"}, 'shape.r: must be a number, got "2"'),
         ({"type": "circle", "radius": 1, "r": 2}, "shape.r: says 2 where 'radius' says 1; send one"),
         ({"type": "square", "colour": 1}, "shape.colour: is not a field of square. Its fields: type, side"),
@@ -74,8 +86,20 @@ def test_what_is_ignored_is_checked_and_all_is_told_at_once() -> None:
 
 
 def test_a_name_is_taken_once() -> None:
-    with pytest.raises(ValueError, match='a shape called "circle" is registered already: choose another name'):
-        SHAPES.register(Circle)
+    class Quadrate(Typed):
+        type: Literal["quadrate"] = "quadrate"
+
+    class Disc(Typed):
+        type: Literal["disc"] = "disc"
+        also = ("circle",)
+
+    for kind, said in (
+        (Circle, 'a shape called "circle" is registered already: choose another name'),
+        (Quadrate, '"quadrate" is another name of the shape square already: choose another'),
+        (Disc, 'the shape disc is also called "circle", which is the name of one'),
+    ):
+        with pytest.raises(ValueError, match=said):
+            SHAPES.register(kind)
     assert list(SHAPES) == ["circle", "square"]
 
 
@@ -90,7 +114,8 @@ def test_a_name_of_one_is_asked_for_by_itself() -> None:
 def test_the_schema_takes_what_is_parsed() -> None:
     circle, square = SHAPES.schema()["anyOf"]
     assert circle["properties"].keys() == {"type", "radius", "r", "colour"}
-    assert square["properties"]["type"] == {"const": "square"}
+    assert circle["properties"]["type"] == {"const": "circle"}
+    assert square["properties"]["type"] == {"enum": ["square", "quadrate"]}
 
 
 @pytest.mark.parametrize("registry", [LAYERS, OPTIMIZERS], ids=lambda registry: registry.what)
