@@ -1,0 +1,1 @@
+"""Cases by family, and what PyTorch gave for each."""
