@@ -49,19 +49,26 @@ class Measuring(Group):
             return click.Command.invoke(self, ctx)
         name, command, rest = self.resolve_command(ctx, ctx.obj)
         assert command is not None
-        with command.make_context(name, rest, parent=ctx) as inner:
+        # Not inside this command's context: its usage would be told with the bodies that this one takes.
+        with command.make_context(f"{ctx.info_name} {name}", rest, parent=ctx.parent) as inner:
             return command.invoke(inner)
 
 
 @click.group(cls=Measuring, subcommand_metavar="", invoke_without_command=True)
-@click.argument("bodies", nargs=-1, metavar="[BODY.json|NAME]...")
-@click.option("--preset", type=click.Choice(["quick", "standard", "full"]), default="quick", show_default=True)
+@click.argument("bodies", nargs=-1, metavar="[BODY.json|NAME|-]...")
+@click.option(
+    "--preset",
+    type=click.Choice(["quick", "standard", "full"]),
+    default="quick",
+    show_default=True,
+    help="which networks, how often, how long: minutes, half an hour, hours on a CPU",
+)
 @click.option("--devices", type=Listed(click.STRING, "cpu,gpu:0"), default=(), help="[default: every device here]")
 @click.option("--precisions", type=Listed(PRECISION, "float32,bfloat16"), default=(), help="of operands")
 @click.option("--batch-sizes", type=Listed(BATCH, "16,64,256"), default=(), help="samples per step")
 @click.option("--repeats", type=click.IntRange(1, 100), help="how often each cell is measured")
 @click.option("--target", type=click.FloatRange(0, 1, min_open=True), help="a validation accuracy to train to, timed")
-@click.option("--name", help="how reports call this machine")
+@click.option("--name", help="how reports call this machine; on a server, the benchmark")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="folder for the results")
 @click.option("--json", "as_json", is_flag=True, help="the results on standard output instead of a table")
 @click.option("--schema", is_flag=True, help="print the JSON Schema of results.json, and end")
@@ -70,9 +77,9 @@ class Measuring(Group):
 def bench(settings: Settings, as_json: bool, schema: bool, url: str | None, token: str | None, **asked: Any) -> int:
     """Measures networks on the devices here: speed, compiling, memory, energy, answers, equal losses.
 
-    A body is a file as for `lamina train`, or the name of a network that comes with Lamina; without one, those of the
-    preset. Each measurement has a process of its own. Ctrl-C keeps what is measured. With --url or LAMINA_URL that
-    server measures on its own devices.
+    A body is a file as for `lamina train`, `-` for standard input, or the name of a network that comes with Lamina;
+    without one, those of the preset. Each measurement has a process of its own. Ctrl-C keeps what is measured. With
+    --url or LAMINA_URL that server measures on its own devices.
     """
     from backend.commands import benching, benchmarks
     from backend.commands.telling import spoken

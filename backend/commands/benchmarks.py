@@ -10,12 +10,12 @@ from typing import Any
 
 from rich.console import RenderableType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-from rich.table import Table
 from rich.text import Text
 
 from backend.client import Benchmark, Client, Conflict, Event, TimedOut
 from backend.client.benchmark_calls import Report
-from backend.commands import exits
+from backend.commands import cells, exits
+from backend.commands.bodies import asked_body
 from backend.commands.listing import print_lines
 from backend.commands.telling import STYLES, Name, cell, printable, say_json, screen, seconds_between, span, table
 
@@ -26,7 +26,9 @@ CODES = {"succeeded": exits.OK, "cancelled": exits.CANCELLED}
 
 def bench(client: Client, bodies: Sequence[str], fields: Mapping[str, Any], *, out: Path | None, as_json: bool) -> int:
     """Has a server measure, and waits for it. Ctrl-C leaves it measuring, and says how it is followed and ended."""
-    started = client.bench(bodies, **{name: value for name, value in fields.items() if value})
+    started = client.bench(
+        [asked_body(item) for item in bodies], **{name: value for name, value in fields.items() if value}
+    )
     if not as_json:
         place = f", place {started.queue_position} in the queue" if started.queue_position else ""
         count = f"{started.cells_total} cell{'s' * (started.cells_total != 1)}"
@@ -111,32 +113,14 @@ def tell(client: Client, found: Benchmark, *, out: Path | None, as_json: bool) -
     else:
         console = screen()
         console.print(Text(f"{found.short}  {found.name}  ").append(found.state, style=STYLES.get(found.state, "")))
-        if found.results and found.results.get("cells"):
-            console.show(table_of_cells(found.results["cells"]))
-        for warning in [*found.warnings, *((found.results or {}).get("warnings") or ())]:
-            console.print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
+        for warning in found.warnings:
+            cells.say(console, f"warning: {warning}")
+        cells.show(console, found.results or {})
         if found.error:
             console.print(found.error, soft_wrap=True)
     if out is not None:
         write(client, found, out)
     return CODES.get(found.state, exits.FAILED)
-
-
-def table_of_cells(cells: Sequence[Mapping[str, Any]]) -> Table:
-    """What was measured, a cell a row."""
-    made = table(
-        *("network", "device", "precision", "batch", "samples/s", "95 %", "step ms"),
-        right=("batch", "samples/s", "95 %", "step ms"),
-    )
-    for each in cells:
-        speed, steps = each.get("samples_per_second"), each.get("step_seconds")
-        figures = [str(each.get("error") or ""), "", ""]
-        if speed:
-            half = max(speed["high"] - speed["median"], speed["median"] - speed["low"]) / speed["median"]
-            figures = [f"{speed['median']:,.0f}", f"±{half:.1%}", f"{1e3 * steps['p50']:.3g}" if steps else ""]
-        row: list[RenderableType] = [Name(str(each["body"])), cell(str(each["device"])), cell(str(each["precision"]))]
-        made.add_row(*row, cell(str(each["batch_size"])), *map(cell, figures))
-    return made
 
 
 def write(client: Client, found: Benchmark, out: Path) -> None:
@@ -166,7 +150,7 @@ def showing(*, quiet: bool) -> Iterator[Callable[[Event], None]]:
             if event.name == "progress":
                 seconds = event.data.get("seconds_left")
                 left = "" if seconds is None else f"{span(seconds)} left"
-                words = where(event.data["cell"]) if "cell" in event.data else event.data.get("message", "")
+                words = cells.where(event.data["cell"]) if "cell" in event.data else event.data.get("message", "")
                 progress.update(task, completed=event.data["fraction"], description=printable(words), left=left)
 
         yield move
@@ -175,17 +159,9 @@ def showing(*, quiet: bool) -> Iterator[Callable[[Event], None]]:
 def say(event: Event) -> None:
     """An event as a line."""
     if event.name == "cell":
-        measured = event.data["cell"]
-        speed = measured.get("samples_per_second")
-        told = measured.get("error") or (f"{speed['median']:,.0f} samples/s" if speed else "")
-        print(printable(f"{where(measured)}: {told}"), file=sys.stderr, flush=True)
+        print(cells.line(event.data["cell"]), file=sys.stderr, flush=True)
     elif event.name == "state":
         place = event.data.get("queue_position")
         print(f"{event.data['state']}{f', place {place}' if place else ''}", file=sys.stderr, flush=True)
     elif event.name == "log":
         print(printable(event.data["message"]), file=sys.stderr, flush=True)
-
-
-def where(measured: Mapping[str, Any]) -> str:
-    """A cell in words."""
-    return f"{measured['body']}, {measured['device']}, {measured['precision']}, batch {measured['batch_size']}"

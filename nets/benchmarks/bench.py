@@ -10,24 +10,23 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import mean
 from typing import Any
 from uuid import uuid4
 
 from nets.benchmarks.bodies import Body, read_bodies
 from nets.benchmarks.cells import Record
 from nets.benchmarks.data import wanted
+from nets.benchmarks.disturbed import Disturbed, disturbed, of_repeats, of_spread, where
 from nets.benchmarks.estimates import largest_difference
 from nets.benchmarks.machine import machine, quiet_of
+from nets.benchmarks.pace import Kind, Pace
 from nets.benchmarks.protocol import NETWORKS, TOLERANCES, Plan, Spot, plan_of, spots
 from nets.benchmarks.results import SCHEMA, BenchedDevice, Cell, Machine, Parity, Preset, Results
 from nets.benchmarks.worker import CellFailed, measure
 from nets.calibration.calibration import kept, kind_of
 from nets.datasets import default_data_dir
 from nets.process.devices import all_devices, describe, find, name_of
-from nets.process.quiet import after, before
-
-A_REPEAT = 6.0  # seconds that a repeat is expected to take before any has been measured
+from nets.process.quiet import after, before, usage
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,7 @@ class Bench:
     name: str | None = None
     id: str = field(default_factory=lambda: f"b_{uuid4().hex}")
     _records: dict[Spot, Record] = field(default_factory=dict)
-    _times: dict[bool, list[float]] = field(default_factory=lambda: {True: [], False: []})  # cold, warm
-    _done: int = 0
+    _disturbed: list[Disturbed] = field(default_factory=list)
     _failures: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -84,10 +82,21 @@ class Bench:
         self._start = before(self._measured)
         self._machine: Machine = machine(self.name, devices=self._measured, start=self._start)
         self._devices = {device: self._device(device) for device in self.devices}
+        warm: list[Kind] = ["warm"] * (self.plan.repeats - 1)
+        target: list[Kind] = ["target"] * (self.plan.target is not None)
+        kinds: list[Kind] = ["cold", *warm, *target]
+        waiting = [(spot, kind) for kind in kinds for spot in self._spots]
+        unknown = [name for name, found in self._devices.items() if not any(found["measured_peaks"].values())]
+        self._pace = Pace(self.plan, self._by_name, self._devices, waiting, unknown)
+
+    @property
+    def cells(self) -> int:
+        """How many there are to measure."""
+        return len(self._spots)
 
     def events(self) -> Generator[Event]:
         """Measure every cell, repeat by repeat. Closing it ends what is being measured, and keeps the rest."""
-        for device in self.devices:
+        for device in list(self._pace.unknown):
             yield from self._peaks(device)
         with self._programs() as folder:
             for repeat in range(self.plan.repeats):
@@ -99,17 +108,15 @@ class Bench:
         self._look()
 
     def _peaks(self, name: str) -> Generator[Event]:
-        """Measure what a device can do at most, once: it is kept beside what else is known of the device."""
-        calibration = kept(self.calibrations, find(name))
-        if calibration and calibration.peaks:
-            return
+        """Measure what a device can do at most: it is kept beside what else is known of the device."""
         job = {"kind": "peaks", "device": name, "calibrations": str(self.calibrations)}
         with closing(measure(job)) as phases:
             try:
                 for _ in phases:
-                    yield Measuring(None, 0, self.plan.repeats, f"peaks of {name}", 0.0, self.seconds_left())
+                    yield self._measuring(None, 0, f"peaks of {name}")
             except CellFailed as error:
                 self._failures.append(f"the peaks of {name} could not be measured: {error}")
+        self._pace.unknown.remove(name)
         self._devices[name] = self._device(name)
 
     def _look(self) -> None:
@@ -118,41 +125,55 @@ class Bench:
 
     def _repeat(self, spot: Spot, repeat: int, programs: Path) -> Generator[Event, None, None]:
         record = self._records.setdefault(spot, Record(spot))
-        self._done += 1
         if record.error:
             return
-        began = time.monotonic()
-        try:
-            record.repeats.append((yield from self._followed(spot, repeat, "speed", programs)))
-        except CellFailed as error:
-            record.error = str(error)
-        self._times[repeat == 0].append(time.monotonic() - began)
+        start = usage()
+        with self._paced(spot, "warm" if repeat else "cold"):
+            try:
+                record.repeats.append((yield from self._followed(spot, repeat, "speed", programs)))
+            except CellFailed as error:
+                self._failed(record, error)
+        if found := disturbed(spot, repeat, start, usage()):
+            self._disturbed.append(found)
         yield Measured(self._cell(record), repeat)
 
     def _to_target(self, spot: Spot, programs: Path) -> Generator[Event, None, None]:
         record = self._records[spot]
         if record.error:
             return
-        try:
-            record.reached = yield from self._followed(spot, self.plan.repeats, "target", programs)
-        except CellFailed as error:
-            record.error = str(error)
+        with self._paced(spot, "target"):
+            try:
+                record.reached = yield from self._followed(spot, self.plan.repeats, "target", programs)
+            except CellFailed as error:
+                self._failed(record, error)
         yield Measured(self._cell(record), self.plan.repeats)
+
+    @contextmanager
+    def _paced(self, spot: Spot, kind: Kind) -> Generator[None]:
+        """A measurement, whose time tells how long others will take."""
+        self._pace.begin((spot, kind))
+        yield
+        self._pace.end()
+
+    def _failed(self, record: Record, error: CellFailed) -> None:
+        record.error = str(error)
+        self._pace.drop(record.spot)
 
     def _followed(self, spot: Spot, repeat: int, kind: str, programs: Path) -> Generator[Event, None, Any]:
         events = measure(self._job(spot, kind, programs))
         try:
             while True:
                 try:
-                    phase, _ = next(events)
+                    phase, share = next(events)
                 except StopIteration as end:
                     return end.value
-                left = self.seconds_left()
-                spent = time.monotonic() - self._began
-                fraction = spent / (spent + left) if spent + left else 0.0
-                yield Measuring(spot, repeat, self.plan.repeats, phase, fraction, left)
+                self._pace.at(share if kind == "target" else 0.0)
+                yield self._measuring(spot, repeat, phase)
         finally:
             events.close()
+
+    def _measuring(self, spot: Spot | None, repeat: int, phase: str) -> Measuring:
+        return Measuring(spot, repeat, self.plan.repeats, phase, self._pace.fraction(), self._pace.left())
 
     def _job(self, spot: Spot, kind: str, programs: Path) -> dict[str, Any]:
         body, plan = self._by_name[spot.body], self.plan
@@ -175,13 +196,8 @@ class Bench:
         }
 
     def seconds_left(self) -> float:
-        """About, from what the repeats so far took; that of training to a target is not known before it."""
-        count, total = len(self._spots), len(self._spots) * self.plan.repeats
-        cold_left = max(0, count - self._done)
-        warm_left = total - max(count, self._done)
-        cold = mean(self._times[True]) if self._times[True] else A_REPEAT
-        warm = mean(self._times[False]) if self._times[False] else 0.7 * cold
-        return cold_left * cold + warm_left * warm
+        """About: before anything is measured from what the networks cost, then from what the others took."""
+        return self._pace.left()
 
     @contextmanager
     def _programs(self) -> Generator[Path]:
@@ -247,6 +263,8 @@ class Bench:
         missing = len(self._spots) - len(cells)
         if missing:
             found.append(f"{missing} of {len(self._spots)} cells were not measured: the benchmark was stopped")
+        found += of_repeats(self._disturbed, sum(cell["repeats"] for cell in cells))
+        found += of_spread(cells)
         found += [f"{where(cell)}: {cell['error']}" for cell in cells if cell["error"]]
         return found
 
@@ -285,11 +303,6 @@ def bench(
         for event in events:
             hear(event)
     return measured.results()
-
-
-def where(cell: Cell) -> str:
-    """A cell in words."""
-    return f"{cell['body']}, {cell['device']}, {cell['precision']}, batch {cell['batch_size']}"
 
 
 def parity(cells: Sequence[Cell]) -> list[Parity]:

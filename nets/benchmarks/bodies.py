@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,15 @@ class Body:
         """Its canonical form."""
         return {"architecture": self.architecture.to_json(), "hyperparams": self.hyperparams.to_json()}
 
-    @property
+    @cached_property
     def flops_train(self) -> int:
         """Of one sample of a step."""
         return flops_train_step(self.architecture.graph, 1)
+
+    @property
+    def train_samples(self) -> int:
+        """Of an epoch of the body as it is."""
+        return split_sizes(self.hyperparams, wanted(self.hyperparams).train_size)[0]
 
     def intensity(self, batch: int) -> float:
         """Floating point operations for each byte that a step has to move.
@@ -61,13 +66,12 @@ class Body:
     def facts(self) -> BodyFacts:
         """For results."""
         body = self.json
-        train, _ = split_sizes(self.hyperparams, wanted(self.hyperparams).train_size)
         return {
             "name": self.name,
             "sha256": body_sha256(body),
             "body": body,
             "dataset": self.data,
-            "train_samples": train,
+            "train_samples": self.train_samples,
             "params": self.architecture.parameters,
             "macs_forward": macs_forward(self.architecture.graph),
             "flops_train": self.flops_train,
@@ -79,7 +83,12 @@ def read_bodies(asked: Sequence[str | Mapping[str, Any]], data_dir: Path) -> lis
     found: dict[str, Body] = {}
     for number, item in enumerate(asked):
         body = named(item) if isinstance(item, str) else item
-        known = read(body, str(body.get("name") or f"body {number + 1}"), data_dir)
+        try:
+            known = read(body, str(body.get("name") or f"body {number + 1}"), data_dir)
+        except SpecError as error:
+            raise SpecError(
+                [replace(one, path=("bodies", number, *one.path), fix=()) for one in error.problems]
+            ) from None
         if known.name in found:
             if found[known.name].json == known.json:
                 continue
@@ -112,14 +121,3 @@ def read(body: Mapping[str, Any], name: str, data_dir: Path) -> Body:
         raise SpecError(problems)
     check_fit(architecture, hyperparams, wanted(hyperparams))
     return Body(name, architecture, hyperparams, choice(hyperparams, data_dir))
-
-
-def from_file(path: Path) -> dict[str, Any]:
-    """A body with the file's name, unless it has one. BadBody where the file holds none."""
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise BadBody(f"{path} cannot be read as JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise BadBody(f"{path} must hold an object with an architecture, as for POST /api/train")
-    return {"name": path.stem, **found}

@@ -221,9 +221,11 @@ def reached(job: Job) -> Generator[Phase, None, Reached]:
     dataset = dataset_of(job.hyperparams, job.data, job.data_dir)
     hyperparams = job.hyperparams.model_copy(update={"epochs": job.target_epochs})
     seconds, best = 0.0, 0.0
+    share = 0.0
     for event in fit(job.architecture, hyperparams, dataset):
-        yield "training to the target", 0.0
+        yield "training to the target", share
         if isinstance(event, EpochMetrics):
+            share = event.epoch / job.target_epochs
             seconds += event.epoch_time
             best = max(best, event.val_accuracy)
             if event.val_accuracy >= job.target:

@@ -115,15 +115,28 @@ def after(start: Before, devices: Sequence[jax.Device] = (), root: Path = ROOT) 
     return After(busy, steal, list(dict.fromkeys(found)))
 
 
+def usage(root: Path = ROOT) -> Usage | None:
+    """Of the cores, as it is now; None where the system does not tell."""
+    return _usage(root)
+
+
+def disturbance(first: Usage | None, last: Usage | None) -> float | None:
+    """Share of the cores' time between two looks that others and a host took; None where it is little or unknown."""
+    if first is None or last is None or last.total <= first.total:
+        return None
+    busy, steal = last.others_since(first), last.steal_since(first)
+    return busy + steal if busy > BUSY or steal > STEAL else None
+
+
 def _of_others(busy: float | None, steal: float | None) -> list[str]:
     found = []
     if busy is not None and busy > BUSY:
         found.append(
-            f"other processes used {busy:.0%} of the {_cores()} time while measuring: stop them, and repeat it"
+            f"other processes used {busy:.0%} of the {cores_in_words()} time while measuring: stop them, and repeat it"
         )
     if steal is not None and steal > STEAL:
         found.append(
-            f"the host of this virtual machine took {steal:.0%} of the {_cores()} time while measuring: "
+            f"the host of this virtual machine took {steal:.0%} of the {cores_in_words()} time while measuring: "
             "measure on a machine that is not shared, or with more repeats"
         )
     return found
@@ -158,7 +171,8 @@ def _of_low_clocks(start: Before, seconds: float, devices: Sequence[jax.Device])
     return found
 
 
-def _cores() -> str:
+def cores_in_words() -> str:
+    """`2 cores'`, of whose time something is said."""
     count = cores()
     return f"{count} cores'" if count != 1 else "core's"
 
@@ -173,8 +187,8 @@ def _of_load(load: list[float] | None, busy: float | None) -> list[str]:
         return [f"{words}: other work runs; stop it, or measure when it is done"]
     if busy is not None and busy > BUSY:
         return [
-            f"other processes used {busy:.0%} of the {_cores()} time before the start: stop them, or measure when they "
-            "are done"
+            f"other processes used {busy:.0%} of the {cores_in_words()} time before the start: stop them, or measure "
+            "when they are done"
         ]
     return []
 

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from backend.cli.top import main
+from backend.commands.bodies import asked_body
 from nets.benchmarks import bench as module
 from nets.benchmarks.bench import Bench, Measured, parity
-from nets.benchmarks.bodies import BadBody, from_file, read_bodies
+from nets.benchmarks.bodies import BadBody, read_bodies
 from nets.benchmarks.cells import Record
 from nets.benchmarks.estimates import interval, largest_difference, quantiles
 from nets.benchmarks.measuring import finite
@@ -157,7 +158,7 @@ def test_losses_of_precisions_are_compared_with_float32(tmp_path: Path, jobs: li
 def test_bodies_come_by_name_by_file_and_once(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     path.write_text(json.dumps({key: value for key, value in TINY.items() if key != "name"}))
-    bodies = read_bodies(["lenet", from_file(path), "lenet"], tmp_path)
+    bodies = read_bodies(["lenet", asked_body(str(path)), "lenet"], tmp_path)
     assert [body.name for body in bodies] == ["lenet", "mine"]
     assert bodies[0].data == "digits"  # of the shape of MNIST, which is not at hand
     assert read_bodies(["colours_dense"], tmp_path)[0].data == "synthetic"
@@ -257,7 +258,7 @@ def test_the_command_writes_its_files_and_keeps_what_ctrl_c_leaves(tmp_path: Pat
         (["--devices", "gpu:7", "lenet"], "--devices must be"),
         (["--batch-sizes", "0", "lenet"], "'--batch-sizes'"),
         (["--precisions", "float16", "lenet"], "'--precisions'"),
-        (["none.json"], "none.json cannot be read"),
+        (["none.json"], "none.json: No such file"),
         (["lenet", "--out", "/proc/results"], "--out: /proc/results cannot be written to"),
     ],
 )
