@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 
 from backend.state.records import Json
@@ -11,8 +12,9 @@ from nets.architecture.combinators import COMBINATORS
 from nets.datasets import DATASETS, DatasetInfo, problem, source
 from nets.layers import LAYERS, Layer
 from nets.spec.registry import Typed
+from nets.spec.values import Kind
 
-ORDER = ("image", "any", "features")
+ORDER = ("image", "any", "features", "sequence", "tokens")
 
 
 def dataset_entries(data_dir: Path) -> list[Json]:
@@ -43,8 +45,9 @@ def _dataset_entry(entry: DatasetInfo, data_dir: Path) -> Json:
 def layer_entries() -> list[Json]:
     """Every layer type with its other names, its fields (JSON Schema by field), other names of those, and an example.
 
-    Those that take images first, then those that take anything, then features: the examples of those with one input,
-    in this order and with a linear layer behind them, are a network.
+    Those that take images first, then those that take anything, then features: the examples of those with one input
+    that give what they take, or features, in this order and with a linear layer behind them, are a network. Behind
+    them stand those that take nothing but sequences, and tokens.
     """
     entries = [_layer_entry(name, layer) for name, layer in LAYERS.items()]
     return sorted(entries, key=lambda entry: ORDER.index(entry["takes"]))
@@ -59,16 +62,19 @@ def _layer_entry(name: str, layer: type[Layer]) -> Json:
     least, most = layer.arity
     return {
         **_entry(name, layer),
-        "takes": "any"
-        if {"image", "features"} <= set(layer.takes)
-        else "image"
-        if "image" in layer.takes
-        else "features",
+        "takes": taken(layer.takes),
         "kinds": list(layer.takes),
         "inputs": {"least": least, "most": most},
         "converts": layer.converts,
         "example": dict(layer.examples[0].json) if layer.examples else {"type": name},
     }
+
+
+def taken(kinds: Sequence[Kind]) -> str:
+    """What a type takes in one word: the first of its kinds in this order, `any` for images and features."""
+    if {"image", "features"} <= set(kinds):
+        return "any"
+    return next(kind for kind in ORDER if kind in kinds)
 
 
 def _entry(name: str, cls: type[Typed]) -> Json:

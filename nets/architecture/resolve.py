@@ -16,7 +16,7 @@ from nets.architecture.order import in_order
 from nets.architecture.written import Body, Written
 from nets.errors import Path, Problem
 from nets.layers import LAYERS, Layer
-from nets.layers.composite import Composite
+from nets.layers.composite import OWN_INPUTS, Composite
 from nets.layers.composite import in_order as parts_in_order
 from nets.layers.shape import AsImage, Flatten
 from nets.spec.allowed import one_of
@@ -184,8 +184,9 @@ class Resolver:
         """The nodes of a composite, in an order in which they can run."""
         parts = layer.expand(*enters)
         turns = {part.name: index for index, part in enumerate(parts)}
+        own = dict(zip(OWN_INPUTS, reads, strict=False))
         for part in parts_in_order(parts):
-            sources = [self.outputs.get(f"{name}.{source}") if source else reads[0] for source in part.inputs]
+            sources = [own.get(source) or self.outputs.get(f"{name}.{source}") for source in part.inputs]
             shares = spot.shares and f"{spot.shares}.{part.name}"
             inner = replace(spot, shares=shares, turn=(*spot.turn, turns[part.name]))
             known = [source for source in sources if source is not None]

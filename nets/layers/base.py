@@ -82,7 +82,8 @@ class Cost(NamedTuple):
 
     macs: products that are added up on the way forward, of convolutions and of matrices; biases, norms, pools and
     functions of each value count nothing. gives: numbers that come out. held: numbers kept for the way back. padded:
-    numbers of the input as a plan may have to lay them out. drawn: numbers that random bits are drawn for.
+    numbers of the input as a plan may have to lay them out. drawn: numbers that random bits are drawn for. of_values:
+    of the macs, those of two values that are both computed, as attention's scores, rather than of a value and weights.
     """
 
     macs: int
@@ -90,6 +91,7 @@ class Cost(NamedTuple):
     held: int
     padded: int
     drawn: int
+    of_values: int = 0
 
     @property
     def flops(self) -> int:
@@ -99,9 +101,10 @@ class Cost(NamedTuple):
     def flops_backward(self, *, to_inputs: bool) -> int:
         """Those of the way back: as many for the gradient of the weights, and again for that of what came in.
 
-        to_inputs: whether anything asks for the second; nothing does before the first trained weights.
+        to_inputs: whether anything asks for the second; nothing does before the first trained weights. Products of two
+        values that are computed always have two gradients.
         """
-        return (1 + to_inputs) * self.flops
+        return (1 + to_inputs) * self.flops + (not to_inputs) * 2 * self.of_values
 
     @property
     def activation_bytes(self) -> int:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from nets.layers.base import Cost, Layer
 from nets.spec.values import Value
 
-OWN_INPUT = ""  # what a part reads that reads the input of the composite itself
+# What a part reads that reads an input of the composite itself: the first, the second, the third.
+OWN_INPUTS = ("", "#1", "#2")
+OWN_INPUT = OWN_INPUTS[0]
 
 
 @dataclass(frozen=True)
 class Part:
-    """One layer of a composite. inputs: the names of other parts, or `OWN_INPUT`."""
+    """One layer of a composite. inputs: the names of other parts, or of `OWN_INPUTS`."""
 
     name: str
     layer: Layer
@@ -38,7 +40,8 @@ class Composite(Layer):
 
     def cost(self, *inputs: Value) -> Cost:
         """That of all parts; of what comes out, of the last alone."""
-        values, costs = {OWN_INPUT: inputs[0]}, []
+        values: dict[str, Value] = dict(zip(OWN_INPUTS, inputs, strict=False))
+        costs = []
         for part in in_order(self.expand(*inputs)):
             enters = [values[name] for name in part.inputs]
             layer = part.layer.filled(*enters)
@@ -50,12 +53,13 @@ class Composite(Layer):
             held=sum(cost.held for cost in costs),
             padded=max(cost.padded for cost in costs),
             drawn=sum(cost.drawn for cost in costs),
+            of_values=sum(cost.of_values for cost in costs),
         )
 
 
 def in_order(parts: Sequence[Part]) -> Iterator[Part]:
     """Parts, each behind those that it reads."""
-    waiting, done = list(parts), {OWN_INPUT}
+    waiting, done = list(parts), set(OWN_INPUTS)
     while waiting:
         part = next(part for part in waiting if done.issuperset(part.inputs))
         waiting.remove(part)

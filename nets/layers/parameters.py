@@ -40,30 +40,59 @@ class Arrays:
         return bool(self.parameters or self.statistics)
 
 
-def uniform(fan_in: int) -> Init:
-    """PyTorch's default for weights and biases: uniform within 1 / sqrt(fan_in). He et al., 2015, with a = sqrt(5).
+def drawn(draw: Callable[[np.random.Generator, Shape], np.ndarray]) -> Init:
+    """Values that NumPy draws, seeded by the key's bits.
 
-    Drawn by NumPy from the key's bits: nothing to compile (a jitted draw of a small network's weights takes XLA two
-    seconds), and every platform starts from the same weights.
+    Nothing to compile (a jitted draw of a small network's weights takes XLA two seconds), and every platform starts
+    from the same weights.
     """
-    bound = np.float32(1 / math.sqrt(fan_in))
 
     def init(key: jax.Array, shape: Shape) -> jax.Array:
-        def draw(bits: np.ndarray) -> np.ndarray:
-            random = np.random.Generator(np.random.PCG64(np.asarray(bits).tolist()))
-            values = random.random(shape, np.float32)
-            values *= 2  # in place: the array may be most of a network
-            values -= 1
-            values *= bound
-            return values
+        def seeded(bits: np.ndarray) -> np.ndarray:
+            return draw(np.random.Generator(np.random.PCG64(np.asarray(bits).tolist())), shape)
 
         bits = jax.random.key_data(key)
         if not isinstance(bits, jax.core.Tracer):  # a callback is a program: it would be compiled for every array
-            return on_device(draw(np.asarray(bits)))
-        values: jax.Array = jax.pure_callback(draw, jax.ShapeDtypeStruct(shape, jnp.float32), bits)
+            return on_device(seeded(np.asarray(bits)))
+        values: jax.Array = jax.pure_callback(seeded, jax.ShapeDtypeStruct(shape, jnp.float32), bits)
         return values
 
     return init
+
+
+def within(bound: float) -> Init:
+    """Uniform from -bound to bound."""
+    most = np.float32(bound)
+
+    def draw(random: np.random.Generator, shape: Shape) -> np.ndarray:
+        values = random.random(shape, np.float32)
+        values *= 2  # in place: the array may be most of a network
+        values -= 1
+        values *= most
+        return values
+
+    return drawn(draw)
+
+
+def uniform(fan_in: int) -> Init:
+    """PyTorch's default for weights and biases: uniform within 1 / sqrt(fan_in). He et al., 2015, with a = sqrt(5)."""
+    return within(1 / math.sqrt(fan_in))
+
+
+def xavier(fan_in: int, fan_out: int) -> Init:
+    """PyTorch's `xavier_uniform_`: uniform within sqrt(6 / (fan_in + fan_out)). Glorot & Bengio, 2010."""
+    return within(math.sqrt(6 / (fan_in + fan_out)))
+
+
+def normal(deviation: float) -> Init:
+    """Gaussian around 0."""
+
+    def draw(random: np.random.Generator, shape: Shape) -> np.ndarray:
+        values = random.standard_normal(shape, np.float32)
+        values *= np.float32(deviation)
+        return values
+
+    return drawn(draw)
 
 
 def on_device(values: np.ndarray) -> jax.Array:

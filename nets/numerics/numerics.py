@@ -9,7 +9,8 @@ from jax import Array, lax
 from jax.typing import DTypeLike
 
 from nets.numerics.convolve import convolve, convolve_bfloat16
-from nets.numerics.dot import as_bfloat16, matmul_bfloat16
+from nets.numerics.dot import as_bfloat16, matmul_bfloat16, product, product_bfloat16
+from nets.numerics.lookup import lookup
 from nets.numerics.pooling import max_pool
 from nets.numerics.windows import Geometry, Pair
 
@@ -54,6 +55,18 @@ class Numerics:
             return jnp.matmul(as_bfloat16(x), kernel)
         rows = matmul_bfloat16(x.reshape(-1, x.shape[-1]), kernel)
         return rows.reshape(*x.shape[:-1], kernel.shape[1])
+
+    def product(self, a: Array, b: Array, axis_a: int = 1, axis_b: int = 0) -> Array:
+        """The sum of products over one axis of each matrix; the axes before these two are a batch of both."""
+        if self.precision == "float32":
+            return product(a, b, axis_a, axis_b, self.exact)
+        if self.widened:
+            return product(as_bfloat16(a), as_bfloat16(b), axis_a, axis_b)
+        return product_bfloat16(a, b, axis_a, axis_b)
+
+    def lookup(self, table: Array, numbers: Array) -> Array:
+        """`[rows, width]`, integers `[...]` -> `[..., width]`; no product, so never rounded."""
+        return lookup(table, numbers, table.shape[0], self.platform, self.exact)
 
     def convolve(self, x: Array, kernel: Array, at: Geometry) -> Array:
         """`[B, H, W, in] * [kh, kw, in / groups, out] -> [B, H', W', out]`: a cross-correlation."""

@@ -23,6 +23,7 @@ from nets.errors import SpecError
 from nets.hyperparams.optimizers import OPTIMIZERS
 from nets.layers import LAYERS
 from tests.backend.conftest import BODY, NET, PARAMS, parts
+from tests.nets.builders import input_of
 from tests.patches import applied
 
 HOUSE = Path(__file__).parent.parent.parent
@@ -51,14 +52,14 @@ def bodies_of_readmes() -> list[dict[str, Any]]:
     return found
 
 
-def with_layer(layer: Any, shape: Any = None) -> dict[str, Any]:
-    return {"architecture": {"input_shape": shape or [4, 8, 8], "layers": [layer, *HEAD]}}
+def with_layer(layer: Any) -> dict[str, Any]:
+    return {"architecture": {"input_shape": [4, 8, 8], "layers": [layer, *HEAD]}}
 
 
 GOOD: list[dict[str, Any]] = [
     {"$schema": "./train.schema.json", **BODY, "name": "x", "tags": ["a"], "queue": True},
     *bodies_of_readmes(),
-    *(with_layer(dict(example.json), list(example.takes[0].shape)) for kind in LAYERS.values() for example in kind.examples if len(example.takes) == 1),
+    *({"architecture": {**input_of(example.takes[0]), "layers": [dict(example.json), *HEAD]}} for kind in LAYERS.values() for example in kind.examples if len(example.takes) == 1),
     *(with_layer(dict(example)) for kind in COMBINATORS.values() for example in kind.examples),
     *({**BODY, "hyperparams": {"optimizer": {"type": name, "momentum": 0.9, "learning_rate": 0.1}}} for name in OPTIMIZERS),
     {**BODY, "hyperparams": {"dataset": "digits", "max_samples": None, "epochs": 3.0}},

@@ -42,6 +42,12 @@ TINY_CNN: list[dict[str, Any]] = [
 ]
 
 
+def input_of(value: Value) -> dict[str, Any]:
+    """The fields of an architecture that say what goes in."""
+    shape = {"input_shape": list(value.shape)}
+    return shape if value.vocabulary is None else {**shape, "input_vocabulary": value.vocabulary}
+
+
 def network(*layers: dict[str, Any], shape: tuple[int, int, int] = (1, 8, 8)) -> Architecture:
     """An architecture from its layers alone."""
     return parse_architecture({"input_shape": list(shape), "layers": list(layers)})

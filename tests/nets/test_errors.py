@@ -17,6 +17,7 @@ from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
 from nets.hyperparams.optimizers import OPTIMIZERS
 from nets.layers import LAYERS
 from nets.spec.fields import wire_names
+from tests.nets.builders import input_of
 from tests.patches import applied
 
 Json = dict[str, Any]
@@ -97,14 +98,14 @@ def layer_bodies(name: str) -> Iterator[Json]:
     for example in LAYERS[name].examples[:2]:
         if len(example.takes) > 1:
             continue
-        shape, sent = list(example.takes[0].shape), dict(example.json)
+        given, sent = input_of(example.takes[0]), dict(example.json)
         for field in [*wire_names(LAYERS[name]), *LAYERS[name].aliases, *Common.model_fields, "fooo", "batch"]:
             for value in BROKEN:
                 layers = [{**sent, field: value}, {"type": "flatten"}, {"type": "linear", "out": 10}]
-                yield {"input_shape": shape, "layers": layers}
+                yield {**given, "layers": layers}
         for field in sent:
             rest = {key: value for key, value in sent.items() if key != field}
-            yield {"input_shape": shape, "layers": [rest, {"type": "linear", "out": 10}]}
+            yield {**given, "layers": [rest, {"type": "flatten"}, {"type": "linear", "out": 10}]}
 
 
 @pytest.mark.parametrize("name", LAYERS)

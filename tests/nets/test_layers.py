@@ -20,7 +20,7 @@ from nets.layers import LAYERS
 from nets.layers.base import Example
 from nets.network import Network, initial_variables, numbers_of
 from nets.spec.values import Value
-from tests.nets.builders import network
+from tests.nets.builders import input_of, network
 
 EXAMPLES = [
     pytest.param(example, id=f"{name}-{i}")
@@ -34,10 +34,11 @@ PLANS = {"cpu": plan_for("cpu", training=True), "xla": plan_for("cpu", training=
 def around(example: Example) -> Architecture:
     """A network in which `example` is given its own values, the last but two of its layers."""
     first = example.takes[0]
-    sources = [source(value, first, f"source {place}") for place, value in enumerate(example.takes)]
-    layer = {**example.json, "inputs": [each["name"] for each in sources]}
+    made = [] if first.kind == "tokens" else enumerate(example.takes)  # nothing makes tokens
+    sources = [source(value, first, f"source {place}") for place, value in made]
+    layer = {**example.json, "inputs": [each["name"] for each in sources] or "input"}
     end = [{"type": "flatten"}, {"type": "linear", "out": 3}]
-    return parse_architecture({"input_shape": list(first.shape), "layers": [*sources, layer, *end]})
+    return parse_architecture({**input_of(first), "layers": [*sources, layer, *end]})
 
 
 def source(value: Value, given: Value, name: str) -> dict[str, Any]:
@@ -49,8 +50,15 @@ def source(value: Value, given: Value, name: str) -> dict[str, Any]:
     return {"type": "conv2d", "out_channels": value.shape[0], "kernel_size": window, "inputs": "input", "name": name}
 
 
+def inputs_of(graph: Graph, batch: int) -> jax.Array:
+    """A batch as it is sent: tokens of the vocabulary, else bytes."""
+    most = graph.input.vocabulary or 256
+    numbers = np.random.default_rng(0).integers(0, most, (batch, *graph.input.canonical))
+    return jnp.asarray(numbers, jnp.int32 if graph.input.vocabulary else jnp.uint8)
+
+
 def logits_shape(a: Architecture, plan: Any, batch: int = 3) -> tuple[int, ...]:
-    images = jax.ShapeDtypeStruct((batch, *a.graph.input.canonical), jnp.uint8)
+    images = jax.eval_shape(lambda: inputs_of(a.graph, batch))
     variables = {**initial_variables(a.graph, seed=0), "numbers": numbers_of(a.graph)}
     shape: tuple[int, ...] = jax.eval_shape(
         lambda x: Network(a.graph, plan).apply(variables, x, train=False), images
@@ -61,7 +69,7 @@ def logits_shape(a: Architecture, plan: Any, batch: int = 3) -> tuple[int, ...]:
 def gradient_step(a: Architecture, plan: Any) -> tuple[Any, Any]:
     """Parameters before and after one step of plain gradient descent on a real loss."""
     variables = initial_variables(a.graph, seed=3)
-    images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (6, *a.graph.input.canonical)), jnp.uint8)
+    images = inputs_of(a.graph, 6)
     labels = jnp.arange(6) % a.graph.classes
 
     def loss(params: Any) -> jax.Array:
