@@ -35,12 +35,13 @@ def _measured(store: Store, parameters: int) -> Iterator[Measured]:
         if here and run.parameters == parameters and run.timing and run.timing["median_epoch_seconds"]:
             told = msgspec.json.encode([run.architecture, run.hyperparams])
             if sizes := structure(told, run.dataset, run.device_id, run.kernels):
-                yield Measured(*sizes, run.timing["median_epoch_seconds"], compiled_anew(run))
+                yield Measured(*sizes, run.timing["median_epoch_seconds"], *waited(run))
 
 
-def compiled_anew(run: RunRecord) -> float | None:
-    """How long it waited for its programs, where none of them was kept."""
-    return run.compile_seconds if run.compilation and run.compilation["kind"] == "cold" else None
+def waited(run: RunRecord) -> tuple[float | None, float | None]:
+    """How long for its programs: where all of them were compiled anew, and where all were read from the disk."""
+    kind = run.compilation["kind"] if run.compilation else None
+    return run.compile_seconds if kind == "cold" else None, run.compile_seconds if kind == "disk" else None
 
 
 @lru_cache(LOOKED_AT)

@@ -17,6 +17,7 @@ from nets.errors import Problem, SpecError
 from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.inspection.report import Report, Subject, report
 from nets.process.devices import by_name
+from nets.training.cache import ProgramCache
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Inspection:
     orders: Orders
     store: Store
     measuring: Measuring
+    programs: ProgramCache
 
     def answer(self, body: Json) -> tuple[Report, Sequence[Problem]]:
         """What is known of the network, and every problem of the request. Raises ApiError 404 and 409 as training does,
@@ -38,7 +40,13 @@ class Inspection:
         whole = subject.sketch.whole
         measured = {name: kept for name, device in by_name().items() if (kept := self.measuring.kept(device))}
         before = history(self.store, parameters=whole.parameters) if whole else ()
-        found = report(subject, kernels=self.orders.kernels, calibrations=measured, history=before)
+        found = report(
+            subject,
+            kernels=self.orders.kernels,
+            calibrations=measured,
+            history=before,
+            programs=self.programs,
+        )
         return found, subject.problems
 
     def half_built(self, sent: Json, problems: tuple[Problem, ...]) -> Subject:

@@ -112,12 +112,17 @@ def say_totals(out: Screen, found: Json) -> None:
     for device, told in found["predicted"].items():
         compiling, epoch, total = (duration(told[name]) for name in ("compile_seconds", *PER_RUN))
         share = f"within {100 * told['error']:.0f} %"
-        lines.append((device, f"{epoch} an epoch ({share}), {compiling} to compile, {total} in all"))
+        lines.append((device, f"{epoch} an epoch ({share}), {compiling} {HOW[told['programs']]}, {total} in all"))
         lines.append(("", f"by {told['basis']}"))
     print_pairs(out, lines)
 
 
 PER_RUN = ("seconds_per_epoch", "total_seconds")
+HOW = {
+    "cold": "to compile",
+    "disk": "to read kept programs",
+    "process": "to compile, its programs being in use already",
+}
 
 
 def print_pairs(out: Screen, lines: Iterable[tuple[str, str]]) -> None:

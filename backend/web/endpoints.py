@@ -57,7 +57,7 @@ def register(app: Flask, parts: Services) -> None:
     for routes in (
         ModelRoutes(store, checkpoints, runs, definitions, Promotion(store, networks), deletion, sizes),
         TrainingRoutes(launch, resume, runs),
-        InspectionRoutes(Inspection(orders, store, parts.measuring)),
+        InspectionRoutes(Inspection(orders, store, parts.measuring, parts.programs)),
         RunRoutes(store, runs, streams, deletion, Labels(store), sizes, easel),
         BenchmarkRoutes(store, runs, benchmarks, streams, deletion),
         CompareRoutes(store, easel),

@@ -14,11 +14,12 @@ from nets.calibration.expected import kinds_of
 from nets.calibration.networks import networks
 from nets.calibration.peaks import Interrupted, Stopped, measured_peaks
 from nets.calibration.rates import Rates, Timed, fitted, left_out
-from nets.calibration.trials import Trial, trial
+from nets.calibration.trials import Begun, Trial
 from nets.kernels import plan_for
 from nets.process import devices
 
 PEAKS_SHARE = 0.06  # of the time of a calibration
+FIRST_VISITS = 0.85  # of that of rates, with compiling
 NINE_OF_TEN = 0.9
 
 
@@ -27,42 +28,54 @@ def measured_rates(
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Rates of a device, and how far off nine of ten times are, by networks that were left out of the fit.
 
-    Takes about 80 s on two cores that do nothing else. progress: told what is measured, and which share is done.
+    Takes about 90 s on two cores that do nothing else. progress: told what is measured, and which share is done.
     Raises Interrupted within some seconds of when `stopped` says so.
     """
-    tried: list[Trial] = []
+    begun: list[Begun] = []
     wanted = list(networks())
-    for number, (name, architecture, hyperparams) in enumerate(wanted):
-        if stopped():
-            raise Interrupted
-        progress(name, number / len(wanted))
-        with devices.on(device):
-            tried.append(trial(architecture, hyperparams))
+    with devices.on(device):
+        for number, (name, architecture, hyperparams) in enumerate(wanted):
+            _go_on(stopped)
+            progress(name, FIRST_VISITS * number / len(wanted))
+            begun.append(Begun(architecture, hyperparams))
+            begun[-1].visit()
+        for number, each in enumerate(begun):
+            _go_on(stopped)
+            progress(f"{wanted[number][0]}, again", FIRST_VISITS + (1 - FIRST_VISITS) * number / len(wanted))
+            each.visit()
     progress("rates", 1.0)
-    return rates_of(tried, device.platform)
+    return rates_of([each.trial() for each in begun], device.platform)
+
+
+def _go_on(stopped: Stopped) -> None:
+    if stopped():
+        raise Interrupted
 
 
 def rates_of(tried: Sequence[Trial], platform: str) -> tuple[dict[str, float], dict[str, float]]:
-    """The rates by which networks were as fast as they were, and the errors of those left out, by what was timed."""
+    """The rates by which networks were as fast as they were, and the errors of those left out, by what was timed.
+
+    There are none of compiling where all programs were read from the disk, and none of reading where none was.
+    """
     plan = plan_for(platform, training=True).name
     known, kinds = BUILT_IN.get(plan, {}), kinds_of(plan, platform)
     rates: dict[str, float] = {}
     errors: dict[str, float] = {}
     training = [Timed(*each.training) for each in tried]
-    evaluation = [Timed(*each.evaluation) for each in tried]
-    compiling = [Timed(*each.compiling) for each in tried]
+    compiling = [Timed(*each.compiling) for each in tried if each.compiling]
     for prefixes, timed in (
         (("train.", "update."), training),
-        (("evaluate.",), evaluation),
+        (("evaluate.",), [Timed(*each.evaluation) for each in tried]),
         (("compile.",), compiling),
+        (("read.",), [Timed(*each.reading) for each in tried if each.reading]),
     ):
-        own = {name: rate for name, rate in known.items() if name.startswith(prefixes)}
-        rates |= fitted(timed, own, kinds)
+        if timed:
+            rates |= fitted(timed, of(known, *prefixes), kinds)
+    off = left_out(training, of(known, "train.", "update."), kinds)
     for what, images in (("features", False), ("images", True)):
-        chosen = [n for n, each in enumerate(tried) if each.images == images]
-        off = left_out(training, of(known, "train.", "update."), kinds)
-        errors[what] = nine_of_ten([off[n] for n in chosen])
-    errors["compiling"] = nine_of_ten(left_out(compiling, of(known, "compile."), kinds))
+        errors[what] = nine_of_ten([off[n] for n, each in enumerate(tried) if each.images == images])
+    if compiling:
+        errors["compiling"] = nine_of_ten(left_out(compiling, of(known, "compile."), kinds))
     return rates, errors
 
 
@@ -79,10 +92,11 @@ def nine_of_ten(off: Sequence[float]) -> float:
 def with_rates(
     made: Calibration, device: jax.Device, progress: Progress, *, stopped: Stopped = lambda: False
 ) -> Calibration:
-    """A calibration with rates that are measured now."""
+    """A calibration with rates that are measured now. Of what could not be measured again, what was stays."""
     plan = plan_for(device.platform, training=True).name
-    rates, errors = measured_rates(device, progress, stopped=stopped)
-    return replace(made, rates={plan: rates}, errors={f"{plan}.{name}": error for name, error in errors.items()})
+    found, off = measured_rates(device, progress, stopped=stopped)
+    rates = {plan: {**made.rates.get(plan, {}), **found}}
+    return replace(made, rates=rates, errors={**made.errors, **{f"{plan}.{name}": each for name, each in off.items()}})
 
 
 def calibrate(device: jax.Device, progress: Progress) -> Calibration:

@@ -32,6 +32,10 @@ KINDS: Mapping[str, Kinds] = {
 COMPILING: Kinds = {
     **{"programs": 0.25, "convolutions": 0.25, "copies": 0.05, "taps": 0.006, "stages": 0.06, "weights": 5e-3}
 }
+# Seconds until the same is traced and read from the disk.
+READING: Kinds = {
+    **{"programs": 0.05, "convolutions": 0.06, "copies": 0.02, "taps": 0.0, "stages": 0.008, "weights": 1e-3}
+}
 HALF = 0.6  # of the time of operations in float32 those in bfloat16 take
 
 
@@ -44,5 +48,6 @@ def expected(name: str, kinds: Kinds) -> float:
     """The rate of an amount. A name is what is done, by what, and of which kind: `train.native.flops`."""
     whole = name.removesuffix(".bfloat16")
     kind = whole.rpartition(".")[2]
-    rate = COMPILING[kind] if whole.startswith("compile.") else kinds.get(kind, kinds["update"])
+    own = {"compile": COMPILING, "read": READING}.get(whole.partition(".")[0], kinds)
+    rate = own[kind] if kind in own else kinds["update"]
     return rate * HALF if whole != name else rate

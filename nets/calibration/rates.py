@@ -35,6 +35,12 @@ def seconds(rates: Rates, amounts: Amounts, kinds: Kinds) -> float:
     return found
 
 
+def guessed(rates: Rates, amounts: Amounts, kinds: Kinds) -> float:
+    """Which share of the time is that of amounts that have no rate of their own: 0 to 1."""
+    without = {name: amount for name, amount in amounts.items() if name not in rates}
+    return seconds(rates, without, kinds) / max(seconds(rates, amounts, kinds), 1e-12) if without else 0.0
+
+
 def scale_of(name: str) -> str:
     """The name of the scale of what has no rate of its own."""
     return f"{name.partition('.')[0]}.{SCALE}"

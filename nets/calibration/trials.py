@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Generator
@@ -11,10 +12,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from nets.architecture.architecture import Architecture
-from nets.calibration.work import Amounts, of_compiling, of_evaluation, of_training
+from nets.calibration.work import Amounts, of_compiling, of_evaluation, of_reading, of_training
 from nets.datasets import Dataset, from_arrays
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.training.cache import ProgramCache
+from nets.training.compilation import compilation
 from nets.training.pace import sample_seconds
 from nets.training.programs import compiling
 from nets.training.sampling import draw
@@ -29,29 +31,49 @@ VALIDATED = 256, 1024  # samples, at least and at most
 
 @dataclass(frozen=True)
 class Trial:
-    """Seconds to compile a network anew, of a pass over its training and of one over its validation samples."""
+    """Seconds of a pass over the training samples of a network, of one over its validation samples, and until its
+    programs were there: compiled anew, or read from the disk; neither where some were read.
+    """
 
     images: bool
-    compiling: tuple[Amounts, float]
     training: tuple[Amounts, float]
     evaluation: tuple[Amounts, float]
+    compiling: tuple[Amounts, float] | None = None
+    reading: tuple[Amounts, float] | None = None
 
 
-def trial(architecture: Architecture, hyperparams: Hyperparams) -> Trial:
-    """Train a network on random samples, on the device that JAX takes by default here."""
-    run = prepared(architecture, hyperparams)
-    began = time.perf_counter()
-    programs = returned(compiling(run.workload, ProgramCache(), None))
-    compiled = time.perf_counter() - began
-    trainer = Trainer(run, programs)
-    training, evaluation = timed(trainer)
-    w, train, validation = run.workload, len(run.train), len(run.validation)
-    return Trial(
-        architecture.graph.has_images,
-        (of_compiling(w), compiled),
-        (of_training(w, train), training),
-        (of_evaluation(w, validation), evaluation),
-    )
+class Begun:
+    """A network that trains on random samples, on the device that JAX takes by default here: to be timed at leisure.
+
+    What two processors share takes twice as long for some seconds on many a machine that others use as well: of all
+    times of a pass, those of the fastest visit count.
+    """
+
+    def __init__(self, architecture: Architecture, hyperparams: Hyperparams) -> None:
+        run = prepared(architecture, hyperparams)
+        began = time.perf_counter()
+        programs = returned(compiling(run.workload, ProgramCache(), None))
+        self._compilation = compilation(programs.origins, seconds=time.perf_counter() - began)
+        self._trainer = Trainer(run, programs)
+        self._training = self._evaluation = math.inf
+
+    def visit(self) -> None:
+        """Time some passes."""
+        training, evaluation = timed(self._trainer)
+        self._training, self._evaluation = min(self._training, training), min(self._evaluation, evaluation)
+
+    def trial(self) -> Trial:
+        """What came of it."""
+        run = self._trainer.run
+        w, train, validation = run.workload, len(run.train), len(run.validation)
+        kind, waited = self._compilation["kind"], self._compilation["seconds"]
+        return Trial(
+            w.graph.has_images,
+            (of_training(w, train), self._training),
+            (of_evaluation(w, validation), self._evaluation),
+            compiling=(of_compiling(w), waited) if kind == "cold" else None,
+            reading=(of_reading(w), waited) if kind == "disk" else None,
+        )
 
 
 def prepared(architecture: Architecture, hyperparams: Hyperparams) -> Run:

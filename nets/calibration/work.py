@@ -121,7 +121,8 @@ def of_stage(stage: Stage, plan: Plan, batch: int, train: bool, gradients: froze
     if macs := sum(each.cost.macs for each in rest):
         yield f"{name}.flops", 2 * macs * batch * ways / BILLION
         yield f"{name}.weights", sum(map(own_parameters, rest)) * ways / MILLION
-    moved = (sum(value.size for value in rest[0].takes) + rest[-1].gives.size) * batch / MILLION
+    left = max(rest[0].cost.held, rest[0].gives.size) if len(rest) == 1 else rest[-1].gives.size
+    moved = (sum(value.size for value in rest[0].takes) + left) * batch / MILLION
     yield f"{name}.values", moved * (1 if macs or not train or back else 0.5)
     yield f"{name}.calls", 1.0
     yield "spilled", max(0.0, moved - CACHED)
@@ -175,6 +176,14 @@ def of_compiling(workload: Workload) -> dict[str, float]:
                     found[f"{way}.{name}"] += amount
         found[f"{way}.programs"] += 1
     found["compile.weights"] += len(parts) * parameters(network.graph)
+    return dict(found)
+
+
+def of_reading(workload: Workload) -> dict[str, float]:
+    """The same programs traced, and read from the disk: what takes time is how much there is, whatever it is."""
+    found: defaultdict[str, float] = defaultdict(float)
+    for name, amount in of_compiling(workload).items():
+        found[f"read.{name.rpartition('.')[2]}"] += amount
     return dict(found)
 
 

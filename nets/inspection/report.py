@@ -27,6 +27,7 @@ from nets.inspection.seconds import Measured, Predicted, predict
 from nets.kernels import Choice
 from nets.kernels.forms import Form, forms
 from nets.process.devices import by_name
+from nets.training.cache import ProgramCache
 from nets.training.check import check_fit, check_pace
 from nets.training.sampling import split_sizes
 from nets.training.workload import Workload, device_of, workload_on
@@ -168,8 +169,9 @@ def report(
     devices: Sequence[str] | None = None,
     calibrations: Mapping[str, Calibration] | None = None,
     history: Sequence[Measured] = (),
+    programs: ProgramCache | None = None,
 ) -> Report:
-    """What a body costs that has been read."""
+    """What a body costs that has been read. programs: those that this process has compiled."""
     rows = Rows(subject.sketch, subject.sent).all()
     workload, whole, given = subject.workload(kernels=kernels), subject.sketch.whole, subject.sketch.given
     memory: MemoryNeeded | None = None
@@ -196,7 +198,7 @@ def report(
         "totals": totals(subject),
         "definition": DEFINITION,
         "memory": memory,
-        "predicted": predictions(subject, kernels, devices, calibrations or {}, history),
+        "predicted": predictions(subject, kernels, devices, calibrations or {}, history, programs),
         "kernels": computed(workload, rows) if workload else None,
     }
 
@@ -224,6 +226,7 @@ def predictions(
     devices: Sequence[str] | None,
     calibrations: Mapping[str, Calibration],
     history: Sequence[Measured],
+    programs: ProgramCache | None,
 ) -> dict[str, Predicted]:
     """What a run will take on each device."""
     found = {}
@@ -231,8 +234,14 @@ def predictions(
         there = subject.on(name)
         workload = there.workload(kernels=kernels) if devices is None or name in devices else None
         if workload and there.info and there.hyperparams:
-            measured = calibrations.get(name)
-            found[name] = predict(workload, there.info, there.hyperparams, calibration=measured, history=history)
+            found[name] = predict(
+                workload,
+                there.info,
+                there.hyperparams,
+                calibration=calibrations.get(name),
+                history=history,
+                programs=programs,
+            )
     return found
 
 

@@ -16,12 +16,14 @@ from nets.architecture.graph import Graph
 from nets.calibration.built_in import BUILT_IN
 from nets.calibration.calibration import Calibration, key_of
 from nets.calibration.expected import kinds_of
-from nets.calibration.rates import seconds
-from nets.calibration.work import of_compiling, of_evaluation, of_training
+from nets.calibration.rates import guessed, seconds
+from nets.calibration.work import of_compiling, of_evaluation, of_reading, of_training
 from nets.datasets import DatasetInfo
-from nets.facts import About
+from nets.facts import About, Source
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.process.devices import find
+from nets.training.cache import ProgramCache
+from nets.training.programs import parts
 from nets.training.sampling import split_sizes
 from nets.training.workload import Workload
 
@@ -37,7 +39,14 @@ LAST = 9  # runs of the same structure that count
 class Predicted(TypedDict):
     """What a run will take."""
 
-    compile_seconds: Annotated[float, About("Until every program of the run is compiled, none of them being kept.")]
+    compile_seconds: Annotated[float, About("Until every program of the run is there, which `programs` says how.")]
+    programs: Annotated[
+        Source,
+        About(
+            "`cold`: compiled anew. `disk`: a run of this machine had the same ones, and they are kept. `process`: "
+            "they are in use already."
+        ),
+    ]
     seconds_per_epoch: Annotated[float, About("One epoch with its validation: `epoch_time`.")]
     total_seconds: Annotated[float, About("Compiling, all epochs, and the test at the end.")]
     basis: Annotated[str, About("What the prediction is made from.")]
@@ -49,7 +58,7 @@ class Measured:
     """What a run took that has ended.
 
     structure: `structure_of` its workload. train, validation: samples of an epoch. epoch_seconds: the median.
-    compile_seconds: where every program was compiled anew, else None.
+    compile_seconds, read_seconds: where every program was compiled anew, or read from the disk; else None.
     """
 
     structure: str
@@ -57,32 +66,45 @@ class Measured:
     validation: int
     epoch_seconds: float
     compile_seconds: float | None = None
+    read_seconds: float | None = None
 
 
 class Pace:
     """How long a workload takes by one device's rates."""
 
     def __init__(self, workload: Workload, calibration: Calibration | None) -> None:
-        plan = workload.steps.network.plan.name
-        measured = calibration.rates.get(plan) if calibration else None
-        self.workload, self.kinds = workload, kinds_of(plan, workload.platform)
-        self.rates: Mapping[str, float] = measured or BUILT_IN.get(plan, {})
-        what = "images" if workload.graph.has_images else "features"
+        self.plan = workload.steps.network.plan.name
+        measured = calibration.rates.get(self.plan) if calibration else None
+        self.workload, self.kinds = workload, kinds_of(self.plan, workload.platform)
+        self.rates: Mapping[str, float] = {**BUILT_IN.get(self.plan, {}), **(measured or {})}
         self.calibrated = calibration if measured else None
-        self.error = (
-            calibration.errors.get(f"{plan}.{what}", UNCALIBRATED) if calibration and measured else UNCALIBRATED
-        )
 
     def epoch(self, train: int, validation: int) -> float:
         """One epoch, with its validation."""
-        tail = train % self.workload.batch if self.workload.graph.normalises else 0
-        return self._of(of_training(replace(self.workload, tail=tail), train)) + self.evaluation(validation)
+        return self._of(self._amounts(train)) + self.evaluation(validation)
+
+    def error(self, train: int) -> float:
+        """What nine of ten epochs are within: more, the more of the time is that of what was never measured."""
+        if self.calibrated is None:
+            return UNCALIBRATED
+        what = "images" if self.workload.graph.has_images else "features"
+        known = self.calibrated.errors.get(f"{self.plan}.{what}", UNCALIBRATED)
+        unknown = guessed(self.rates, self._amounts(train), self.kinds)
+        return known + unknown * max(0.0, UNCALIBRATED - known)
 
     def evaluation(self, samples: int) -> float:
         return self._of(of_evaluation(self.workload, samples))
 
     def compiling(self) -> float:
         return self._of(of_compiling(self.workload))
+
+    def reading(self) -> float:
+        """The same programs from the disk."""
+        return self._of(of_reading(self.workload))
+
+    def _amounts(self, train: int) -> Mapping[str, float]:
+        tail = train % self.workload.batch if self.workload.graph.normalises else 0
+        return of_training(replace(self.workload, tail=tail), train)
 
     def _of(self, amounts: Mapping[str, float]) -> float:
         return seconds(self.rates, amounts, self.kinds)
@@ -95,31 +117,45 @@ def predict(
     *,
     calibration: Calibration | None = None,
     history: Sequence[Measured] = (),
+    programs: ProgramCache | None = None,
 ) -> Predicted:
     """What a run of the workload will take.
 
     calibration: of the device that the workload names. history: runs that this machine has computed before, the latest
-    first; those of another structure do not count.
+    first; those of another structure do not count. programs: those of this process.
     """
     train, validation = split_sizes(hyperparams, info.train_size)
     pace = Pace(workload, calibration)
-    epoch, compiling, error = pace.epoch(train, validation), pace.compiling(), pace.error
-    basis = told(pace, workload)
+    epoch, error, basis = pace.epoch(train, validation), pace.error(train), told(pace, workload)
     structure = structure_of(workload) if history else ""
-    if alike := [each for each in history if each.structure == structure][:LAST]:
+    alike = [each for each in history if each.structure == structure][:LAST]
+    if alike:
         # By how much longer the epochs of this run are, the others' have been.
         each = [epoch / pace.epoch(one.train, one.validation) * one.epoch_seconds for one in alike]
         epoch, error = statistics.median(each), spread(each)
         many = "the last run" if len(each) == 1 else f"the last {len(each)} runs"
         basis = f"the median epoch of {many} of the same structure on this device"
-        compiling = statistics.median([one.compile_seconds for one in alike if one.compile_seconds] or [compiling])
+    kept = [each for each in alike if (each.train, each.validation) == (train, validation)]
+    ready = programs is not None and all(part.key in programs for part in parts(workload))
+    source: Source = "process" if ready else "disk" if kept else "cold"
+    compiling = until_programs(source, pace, alike)
     return {
         "compile_seconds": compiling,
+        "programs": source,
         "seconds_per_epoch": epoch,
         "total_seconds": compiling + hyperparams.epochs * epoch + pace.evaluation(info.test_size),
         "basis": basis,
         "error": error,
     }
+
+
+def until_programs(source: Source, pace: Pace, alike: Sequence[Measured]) -> float:
+    """Seconds until the programs of a workload are there. alike: runs of its structure."""
+    if source == "process":
+        return 0.0
+    if source == "disk":
+        return statistics.median([each.read_seconds for each in alike if each.read_seconds] or [pace.reading()])
+    return statistics.median([each.compile_seconds for each in alike if each.compile_seconds] or [pace.compiling()])
 
 
 def told(pace: Pace, workload: Workload) -> str:
@@ -147,8 +183,8 @@ def structure_of(workload: Workload) -> str:
         for n in graph.nodes
     ]
     w = workload
-    parts = (graph.input, nodes, w.optimizer, w.loss, w.precision, w.kernels, w.batch, key_of(find(w.device)))
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
+    told = (graph.input, nodes, w.optimizer, w.loss, w.precision, w.kernels, w.batch, key_of(find(w.device)))
+    return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
 def compile_seconds(architecture: Architecture) -> float:
