@@ -26,6 +26,7 @@ from nets.architecture.common import Common
 from nets.datasets import DATASETS
 from nets.doubts.rules import RULES
 from nets.errors import CODES
+from nets.examples import networks
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.hyperparams.optimizers import OPTIMIZERS
 from nets.layers import LAYERS
@@ -119,6 +120,25 @@ def datasets():
         for each in DATASETS.values()
     ]
     return table(("name", "", "images", "classes", "download"), rows)
+
+
+def examples():
+    rows = [
+        (
+            f"`{each['name']}`",
+            each["title"],
+            each["data"],
+            f"{each['parameters']:,}",
+            share(each["claim"]),
+            share(each["measured"]),
+        )
+        for each in networks()
+    ]
+    return table(("name", "", "data", "parameters", "claimed, %", "measured, %"), rows)
+
+
+def share(reached):
+    return f"{100 * reached['accuracy']:.4g}" if reached and reached["accuracy"] is not None else ""
 
 
 def sizes_of(entry):
@@ -296,7 +316,7 @@ TABLES = {
     make.__name__: make
     for make in (
         *(endpoints, codes, record, commands, remote, exit_codes, variables, settings),
-        *(layers, common, combinators, optimizers, warnings, hyperparameters, datasets),
+        *(layers, common, combinators, optimizers, warnings, hyperparameters, datasets, examples),
     )
 }
 

@@ -58,6 +58,7 @@ ARROWS = {
     "nets": {
         "benchmarks": "architecture calibration datasets errors facts hyperparams inference numerics plots process spec"
         " training",
+        "examples": "facts",
         "inspection": "architecture calibration datasets doubts errors facts hyperparams kernels process spec training",
         "calibration": "architecture datasets durable facts hyperparams kernels numerics process training",
         "doubts": "architecture datasets errors hyperparams layers spec training",

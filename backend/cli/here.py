@@ -93,6 +93,21 @@ datasets.add("Actions", prepare)
 
 
 @click.command(cls=Command)
+@click.argument("name", required=False)
+@click.option(
+    "--json", "as_json", is_flag=True, help="all that is known as one JSON object, instead of a table or a body"
+)
+def examples(name: str | None, as_json: bool) -> int:
+    """Lists public networks that come with Lamina: data, size, what their sources claim, what was measured.
+
+    With a NAME, prints that one's body: `lamina examples NAME | lamina train -` trains it.
+    """
+    from backend.commands import examples
+
+    return examples.list_all(as_json=as_json) if name is None else examples.show(name, as_json=as_json)
+
+
+@click.command(cls=Command)
 @click.option("--yes", is_flag=True, help="remove what is listed")
 @click.option("--json", "as_json", is_flag=True, help="one JSON object instead of a table")
 @settings(only=("state_dir",))

@@ -57,7 +57,9 @@ lamina.add("Runs and models", records.promote, records.models, records.infer, re
 lamina.add("Laboratory, on this machine", laboratory.bench, here.devices)
 lamina.add("Benchmarks of a server", benchmarks.benchmarks)
 lamina.add("Server", here.serve, here.demo)
-lamina.add("Data sets and state, on this machine", here.datasets, here.gc, here.export_state, here.import_state)
+lamina.add(
+    "Data sets and state, on this machine", here.datasets, here.examples, here.gc, here.export_state, here.import_state
+)
 lamina.add("This command", shell.completion, shell.man)
 
 

@@ -35,6 +35,7 @@ from backend.client.errors import (
     Unreachable,
     Unusable,
 )
+from backend.client.example_calls import Example
 from backend.client.stream import Event
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "Dataset",
     "Device",
     "Event",
+    "Example",
     "Faulty",
     "Health",
     "Inspected",

@@ -63,6 +63,7 @@ from backend.web.benchmarks import (
 from backend.web.components import errors
 from backend.web.metrics import Metrics
 from backend.web.views import Accepted, Defined, ListedRun, Model, ModelWithRuns, Promoted, Run
+from nets.examples import PublicNetwork
 from nets.inspection.report import Report
 from nets.spec.fields import wire_names
 from nets.training.metrics import EpochMetrics
@@ -73,6 +74,7 @@ IDS = {
     "run_id": "The id of a run.",
     "model_id": "The id of a model.",
     "benchmark_id": "The id of a benchmark.",
+    "name": "The name of an example.",
 }
 REASONS = {
     200: "Success",
@@ -104,7 +106,7 @@ VIEWS: tuple[type[Any], ...] = (
     *(Model, ModelWithRuns, Defined, Run, ListedRun, Accepted, Promoted, Metrics, Answer, Answers),
     *(EpochMetrics, SamplePrediction, StateEvent, MetricEvent, ProgressEvent, LogEvent),
     *(TickEvent, EndEvent),
-    *(Comparison, Devices, Report),
+    *(Comparison, Devices, Report, PublicNetwork),
     *(Benchmark, ListedBenchmark, AcceptedBenchmark),
     *(BenchmarkStateEvent, CellEvent, BenchmarkProgressEvent, BenchmarkLogEvent),
 )
@@ -267,6 +269,8 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         {202: obj({"measuring": listed(TEXT)})}, (CalibrateBody,), needs_body=False, errors=(409,)
     ),
     ("GET", "/api/datasets"): Operation({200: obj({"datasets": listed(OBJECT)})}),
+    ("GET", "/api/examples"): Operation({200: obj({"examples": listed(ref("PublicNetwork"))})}),
+    ("GET", "/api/examples/<name>"): Operation({200: ref("PublicNetwork")}),
     ("GET", "/api/layers"): Operation({200: obj({"layers": listed(OBJECT)})}),
     ("GET", "/api/health"): Operation(
         {

@@ -12,6 +12,7 @@ import pytest
 
 from backend.state.records import Json
 from backend.web.catalog import dataset_entries, layer_entries
+from nets import examples
 from nets.architecture.combinators import COMBINATORS
 from nets.architecture.read import parse_architecture
 from nets.datasets import DATASETS
@@ -51,6 +52,17 @@ def test_every_layer_type_is_listed_as_it_is_registered(trained: Trained) -> Non
     [linear] = [entry for entry in entries if entry["type"] == "linear"]
     assert {"in", "out"} <= linear["fields"].keys() and linear["aliases"]["units"] == "out"
     assert linear["also"] == ["dense"]
+
+
+def test_examples_are_listed_and_each_has_a_body_that_is_taken(trained: Trained) -> None:
+    listed = trained.client.get("/api/examples").json["examples"]
+    assert [each["name"] for each in listed] == list(examples.names())
+    name = "keras-mnist-convnet"
+    one = trained.client.get(f"/api/examples/{name}").json
+    assert one in listed and (one["parameters"], one["claim"]["accuracy"]) == (34_826, 0.99)
+    assert trained.client.post("/api/inspect", json=one["body"]).json["totals"]["params"] == 34_826
+    refused = trained.client.get("/api/examples/keras")
+    assert refused.status_code == 404 and "GET /api/examples lists the known ones" in refused.json["error"]
 
 
 def test_combinators_are_listed_as_they_are_registered(trained: Trained) -> None:

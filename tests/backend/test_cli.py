@@ -16,7 +16,7 @@ import pytest
 from backend.cli.manual import page
 from backend.cli.shape import walk
 from backend.cli.top import lamina as top
-from backend.commands.exits import MEANING
+from backend.commands.exits import MEANING, NOT_FOUND
 from backend.config import (
     COMMAND,
     Settings,
@@ -24,7 +24,7 @@ from backend.config import (
 )
 from backend.demo.local_server import LocalServer, free_port
 from backend.training.fetch import fetch
-from nets import datasets
+from nets import datasets, examples
 
 HOUSE = Path(__file__).parents[2]
 HEAVY = ("jax", "flask", "gunicorn", "numpy", "rich", "sklearn", "pydantic", "nets", "tensorflow_datasets", "requests")
@@ -167,6 +167,17 @@ def test_datasets_are_listed_for_programs(tmp_path):
     assert {each["name"]: each["source"] for each in listed}["digits"] == "bundled" and len(listed) == len(
         datasets.DATASETS
     )
+
+
+def test_examples_are_listed_and_printed_as_bodies():
+    listed = lamina("examples", COLUMNS="200").stdout
+    assert all(name in listed for name in examples.names())
+    body = examples.network("nielsen")["body"]
+    assert json.loads(lamina("examples", "nielsen").stdout) == body
+    assert json.loads(lamina("examples", "nielsen", "--json").stdout)["body"] == body
+    assert len(json.loads(lamina("examples", "--json").stdout)["examples"]) == len(examples.names())
+    refused = lamina("examples", "nielson")
+    assert refused.returncode == NOT_FOUND and "did you mean nielsen?" in refused.stderr
 
 
 def test_datasets_prepare_without_a_terminal_prints_plain_lines(tmp_path):

@@ -83,6 +83,8 @@ def test_a_run_has_all_that_the_server_tells(client, run):
     assert client.model(run.model_id).runs[0].json["run_id"] == run.run_id
     assert "digits" in [each.name for each in client.datasets()] and "conv2d" in [each.type for each in client.layers()]
     assert "hyperparams" in client.schema()["properties"]
+    example = client.example("keras-mnist-mlp")
+    assert example in client.examples() and example.body["hyperparams"]["dataset_type"] == "mnist"
 
 
 def test_ids_may_be_shortened(client, run):

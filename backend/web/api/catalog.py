@@ -10,11 +10,13 @@ from flask import Response, current_app, jsonify
 from flask.typing import ResponseReturnValue
 
 from backend.actions.health import Health
+from backend.errors import not_found
 from backend.parsing.editors import model_schema, train_schema
 from backend.state.records import Json
 from backend.web.catalog import combinator_entries, dataset_entries, layer_entries
 from backend.web.openapi import document
 from backend.web.routes import route
+from nets import examples
 
 
 def schema_answer(schema: Json) -> Response:
@@ -38,6 +40,18 @@ class CatalogRoutes:
     def list_layers(self) -> ResponseReturnValue:
         """Every layer type and combinator with its fields and an example."""
         return jsonify({"layers": layer_entries(), "combinators": combinator_entries()})
+
+    @route("GET", "/examples")
+    def list_examples(self) -> ResponseReturnValue:
+        """Public networks as bodies of `POST /api/train`, each with its source, its recipe and what it reaches."""
+        return jsonify({"examples": examples.networks()})
+
+    @route("GET", "/examples/<name>")
+    def get_example(self, name: str) -> ResponseReturnValue:
+        """One public network; its `body` is what `POST /api/train` takes."""
+        if name not in examples.names():
+            raise not_found("example", name, listing="/api/examples")
+        return jsonify(examples.network(name))
 
     @route("GET", "/health")
     def get_health(self) -> ResponseReturnValue:
