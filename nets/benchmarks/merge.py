@@ -101,6 +101,8 @@ def merge(parts: Sequence[Part]) -> Results:
     if reasons:
         raise Unmergeable(reasons)
     whole = copy.deepcopy(first.results)
+    if len(kept) > 1:
+        whole["warnings"] = placed(whole)
     for part in kept[1:]:
         notes += _add(whole, part)
     if len(kept) > 1:
@@ -193,8 +195,17 @@ def _add(whole: Results, part: Part) -> list[str]:
     whole["devices"] += more["devices"]
     whole["cells"] += more["cells"]
     whole["parity"] += more["parity"]
-    whole["warnings"] += more["warnings"]
+    whole["warnings"] += placed(more)
     return notes
+
+
+def placed(results: Results) -> list[str]:
+    """The warnings of a machine, each with its name, but for those that the machine itself has."""
+    if len(results["machines"]) != 1:
+        return results["warnings"]  # put together already
+    (machine,) = results["machines"]
+    own = machine["quiet"]["warnings"]
+    return [each if each in own else f"{machine['name']}: {each}" for each in results["warnings"]]
 
 
 def _renamed(curve: str, names: Mapping[str, str]) -> str:

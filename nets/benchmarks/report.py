@@ -11,7 +11,7 @@ from nets.benchmarks.pictures import Pictures
 from nets.benchmarks.results import Cell, Machine, Results
 from nets.plots.style import DARK, LIGHT, Palette, switched
 from nets.plots.svg import BASICS
-from nets.plots.words import number
+from nets.plots.words import THOUSANDS, number, unit_of
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 STYLE = """
@@ -121,7 +121,9 @@ def speed(pictures: Pictures) -> str:
         "Samples of training a second: the median of the repeats, with its 95 % interval by bootstrap. Compilation is "
         "left out. Each device is shown at the batch size at which it is fastest."
     )
-    return f"<p>{about}</p>{pictures.speeds() or NOTHING}<h3>Against batch size</h3>{pictures.by_batch() or NOTHING}"
+    against = pictures.by_batch()
+    lines = f"<h3>Against batch size</h3>{against}" if against else ""
+    return f"<p>{about}</p>{pictures.speeds() or NOTHING}{lines}"
 
 
 NOTHING = '<p class="quiet">Nothing was measured.</p>'
@@ -153,7 +155,8 @@ def memory(pictures: Pictures) -> str:
         for cell in pictures.results["cells"]
     )
     reasons = reasons_of((cell["device"], cell["peak_memory"]["reason"]) for cell in pictures.results["cells"])
-    return f"<p>The most memory in use ({text('; '.join(whose))}).</p>{pictures.memory() or NOTHING}{reasons}"
+    size = f", at batch size {pictures.sizes[0]:,}" if len(pictures.sizes) == 1 else ""
+    return f"<p>The most memory in use{size} ({text('; '.join(whose))}).</p>{pictures.memory() or NOTHING}{reasons}"
 
 
 def energy(pictures: Pictures) -> str:
@@ -190,7 +193,7 @@ def parity(results: Results) -> str:
     ]
     heads = ("network", "batch size", "reference", "compared", "difference", "tolerance", "within")
     return (
-        f"<p>{about}</p>{table(heads, rows, right=(1, 4, 5))}"
+        f"<p>{about}</p>{table(heads, rows, right=(1, 4, 5), wrap=(2, 3))}"
         if rows
         else "<p>There was one device in one precision.</p>"
     )
@@ -239,6 +242,12 @@ def figure(value: float | None) -> str:
     return f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else number(float(f"{value:.4g}"))
 
 
+def rate(value: float, unit: str) -> str:
+    """`220.4 GFLOP/s`."""
+    size, letter = unit_of(value, THOUSANDS)
+    return f"{value / size:.4g} {letter}{unit}"
+
+
 def percent(share: float | None) -> str:
     """Of a hundred."""
     return "" if share is None else f"{100 * share:.3g} %"
@@ -264,7 +273,10 @@ def environment(machine: Machine) -> str:
 def facts(machine: Machine) -> Iterable[tuple[str, str]]:
     """The lines of a machine."""
     env, quiet = machine["environment"], machine["quiet"]
-    yield "processor", flat(env["processor"])
+    processor = env["processor"]
+    quota = f", the time of {processor['quota']:g}" if processor["quota"] else ""
+    cores = f"{processor['cores']} of {processor['cores_of_machine']} cores{quota}"
+    yield "processor", ", ".join(filter(None, (processor["model"], processor["vector_unit"], cores)))
     yield "memory", f"{env['ram_bytes'] / (1 << 30):.1f} GiB" if env["ram_bytes"] else ""
     yield "threads", str(env["threads"])
     yield "device that trains", flat(env["device"])
@@ -292,9 +304,9 @@ def devices(results: Results) -> str:
     """The devices with their peaks."""
     rows = []
     for device in results["devices"]:
-        peaks = ", ".join(f"{name} {figure(peak)}FLOP/s" for name, peak in device["measured_peaks"].items() if peak)
+        peaks = ", ".join(f"{name} {rate(peak, 'FLOP/s')}" for name, peak in device["measured_peaks"].items() if peak)
         sheet = device["data_sheet"]["source"] or ""
-        wide = f"{figure(device['bandwidth'])}B/s" if device["bandwidth"] else ""
+        wide = rate(device["bandwidth"], "B/s") if device["bandwidth"] else ""
         rows.append([device["machine"], device["id"], device["kind"], peaks, wide, sheet])
     heads = ("machine", "device", "kind", "measured peaks", "measured bandwidth", "data sheet")
     return f"<h3>Devices</h3>{table(heads, rows, wrap=(5,))}"

@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 
 from nets.plots.curves import MARGIN, WIDE_PANEL
 from nets.plots.frame import ABOVE, BELOW, LEFT, NORMAL, RIGHT, Box, Entry, Frame, legend_height, marker_of
-from nets.plots.style import PALETTES, Palette, Theme, look
+from nets.plots.style import PALETTES, Look, Palette, Theme, look
 from nets.plots.svg import svg
 from nets.plots.words import number, shortened, told_apart
 
@@ -33,7 +33,7 @@ class Points:
 
 @dataclass(frozen=True)
 class Guide:
-    """A line that is no measurement, such as a peak, with its name. `dashed`: for the second of a kind."""
+    """A line that is no measurement, such as a peak, named in the legend. `dashed`: for the second of a kind."""
 
     name: str
     x: Sequence[float]
@@ -65,9 +65,11 @@ def charts(
     """Panels as one SVG. names: of the series that points name by their number."""
     palette = PALETTES[theme]
     used = sorted({points.series for panel in panels for points in panel.points})
-    shown = told_apart(names, [str(place) for place in range(len(names))], 44 if width > 500 else 40)
+    shown = told_apart(names, [str(place) for place in range(len(names))], 60 if width > 500 else 40)
     joined = any(points.joined for panel in panels for points in panel.points)
     entries = [Entry(shown[place], look(place, palette), line=joined) for place in used]
+    guides = dict.fromkeys((guide.name, guide.dashed) for panel in panels for guide in panel.guides)
+    entries += [Entry(name, guide_look(dashed, palette), guide=True) for name, dashed in guides]
     inner = width - 2 * MARGIN
     across = max(1, min(len(panels), inner // WIDE_PANEL, 2))
     down = -(-len(panels) // across)
@@ -100,9 +102,9 @@ def draw(frame: Frame, box: Box, panel: Chart) -> None:
     logarithmic(axes.xaxis, inner / 58, panel.ticks, axes.get_xlim())
     logarithmic(axes.yaxis, tall / 30, (), axes.get_ylim())
     for guide in panel.guides:
-        dash: Any = (0, (4, 3)) if guide.dashed else "-"
-        axes.plot(guide.x, guide.y, color=palette.quiet, linewidth=1.3, linestyle=dash, marker="None", zorder=1.5)
-    name_guides(frame, axes, panel.guides)
+        one = guide_look(guide.dashed, palette)
+        style: Any = one.dash
+        axes.plot(guide.x, guide.y, color=one.colour, linewidth=1.3, linestyle=style, marker="None", zorder=1.5)
 
 
 def draw_points(axes: Axes, points: Points, palette: Palette) -> None:
@@ -114,31 +116,22 @@ def draw_points(axes: Axes, points: Points, palette: Palette) -> None:
         axes.plot([x, x], [low, high], color=one.colour, linewidth=1.2, linestyle="-", marker="None")
 
 
+def guide_look(dashed: bool, palette: Palette) -> Look:
+    """Of a line that is no measurement."""
+    return Look(palette.quiet, "None", (0, (4, 3)) if dashed else "-")
+
+
 def limits(axes: Axes, panel: Chart) -> None:
-    """Around the points and the highest guide, with room for markers; at least a factor of four."""
-    guides = [value for guide in panel.guides for value in guide.y]
-    for values, more, put in (
-        ([value for points in panel.points for value in points.x], [], axes.set_xlim),
-        ([value for points in panel.points for value in points.y], [max(guides)] if guides else [], axes.set_ylim),
+    """Around points and guides, with room for markers; at least a factor of four."""
+    for values, guided, put in (
+        ([each for points in panel.points for each in points.x], [g.x for g in panel.guides], axes.set_xlim),
+        ([each for points in panel.points for each in points.y], [g.y for g in panel.guides], axes.set_ylim),
     ):
-        found = [value for value in (*values, *more) if isfinite(value) and value > 0] or [1.0]
+        every = [*values, *(each for line in guided for each in line)]
+        found = [value for value in every if isfinite(value) and value > 0] or [1.0]
         low, high = min(found), max(found)
         room = max(0.08 * log10(high / low), 0.5 * (log10(4) - log10(high / low)), 0.03)
         put(low / 10**room, high * 10**room)
-
-
-def name_guides(frame: Frame, axes: Axes, guides: Sequence[Guide]) -> None:
-    """Names above the right ends of guides, as far as they keep out of each other's way."""
-    taken: list[float] = []
-    for guide in guides:
-        inside = axes.get_xlim()[1]
-        level = guide.y[-1] if guide.x[-1] <= inside else guide.y[0] * inside / guide.x[0]
-        x, y = axes.transData.transform((inside, min(level, guide.y[-1])))
-        place = frame.height - y - 5
-        while any(abs(place - other) < 13 for other in taken):
-            place += 13
-        taken.append(place)
-        frame.say(guide.name, x - 2, place, size=10, colour=frame.palette.quiet, side="right")
 
 
 def logarithmic(axis: Any, most: float, ticks: Sequence[float], span: tuple[float, float]) -> None:

@@ -38,13 +38,17 @@ class Box:
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of a legend. `line`: its series is one; `point`: its marker is hollow; `bar`: it is bars."""
+    """A row of a legend. `line`: its series is one; `point`: its marker is hollow; `bar`: it is bars.
+
+    guide: a line that is no series, without markers.
+    """
 
     text: str
     look: Look
     line: bool = True
     point: bool = False
     bar: bool = False
+    guide: bool = False
 
 
 class Frame:
@@ -147,6 +151,8 @@ class Frame:
             self.figure.add_artist(
                 Line2D(ends, [y, y], color=colour, linestyle=entry.look.dash, linewidth=1.8, marker="None")
             )
+        if entry.guide:
+            return
         mark = Line2D(
             [(left + 15) / self.width],
             [y],

@@ -52,6 +52,14 @@ def test_results_of_three_machines_are_one() -> None:
     assert merge([Part("m", whole), part("four")])["merged_from"] == ["b_one", "b_two", "b_three", "b_four"]
 
 
+def test_warnings_of_several_machines_say_whose_they_are() -> None:
+    quiet, loud = changed("one", warnings=["repeats differ"]), changed("two", warnings=["load was 3"])
+    loud.results["machines"][0]["quiet"]["warnings"] = ["load was 3"]  # told with the machine in any case
+    whole = merge([quiet, loud])
+    assert whole["warnings"] == ["one: repeats differ", "load was 3"]
+    assert merge([quiet])["warnings"] == ["repeats differ"]
+
+
 def test_machines_of_one_name_are_numbered_and_the_same_results_are_taken_once() -> None:
     edited = changed("one", devices__0__kind="Another CPU")
     whole = merge([part("one"), edited, Part("again.json", part("one").results)])

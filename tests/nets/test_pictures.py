@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from nets.benchmarks.merge import Part, merge
+from nets.benchmarks.pictures import NARROW, WIDE, Pictures
 from nets.benchmarks.report import report
 from nets.benchmarks.results import RESULTS, Results
 from tests.nets.benchmark_results import example
@@ -68,14 +69,14 @@ def test_a_report_tells_what_papers_cite(merged: Results) -> None:
         *("one was not quiet: load of 3.2 on 2 cores", "lamina bench mlp.json cnn.json --preset quick"),
         *(body["sha256"] for body in merged["bodies"]),
         *("one cpu:0: not known, because this machine has no energy counters", "J per 1,000 samples"),
-        *("two gpu:0 (FLOP/s)", "arithmetic intensity (FLOP/byte)", "measured peak, bfloat16"),
+        *("two, gpu:0 (FLOP/s)", "arithmetic intensity (FLOP/byte)", "measured peak, bfloat16"),
         *("mlp (samples/s)", "batch size (samples)", "compilation, cold (s)", "steady time of one epoch (s)"),
         *(
             "mlp (peak memory, MiB)",
             "speed of training at the fastest batch size (samples/s",
             "prefers-color-scheme:dark",
         ),
-        *("two gpu:0 bfloat16", "NVIDIA H200", "tolerance", "@media print", "lamina bench merge"),
+        *("two, gpu:0, bfloat16", "NVIDIA H200", "tolerance", "@media print", "lamina bench merge"),
     ):
         assert words in text, words
     shown = re.findall(r"<pre>(.*?)</pre>", report(merged), flags=re.DOTALL)
@@ -92,7 +93,7 @@ def test_what_was_not_measured_is_no_problem() -> None:
         cell |= {"inference": None, "losses": None, "error": "it ran out of memory"}
     found["complete"] = False
     text = report(RESULTS.validate_python(found))
-    assert text.count("Nothing was measured") == 5 and "ended early" in text and "it ran out of memory" in text
+    assert text.count("Nothing was measured") == 4 and "ended early" in text and "it ran out of memory" in text
     Page(report({**found, "cells": [], "parity": [], "devices": [], "machines": [], "bodies": []}))
 
 
@@ -102,3 +103,20 @@ def test_peaks_and_bandwidth_need_not_be_known() -> None:
     assert "measured peak, bfloat16" in report(found)
     found["devices"][0]["measured_peaks"] = {}
     assert "measured peak, bfloat16" not in report(found)
+
+
+def test_one_batch_size_is_told_once_and_precisions_are_never_cut() -> None:
+    whole = merge(
+        [
+            Part("a", example("AMD EPYC 9B14, 2 cores, of the laboratory on the third floor", batches=(64,))),
+            Part("b", example("NVIDIA H200 NVL in the basement", platforms=("gpu",), batches=(64,))),
+        ]
+    )
+    page = report(whole)
+    assert "Against batch size" not in page and "peak memory (MiB)" in page and "at batch size 64" in page
+    pictures = Pictures(whole)
+    for width, longest in ((WIDE, 60), (NARROW, 27)):
+        names = pictures.names(width)
+        assert len(set(names)) == 4 and all(len(name) <= longest for name in names)
+        assert all(name.endswith(each.precision) for name, each in zip(names, pictures.series, strict=True))
+    assert "measured peak, bfloat16" in pictures.roofline()
