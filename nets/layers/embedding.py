@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 import numpy as np
-from jax import Array
+from jax import Array, lax
 from jax import numpy as jnp
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
@@ -46,7 +46,7 @@ class Embedding(Layer):
         None,
         ge=-10_000_000,
         le=10_000_000,
-        description="A token that stands for no token: its vector is 0 and stays so. Negative ones count from the end.",
+        description="A token that stands for none: its vector starts as 0 and is not trained. -1 is the last one.",
     )
     max_norm: Annotated[None, BeforeValidator(no_norm), WithJsonSchema(LEFT_OUT)] = Field(
         default=None, description="Refused: it would rewrite the table beside the optimizer."
@@ -105,9 +105,8 @@ class Embedding(Layer):
         table, numbers = bound.param("embedding"), xs[0].astype(jnp.int32)
         if self.padding_idx is None:
             return bound.numerics.lookup(table, numbers)
-        # No gradient reaches the row: what is looked up there is dropped, not the row.
-        given = (numbers != self.padding_idx % table.shape[0])[..., None]
-        return jnp.where(given, bound.numerics.lookup(table, numbers), 0)
+        found, padding = bound.numerics.lookup(table, numbers), numbers == self.padding_idx % table.shape[0]
+        return jnp.where(padding[..., None], lax.stop_gradient(found), found)
 
 
 def normal_but(row: int) -> Init:

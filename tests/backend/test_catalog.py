@@ -79,7 +79,7 @@ def test_what_a_layer_type_takes_is_what_the_validator_takes(name: str) -> None:
     [entry] = [entry for entry in layer_entries() if entry["type"] == name]
     before: dict[str, list[Json]] = {"image": [], "features": [{"type": "linear", "out": 50}]}  # 50: of no image
     for kind, layers in before.items():
-        body = {"layers": [*layers, entry["example"], {"type": "linear", "out": 10}]}
+        body = {"layers": [*layers, entry["example"], {"type": "flatten"}, {"type": "linear", "out": 10}]}
         accepted = entry["takes"] in (kind, "any") or (kind == "image" and entry["converts"])
         with nullcontext() if accepted else pytest.raises(SpecError, match=rf"layers\[.\]: {name} expects"):
             parse_architecture(body)
