@@ -109,14 +109,19 @@ class BenchmarkOrders:
         raise SpecError([Problem(("bodies",), detail, "too_costly")])
 
     def _require_fit(self, request: Json, asked: BenchmarkBody, networks: Sequence[Network]) -> None:
-        """SpecError where a network cannot be trained with one of the batch sizes or precisions."""
+        """SpecError where a network cannot be trained on a device, with one of the batch sizes or precisions.
+
+        Each cell has a process of its own, beside what this server holds of a GPU.
+        """
         problems: dict[Path, Problem] = {}
-        for (number, network), (precision, size) in product(enumerate(networks), combinations(request)):
-            changes = {"precision": precision, **({"batch_size": size} if size is not None else {})}
+        for (number, network), device, (precision, size) in product(
+            enumerate(networks), request["devices"], combinations(request)
+        ):
+            changes = {"device": device, "precision": precision, **({"batch_size": size} if size is not None else {})}
             hyperparams = network.hyperparams.model_copy(update=changes)
             info = datasets.info(network.dataset)
             try:
-                self.limits.check(network.architecture, hyperparams, info, kernels=self.kernels)
+                self.limits.check(network.architecture, hyperparams, info, kernels=self.kernels, apart=True)
             except SpecError as error:
                 for problem in error.problems:
                     found = placed(problem, number, size, asked)

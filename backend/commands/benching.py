@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ from nets.benchmarks.results import RESULTS, Preset, Results, json_schema
 from nets.benchmarks.tables import to_csv
 from nets.errors import BrokenRule, Problem, SpecError
 from nets.process.device import prepare_process
+from nets.process.device_memory import PREALLOCATE
 from nets.process.devices import all_devices, find, name_of
 
 
@@ -53,6 +55,7 @@ def schema() -> int:
 
 def bench(asked: Asked, *, data_dir: Path, state_dir: Path, as_json: bool) -> int:
     """Measures, shows a table, and writes the files. Ctrl-C keeps what is measured."""
+    os.environ.setdefault(PREALLOCATE, "false")  # the processes that measure need the memory, this one does not
     prepare_process()
     items = asked.bodies or NETWORKS[asked.preset]
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -280,29 +281,36 @@ def bench(
     target: float | None = None,
     data_dir: Path | None = None,
     work_dir: Path | None = None,
+    calibrations: Path | None = None,
     hear: Callable[[Event], None] = lambda event: None,
 ) -> Results:
     """Measure networks on devices: speed, compiling, memory, energy, answers, equal losses.
 
     bodies: each the name of a network that comes with Lamina, or a body of POST /api/train; without any, those of the
-    preset. devices: by default every one here. Times are seconds. hear: is told of each step. Ctrl-C ends it,
-    and what was measured by then is returned.
+    preset. devices: by default every one here. Times are seconds. work_dir: for compiled programs while it lasts, by
+    default that of temporary files. calibrations: the folder of measured peaks, such as `calibration` of a state
+    directory, by default in the user's cache; peaks that are not there are measured and kept. hear: is told of each
+    step. Ctrl-C ends it, and what was measured by then is returned.
     Raises SpecError, BadBody, BrokenRule (no such device).
     """
     data_dir = data_dir or default_data_dir()
-    work_dir = work_dir or data_dir.parent / "benchmarks"
     measured = Bench(
         read_bodies(bodies or NETWORKS[preset], data_dir),
         list(dict.fromkeys(name_of(find(device)) for device in devices or map(name_of, all_devices()))),
         plan_of(preset, precisions=precisions, batch_sizes=batch_sizes, repeats=repeats, target=target),
         data_dir=data_dir,
-        work_dir=work_dir,
-        calibrations=work_dir / "calibration",
+        work_dir=work_dir or Path(tempfile.gettempdir()),
+        calibrations=calibrations or cache_dir() / "calibration",
     )
     with closing(measured.events()) as events, suppress(KeyboardInterrupt):
         for event in events:
             hear(event)
     return measured.results()
+
+
+def cache_dir() -> Path:
+    """Where this user's programs keep what can be measured again (XDG base directories)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lamina"
 
 
 def parity(cells: Sequence[Cell]) -> list[Parity]:

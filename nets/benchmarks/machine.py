@@ -8,10 +8,12 @@ from collections.abc import Sequence
 import jax
 
 from nets.benchmarks.results import Clocks, Machine, Quiet
+from nets.benchmarks.worker import environ
+from nets.facts import Environment
 from nets.process.clocks import cpu_clock, gpu_clock, most_of_cpu, most_of_gpu, power_limit
 from nets.process.device import cores, processor, versions
 from nets.process.devices import all_devices, host
-from nets.process.environment import environment
+from nets.process.environment import environment, flags
 from nets.process.nvml import Gpu
 from nets.process.quiet import After, Before, before
 from nets.process.revision import revision
@@ -29,13 +31,20 @@ def machine(name: str | None, *, devices: Sequence[jax.Device] | None = None, st
     return {
         "name": name or default_name(measured),
         "host": host(),
-        "environment": environment(),
+        "environment": _environment(measured),
         "versions": versions(),
         "revision": revision(),
         "power_limit_watts": watts,
         "clocks": clocks,
         "quiet": quiet_of(start),
     }
+
+
+def _environment(devices: Sequence[jax.Device]) -> Environment:
+    """That of the processes that measure."""
+    found = environment()
+    on_gpu = any(device.platform == "gpu" for device in devices)
+    return {**found, "flags": flags(environ())} if on_gpu else found
 
 
 def quiet_of(start: Before, end: After | None = None) -> Quiet:

@@ -12,6 +12,8 @@ import tempfile
 from collections.abc import Generator, Mapping
 from typing import Any
 
+from nets.process.device_memory import PREALLOCATE
+
 HEARTBEAT = 0.25  # seconds between two looks at a process, which is when it can be stopped
 STOPPING = 1.0  # seconds for a process to end by itself
 TAIL = 500  # characters of what it said last
@@ -43,10 +45,14 @@ def measure(job: Mapping[str, Any]) -> Generator[tuple[str, float], None, dict[s
 
 
 def environ() -> dict[str, str]:
-    """For the process to find this package wherever it is started."""
+    """For the process to find this package wherever it is started, and to take of a GPU what it needs.
+
+    Whoever starts it may hold three quarters of the GPU, as a server does that trains on it. When training has warmed
+    up, the allocator has all that it needs either way.
+    """
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     paths = [package, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+    return {PREALLOCATE: "false", **os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
 
 
 def followed(process: subprocess.Popen[bytes], errors: Any) -> Generator[tuple[str, float], None, dict[str, Any]]:

@@ -41,12 +41,12 @@ V100 = "NVIDIA V100 Tensor Core GPU data sheet, 2020"
 A100 = "NVIDIA A100 Tensor Core GPU data sheet, 2022"
 H100 = "NVIDIA H100 Tensor Core GPU data sheet, 2024"
 H200 = "NVIDIA H200 Tensor Core GPU data sheet, 2024"
-B200 = "NVIDIA Blackwell data sheet (HGX B200), 2024; an eighth of the board"
+B200 = "NVIDIA Blackwell data sheet (HGX B200), 2025; one GPU of the board"
 TPU = "Cloud TPU documentation, system architecture of "
 
 # The first that is found in the kind; the narrower names of a family come first. MIG slices match none.
 SHEETS = (
-    _sheet(r"\bB200\b", 75, 2250, 8000, B200),
+    _sheet(r"\bB200\b", 75, 2250, 7700, B200),
     _sheet(r"\bH200 NVL\b", 60, 835.5, 4800, H200),
     _sheet(r"\bH200\b", 67, 989.5, 4800, H200),
     _sheet(r"\bH100 NVL\b", 60, 835.5, 3900, H100),
@@ -66,10 +66,10 @@ SHEETS = (
     # Of a TPU v2 or v3 a device of JAX is one of the two cores of a chip.
     _sheet(r"^TPU v2$", None, 22.5, 350, f"{TPU}TPU v2; half a chip"),
     _sheet(r"^TPU v3$", None, 61.5, 450, f"{TPU}TPU v3; half a chip"),
-    _sheet(r"^TPU v4$", None, 275, 1228, f"{TPU}TPU v4"),
+    _sheet(r"^TPU v4$", None, 275, 1200, f"{TPU}TPU v4"),
     _sheet(r"^TPU (v5 lite|v5e)$", None, 197, 819, f"{TPU}TPU v5e"),
     _sheet(r"^TPU v5p?$", None, 459, 2765, f"{TPU}TPU v5p"),
-    _sheet(r"^TPU (v6 lite|v6e)$", None, 918, 1640, f"{TPU}TPU v6e"),
+    _sheet(r"^TPU (v6 lite|v6e)$", None, 918, 1638, f"{TPU}TPU v6e"),
 )
 
 

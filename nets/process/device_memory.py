@@ -23,6 +23,20 @@ def free_device_memory(device: jax.Device) -> int | None:
     return int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0))
 
 
+def free_for_another(device: jax.Device) -> int | None:
+    """Bytes of an accelerator that a process of its own could get, beside what this one holds; None: the host's.
+
+    As its driver tells; else what JAX leaves to others.
+    """
+    if device.platform == "cpu" or (limit := _stats(device).get("bytes_limit")) is None:
+        return None
+    with Gpu(device) as gpu:
+        told = gpu.told("nvmlDeviceGetMemoryInfo") if device.platform == "gpu" else None
+    if told is not None:
+        return min(int(limit), int(told.free))
+    return max(0, int(limit) - max(_preallocated(device, _stats(device)) or 0, _stats(device).get("bytes_in_use", 0)))
+
+
 def memory_of(device: jax.Device) -> DeviceMemory:
     """As it is now."""
     if device.platform == "cpu":

@@ -9,8 +9,14 @@ import sys
 import psutil
 import pytest
 
+import nets
 from backend import control_groups
+from backend.training import limits as module
 from backend.training.limits import Limits
+from nets.datasets import info
+from nets.errors import SpecError
+from nets.process.device_memory import PREALLOCATE
+from tests.nets.fake_devices import CPU, H100, place
 
 GB = 10**9
 
@@ -20,6 +26,20 @@ def test_the_least_limit_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Limits(memory_gb=1).memory() == GB
     monkeypatch.setattr(control_groups, "free", lambda: [2 * GB, 5])
     assert Limits(memory_gb=1).memory() == 5
+
+
+def test_a_process_of_its_own_gets_what_this_one_leaves_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = nets.parse_architecture({"input_size": 784, "layers": [{"type": "linear", "out": 10}]})
+    hyperparams = nets.parse_hyperparams({"dataset_type": "digits", "device": "gpu"})
+    data = info("digits")
+    monkeypatch.delenv(PREALLOCATE, raising=False)
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    place(monkeypatch, H100, CPU)
+    monkeypatch.setattr(module, "check_pace", lambda *args, **kwargs: None)
+    Limits().check(network, hyperparams, data, kernels="xla")
+    with pytest.raises(SpecError, match=r"on gpu:0, needs .*XLA_PYTHON_CLIENT_PREALLOCATE=false"):
+        Limits().check(network, hyperparams, data, kernels="xla", apart=True)
+    Limits().check(network, hyperparams.model_copy(update={"device": "cpu"}), data, kernels="xla", apart=True)
 
 
 @pytest.mark.slow

@@ -20,14 +20,17 @@ from nets.benchmarks.bench import Bench, Measured, parity
 from nets.benchmarks.bodies import BadBody, read_bodies
 from nets.benchmarks.cells import Record
 from nets.benchmarks.estimates import interval, largest_difference, quantiles
+from nets.benchmarks.machine import machine
 from nets.benchmarks.measuring import finite
 from nets.benchmarks.protocol import Spot, plan_of
 from nets.benchmarks.results import RESULTS
 from nets.benchmarks.tables import to_csv
 from nets.benchmarks.worker import CellFailed, environ, measure
 from nets.errors import SpecError
+from nets.process.device_memory import PREALLOCATE
 from nets.process.quiet import before
 from tests.nets.benchmark_results import example
+from tests.nets.fake_devices import CPU, H100, place
 
 TINY = {
     "name": "tiny",
@@ -131,7 +134,9 @@ def test_an_interrupt_of_the_function_returns_what_was_measured(tmp_path: Path, 
         if isinstance(event, Measured):
             raise KeyboardInterrupt
 
-    results = module.bench([TINY], devices=["cpu"], repeats=2, data_dir=tmp_path, work_dir=tmp_path / "work", hear=stop)
+    results = module.bench(
+        [TINY], devices=["cpu"], repeats=2, data_dir=tmp_path, calibrations=tmp_path / "c", hear=stop
+    )
     assert len(jobs) == 1 and len(results["cells"]) == 1 and not results["complete"]
 
 
@@ -140,6 +145,15 @@ def test_a_cell_tells_what_its_device_rounds_to(tmp_path: Path, jobs: list[dict[
     on_gpu = {**bench._device("cpu:0"), "platform": "gpu"}
     cell = Record(Spot("tiny", "gpu:0", "bfloat16", 64)).cell("m", bench.bodies[0], on_gpu, None)  # type: ignore[arg-type]
     assert cell["effective_precision"] == "bfloat16, also of what convolutions give"
+
+
+def test_a_cell_takes_of_a_gpu_what_it_needs_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(PREALLOCATE, raising=False)
+    assert environ()[PREALLOCATE] == "false"
+    place(monkeypatch, H100, CPU)
+    assert machine("one", devices=[H100])["environment"]["flags"][PREALLOCATE] == "false"  # type: ignore[list-item]
+    monkeypatch.setenv(PREALLOCATE, "true")
+    assert environ()[PREALLOCATE] == "true"
 
 
 def test_training_that_diverges_is_told_with_its_step() -> None:

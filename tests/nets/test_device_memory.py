@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from nets.process.device_memory import PREALLOCATE, free_device_memory, memory_of
+from nets.process.device_memory import PREALLOCATE, free_device_memory, free_for_another, memory_of
 from tests.nets.fake_devices import CPU, H100, L4, FakeDevice, put_nvml
 
 
@@ -50,3 +50,14 @@ def test_what_cannot_be_had_is_null_with_the_reason(monkeypatch: pytest.MonkeyPa
     assert told["total_bytes"] is None and "nvidia-ml-py" in (told["reason"] or "")
     told = memory_of(L4)  # type: ignore[arg-type]
     assert told["free_bytes"] is None and told["reason"] == "JAX tells nothing of its memory"
+
+
+def test_another_process_gets_what_this_one_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(PREALLOCATE, raising=False)
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert free_for_another(CPU) is None  # type: ignore[arg-type]
+    assert free_for_another(H100) == 0  # type: ignore[arg-type]  # all that JAX may use is held in advance
+    monkeypatch.setenv(PREALLOCATE, "false")
+    assert free_for_another(H100) == 59 << 30  # type: ignore[arg-type]
+    put_nvml(monkeypatch, nvmlDeviceGetMemoryInfo=SimpleNamespace(total=80 << 30, free=18 << 30))
+    assert free_for_another(H100) == 18 << 30  # type: ignore[arg-type]  # as the driver sees it
