@@ -108,6 +108,10 @@ NAMING_LAYERS = {
     "backend/inference/pixels.py": "maximum",
     "backend/parsing/strict_json.py": "maximum",
     "backend/parsing/benchmarks.py": "maximum",
+    "nets/calibration/rates.py": "scale",  # of rates
+    "backend/client/download.py": "identity",  # HTTP's
+    "backend/client/stream.py": "identity",
+    "backend/web/body.py": "identity",
     "nets/errors.py": "add",  # RFC 6902's
     "backend/web/components.py": "add",
     "backend/parsing/queries.py": "maximum",

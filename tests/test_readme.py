@@ -90,11 +90,11 @@ def test_the_examples_in_python_work(tmp_path, monkeypatch, capsys):
     assert told[-1].startswith("[[32, 28, 28], [32, 28, 28], [32, 14, 14], None, None] ['is required")
     try:
         exec(IMPORTS + layer_type, names)
-        layers = [{"type": "leaky_relu", "slope": 0.2}, {"type": "linear", "in": 784, "out": 10}]
+        layers = [{"type": "squared_relu", "slope": 0.2}, {"type": "linear", "in": 784, "out": 10}]
         architecture = parse_architecture({"input_size": 784, "layers": layers})
         assert architecture.graph.nodes[0].layer.slope == 0.2
     finally:
-        LAYERS.pop("leaky_relu", None)
+        LAYERS.pop("squaredrelu", None)
 
 
 @pytest.mark.slow

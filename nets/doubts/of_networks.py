@@ -9,32 +9,39 @@ from nets.architecture.graph import Node
 from nets.doubts.case import Case, passes_on
 from nets.doubts.doubt import Doubt
 
+SURE = 0.999  # a probability that no loss asks more of
 REMOVE = "remove it: the loss takes any numbers as logits, and applies softmax itself"
 
 
 def softmax_twice(case: Case) -> Iterator[Doubt]:
     for node in case.logits:
-        if node.layer.reads:
-            reason = "the loss gets what went through a softmax already, and two cost about 10 points of accuracy"
-            yield Doubt("softmax_twice", node.path, reason, "keep a single one, as the last layer")
+        if node.layer.probabilities:
+            reason = f"the loss gets what went through a {node.layer.type} already"
+            reason += ", and two cost about 10 points of accuracy"
+            cure = "put softmax in its place, as the last layer"
+            cure = "keep a single one, as the last layer" if node.layer.reads else cure
+            yield Doubt("softmax_twice", node.path, reason, cure)
 
 
 def softmax_before_end(case: Case) -> Iterator[Doubt]:
     for node in case.nodes:
-        if not node.layer.reads or node.part or node in case.logits:
+        if not node.layer.probabilities or node.part or node in case.logits:
             continue
         readers = list(case.readers(node))
         if readers and not all(reader.layer.gates for reader in readers):
-            reason = "a softmax before the end makes the values of each sample sum to 1, and lets little through"
+            reason = f"a {node.layer.type} before the end makes the values of each sample sum to 1"
+            reason += ", and lets little through"
             yield Doubt("softmax_before_end", node.path, reason, "use relu here, and softmax as the last layer alone")
 
 
 def bounded_logits(case: Case) -> Iterator[Doubt]:
     """Both ends of the range are bounds: a class can never be sure."""
     for node in case.logits:
-        low, high = node.layer.bounds
-        if not node.layer.reads and not node.part and math.isfinite(high - low):
+        low, high = node.layer.limits
+        if not node.layer.probabilities and not node.part and math.isfinite(high - low):
             surest = 1 / (1 + (case.classes - 1) * math.exp(low - high))
+            if surest > SURE:
+                continue
             limit = f"no class of {case.classes} gets a probability above {surest:.2g}"
             reason = f"{node.layer.type} keeps the logits from {low:g} to {high:g}, where {limit}"
             yield Doubt("bounded_logits", node.path, reason, REMOVE)
@@ -43,7 +50,7 @@ def bounded_logits(case: Case) -> Iterator[Doubt]:
 def relu_on_logits(case: Case) -> Iterator[Doubt]:
     """One end is: the classes beyond it get no gradient."""
     for node in case.logits:
-        low, high = node.layer.bounds
+        low, high = node.layer.limits
         if not node.part and math.isfinite(low) and not math.isfinite(high):
             reason = f"{node.layer.type} cuts off the logits below {low:g}, whose classes get no gradient then"
             yield Doubt("relu_on_logits", node.path, reason, REMOVE)

@@ -1,4 +1,4 @@
-"""Functions of each value, and softmax."""
+"""The usual functions of each value, and softmax with its like."""
 
 from __future__ import annotations
 
@@ -81,6 +81,7 @@ class Softmax(Layer):
     layouts = "any"
     reads = True
     bounds = (0, 1)
+    probabilities = True
     examples = (
         Example({"type": "softmax"}, (features(10),), features(10)),
         Example({"type": "softmax"}, (image(4, 3, 3),), image(4, 3, 3)),
@@ -89,3 +90,37 @@ class Softmax(Layer):
 
     def apply(self, bound: Bound, *xs: Array) -> Array:
         return jax.nn.softmax(xs[0], axis=bound.axis("C"))
+
+
+@register
+class LogSoftmax(Layer):
+    """Logarithms of the probabilities over the features, or the channels of each pixel. PyTorch's `nn.LogSoftmax`.
+
+    As the last layer it says how to read the output, like softmax: the loss takes the logits, predictions are
+    probabilities.
+    """
+
+    type: Literal["logsoftmax"] = "logsoftmax"
+
+    also = ("log_softmax",)
+    layouts = "any"
+    reads = True
+    bounds = (-math.inf, 0)
+    examples = (Example({"type": "logsoftmax"}, (image(3, 3, 4),), image(3, 3, 4)),)
+
+    def apply(self, bound: Bound, *xs: Array) -> Array:
+        return jax.nn.log_softmax(xs[0], axis=bound.axis("C"))
+
+
+@register
+class Softmin(Layer):
+    """Probabilities like those of softmax, the largest for the least value. PyTorch's `nn.Softmin`."""
+
+    type: Literal["softmin"] = "softmin"
+    layouts = "any"
+    bounds = (0, 1)
+    probabilities = True
+    examples = (Example({"type": "softmin"}, (image(3, 3, 4),), image(3, 3, 4)),)
+
+    def apply(self, bound: Bound, *xs: Array) -> Array:
+        return jax.nn.softmax(-xs[0], axis=bound.axis("C"))

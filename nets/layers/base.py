@@ -205,8 +205,9 @@ class Layer(Typed):
     wherever their kinds do. title: how a network is called that has such a layer; the one of the highest rank among its
     layers counts. width: the field that says how many channels it gives, which stand in that title. linear_map: whether
     it multiplies by trained weights and adds. keeps_values: whether each number that comes out is one that came in, be
-    it dropped or scaled while training. bounds: between which all numbers lie that come out. gates: whether it scales
-    one input by another.
+    it dropped or scaled while training. bounds: between which all numbers lie that come out, with
+    the options that it has by default. probabilities: whether what comes out are those of a softmax. gates: whether it
+    scales one input by another.
     """
 
     takes: ClassVar[tuple[Kind, ...]] = ANY
@@ -223,6 +224,7 @@ class Layer(Typed):
     linear_map: ClassVar[bool] = False
     keeps_values: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    probabilities: ClassVar[bool] = False
     gates: ClassVar[bool] = False
 
     def misfits(self, *inputs: Value) -> Iterator[Misfit]:
@@ -232,6 +234,11 @@ class Layer(Typed):
     def doubts(self) -> Iterator[Doubted]:
         """Fields whose value is legal and seldom what was meant."""
         return iter(())
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Between which numbers all lie that come out, with its options."""
+        return self.bounds
 
     @property
     def idle(self) -> bool:

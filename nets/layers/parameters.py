@@ -108,6 +108,11 @@ def ones(key: jax.Array, shape: Shape) -> jax.Array:
     return on_device(np.ones(shape, np.float32))
 
 
+def constant(value: float) -> Init:
+    """The same number everywhere."""
+    return lambda key, shape: on_device(np.full(shape, value, np.float32))
+
+
 def weights(shape: Shape, *, fan_in: int, bias: bool) -> Arrays:
     """A kernel whose last axis is what goes out, with a bias where there is one."""
     init = uniform(fan_in)

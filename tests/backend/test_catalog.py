@@ -77,7 +77,8 @@ def test_combinators_are_listed_as_they_are_registered(trained: Trained) -> None
 @pytest.mark.parametrize("name", [name for name, layer in LAYERS.items() if layer.arity[0] == 1])
 def test_what_a_layer_type_takes_is_what_the_validator_takes(name: str) -> None:
     [entry] = [entry for entry in layer_entries() if entry["type"] == name]
-    before: dict[str, list[Json]] = {"image": [], "features": [{"type": "linear", "out": 50}]}  # 50: of no image
+    several = {"type": "conv2d", "out_channels": 12, "kernel_size": 1}  # of which halves and quarters can be had
+    before: dict[str, list[Json]] = {"image": [several], "features": [{"type": "linear", "out": 50}]}  # 50: of no image
     for kind, layers in before.items():
         body = {"layers": [*layers, entry["example"], {"type": "flatten"}, {"type": "linear", "out": 10}]}
         accepted = entry["takes"] in (kind, "any") or (kind == "image" and entry["converts"])

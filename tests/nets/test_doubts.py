@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from dataclasses import replace
@@ -82,8 +83,13 @@ FIRES: list[tuple[str, Json, list[str]]] = [
     ("bounded_logits", body(HIDDEN, RELU, END, SIGMOID, SOFTMAX), layer(3)),
     ("bounded_logits", body(END, SIGMOID), layer(1)),
     ("bounded_logits", body(END, TANH, DROP, SOFTMAX), layer(1)),
+    *(("bounded_logits", body(END, {"type": kind}, SOFTMAX), layer(1)) for kind in ("relu6", "hardtanh", "hardsigmoid", "softsign")),
     ("bounded_logits", body({"type": "residual", "layers": [CONV, {**CONV, "out_channels": 1}]}, END, SIGMOID, FLAT, SOFTMAX), layer(2)),
     ("relu_on_logits", body(END, RELU), layer(1)),
+    *(("relu_on_logits", body(END, {"type": kind}), layer(1)) for kind in ("gelu", "silu", "mish", "elu", "selu", "celu", "softplus")),
+    ("softmax_twice", body(END, {"type": "softmin"}), layer(1)),
+    ("softmax_twice", body(END, SOFTMAX, {"type": "logsoftmax"}), layer(1)),
+    ("softmax_before_end", body(HIDDEN, {"type": "softmin"}, END), layer(1)),
     ("relu_on_logits", body(HIDDEN, RELU, END, RELU, SOFTMAX), layer(3)),
     ("relu_on_logits", body(END, RELU, FLAT, DROP, SOFTMAX), layer(1)),
     ("relu_on_logits", body({"type": "repeat", "times": 2, "layers": [END, RELU]}), ["/architecture/layers/0/layers/1"]),
@@ -121,6 +127,10 @@ FIRES: list[tuple[str, Json, list[str]]] = [
 ]  # fmt: skip
 SILENT: list[tuple[str, Json]] = [
     ("softmax_twice", body(END, SOFTMAX)),
+    ("softmax_twice", body(END, {"type": "logsoftmax"})),
+    ("softmax_twice", body(END, {"type": "logsoftmax"}, SOFTMAX)),  # the softmax of logarithms of probabilities is those
+    ("bounded_logits", body(END, {"type": "hardtanh", "min_val": -20, "max_val": 20})),
+    *(("relu_on_logits", body(END, {"type": kind})) for kind in ("leakyrelu", "prelu", "rrelu", "logsigmoid", "tanhshrink")),
     ("softmax_before_end", body(END, SOFTMAX)),
     # A gate, whose weights sum to 1.
     ("softmax_before_end", body(HIDDEN, RELU, parallel([HIDDEN, SOFTMAX], [HIDDEN], merge="multiply"), END)),
@@ -332,9 +342,14 @@ def test_every_optimizer_says_what_it_usually_learns_with() -> None:
 
 
 def test_layers_say_what_rules_ask_for() -> None:
-    assert {name for name, cls in LAYERS.items() if cls.linear_map} == {"linear", "conv2d"}
-    assert {name for name, cls in LAYERS.items() if cls.keeps_values} == {"flatten", "dropout", "concat"}
-    assert {name for name, cls in LAYERS.items() if cls.bounds[1] < 2} == {"sigmoid", "tanh", "softmax"}
+    assert {"linear", "conv2d"} <= {name for name, cls in LAYERS.items() if cls.linear_map}
+    keeps = {name for name, cls in LAYERS.items() if cls.keeps_values}
+    assert {"flatten", "dropout", "concat", "identity"} <= keeps
+    assert not keeps & {"linear", "relu", "softmax", "scale", "batchnorm2d", "maxpool2d"}
+    bounded = {name for name, cls in LAYERS.items() if math.isfinite(cls.bounds[1] - cls.bounds[0])}
+    assert {"sigmoid", "tanh", "softmax", "softmin", "relu6", "hardtanh", "hardsigmoid", "softsign"} == bounded
+    assert {name for name, cls in LAYERS.items() if cls.probabilities} == {"softmax", "softmin"}
+    assert {name for name, cls in LAYERS.items() if cls.reads} == {"softmax", "logsoftmax"}
 
 
 FOLDED = ({"type": "concat", "inputs": [f"c{i}"] * 2, "name": f"c{i + 1}"} for i in range(10))
