@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -11,79 +14,47 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import nets
 from nets.architecture.architecture import Architecture
 from nets.architecture.graph import Graph
 from nets.architecture.read import parse_architecture
+from nets.datasets import DatasetInfo
 from nets.errors import SpecError
-from nets.kernels import plan_for
+from nets.kernels import Plan, plan_for
 from nets.layers import LAYERS
 from nets.layers.base import Example
 from nets.network import Network, initial_variables, numbers_of
 from nets.spec.values import Value
-from tests.nets.builders import input_of, network
+from tests.nets.builders import network, stripes
+from tests.nets.examples import BATCH, CLASSES, EXAMPLES, PLACE, QUICKLY, Made, Outcome, around, shape_under
+from tests.nets.examples import outcome as outcome_of
+from tests.nets.kernels.common import BF16_BOUND, assert_near, assert_trained_alike
 
-EXAMPLES = [
-    pytest.param(example, id=f"{name}-{i}")
-    for name, cls in LAYERS.items()
-    for i, example in enumerate(cls.examples)
-    if len({value.shape[0] for value in example.takes if value.kind == "sequence"}) < 2  # nothing changes a length yet
-]
 PLANS = {"cpu": plan_for("cpu", training=True), "xla": plan_for("cpu", training=False)}
+ELSEWHERE = {
+    "gpu": plan_for("gpu", training=True),
+    "tpu": plan_for("tpu", training=True, precision="bfloat16"),
+}
 
 
-def around(example: Example) -> Architecture:
-    """A network in which `example` is given its own values, the last but two of its layers."""
-    first = example.takes[0]
-    made = [] if first.kind == "tokens" else enumerate(example.takes)  # nothing makes tokens
-    sources = [source(value, first, f"source {place}") for place, value in made]
-    layer = {**example.json, "inputs": [each["name"] for each in sources] or "input"}
-    end = [{"type": "flatten"}, {"type": "linear", "out": 3}]
-    return parse_architecture({**input_of(first), "layers": [*sources, layer, *end]})
+@pytest.fixture(scope="module", autouse=True)
+def layers_of_the_tests() -> Iterator[None]:
+    """What gives examples their values can be written in a network."""
+    LAYERS["made"] = Made
+    yield
+    del LAYERS["made"]
 
 
-def source(value: Value, given: Value, name: str) -> dict[str, Any]:
-    """A layer that makes one value of what goes in."""
-    if value.kind != "image":
-        assert value.shape[:-1] == given.shape[:-1]
-        return {"type": "linear", "out": value.shape[-1], "inputs": "input", "name": name}
-    window = [have - want + 1 for have, want in zip(given.shape[1:], value.shape[1:], strict=True)]
-    return {"type": "conv2d", "out_channels": value.shape[0], "kernel_size": window, "inputs": "input", "name": name}
+# Of the module, so that the tests of one example follow each other, and it is compiled once.
+@pytest.fixture(scope="module", params=EXAMPLES.values(), ids=EXAMPLES)
+def example(request: pytest.FixtureRequest) -> Example:
+    found: Example = request.param
+    return found
 
 
-def inputs_of(graph: Graph, batch: int) -> jax.Array:
-    """A batch as it is sent: tokens of the vocabulary, else bytes."""
-    most = graph.input.vocabulary or 256
-    numbers = np.random.default_rng(0).integers(0, most, (batch, *graph.input.canonical))
-    return jnp.asarray(numbers, jnp.int32 if graph.input.vocabulary else jnp.uint8)
-
-
-def logits_shape(a: Architecture, plan: Any, batch: int = 3) -> tuple[int, ...]:
-    images = jax.eval_shape(lambda: inputs_of(a.graph, batch))
-    variables = {**initial_variables(a.graph, seed=0), "numbers": numbers_of(a.graph)}
-    shape: tuple[int, ...] = jax.eval_shape(
-        lambda x: Network(a.graph, plan).apply(variables, x, train=False), images
-    ).shape
-    return shape
-
-
-def gradient_step(a: Architecture, plan: Any) -> tuple[Any, Any]:
-    """Parameters before and after one step of plain gradient descent on a real loss."""
-    variables = initial_variables(a.graph, seed=3)
-    images = inputs_of(a.graph, 6)
-    labels = jnp.arange(6) % a.graph.classes
-
-    def loss(params: Any) -> jax.Array:
-        logits, _ = Network(a.graph, plan).apply(
-            {**variables, "params": params, "numbers": numbers_of(a.graph)},
-            images,
-            train=True,
-            rngs={"dropout": jax.random.key(1)},
-            mutable=["batch_stats"],
-        )
-        return -jax.nn.log_softmax(logits)[jnp.arange(6), labels].mean()
-
-    gradients = jax.jit(jax.grad(loss), compiler_options=Network(a.graph, plan).compiler_options)(variables["params"])
-    return gradients, variables["params"]
+@pytest.fixture(scope="module")
+def outcome(example: Example) -> Outcome:
+    return outcome_of(example)
 
 
 def without_effect(a: Architecture) -> set[tuple[str, str]]:
@@ -97,26 +68,91 @@ def without_effect(a: Architecture) -> set[tuple[str, str]]:
 
 
 def test_every_type_has_examples() -> None:
-    assert all(cls.examples for cls in LAYERS.values())
+    assert all(cls.examples for cls in LAYERS.values() if cls is not Made)
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
 def test_predicted_shape_is_the_shape_that_comes_out(example: Example) -> None:
     a = around(example)
     assert a.applied[-3].gives == example.gives
-    for plan in PLANS.values():
-        assert logits_shape(a, plan) == (3, 3)
+    for plan in ELSEWHERE.values():
+        assert shape_under(a, plan, train=True) == (BATCH, CLASSES)
 
 
-@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
-@pytest.mark.parametrize("example", EXAMPLES)
-def test_one_gradient_step_changes_every_parameter(example: Example, plan: Any) -> None:
+def test_values_are_those_that_the_next_layer_is_told_of(outcome: Outcome) -> None:
+    logits, statistics, _ = outcome.trained["xla"]
+    assert logits.shape == outcome.evaluated.shape == (BATCH, CLASSES)
+    declared = outcome.network.graph.arrays()["batch_stats"]
+    assert {node: {name: array.shape for name, array in arrays.items()} for node, arrays in statistics.items()} == {
+        node: {name: each.shape for name, each in arrays.items()} for node, arrays in declared.items()
+    }
+
+
+def test_a_gradient_step_changes_every_parameter(outcome: Outcome) -> None:
+    unmoved = without_effect(outcome.network)
+    for _, _, (params, *_) in outcome.trained.values():
+        for node, arrays in params.items():
+            for name, gradient in arrays.items():
+                assert np.isfinite(gradient).all(), (node, name)
+                assert np.any(gradient != 0) or (node, name) in unmoved, (node, name)
+
+
+def test_every_plan_trains_alike(outcome: Outcome) -> None:
+    """Outputs, statistics, gradients of parameters and of what comes in."""
+    assert_trained_alike(outcome.trained["cpu"], outcome.trained["xla"], of_all=1e-5)
+
+
+def test_a_sample_gets_the_same_answer_alone_and_among_others(outcome: Outcome) -> None:
+    assert_near([outcome.one], [outcome.evaluated[PLACE : PLACE + 1]])
+
+
+def test_bfloat16_stays_near_float32(outcome: Outcome) -> None:
+    assert_near(list(outcome.rounded.values()), [outcome.evaluated] * len(outcome.rounded), BF16_BOUND)
+
+
+def test_canonical_json_of_an_example_is_the_same_network(example: Example) -> None:
     a = around(example)
-    gradients, _ = gradient_step(a, plan)
-    for layer, arrays in gradients.items():
-        for name, gradient in arrays.items():
-            moved = bool(jnp.any(gradient != 0)) and bool(jnp.all(jnp.isfinite(gradient)))
-            assert moved or (layer, name) in without_effect(a), (layer, name)
+    written = json.loads(json.dumps(a.to_json(), allow_nan=False))
+    again = parse_architecture(written)
+    assert again == a and again.to_json() == written
+
+
+def test_what_an_example_costs_is_told(example: Example) -> None:
+    """A composite has a row for each of its parts."""
+    a = around(example)
+    report = nets.inspect({"architecture": a.to_json()}, info=samples_like(a.graph.input), devices=["cpu"])
+    whole = a.applied[-3]
+    rows = [row for row in report["layers"] if row["pointer"] == f"/architecture/layers/{whole.path[-1]}"]
+    assert report["valid"], report["problems"]
+    assert rows[-1]["output_shape"] == list(example.gives.shape)
+    assert rows[-1]["activation_bytes"] == 4 * example.gives.size
+    assert sum(row["macs"] or 0 for row in rows) == whole.layer.cost(*whole.takes).macs
+    assert report["memory"] and report["memory"]["total"] > 0 and report["kernels"]
+
+
+def samples_like(value: Value) -> DatasetInfo:
+    return replace(stripes().info, value=value)
+
+
+def test_arrays_of_an_example_are_exported_by_names_of_their_own(example: Example) -> None:
+    a = around(example)
+    state = initial_variables(a.graph, seed=0)
+    own, torchs = (nets.named_arrays(a, state, layout=layout) for layout in ("flax", "torch"))
+    assert len(own) == len(torchs) == len(jax.tree.leaves(state))
+    assert sorted(array.size for array in own.values()) == sorted(array.size for array in torchs.values())
+    assert sum(float(array.sum()) for array in own.values()) == pytest.approx(
+        sum(float(array.sum()) for array in torchs.values()), rel=1e-3, abs=1e-3
+    )
+
+
+def computed(a: Architecture, plan: Plan, state: Any, inputs: np.ndarray, *, train: bool = False) -> tuple[Any, Any]:
+    """(logits, changed collections), on the host."""
+
+    def apply(state: Any, inputs: jax.Array) -> Any:
+        rngs = {"dropout": jax.random.key(0)}
+        return Network(a.graph, plan).apply(state, inputs, train=train, rngs=rngs, mutable=["batch_stats"])
+
+    found: tuple[Any, Any] = jax.device_get(jax.jit(apply, compiler_options=QUICKLY)(state, inputs))
+    return found
 
 
 SIZES = st.sampled_from([1, 2, 3])
@@ -167,7 +203,7 @@ def test_linear_reads_an_image_channel_by_channel() -> None:
     expected = images.transpose(0, 3, 1, 2).reshape(1, 18) @ kernel
     for plan in PLANS.values():
         variables = {**initial_variables(a.graph, seed=0), "params": {"linear_0": {"kernel": kernel}}}
-        out = Network(a.graph, plan).apply(variables, jnp.asarray(images), train=False)
+        out = computed(a, plan, variables, images)[0]
         assert np.allclose(out, expected, atol=1e-5)
 
 
@@ -175,11 +211,11 @@ def test_dropout_keeps_the_mean_and_does_nothing_when_not_training() -> None:
     a = network({"type": "linear", "out": 4000}, {"type": "dropout", "p": 0.4}, shape=(1, 2, 2))
     ones = {"linear_0": {"kernel": np.zeros((4, 4000), np.float32), "bias": np.ones(4000, np.float32)}}
     variables = {**initial_variables(a.graph, seed=0), "params": ones, "numbers": numbers_of(a.graph)}
-    images = jnp.zeros((2, 2, 2, 1))
+    images = np.zeros((2, 2, 2, 1), np.float32)
     for plan in PLANS.values():
-        kept = Network(a.graph, plan).apply(variables, images, train=False)
+        kept, _ = computed(a, plan, variables, images)
         assert np.array_equal(kept, np.ones((2, 4000)))
-        dropped = Network(a.graph, plan).apply(variables, images, train=True, rngs={"dropout": jax.random.key(0)})
+        dropped, _ = computed(a, plan, variables, images, train=True)
         assert set(np.unique(dropped).round(4)) == {0.0, np.float32(1 / 0.6).round(4)}
         assert np.mean(dropped) == pytest.approx(1, abs=0.05)
         assert not np.array_equal(dropped[0], dropped[1])
@@ -191,7 +227,7 @@ def test_running_statistics_follow_pytorch() -> None:
     values = images / 255
     for plan in PLANS.values():
         variables = initial_variables(a.graph, seed=0)
-        _, changed = Network(a.graph, plan).apply(variables, jnp.asarray(images), train=True, mutable=["batch_stats"])
+        _, changed = computed(a, plan, variables, images, train=True)
         stats = changed["batch_stats"]["batchnorm2d_0"]
         assert stats["mean"][0] == pytest.approx(0.25 * values.mean(), rel=1e-5)
         assert stats["var"][0] == pytest.approx(0.75 + 0.25 * values.var(ddof=1), rel=1e-5)
@@ -224,5 +260,5 @@ def test_a_residual_block_is_what_it_says() -> None:
     last = variables["params"]["linear_1"]
     expected = y.reshape(3, 4) @ last["kernel"] + last["bias"]
     for plan in PLANS.values():
-        out = Network(a.graph, plan).apply(variables, jnp.asarray(x), train=False)
+        out, _ = computed(a, plan, variables, x)
         assert np.allclose(out, expected, atol=1e-5)
