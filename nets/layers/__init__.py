@@ -3,6 +3,7 @@
 from nets.layers import (
     activation,
     attention,
+    borders,
     bottleneck,
     conv,
     dense_block,
@@ -16,7 +17,9 @@ from nets.layers import (
     pool,
     rectifier,
     residual,
+    resize,
     shape,
+    slice,
     squash,
     squeeze_excitation,
 )
@@ -27,6 +30,7 @@ __all__ = [
     "Layer",
     "activation",
     "attention",
+    "borders",
     "bottleneck",
     "conv",
     "dense_block",
@@ -40,7 +44,9 @@ __all__ = [
     "pool",
     "rectifier",
     "residual",
+    "resize",
     "shape",
+    "slice",
     "squash",
     "squeeze_excitation",
 ]

@@ -6,20 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import reduce
 from operator import add, mul
-from typing import Annotated, Literal
+from typing import Literal
 
 import jax.numpy as jnp
 from jax import Array
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import Field
 
-from nets.errors import BrokenRule
+from nets.layers.axes import Axis, axes_of, in_arrays, place_of
 from nets.layers.base import Bound, Example, Layer, Misfit, register
-from nets.spec.fields import did_you_mean, shown, suggested
+from nets.spec.fields import shown
 from nets.spec.values import AXES, Value, features, image, sequence
 
 MOST = 64  # inputs of one merge
-MOST_AXES = 3  # of a value, without the batch
-IN_ARRAYS = {"channels": "C", "features": "C", "height": "H", "width": "W", "length": "T"}
 
 
 class Merge(Layer):
@@ -138,31 +136,6 @@ class Maximum(Merge):
         return reduce(lambda a, b: jnp.where(a >= b, a, b), xs)
 
 
-def axis(value: object) -> object:
-    """The name of an axis, or its number with the batch as axis 0."""
-    if value is None or (isinstance(value, str) and value in IN_ARRAYS):
-        return value
-    if isinstance(value, int | float) and not isinstance(value, bool) and value in range(-MOST_AXES, MOST_AXES + 1):
-        return int(value)
-    known = ", ".join(IN_ARRAYS)
-    raise BrokenRule(
-        f"must be one of {known}, or a number of -3 to 3 as in PyTorch (1: channels), got {shown(value)}."
-        f"{did_you_mean(value, IN_ARRAYS)}",
-        "not_one_of",
-        suggestion=suggested(value, IN_ARRAYS),
-    )
-
-
-AXIS = {
-    "anyOf": [
-        {"enum": list(IN_ARRAYS)},
-        {"type": "integer", "minimum": -MOST_AXES, "maximum": MOST_AXES},
-        {"type": "null"},
-    ]
-}
-Axis = Annotated[str | int | None, BeforeValidator(axis), WithJsonSchema(AXIS)]
-
-
 @register
 class Concat(Layer):
     """All inputs joined along one axis; their other sizes are equal. PyTorch's `torch.cat`. Szegedy et al., 2015."""
@@ -188,20 +161,16 @@ class Concat(Layer):
 
     def along(self, value: Value) -> int | None:
         """Which axis of a value's shape; None where it has no such axis."""
-        names = AXES[value.kind]
         if self.axis is None:
-            return 0 if value.kind == "image" else len(names) - 1
-        if isinstance(self.axis, str):
-            return names.index(self.axis) if self.axis in names else None
-        number = self.axis - 1 if self.axis > 0 else self.axis + len(names)
-        return number if self.axis and 0 <= number < len(names) else None
+            return 0 if value.kind == "image" else len(value.shape) - 1
+        return place_of(self.axis, value)
 
     def misfits(self, *inputs: Value) -> Iterator[Misfit]:
         along, names = self.along(inputs[0]), AXES[inputs[0].kind]
         if along is None:
-            numbers, ranks = f"{', '.join(names)} or 1 to {len(names)}", range(1, len(names) + 1)
+            numbers = f"{', '.join(names)} or 1 to {len(names)}"
             detail = f"must be an axis of what {{0}} gives ({numbers}; the batch cannot be joined along)"
-            yield Misfit("axis", f"{detail}, got {shown(self.axis)}", fatal=True, expected={"enum": [*names, *ranks]})
+            yield Misfit("axis", f"{detail}, got {shown(self.axis)}", fatal=True, expected=axes_of(inputs[0]))
             return
         for place, value in enumerate(inputs[1:], 1):
             if value.kind != inputs[0].kind or but(value.shape, along) != but(inputs[0].shape, along):
@@ -222,7 +191,7 @@ class Concat(Layer):
     def apply(self, bound: Bound, *xs: Array) -> Array:
         along = self.along(bound.takes[0])
         assert along is not None
-        return jnp.concatenate(xs, bound.axis(IN_ARRAYS[AXES[bound.takes[0].kind][along]]))
+        return jnp.concatenate(xs, bound.axis(in_arrays(bound.takes[0], along)))
 
 
 def but(shape: Sequence[int], axis: int) -> tuple[int, ...]:

@@ -90,8 +90,8 @@ def normalise(
     return Laid(y, x.layout)
 
 
-def is_image(site: Site) -> bool:
-    return site.nodes[0].takes[0].kind == "image"
+def flattens_image(site: Site) -> bool:
+    return site.nodes[0].takes[0].kind == "image" and site.nodes[0].gives.kind == "features"
 
 
 KERNELS = (
@@ -99,6 +99,6 @@ KERNELS = (
     Kernel(Linear, "a product of matrices with a gradient of its own, from images as they lie", linear),
     Kernel(MaxPool2d, "remembers which value it took, so that its gradient needs no search", max_pool2d),
     Kernel(BatchNorm2d, "two sums forwards and two backwards, and keeps its input alone", batchnorm2d),
-    Kernel(Flatten, "an image lies as features do here: nothing moves", flatten, is_image),
+    Kernel(Flatten, "an image lies as features do here: nothing moves", flatten, flattens_image),
     Kernel(AsImage, "features lie as an image of one channel does here: nothing moves", as_image),
 )
