@@ -285,6 +285,8 @@ def list_of(field, schema):
     inner = field.get("items") or field["prefixItems"][0]
     if field.get("maxItems") != 2:
         return f"list of {WORDS[inner['type']]}s"
+    if {"type": "null"} in inner.get("anyOf", ()):
+        return "a pair `[height, width]`, of which either may be `null`"
     # The sizes of a pair are told beside it, for the single number that stands for both.
     return "a pair `[height, width]`" if inner["type"] == "integer" else f"a pair, each a {value_of(inner, schema)}"
 

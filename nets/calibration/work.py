@@ -133,8 +133,7 @@ def of_stage(stage: Stage, plan: Plan, batch: int, train: bool, gradients: froze
 def of_convolution(stage: Stage, plan: Plan, batch: int, ways: int) -> Found:
     """The convolution that a stage begins with."""
     node = stage.nodes[0]
-    ((kernel, at),) = node.layer.convolutions(*node.takes)
-    size = node.takes[0].shape[1], node.takes[0].shape[2]
+    ((kernel, at, size),) = node.layer.convolutions(*node.takes)
     if isinstance(plan, CpuPlan):
         problem = ConvProblem.of(kernel, at, size, batch, plan.machine)
         name, touched = of_algorithm(problem)
@@ -190,12 +189,11 @@ def of_reading(workload: Workload) -> dict[str, float]:
 def to_compile(stage: Stage, plan: Plan, batch: int, known: set[object]) -> Found:
     """What of a stage takes time to compile. known: convolutions that are compiled already, added to."""
     node, rest = stage.nodes[0], stage.nodes
-    for kernel, at in node.layer.convolutions(*node.takes):
-        rest = rest[1:]
-        name, again = "plain", (kernel, at, node.takes) in known
-        known.add((kernel, at, node.takes))
+    for one in node.layer.convolutions(*node.takes):
+        rest, (kernel, at, size) = rest[1:], one
+        name, again = "plain", one in known
+        known.add(one)
         if isinstance(plan, CpuPlan):
-            size = node.takes[0].shape[1], node.takes[0].shape[2]
             name, _ = of_algorithm(ConvProblem.of(kernel, at, size, batch, plan.machine))
         yield f"{name}.{'copies' if again else 'convolutions'}", 1.0
         if at.groups == kernel[3] > 1:

@@ -77,7 +77,7 @@ def collapses(case: Case, node: Node) -> bool:
 
 def grouped_map(node: Node) -> bool:
     """Whether channels are mapped by themselves: a factor of a cheaper convolution, which is meant to be linear."""
-    return any(at.groups > 1 for _, at in node.layer.convolutions(*node.takes))
+    return any(at.groups > 1 for _, at, _ in node.layer.convolutions(*node.takes))
 
 
 def dropout_before_norm(case: Case) -> Iterator[Doubt]:

@@ -107,18 +107,18 @@ def _expected_activations(workload: Workload) -> tuple[float, int]:
         for node in stage.nodes:
             values += WITH_DRAWS * DRAWN * images * drawn(node)
             values += NORMED * FLOAT * images * node.takes[0].size * node.layer.across_batch
-            for kernel, at in node.layer.convolutions(*node.takes):
-                found = plan.footprint(kernel, at, (node.takes[0].shape[1], node.takes[0].shape[2]), images)
+            for kernel, at, size in node.layer.convolutions(*node.takes):
+                found = plan.footprint(kernel, at, size, images)
                 kind = "one" if at.groups == 1 else "depthwise" if at.groups == kernel[3] else "groups"
                 values += KEPT[kind] * found.kept
                 working[kind] = max(working.get(kind, 0), found.working)
-                known.add((kernel, at, node.takes))
+                known.add((kernel, at, size))
     return values + sum(WORKING[kind] * most for kind, most in working.items()), len(known)
 
 
 def _programs(workload: Workload) -> int:
     nodes = workload.graph.nodes
-    known = [(kernel, at, node.takes) for node in nodes for kernel, at in node.layer.convolutions(*node.takes)]
+    known = [one for node in nodes for one in node.layer.convolutions(*node.takes)]
     convolution = A_CONVOLUTION // (NATIVE if workload.steps.network.plan.native_for(workload.part) else 1)
     norms = sum(node.layer.across_batch for node in nodes)
     draws = sum(node.layer.random for node in nodes)
@@ -151,9 +151,8 @@ def _of_images(workload: Workload, images: int, *, training: bool) -> int:
     for node in graph.nodes:
         values += node.cost.held + DRAWN * drawn(node)
         widest = max(widest, node.cost.padded + node.cost.held)
-        for kernel, at in node.layer.convolutions(*node.takes):
-            _, high, wide = node.takes[0].shape
-            found = plan.footprint(kernel, at, (high, wide), images)
+        for kernel, at, size in node.layer.convolutions(*node.takes):
+            found = plan.footprint(kernel, at, size, images)
             kept += found.kept
             working = max(working, found.working + (0 if training else found.kept))
     if not training:

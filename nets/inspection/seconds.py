@@ -194,7 +194,7 @@ def compile_seconds(architecture: Architecture) -> float:
 
 def seconds_to_compile(graph: Graph) -> float:
     """The same of a graph."""
-    kernels = [(kernel, at.groups) for node in graph.nodes for kernel, at in node.layer.convolutions(*node.takes)]
+    kernels = [(kernel, at.groups) for node in graph.nodes for kernel, at, _ in node.layer.convolutions(*node.takes)]
     written_out = sum(math.prod(kernel[:2]) for kernel, groups in kernels if groups == kernel[3] > 1)
     of_convolutions = CONVOLUTION_SECONDS * len(kernels) + TAP_SECONDS * written_out
     return LAYER_SECONDS * len(graph.nodes) + of_convolutions

@@ -59,6 +59,5 @@ def ways(stage: Stage, plan: Plan, batch: int) -> Iterator[Way]:
     """Of its convolutions."""
     pooled = isinstance(stage.how, Fusion) and stage.how.pools
     for node in stage.nodes:
-        for kernel, at in node.layer.convolutions(*node.takes):
-            _, high, wide = node.takes[0].shape
-            yield plan.way(kernel, at, (high, wide), batch, pooled=pooled)
+        for kernel, at, size in node.layer.convolutions(*node.takes):
+            yield plan.way(kernel, at, size, batch, pooled=pooled)

@@ -2,7 +2,9 @@
 
 from nets.layers import (
     activation,
+    adaptive_pool,
     attention,
+    average_pool,
     borders,
     bottleneck,
     conv,
@@ -10,6 +12,7 @@ from nets.layers import (
     dropout,
     embedding,
     gate,
+    global_pool,
     linear,
     merge,
     norm,
@@ -18,10 +21,12 @@ from nets.layers import (
     rectifier,
     residual,
     resize,
+    separable_conv,
     shape,
     slice,
     squash,
     squeeze_excitation,
+    transposed_conv,
 )
 from nets.layers.base import LAYERS, Layer
 
@@ -29,7 +34,9 @@ __all__ = [
     "LAYERS",
     "Layer",
     "activation",
+    "adaptive_pool",
     "attention",
+    "average_pool",
     "borders",
     "bottleneck",
     "conv",
@@ -37,6 +44,7 @@ __all__ = [
     "dropout",
     "embedding",
     "gate",
+    "global_pool",
     "linear",
     "merge",
     "norm",
@@ -45,8 +53,10 @@ __all__ = [
     "rectifier",
     "residual",
     "resize",
+    "separable_conv",
     "shape",
     "slice",
     "squash",
     "squeeze_excitation",
+    "transposed_conv",
 ]

@@ -17,7 +17,7 @@ from jax import Array
 from nets.errors import UNSAID, Code
 from nets.layers.parameters import Arrays
 from nets.numerics.numerics import Numerics
-from nets.numerics.windows import Geometry
+from nets.numerics.windows import Geometry, Pair
 from nets.spec.registry import Registry, Typed
 from nets.spec.values import Kind, Shape, Value
 
@@ -115,6 +115,17 @@ class Cost(NamedTuple):
     def held_bytes(self) -> int:
         """Of what is kept for the way back."""
         return VALUE_BYTES * self.held
+
+
+class Convolution(NamedTuple):
+    """A kernel `[kh, kw, in / groups, out]` that goes over images of `size`, height and width, and how.
+
+    Of a transposed one: the convolution whose gradient it is.
+    """
+
+    kernel: Shape
+    at: Geometry
+    size: Pair
 
 
 class Own(NamedTuple):
@@ -255,8 +266,8 @@ class Layer(Typed):
     def arrays(self, *inputs: Value) -> Arrays:
         return Arrays()
 
-    def convolutions(self, *inputs: Value) -> Iterator[tuple[Shape, Geometry]]:
-        """The kernels that go over images, and how."""
+    def convolutions(self, *inputs: Value) -> Iterator[Convolution]:
+        """The kernels that go over images; a sequence is an image of one row."""
         return iter(())
 
     def padded(self, *inputs: Value) -> int:

@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Literal, Self
+from dataclasses import replace
+from typing import Literal, Self, get_args
 
 from jax import Array
 from pydantic import Field
 
-from nets.layers.base import Bound, Example, Layer, Misfit, register
+from nets.layers.base import Bound, Convolution, Example, Misfit, register
 from nets.layers.parameters import Arrays, weights
+from nets.layers.sliding import Sliding
 from nets.layers.windows import (
+    Padding1d,
     PaddingField,
+    Steps,
     largest_inside,
     largest_useful,
-    outputs,
-    padded,
     pads,
-    sizes_up_to,
     too_wide,
 )
-from nets.numerics.windows import Geometry
+from nets.numerics.framing import framed
+from nets.numerics.windows import Geometry, Padding
 from nets.spec.allowed import one_of
-from nets.spec.fields import Boolean, Extent, Pair, Width, pair
-from nets.spec.values import Shape, Value, described, features, image
+from nets.spec.fields import Boolean, Extent, Pair, Width
+from nets.spec.values import Value, features, image, sequence
 
 MOST_GROUPS = 65_536  # that are told of
+PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 
 
 def divisors(*numbers: int) -> list[int]:
@@ -35,11 +38,19 @@ def divisors(*numbers: int) -> list[int]:
     return [number for number in range(1, min(common, MOST_GROUPS) + 1) if common % number == 0]
 
 
-@register
-class Conv2d(Layer):
-    """Two-dimensional cross-correlation. PyTorch's `nn.Conv2d`; `same` also takes a stride: ceil(size / stride)."""
+def not_grouped(groups: int, channels: int, outputs: int) -> Misfit:
+    """Groups that do not divide the channels."""
+    return Misfit(
+        "groups",
+        f"must divide the {channels} input and {outputs} output channels, got {groups}",
+        code="mismatch",
+        expected=one_of(divisors(channels, outputs)),
+    )
 
-    type: Literal["conv2d"] = "conv2d"
+
+class Convolved(Sliding):
+    """Base of the cross-correlations."""
+
     in_channels: Width | None = Field(default=None, description="Channels of the input; may be left out.")
     out_channels: Width = Field(description="Channels of the output.")
     kernel_size: Extent = Field(description="Size of the kernel.")
@@ -50,13 +61,132 @@ class Conv2d(Layer):
     dilation: Extent = Field(default=1, description="Distance between neighbours in the kernel.")
     groups: Width = Field(default=1, description="Groups of channels, each convolved by itself.")
     bias: Boolean = Field(default=True, description="Whether each channel gets a trained constant added.")
+    padding_mode: PaddingMode = Field(
+        default="zeros",
+        description="What padding is made of: zeros; pixels mirrored at the edge, the edge itself not repeated; the "
+        "edge repeated; or pixels of the other side.",
+    )
 
-    aliases = {"filters": "out_channels", "kernel": "kernel_size"}
-    takes = ("image",)
-    converts = True
+    aliases = {
+        "filters": "out_channels",
+        "kernel": "kernel_size",
+        "strides": "stride",
+        "dilation_rate": "dilation",
+        "use_bias": "bias",
+    }
     title = (1, "CNN")
     width = "out_channels"
     linear_map = True
+
+    @property
+    def window(self) -> Pair:
+        return self.both(self.kernel_size)
+
+    @property
+    def strides(self) -> Pair:
+        return self.both(self.stride)
+
+    @property
+    def dilations(self) -> Pair:
+        return self.both(self.dilation)
+
+    @property
+    def margin(self) -> int | Pair | str:
+        """Its padding, for height and width."""
+        return self.padding if isinstance(self.padding, str) else self.both(self.padding, beside=0)
+
+    def pads(self, value: Value) -> Padding:
+        return pads(self.margin, self.size(value), window=self.window, stride=self.strides, dilation=self.dilations)
+
+    def geometry(self, value: Value) -> Geometry:
+        """Where the kernel goes over an image, which has a frame around it already unless that is of zeros."""
+        at = Geometry(self.strides, dilation=self.dilations, groups=self.groups)
+        return at if self.padding_mode != "zeros" else replace(at, padding=self.pads(value))
+
+    def framed(self, x: Array, value: Value) -> Array:
+        """`[_, H, W, _]` with a frame that is not of zeros, where it gets one."""
+        return x if self.padding_mode == "zeros" else framed(x, self.pads(value), self.padding_mode)
+
+    def misfits(self, *inputs: Value) -> Iterator[Misfit]:
+        channels, size = inputs[0].channels, self.size(inputs[0])
+        if self.in_channels is not None and self.in_channels != channels:
+            yield Misfit.declared(self, "in_channels", self.in_channels, channels, unit="channel")
+        elif channels % self.groups or self.out_channels % self.groups:
+            yield not_grouped(self.groups, channels, self.out_channels)
+        if min(self.places(inputs[0])) < 1:
+            yield Misfit(
+                "kernel_size",
+                f"a {self.by_axis(self.window)} kernel (dilation {self.by_axis(self.dilations)}) is larger than the "
+                f"{self.in_words(size)} with padding {self.padding!r}; use a smaller kernel or more padding",
+                fatal=True,
+                code="out_of_range",
+                expected=self.up_to(largest_inside(size, self.pads(inputs[0]), self.dilations)),
+            )
+        elif self.padding_mode != "zeros":
+            yield from self.unframed(inputs[0])
+        elif wide := too_wide(size, window=self.window, dilation=self.dilations, steps=self.one_row):
+            most = largest_useful(size, self.dilations)
+            yield Misfit("kernel_size", wide, code="out_of_range", expected=self.up_to(most))
+
+    def unframed(self, value: Value) -> Iterator[Misfit]:
+        """Padding for which an image has too few pixels."""
+        size, sides = self.size(value), list(map(max, self.pads(value)))
+        beyond = {"reflect": -1, "circular": 0}  # the side of an image
+        fit = [
+            mode
+            for mode in get_args(PaddingMode)
+            if all(edge <= side + beyond.get(mode, math.inf) for edge, side in zip(sides, size, strict=True))
+        ]
+        if self.padding_mode not in fit:
+            least = "longer than" if self.padding_mode == "reflect" else "at least as long as"
+            rule = f"{self.padding_mode} needs each side of the {self.in_words(size)} to be {least} the padding there, "
+            detail = f"{rule}got {self.padding!r}; set {{field}} to replicate, or use less padding"
+            yield Misfit("padding_mode", detail, True, "mismatch", one_of(fit))
+
+    def filled(self, *inputs: Value) -> Self:
+        return self.model_copy(update={"in_channels": inputs[0].channels})
+
+    def output(self, *inputs: Value) -> Value:
+        return self.made(self.out_channels, self.places(inputs[0]))
+
+    def convolutions(self, *inputs: Value) -> Iterator[Convolution]:
+        high, wide = self.size(inputs[0])
+        if self.padding_mode != "zeros":
+            (above, below), (left, right) = self.pads(inputs[0])
+            high, wide = high + above + below, wide + left + right
+        per_group = self.per_group(inputs[0])
+        yield Convolution((*self.window, per_group, self.out_channels), self.geometry(inputs[0]), (high, wide))
+
+    def per_group(self, value: Value) -> int:
+        """Channels that one result sees: of a half-built network with more groups than channels, one."""
+        return max(1, value.channels // self.groups)
+
+    def kernel(self, bound: Bound) -> Array:
+        """`[kh, kw, in / groups, out]`."""
+        kernel = bound.param("kernel")
+        return kernel[None] if self.one_row else kernel
+
+    def arrays(self, *inputs: Value) -> Arrays:
+        per_group = self.per_group(inputs[0])
+        window = self.window[self.one_row :]
+        return weights((*window, per_group, self.out_channels), fan_in=per_group * math.prod(window), bias=self.bias)
+
+    def apply(self, bound: Bound, *xs: Array) -> Array:
+        x = self.framed(self.as_image(xs[0]), bound.takes[0])
+        y = self.as_value(bound.numerics.convolve(x, self.kernel(bound), self.geometry(bound.takes[0])))
+        return y if (bias := bound.given("bias")) is None else y + bias
+
+
+@register
+class Conv2d(Convolved):
+    """Two-dimensional cross-correlation. PyTorch's `nn.Conv2d`; `same` also takes a stride: ceil(size / stride)."""
+
+    type: Literal["conv2d"] = "conv2d"
+
+    also = ("convolution2d",)
+    takes = ("image",)
+    converts = True
+    cures = {"sequence": "use conv1d"}
     examples = (
         Example(
             {"type": "conv2d", "out_channels": 4, "kernel_size": 3, "stride": 1, "padding": "same"},
@@ -86,75 +216,56 @@ class Conv2d(Layer):
         Example(
             {"type": "conv2d", "out_channels": 2, "kernel_size": 3, "bias": False}, (features(36),), image(2, 4, 4)
         ),
+        Example(
+            {"type": "conv2d", "out_channels": 2, "kernel_size": 3, "padding": 1, "padding_mode": "reflect"},
+            (image(3, 4, 4),),
+            image(2, 4, 4),
+        ),
     )
 
-    @property
-    def window(self) -> Pair:
-        return pair(self.kernel_size)
 
-    @property
-    def strides(self) -> Pair:
-        return pair(self.stride)
+@register
+class Conv1d(Convolved):
+    """Cross-correlation along a sequence. PyTorch's `nn.Conv1d`; its channels are features here."""
 
-    @property
-    def dilations(self) -> Pair:
-        return pair(self.dilation)
+    type: Literal["conv1d"] = "conv1d"
+    kernel_size: Steps = Field(description="Steps that the kernel sees.")
+    stride: Steps = Field(default=1, description="Step of the kernel.")
+    padding: Padding1d = Field(
+        default=0, description="Zeros on each side; `same` gives ceil(length / stride), `valid` is 0."
+    )
+    dilation: Steps = Field(default=1, description="Distance between neighbours in the kernel.")
 
-    def geometry(self, value: Value) -> Geometry:
-        """Where the kernel goes over an image."""
-        return Geometry(self.strides, self.pads(value), self.dilations, self.groups)
-
-    def pads(self, value: Value) -> tuple[Pair, Pair]:
-        """Padding for an image as ((top, bottom), (left, right))."""
-        _, *size = value.shape
-        return pads(self.padding, (size[0], size[1]), window=self.window, stride=self.strides, dilation=self.dilations)
-
-    def misfits(self, *inputs: Value) -> Iterator[Misfit]:
-        channels, height, width = inputs[0].shape
-        if self.in_channels is not None and self.in_channels != channels:
-            yield Misfit.declared(self, "in_channels", self.in_channels, channels, unit="channel")
-        elif channels % self.groups or self.out_channels % self.groups:
-            yield Misfit(
-                "groups",
-                f"must divide the {channels} input and {self.out_channels} output channels, got {self.groups}",
-                code="mismatch",
-                expected=one_of(divisors(channels, self.out_channels)),
-            )
-        if min(self.output(*inputs).shape) < 1:
-            yield Misfit(
-                "kernel_size",
-                f"a {described(self.window)} kernel (dilation {described(self.dilations)}) is larger than the "
-                f"{height} x {width} image with padding {self.padding!r}; use a smaller kernel or more padding",
-                fatal=True,
-                code="out_of_range",
-                expected=sizes_up_to(largest_inside((height, width), self.pads(inputs[0]), self.dilations)),
-            )
-        elif wide := too_wide((height, width), window=self.window, dilation=self.dilations):
-            most = largest_useful((height, width), self.dilations)
-            yield Misfit("kernel_size", wide, code="out_of_range", expected=sizes_up_to(most))
-
-    def filled(self, *inputs: Value) -> Self:
-        return self.model_copy(update={"in_channels": inputs[0].channels})
-
-    def padded(self, *inputs: Value) -> int:
-        return padded(inputs[0], self.pads(inputs[0]), self.strides)
-
-    def output(self, *inputs: Value) -> Value:
-        _, height, width = inputs[0].shape
-        high, wide = outputs(
-            (height, width), self.pads(inputs[0]), window=self.window, stride=self.strides, dilation=self.dilations
-        )
-        return image(self.out_channels, high, wide)
-
-    def convolutions(self, *inputs: Value) -> Iterator[tuple[Shape, Geometry]]:
-        yield self.arrays(*inputs).parameters["kernel"].shape, self.geometry(inputs[0])
-
-    def arrays(self, *inputs: Value) -> Arrays:
-        # More groups than channels are a misfit, and a half-built network with one is inspected all the same.
-        per_group = max(1, inputs[0].channels // self.groups)
-        fan_in = per_group * self.window[0] * self.window[1]
-        return weights((*self.window, per_group, self.out_channels), fan_in=fan_in, bias=self.bias)
-
-    def apply(self, bound: Bound, *xs: Array) -> Array:
-        y = bound.numerics.convolve(xs[0], bound.param("kernel"), self.geometry(bound.takes[0]))
-        return y if (bias := bound.given("bias")) is None else y + bias
+    also = ("convolution1d",)
+    one_row = True
+    takes = ("sequence",)
+    cures = {
+        "image": "use conv2d",
+        "features": "give the network an input_shape of [length, features]",
+        "tokens": "put an embedding before it",
+    }
+    examples = (
+        Example(
+            {"type": "conv1d", "out_channels": 4, "kernel_size": 3, "padding": "same"},
+            (sequence(6, 3),),
+            sequence(6, 4),
+        ),
+        Example(
+            {"type": "conv1d", "filters": 4, "kernel_size": [3], "strides": 2, "padding": 1, "groups": 2},
+            (sequence(6, 2),),
+            sequence(3, 4),
+        ),
+        Example(
+            {
+                "type": "conv1d",
+                "out_channels": 3,
+                "kernel_size": 2,
+                "dilation": 2,
+                "padding": 2,
+                "padding_mode": "circular",
+                "bias": False,
+            },
+            (sequence(5, 2),),
+            sequence(7, 3),
+        ),
+    )

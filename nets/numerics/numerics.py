@@ -8,10 +8,11 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import DTypeLike
 
-from nets.numerics.convolve import convolve, convolve_bfloat16
+from nets.numerics.average import adaptive_average, window_sums
+from nets.numerics.convolve import Operands, convolve, convolve_bfloat16, convolve_transposed
 from nets.numerics.dot import as_bfloat16, matmul_bfloat16, product, product_bfloat16
 from nets.numerics.lookup import lookup
-from nets.numerics.pooling import max_pool
+from nets.numerics.pooling import adaptive_max, largest, max_pool
 from nets.numerics.windows import Geometry, Pair
 
 
@@ -76,6 +77,29 @@ class Numerics:
             return convolve(as_bfloat16(x), kernel, at)
         return convolve_bfloat16(x, kernel, at, self.rounded)
 
+    def convolve_transposed(self, x: Array, kernel: Array, at: Geometry, size: Pair) -> Array:
+        """`[B, H, W, in] * [kh, kw, out / groups, in] -> [B, *size, out]`: the gradient of a convolution `at`."""
+        if self.precision == "float32" or self.widened:
+            x = as_bfloat16(x) if self.widened and self.precision != "float32" else x
+            return convolve_transposed(x, kernel, at, size, Operands(precision=self.exact))
+        return convolve_transposed(x, kernel, at, size, Operands(jnp.bfloat16, result=self.rounded))
+
     def max_pool(self, x: Array, window: Pair, at: Geometry) -> Array:
-        """`[B, H, W, channels] -> [B, H', W', channels]`; padding counts as minus infinity."""
+        """`[_, H, W, _] -> [_, H', W', _]`; padding counts as minus infinity."""
         return max_pool(x, window, at)
+
+    def sum_pool(self, x: Array, window: Pair, at: Geometry) -> Array:
+        """`[_, H, W, _] -> [_, H', W', _]`: the sum of each window; padding counts as zeros."""
+        return window_sums(x, window, at)
+
+    def adaptive_average(self, x: Array, places: Pair) -> Array:
+        """`[_, H, W, _] -> [_, *places, _]`: the mean of each part of an image."""
+        return adaptive_average(x, places, self.exact)
+
+    def adaptive_max(self, x: Array, places: Pair) -> Array:
+        """`[_, H, W, _] -> [_, *places, _]`: the largest of each part of an image."""
+        return adaptive_max(x, places)
+
+    def largest(self, x: Array, axis: int) -> Array:
+        """The largest along an axis; the first of equal ones gets the gradient."""
+        return largest(x, axis)

@@ -11,6 +11,7 @@ from jax import Array, lax
 from jax.typing import DTypeLike
 
 from nets.numerics import im2col
+from nets.numerics.average import WRITTEN_OUT, parts_of
 from nets.numerics.windows import NO_PADDING, Geometry, Pair
 
 
@@ -21,8 +22,19 @@ def max_pool(x: Array, window: Pair, geometry: Geometry) -> Array:
     repeatable sums can only sort for it.
     """
     for part, along in passes(window, geometry):
-        x = _max_pool(x, part, along, (x.shape[1], x.shape[2]))
+        if max(part) > WRITTEN_OUT and along == Geometry(part):
+            x = side_by_side(x, part)
+        else:
+            x = _max_pool(x, part, along, (x.shape[1], x.shape[2]))
     return x
+
+
+def side_by_side(x: Array, window: Pair) -> Array:
+    """Of long windows of one row or one column that neither overlap nor leave anything out."""
+    axis = 1 if window[0] > 1 else 2
+    places = x.shape[axis] // window[axis - 1]
+    x = lax.slice_in_dim(x, 0, places * window[axis - 1], axis=axis)
+    return largest(x.reshape(*x.shape[:axis], places, window[axis - 1], *x.shape[axis + 1 :]), axis + 1)
 
 
 def passes(window: Pair, geometry: Geometry) -> tuple[tuple[Pair, Geometry], ...]:
@@ -37,8 +49,10 @@ def passes(window: Pair, geometry: Geometry) -> tuple[tuple[Pair, Geometry], ...
 
 @partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
 def _max_pool(x: Array, window: Pair, geometry: Geometry, size: Pair) -> Array:
-    edges = ((0, 0), *geometry.padding, (0, 0))
-    y: Array = lax.reduce_window(x, -jnp.inf, lax.max, (1, *window, 1), (1, *geometry.stride, 1), edges)
+    edges, apart = ((0, 0), *geometry.padding, (0, 0)), (1, *geometry.dilation, 1)
+    y: Array = lax.reduce_window(
+        x, -jnp.inf, lax.max, (1, *window, 1), (1, *geometry.stride, 1), edges, window_dilation=apart
+    )
     return y
 
 
@@ -74,3 +88,36 @@ def unpool(which: Array, g: Array, window: Pair, geometry: Geometry, size: Pair)
     """The gradient of an image of `size`: each value of `g` at the tap that was the largest of its window."""
     taken = (jnp.where(which == tap, g, 0) for tap in range(math.prod(window)))
     return im2col.col2im(taken, window, geometry, jnp.zeros((g.shape[0], *size, g.shape[3]), g.dtype))
+
+
+def adaptive_max(x: Array, places: Pair) -> Array:
+    """`[_, H, W, _] -> [_, *places, _]`: the largest of each part of an image. PyTorch's adaptive pool."""
+    size = x.shape[1], x.shape[2]
+    if all(side % count == 0 for side, count in zip(size, places, strict=True)):
+        window = size[0] // places[0], size[1] // places[1]
+        return max_pool(x, window, Geometry(window))
+    columns = [largest(x[:, :, first:end], 2) for first, end in parts_of(size[1], places[1])]
+    x = jnp.stack(columns, 2)
+    return jnp.stack([largest(x[:, first:end], 1) for first, end in parts_of(size[0], places[0])], 1)
+
+
+def largest(x: Array, axis: int) -> Array:
+    """The largest along an axis; the first of equal ones gets the gradient."""
+    return _largest(x, axis, x.shape[axis])
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def _largest(x: Array, axis: int, size: int) -> Array:
+    return x.max(axis)
+
+
+def _largest_forward(x: Array, axis: int, size: int) -> tuple[Array, Array]:
+    return x.max(axis), x.argmax(axis).astype(jnp.int32)
+
+
+def _largest_backward(axis: int, size: int, which: Array, g: Array) -> tuple[Array]:
+    place = lax.broadcasted_iota(jnp.int32, (*g.shape[:axis], size, *g.shape[axis:]), axis)
+    return (jnp.where(place == jnp.expand_dims(which, axis), jnp.expand_dims(g, axis), 0),)
+
+
+_largest.defvjp(_largest_forward, _largest_backward)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
 Sizes = Sequence[int]  # height and width: a pair, or a slice of a shape
@@ -28,6 +30,15 @@ class Geometry:
             for axis in (0, 1)
         )
         return height, width
+
+    def misses(self, size: Sizes, window: Sizes) -> bool:
+        """Whether there is a place where a window meets nothing of an image of `size`."""
+        for axis, places in enumerate(self.places(size, window)):
+            first = np.arange(places) * self.stride[axis] - self.padding[axis][0]
+            taps = first[:, None] + np.arange(window[axis]) * self.dilation[axis]
+            if not ((taps >= 0) & (taps < size[axis])).any(1).all():
+                return True
+        return False
 
     def tight(self, size: Sizes, window: Sizes) -> Geometry:
         """The same places with a stride that leads no further than to the last one: a larger one asks for padding."""

@@ -27,8 +27,8 @@ def sample_seconds(network: Network) -> float:
 def values_of(node: Node) -> float:
     """What a layer costs beside its products, as if it were values that it gives."""
     grouped = (
-        math.prod(kernel[:3]) * at.groups * math.prod(at.places(node.takes[0].shape[1:], kernel[:2]))
-        for kernel, at in node.layer.convolutions(*node.takes)
+        math.prod(kernel[:3]) * at.groups * math.prod(at.places(size, kernel[:2]))
+        for kernel, at, size in node.layer.convolutions(*node.takes)
         if at.groups > 1
     )
     return node.cost.held + A_TAP * sum(grouped) + A_DRAW * drawn(node)

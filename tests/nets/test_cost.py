@@ -114,7 +114,7 @@ def test_counts_are_those_of_pytorch(name: str) -> None:
     assert found.params == theirs["parameters"] == PARAMETERS.get(name, found.params)
     assert found.flops_forward == 2 * found.macs_forward == theirs["flops_forward"]
     beyond = sum(
-        (at.groups - 1) * node.cost.flops for node in graph.nodes for _, at in node.layer.convolutions(*node.takes)
+        (at.groups - 1) * node.cost.flops for node in graph.nodes for _, at, _ in node.layer.convolutions(*node.takes)
     )
     assert found.flops_train_step == 64 * (theirs["flops_forward_backward"] - beyond)
 

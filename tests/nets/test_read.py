@@ -138,7 +138,7 @@ def test_a_vector_of_square_length_is_an_image_to_a_convolution() -> None:
         (changed("layers", 0, "padding", value="full"), "'same', 'valid', a whole number"),
         (changed("layers", 0, "padding", value=-1), "must be 0 to 64, got -1"),
         (changed("layers", 0, "kernel_size", value=[3, 3, 3]), "a pair [height, width]"),
-        (changed("layers", 0, "strides", value=2), "Did you mean 'stride'?"),
+        (changed("layers", 0, "steps", value=2), "Did you mean 'stride'?"),
         (changed("layers", 9, "p", value=1.0), "architecture.layers[9].p: must be less than 1, got 1.0"),
         (changed("layers", 9, "p", value=float("nan")), "must be a finite number"),
         (changed("layers", 7, value="linear"), 'must be an object such as {"type": "relu"}, got "linear"'),

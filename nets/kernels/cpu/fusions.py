@@ -17,7 +17,7 @@ from nets.kernels.cpu.plan import CpuPlan
 from nets.kernels.cpu.pool import relu_pool
 from nets.kernels.cpu.pool_windows import Corners
 from nets.kernels.cpu.problem import ConvProblem
-from nets.kernels.cpu.rows import convolution, normalise
+from nets.kernels.cpu.rows import convolution, framed, normalise
 from nets.kernels.layouts import Laid
 from nets.kernels.plan import Fusion, Site
 from nets.layers.activation import Relu
@@ -40,7 +40,9 @@ def of_type(kind: type[Layer], placed: Sequence[Placed]) -> Placed | None:
 def windows(plan: CpuPlan, bound: Bound, x: Laid) -> Corners:
     """What a 2 x 2 pool looks at: an image, or what a convolution makes of it, without its bias."""
     if isinstance(bound.layer, Conv2d):
-        return convolve_before_pool(plan.machine, x, bound.param("kernel"), bound.layer.geometry(bound.takes[0]))
+        return convolve_before_pool(
+            plan.machine, framed(bound, x), bound.param("kernel"), bound.layer.geometry(bound.takes[0])
+        )
     return x.arrays if x.layout == "phases" else image(x)
 
 
@@ -54,7 +56,7 @@ def convolution_relu(plan: CpuPlan, bounds: Sequence[Bound], xs: Sequence[Laid])
     """In the pass that sums the convolution up, and rounded in it."""
     conv = bounds[0]
     at = conv.layer.geometry(conv.takes[0])
-    return convolve_relu(plan.machine, xs[0], conv.param("kernel"), conv.given("bias"), at)
+    return convolve_relu(plan.machine, framed(conv, xs[0]), conv.param("kernel"), conv.given("bias"), at)
 
 
 def norm(plan: CpuPlan, bounds: Sequence[Bound], xs: Sequence[Laid]) -> Laid:
@@ -93,8 +95,7 @@ def fits_relu(site: Site) -> bool:
     assert isinstance(conv.layer, Conv2d) and isinstance(plan, CpuPlan)
     if any(isinstance(reader.layer, BatchNorm) for reader in site.readers):
         return False
-    _, *size = conv.takes[0].shape
-    ((kernel, at),) = conv.layer.convolutions(*conv.takes)
+    ((kernel, at, size),) = conv.layer.convolutions(*conv.takes)
     return fuses_relu(ConvProblem.of(kernel, at, size, site.batch, plan.machine))
 
 

@@ -32,7 +32,13 @@ def conv2d(plan: CpuPlan, bound: Bound, xs: Sequence[Laid]) -> Laid:
 
 def convolution(plan: CpuPlan, bound: Bound, x: Laid) -> Laid:
     """Without the bias."""
-    return convolve(plan.machine, x, bound.param("kernel"), bound.layer.geometry(bound.takes[0]))
+    return convolve(plan.machine, framed(bound, x), bound.param("kernel"), bound.layer.geometry(bound.takes[0]))
+
+
+def framed(bound: Bound, x: Laid) -> Laid:
+    """What a convolution goes over: the image with a frame that is not of zeros, where it gets one."""
+    layer = bound.layer
+    return x if layer.padding_mode == "zeros" else Laid(layer.framed(image(x), bound.takes[0]), "CHWB")
 
 
 def linear(plan: CpuPlan, bound: Bound, xs: Sequence[Laid]) -> Laid:
