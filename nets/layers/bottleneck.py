@@ -40,6 +40,7 @@ class Bottleneck(Composite):
     momentum: Momentum = 0.1
 
     aliases = {"filters": "out_channels"}
+    also = ("bottleneck_block", "bottleneckblock")
     takes = ("image",)
     converts = True
     title = (2, "ResNet")

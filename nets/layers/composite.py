@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from nets.layers.base import Cost, Layer
+from nets.layers.base import LAYERS, Cost, Layer
 from nets.spec.values import Value
 
 # What a part reads that reads an input of the composite itself: the first, the second, the third.
@@ -26,6 +26,11 @@ def chain(*layers: tuple[str, Layer], source: str = OWN_INPUT) -> tuple[Part, ..
     """Parts of which each reads the one before it, the first of them `source`."""
     names = [source, *(name for name, _ in layers)]
     return tuple(Part(name, layer, (before,)) for (name, layer), before in zip(layers, names, strict=False))
+
+
+def function(name: str) -> Layer:
+    """An activation without options, by its type."""
+    return LAYERS.parse({"type": name}, ())
 
 
 class Composite(Layer):

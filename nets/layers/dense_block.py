@@ -44,6 +44,7 @@ class DenseBlock(Composite):
     momentum: Momentum = 0.1
 
     aliases = {"num_input_features": "in_channels", "dropout": "drop_rate", "p": "drop_rate", "rate": "drop_rate"}
+    also = ("dense_block",)
     takes = ("image",)
     converts = True
     title = (2, "DenseNet")

@@ -16,7 +16,7 @@ from nets.layers.composite import OWN_INPUT, Composite, Part, chain
 from nets.layers.conv import Conv2d
 from nets.layers.merge import Add
 from nets.layers.norm import BatchNorm2d, Eps, Momentum
-from nets.layers.windows import largest_useful, sizes_up_to, too_wide
+from nets.layers.windows import largest_useful, odd, sizes_up_to, too_wide
 from nets.spec.fields import Boolean, Extent, Pair, Width, pair, shown
 from nets.spec.values import Value, image
 
@@ -51,6 +51,7 @@ class ResidualBlock(Composite):
     momentum: Momentum = 0.1
 
     aliases = {"filters": "out_channels", "kernel": "kernel_size"}
+    also = ("basicblock", "basic_block", "residualblock")
     takes = ("image",)
     converts = True
     title = (2, "ResNet")
@@ -85,11 +86,6 @@ class ResidualBlock(Composite):
     def strides(self) -> Pair:
         return pair(self.stride)
 
-    @property
-    def is_odd(self) -> bool:
-        """Whether the kernels have a middle."""
-        return all(side % 2 for side in pair(self.kernel_size))
-
     def misfits(self, *inputs: Value) -> Iterator[Misfit]:
         channels, height, width = inputs[0].shape
         if self.in_channels is not None and self.in_channels != channels:
@@ -97,7 +93,7 @@ class ResidualBlock(Composite):
         if wide := too_wide((height, width), window=pair(self.kernel_size)):
             most = largest_useful((height, width), (1, 1))
             yield Misfit("kernel_size", wide, code="out_of_range", expected=sizes_up_to(most))
-        if self.padding == "symmetric" and not self.is_odd:
+        if self.padding == "symmetric" and not odd(self.kernel_size):
             rule = f"symmetric has half an odd kernel on each side, and kernel_size is {shown(self.kernel_size)}"
             yield Misfit("padding", f"{rule}; set {{field}} to same", expected="same", set_to="same")
         if self.shortcut == "pad" and self.out_channels < channels:
@@ -129,7 +125,7 @@ class ResidualBlock(Composite):
     def convolution(self, window: int | Pair, stride: int | Pair) -> Conv2d:
         high, wide = pair(window)
         around: Pair | Literal["same"] = (
-            (high // 2, wide // 2) if self.padding == "symmetric" and self.is_odd else "same"
+            (high // 2, wide // 2) if self.padding == "symmetric" and odd(self.kernel_size) else "same"
         )
         return Conv2d(out_channels=self.out_channels, kernel_size=window, stride=stride, padding=around, bias=self.bias)
 

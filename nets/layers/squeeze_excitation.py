@@ -9,9 +9,8 @@ import jax.numpy as jnp
 from jax import Array
 from pydantic import Field
 
-from nets.layers.activation import Relu, Sigmoid
 from nets.layers.base import Bound, Example, Layer, Misfit, register
-from nets.layers.composite import OWN_INPUT, Composite, Part, chain
+from nets.layers.composite import OWN_INPUT, Composite, Part, chain, function
 from nets.layers.conv import Conv2d
 from nets.spec.fields import Width
 from nets.spec.values import Value, image
@@ -29,8 +28,15 @@ class SqueezeExcitation(Composite):
         None, description="Channels between the two convolutions; without it, those of the input divided by `ratio`."
     )
     ratio: Width = Field(default=16, description="Channels of the input for each one between the convolutions.")
+    activation: Literal["relu", "silu", "relu6", "hardswish", "gelu"] = Field(
+        "relu", description="What follows the first convolution."
+    )
+    scale_activation: Literal["sigmoid", "hardsigmoid", "tanh"] = Field(
+        "sigmoid", description="What makes factors of what the second gives."
+    )
 
     aliases = {"input_channels": "in_channels", "reduction": "ratio"}
+    also = ("squeeze_excitation", "se", "seblock")
     takes = ("image",)
     converts = True
     examples = (
@@ -56,9 +62,9 @@ class SqueezeExcitation(Composite):
         gate = chain(
             ("mean", ChannelMeans()),
             ("fc1", Conv2d(out_channels=filled.squeeze_channels, kernel_size=1)),
-            ("activation", Relu()),
+            ("activation", function(self.activation)),
             ("fc2", Conv2d(out_channels=inputs[0].channels, kernel_size=1)),
-            ("scale", Sigmoid()),
+            ("scale", function(self.scale_activation)),
         )
         return (*gate, Part("weighed", ChannelGate(), (OWN_INPUT, "scale")))
 

@@ -93,6 +93,11 @@ def too_wide(image: Pair, *, window: Pair, dilation: Pair = (1, 1), steps: bool 
     return None
 
 
+def odd(size: int | Pair) -> bool:
+    """Whether a window has a middle."""
+    return all(side % 2 for side in pair(size))
+
+
 def largest_useful(image: Pair, dilation: Pair) -> Pair:
     """The largest window that `too_wide` lets through."""
     high, wide = ((max(2 * n - 1, SMALL) - 1) // d + 1 for n, d in zip(image, dilation, strict=True))
