@@ -107,8 +107,10 @@ def say_totals(out: Screen, found: Json) -> None:
             flops += f", {number_of(totals['flops_train_step'])}FLOP a step of {totals['batch']}"
         lines += [("parameters", f"{totals['params']:,}"), ("operations", flops)]
     if memory := found["memory"]:
-        parts = ", ".join(f"{name} {decimal(size)}" for name, size in memory.items() if name != "total")
-        lines.append(("memory", f"{decimal(memory['total'])}: {parts}"))
+        parts = ", ".join(f"{name} {decimal(size)}" for name, size in memory.items() if name not in IN_ALL)
+        lines.append(("memory", f"{decimal(memory['total'])}: {parts}; at most {decimal(memory['at_most'])}"))
+        if memory["process"]:
+            lines.append(("", f"{decimal(memory['peak'])} with what the process has in use already"))
     for device, told in found["predicted"].items():
         compiling, epoch, total = (duration(told[name]) for name in ("compile_seconds", *PER_RUN))
         share = f"within {100 * told['error']:.0f} %"
@@ -117,6 +119,7 @@ def say_totals(out: Screen, found: Json) -> None:
     print_pairs(out, lines)
 
 
+IN_ALL = ("total", "process", "peak", "at_most")
 PER_RUN = ("seconds_per_epoch", "total_seconds")
 HOW = {
     "cold": "to compile",

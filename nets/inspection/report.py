@@ -27,6 +27,7 @@ from nets.inspection.seconds import Measured, Predicted, predict
 from nets.kernels import Choice
 from nets.kernels.forms import Form, forms
 from nets.process.devices import by_name
+from nets.process.peak_memory import in_use
 from nets.training.cache import ProgramCache
 from nets.training.check import check_fit, check_pace
 from nets.training.sampling import split_sizes
@@ -53,7 +54,11 @@ class MemoryNeeded(TypedDict):
     activations: Annotated[int, About("What the samples that go through at a time leave for the way back.")]
     samples: Annotated[int, About("Of the data set, on the host and on the device.")]
     programs: Annotated[int, About("To compile and to hold the programs.")]
-    total: Annotated[int, About("All of them.")]
+    total: Annotated[int, About("All of them: what the run needs for itself.")]
+    process: Annotated[
+        int, About("What the process that would train has in use already; 0 where a device has memory of its own.")
+    ]
+    peak: Annotated[int, About("With that: what `peak_memory` of the run's record is expected to tell.")]
     at_most: Annotated[int, About("What it stays below: a run for which this is too much is refused.")]
 
 
@@ -177,7 +182,7 @@ def report(
     memory: MemoryNeeded | None = None
     if workload and whole and subject.hyperparams and subject.info:
         asked = whole, subject.hyperparams, subject.info
-        need = memory_expected(*asked, kernels=kernels)
+        need, process = memory_expected(*asked, kernels=kernels), in_use() if workload.platform == "cpu" else 0
         memory = {
             "weights": need.weights,
             "optimizer": need.optimizer,
@@ -185,6 +190,8 @@ def report(
             "samples": need.samples,
             "programs": need.programs,
             "total": need.total,
+            "process": process,
+            "peak": process + need.total,
             "at_most": max(need.total, memory_needed(*asked, kernels=kernels).total),
         }
     return {
