@@ -110,7 +110,7 @@ def say_totals(out: Screen, found: Json) -> None:
         parts = ", ".join(f"{name} {decimal(size)}" for name, size in memory.items() if name not in IN_ALL)
         lines.append(("memory", f"{decimal(memory['total'])}: {parts}; at most {decimal(memory['at_most'])}"))
         if memory["process"]:
-            lines.append(("", f"{decimal(memory['peak'])} with what the process has in use already"))
+            lines.append(("", f"{decimal(memory['peak'])} with what the process has already"))
     for device, told in found["predicted"].items():
         compiling, epoch, total = (duration(told[name]) for name in ("compile_seconds", *PER_RUN))
         share = f"within {100 * told['error']:.0f} %"

@@ -27,7 +27,7 @@ from nets.inspection.seconds import Measured, Predicted, predict
 from nets.kernels import Choice
 from nets.kernels.forms import Form, forms
 from nets.process.devices import by_name
-from nets.process.peak_memory import in_use
+from nets.process.peak_memory import resident
 from nets.training.cache import ProgramCache
 from nets.training.check import check_fit, check_pace
 from nets.training.sampling import split_sizes
@@ -56,7 +56,7 @@ class MemoryNeeded(TypedDict):
     programs: Annotated[int, About("To compile and to hold the programs.")]
     total: Annotated[int, About("All of them: what the run needs for itself.")]
     process: Annotated[
-        int, About("What the process that would train has in use already; 0 where a device has memory of its own.")
+        int, About("What the process that would train has already; 0 where a device has memory of its own.")
     ]
     peak: Annotated[int, About("With that: what `peak_memory` of the run's record is expected to tell.")]
     at_most: Annotated[int, About("What it stays below: a run for which this is too much is refused.")]
@@ -182,7 +182,7 @@ def report(
     memory: MemoryNeeded | None = None
     if workload and whole and subject.hyperparams and subject.info:
         asked = whole, subject.hyperparams, subject.info
-        need, process = memory_expected(*asked, kernels=kernels), in_use() if workload.platform == "cpu" else 0
+        need, process = memory_expected(*asked, kernels=kernels), resident() if workload.platform == "cpu" else 0
         memory = {
             "weights": need.weights,
             "optimizer": need.optimizer,

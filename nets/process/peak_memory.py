@@ -9,7 +9,6 @@ from pathlib import Path
 import jax
 
 from nets.facts import PeakMemory
-from nets.process import allocator
 
 RESET_PEAK = "5"  # what proc(5) has for it
 KIB = 1024
@@ -62,14 +61,13 @@ class PeakGauge:
         return None
 
 
-def in_use(process: Path = Path("/proc/self")) -> int:
-    """Bytes of memory that this process has and uses; 0 where the system does not tell."""
+def resident(process: Path = Path("/proc/self")) -> int:
+    """Bytes of memory that this process has, used or kept for later; 0 where the system does not tell."""
     try:
         lines = (process / "status").read_text().splitlines()
-        resident = next(int(line.split()[1]) * KIB for line in lines if line.startswith("VmRSS:"))
+        return next(int(line.split()[1]) * KIB for line in lines if line.startswith("VmRSS:"))
     except (OSError, StopIteration, ValueError, IndexError):
         return 0
-    return max(0, resident - allocator.unused())
 
 
 def _of_device(device: jax.Device) -> int | None:

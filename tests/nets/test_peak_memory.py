@@ -62,8 +62,7 @@ def test_a_device_tells_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (told["bytes"], told["reason"]) == (None, "the device has no statistics any more")
 
 
-def test_what_is_in_use_is_told_where_the_system_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peak_memory.allocator, "unused", lambda: 100 * 1024)
+def test_what_a_process_has_is_told_where_the_system_does(tmp_path: Path) -> None:
     (tmp_path / "status").write_text("Name:\tlamina\nVmRSS:\t500 kB\n")
-    assert peak_memory.in_use(tmp_path) == 400 * 1024
-    assert peak_memory.in_use(tmp_path / "nowhere") == 0
+    assert peak_memory.resident(tmp_path) == 500 * 1024
+    assert peak_memory.resident(tmp_path / "nowhere") == 0
