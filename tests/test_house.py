@@ -60,7 +60,7 @@ ARROWS = {
         " training",
         "examples": "facts",
         "inspection": "architecture calibration datasets doubts errors facts hyperparams kernels process spec training",
-        "calibration": "architecture datasets durable facts hyperparams kernels numerics process training",
+        "calibration": "architecture datasets durable facts hyperparams kernels layers numerics process training",
         "doubts": "architecture datasets errors hyperparams layers spec training",
         "training": "architecture checkpoint datasets durable earlier_names errors facts hyperparams kernels layers network"
         " packed process spec",
@@ -90,6 +90,7 @@ NAMING_LAYERS = {
     "nets/kernels/cpu/rows.py": "*",  # a row computes a type
     "nets/kernels/cpu/fusions.py": "*",  # and a fusion a chain of them
     "nets/calibration/networks.py": "*",  # the networks that a device is measured by
+    "nets/calibration/work.py": "relu sigmoid tanh",  # the functions whose time is counted apart
     "nets/spec/words.py": "*",  # the names in other libraries, beside ours
     "nets/benchmarks/networks.py": "*",  # networks that are measured by name
     "backend/demo/example.py": "*",  # the network of the demo

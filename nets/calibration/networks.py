@@ -65,6 +65,9 @@ NETWORKS: tuple[tuple[str, tuple[int, int, int], int, str, str], ...] = (
     ("c20k5v relu p2 c40k5v relu n l64 relu", GREY, 100, "adam", "bfloat16"),
     ("c32k7 relu p2 c24k7 relu", COLOURS, 20, "sgd", "float32"),
     ("c48 relu c48 relu p2 drop", COLOURS, 32, "momentum", "float32"),
+    ("c24 gelu p2 c24 silu p2 l64 gelu", GREY, 64, "adam", "float32"),
+    ("patches positions x2[attention] x2[l96 gelu l48] steps", GREY, 64, "adamw", "float32"),
+    ("patches positions x3[attention] x3[l192 gelu l48] drop steps", COLOURS, 32, "adamw", "bfloat16"),
 )
 OPTIMIZERS: Mapping[str, Json] = {"momentum": {"type": "sgd", "momentum": 0.9}}
 SIMPLE: Mapping[str, Json] = {
@@ -72,6 +75,12 @@ SIMPLE: Mapping[str, Json] = {
     "tanh": {"type": "tanh"},
     "sigmoid": {"type": "sigmoid"},
     "drop": {"type": "dropout"},
+    "gelu": {"type": "gelu"},
+    "silu": {"type": "silu"},
+    "patches": {"type": "patchembedding", "patch_size": 4, "embed_dim": 48},
+    "positions": {"type": "positionalembedding"},
+    "attention": {"type": "multiheadattention", "num_heads": 4},
+    "steps": {"type": "sequencepool"},
 }
 WORD = re.compile(r"x(\d+)\[([^]]*)\]|\(([^)]*)\)|(\S+)")
 

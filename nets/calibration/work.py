@@ -15,11 +15,13 @@ from nets.kernels.cpu.problem import ConvProblem
 from nets.kernels.loops import Loop, looped
 from nets.kernels.plan import Plan
 from nets.kernels.schedule import Stage, schedule
+from nets.layers.base import Layer
 from nets.training.workload import Workload
 
 Amounts = Mapping[str, float]  # by the name of what there is so much of
 MILLION, BILLION = 1e6, 1e9  # amounts of values are told in the first, operations in the second
 WAYS = 3  # through a layer while training: forward, and to the gradients of its input and of its weights
+BY_THEMSELVES = ("relu", "sigmoid", "tanh")  # functions of each value whose time is counted apart from all others
 CACHED = 2.0  # millions of values up to which what a stage reads and writes is found in the caches
 
 
@@ -117,7 +119,7 @@ def of_stage(stage: Stage, plan: Plan, batch: int, train: bool, gradients: froze
         rest = rest[1:]
     if not rest:
         return
-    name = "+".join(sorted(each.layer.type for each in rest))
+    name = "+".join(sorted(kind_of(each.layer) for each in rest))
     if macs := sum(each.cost.macs for each in rest):
         yield f"{name}.flops", 2 * macs * batch * ways / BILLION
         yield f"{name}.weights", sum(map(own_parameters, rest)) * ways / MILLION
@@ -128,6 +130,12 @@ def of_stage(stage: Stage, plan: Plan, batch: int, train: bool, gradients: froze
     yield "spilled", max(0.0, moved - CACHED)
     if train:
         yield f"{rest[0].gives.kind}.drawn", sum(each.cost.drawn for each in rest) * batch / MILLION
+
+
+def kind_of(layer: Layer) -> str:
+    """What its time is counted under: its type, and one name for all functions of each value but the commonest."""
+    plain = layer.layouts == "elementwise" and not layer.random
+    return "function" if plain and layer.type not in BY_THEMSELVES else layer.type
 
 
 def of_convolution(stage: Stage, plan: Plan, batch: int, ways: int) -> Found:
@@ -199,7 +207,7 @@ def to_compile(stage: Stage, plan: Plan, batch: int, known: set[object]) -> Foun
         if at.groups == kernel[3] > 1:
             yield f"{name}.taps", float(math.prod(kernel[:2]))
     if rest:
-        yield "+".join(sorted(each.layer.type for each in rest)) + ".stages", 1.0
+        yield "+".join(sorted(kind_of(each.layer) for each in rest)) + ".stages", 1.0
 
 
 def added(*parts: tuple[float, Amounts]) -> dict[str, float]:

@@ -18,10 +18,11 @@ from nets.datasets import DATASETS
 from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.inspection.memory import memory_expected
 from nets.inspection.seconds import Measured, Pace, Predicted, compile_seconds, predict, structure_of
+from nets.layers import LAYERS
 from nets.training import programs
 from nets.training.workload import workload_of, workload_on
 from tests.nets.builders import network
-from tests.nets.test_layers import EXAMPLES, around
+from tests.nets.examples import EXAMPLES, Made, alone
 
 
 def depthwise(size: int, *, channels: int = 16, **fields: Any) -> Architecture:
@@ -119,18 +120,21 @@ def test_programs_come_from_the_process_else_from_the_disk_else_they_are_compile
     assert there["total_seconds"] == pytest.approx(kept["total_seconds"] - kept["compile_seconds"])
 
 
-def test_every_layer_type_is_predicted_with_a_larger_error_where_nothing_like_it_was_measured() -> None:
+def test_every_layer_type_is_predicted_with_a_larger_error_where_nothing_like_it_was_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(LAYERS, "made", Made)  # type: ignore[arg-type]
     wanted, info = parse_hyperparams({}), DATASETS["digits"]
     known = Calibration(
         *("key", "kind", "2026", {}), rates={"cpu": {"train.linear.flops": 0.01}}, errors={"cpu.features": 0.2}
     )
-    for param in EXAMPLES:
-        architecture = around(param.values[0])
+    for name, example in EXAMPLES.items():
+        architecture = alone(example)
         w = workload_on(architecture, wanted, info)
         found = predict(w, info, wanted, calibration=known)
-        assert 0 < found["compile_seconds"] < found["total_seconds"] < math.inf, param.id
-        assert 0 < found["seconds_per_epoch"] < math.inf and 0.2 <= found["error"] <= 1, param.id
-        assert memory_expected(architecture, wanted, info).total > 0, param.id
+        assert 0 < found["compile_seconds"] < found["total_seconds"] < math.inf, name
+        assert 0 < found["seconds_per_epoch"] < math.inf and 0.2 <= found["error"] <= 1, name
+        assert memory_expected(architecture, wanted, info).total > 0, name
     pace = Pace(w, known)
     pace.rates = {**dict.fromkeys(of_training(w, 1000), 1.0), "train.linear.flops": 0.0}
     known.errors["cpu.images"] = 0.2  # type: ignore[index]
