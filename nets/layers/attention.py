@@ -44,13 +44,13 @@ class MultiheadAttention(Layer):
     """
 
     type: Literal["multiheadattention"] = "multiheadattention"
-    embed_dim: Width | None = Field(None, description="Features of the queries; may be left out.")
+    embed_dim: Width | None = Field(default=None, description="Features of the queries; may be left out.")
     num_heads: Width = Field(description="Number of heads, which share the features.")
     head_dim: Width | None = Field(
-        None, description="Features of each head; without it embed_dim / num_heads, as in PyTorch."
+        default=None, description="Features of each head; without it embed_dim / num_heads, as in PyTorch."
     )
-    kdim: Width | None = Field(None, description="Features of the keys; may be left out.")
-    vdim: Width | None = Field(None, description="Features of the values; may be left out.")
+    kdim: Width | None = Field(default=None, description="Features of the keys; may be left out.")
+    vdim: Width | None = Field(default=None, description="Features of the values; may be left out.")
     dropout: Probability = Field(default=0.0, description="Probability that a weight is zeroed while training.")
     bias: Boolean = Field(default=True, description="Whether the four projections add a trained constant.")
     causal: Boolean = Field(
@@ -59,6 +59,7 @@ class MultiheadAttention(Layer):
     rotary: Rotary = False
     mask_value: MaskValue = None
 
+    also = ("multihead_attention",)
     aliases = {"heads": "num_heads", "nhead": "num_heads", "key_dim": "head_dim", "d_model": "embed_dim"}
     takes = ("sequence",)
     cures = {"tokens": "put embedding before it", "image": "put patchembedding or tosequence before it"}
@@ -142,10 +143,14 @@ class MultiheadAttention(Layer):
         return Cost(projected + attended, query.size, held, padded, drops, of_values=attended)
 
     def apply(self, bound: Bound, *xs: Array) -> Array:
+        return self.attention(bound, xs, keys=xs[min(1, len(xs) - 1)])
+
+    def attention(self, bound: Bound, xs: Sequence[Array], *, keys: Array) -> Array:
+        """keys: the steps of which some may be no keys."""
         heads = [split_heads(x, self.num_heads) for x in self.projected(bound, xs)]
         if self.rotary:
             heads[:2] = [turned_round(x) for x in heads[:2]]
-        attended = self.attended(bound, *heads, keys=xs[min(1, len(xs) - 1)])
+        attended = self.attended(bound, *heads, keys=keys)
         joined = attended.transpose(0, 2, 1, 3).reshape(*xs[0].shape[:2], -1)
         y = bound.numerics.dot(joined, bound.param("out_proj_kernel"))
         return y if (bias := bound.given("out_proj_bias")) is None else y + bias
@@ -165,7 +170,7 @@ class MultiheadAttention(Layer):
         return ys if bias is None else [y + part for y, part in zip(ys, jnp.split(bias, 3), strict=True)]
 
     def attended(self, bound: Bound, query: Array, key: Array, value: Array, *, keys: Array) -> Array:
-        """`[batch, heads, length, width]` of all three; keys: what the keys were made of."""
+        """`[batch, heads, length, width]` of all three."""
         scores = bound.numerics.product(query * (1 / math.sqrt(query.shape[-1])), key, 1, 1)
         seen = self.seen(keys, *scores.shape[2:])
         if seen is not None:
@@ -185,6 +190,18 @@ class MultiheadAttention(Layer):
         if self.mask_value is not None:
             parts.append(jnp.any(keys != self.mask_value, axis=-1)[:, None, None])
         return parts[0] & parts[-1] if parts else None
+
+
+class MaskedAttention(MultiheadAttention):
+    """Attention whose last input is none of the three: it only says which steps are keys."""
+
+    arity = (2, 4)
+
+    def three(self, values: Sequence[Value]) -> tuple[Value, Value, Value]:
+        return super().three(values[:-1])
+
+    def apply(self, bound: Bound, *xs: Array) -> Array:
+        return self.attention(bound, xs[:-1], keys=xs[-1])
 
 
 def heads_misfit(field: str, heads: int, query: Value, head_dim: int | None) -> Iterator[Misfit]:

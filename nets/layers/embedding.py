@@ -39,11 +39,11 @@ class Embedding(Layer):
 
     type: Literal["embedding"] = "embedding"
     num_embeddings: Width | None = Field(
-        None, description="Rows of the table, at least the number of different tokens; may be left out."
+        default=None, description="Rows of the table, at least the number of different tokens; may be left out."
     )
     embedding_dim: Width = Field(description="Features of each vector.")
     padding_idx: Whole | None = Field(
-        None,
+        default=None,
         ge=-10_000_000,
         le=10_000_000,
         description="A token that stands for none: its vector starts as 0 and is not trained. -1 is the last one.",
@@ -126,12 +126,14 @@ class PositionalEmbedding(Layer):
 
     type: Literal["positionalembedding"] = "positionalembedding"
     kind: Literal["learned", "sinusoidal"] = Field(
-        "learned", description="Trained vectors, or sines and cosines of wavelengths from 2 pi to 20,000 pi."
+        default="learned", description="Trained vectors, or sines and cosines of wavelengths from 2 pi to 20,000 pi."
     )
     max_length: Width | None = Field(
-        None, description="Rows of the table of trained vectors, at least the length of the input; may be left out."
+        default=None,
+        description="Rows of the table of trained vectors, at least the length of the input; may be left out.",
     )
 
+    also = ("positional_embedding",)
     aliases = {"sequence_length": "max_length", "num_embeddings": "max_length"}
     takes = ("sequence",)
     cures = {
@@ -190,6 +192,7 @@ class ClassToken(Layer):
 
     type: Literal["classtoken"] = "classtoken"
 
+    also = ("class_token",)
     takes = ("sequence",)
     cures = PositionalEmbedding.cures
     examples = (Example({"type": "classtoken"}, (sequence(5, 6),), sequence(6, 6)),)

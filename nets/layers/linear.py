@@ -20,7 +20,7 @@ class Linear(Layer):
     """`y = x W + b`, for each step of a sequence. PyTorch's `nn.Linear`."""
 
     type: Literal["linear"] = "linear"
-    in_features: Width | None = Field(None, alias="in", description="Features of the input; may be left out.")
+    in_features: Width | None = Field(default=None, alias="in", description="Features of the input; may be left out.")
     out_features: Width = Field(alias="out", description="Features of the output.")
     bias: Boolean = Field(default=True, description="Whether each feature gets a trained constant added.")
 

@@ -58,6 +58,7 @@ class ToSequence(Layer):
     type: Literal["tosequence"] = "tosequence"
     patch_size: Sides = Field(default=1, description="Height and width of a patch; both sides are multiples of it.")
 
+    also = ("to_sequence",)
     takes = ("image",)
     keeps_values = True
     examples = (
@@ -85,8 +86,11 @@ class ToImage(Layer):
 
     type: Literal["toimage"] = "toimage"
     patch_size: Sides = Field(default=1, description="Height and width of a patch.")
-    size: Sides | None = Field(None, description="Height and width of the image; without it, as many patches each way.")
+    size: Sides | None = Field(
+        default=None, description="Height and width of the image; without it, as many patches each way."
+    )
 
+    also = ("to_image",)
     takes = ("sequence",)
     cures = {"tokens": "put embedding before it", "features": "use reshape or unflatten"}
     keeps_values = True
@@ -151,6 +155,7 @@ class PatchEmbedding(Layer):
     embed_dim: Width = Field(description="Features of each vector.")
     bias: Boolean = Field(default=True, description="Whether each feature gets a trained constant added.")
 
+    also = ("patch_embedding",)
     aliases = {"out": "embed_dim", "hidden_dim": "embed_dim", "out_channels": "embed_dim"}
     takes = ("image",)
     converts = True
@@ -196,6 +201,7 @@ class SequencePool(Layer):
     type: Literal["sequencepool"] = "sequencepool"
     bias: Boolean = Field(default=True, description="Whether there is b; softmax cancels it.")
 
+    also = ("sequence_pool",)
     takes = ("sequence",)
     cures = {"tokens": "put embedding before it", "image": "put patchembedding or tosequence before it"}
     examples = (Example({"type": "sequencepool"}, (sequence(5, 6),), Value("features", (6,))),)
