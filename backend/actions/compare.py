@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from difflib import SequenceMatcher
+from functools import cache
 from statistics import median
 from typing import Any
 
@@ -17,8 +18,8 @@ from backend.state.summary import HIGH, LOW, METRICS
 from nets.architecture.common import KEPT_KEYS
 from nets.architecture.read import parse_architecture
 from nets.errors import SpecError
+from nets.layers import LAYERS
 
-FOLLOWING = frozenset({"in", "in_channels", "num_features"})  # of a layer: said by what comes before
 MOST_EPOCHS = 400  # that metrics are compared at, about
 Curve = Mapping[int, Json]  # metrics by epoch
 
@@ -209,13 +210,25 @@ class Networks:
         return self._read[text]
 
 
+@cache
+def following() -> frozenset[str]:
+    """Fields of layers that follow from what comes before: they may be left out, and have no other value."""
+    told = ((field.alias or name, field) for layer in LAYERS.values() for name, field in layer.model_fields.items())
+    return frozenset(name for name, field in told if is_following(field.description or ""))
+
+
+def is_following(description: str) -> bool:
+    """Whether a field with such a description does: `at least` leaves a choice."""
+    return "may be left out" in description and "at least" not in description
+
+
 def essential(value: Any) -> Any:
     """JSON of a network without what follows from the rest, and what only builders know."""
     if isinstance(value, list):
         return [essential(item) for item in value]
     if not isinstance(value, dict):
         return value
-    left_out = FOLLOWING | KEPT_KEYS if "type" in value else frozenset()
+    left_out = following() | KEPT_KEYS if "type" in value else frozenset()
     return {name: essential(item) for name, item in value.items() if name not in left_out}
 
 

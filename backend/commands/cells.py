@@ -74,9 +74,9 @@ def at(*names: str, times: float = 1.0) -> Callable[[Found], float | None]:
 
 
 def half_width(found: Found) -> float | None:
-    """Of the interval of the median, the longer side as a share of it."""
+    """Of the interval of the median, the longer side as a share of it; None for one repeat, which has no interval."""
     speed = found.get("samples_per_second")
-    if not speed:
+    if not speed or len(speed["values"]) < 2:
         return None
     return float(max(speed["high"] - speed["median"], speed["median"] - speed["low"]) / speed["median"])
 

@@ -11,7 +11,7 @@ from backend.client import Client
 from backend.client.answers import ComparedRun, Comparison
 from backend.commands import exits
 from backend.commands.listing import WIDE
-from backend.commands.telling import Name, cell, number, percent, say_json, screen, span, table
+from backend.commands.telling import Name, cell, number, percent, printable, say_json, screen, span, table
 
 TIMES = ("took", "samples/s")
 SIDE_BY_SIDE = 4  # runs that have a column each; more of them have a row each
@@ -31,7 +31,9 @@ def compare(client: Client, runs: Sequence[str], *, as_json: bool, as_csv: bool)
     few = len(found.runs) <= SIDE_BY_SIDE
     rows = [*reached(found), *different(found)]
     out.show(columns_of(found, rows) if few else rows_of(found, rows, wide=out.width >= WIDE))
-    out.print(f"\nThe same: {found.hyperparams.equal} hyperparameters, {found.layers.equal} layers.")
+    device = found.runs[0].device
+    on = f", {device}" if device and all(run.device == device for run in found.runs) else ""
+    out.print(f"\nThe same: {found.hyperparams.equal} hyperparameters, {found.layers.equal} layers{printable(on)}.")
     return exits.OK
 
 
@@ -44,13 +46,15 @@ def reached(found: Comparison) -> list[Row]:
     rows = [
         ("state", [run.state for run in runs]),
         ("epoch", [f"{run.epoch}/{run.epochs_total}" for run in runs]),
+        ("best epoch", [f"{run.best.epoch}" if run.best else "" for run in runs]),
         ("best val loss", [best_of(run, "val_loss") for run in runs]),
         ("best val acc", [best_of(run, "val_accuracy") for run in runs]),
+        ("last val loss", [last_of(found, place, "val_loss") for place in range(len(runs))]),
         ("test acc", [percent(run.test_accuracy) for run in runs]),
         ("took", [span(run.seconds) for run in runs]),
         ("samples/s", [f"{run.samples_per_second:,.0f}" if run.samples_per_second else "" for run in runs]),
         ("ms per step", [number(1000 * run.median_step_seconds) if run.median_step_seconds else "" for run in runs]),
-        ("compiled", [run.compilation or "" for run in runs]),
+        ("compiled", [", ".join(filter(None, (run.compilation, span(run.compile_seconds)))) for run in runs]),
     ]
     return [row for row in rows if any(row[1])]
 
@@ -60,6 +64,13 @@ def best_of(run: ComparedRun, metric: str) -> str:
     if run.best is None:
         return ""
     return number(run.best.val_loss) if metric == "val_loss" else percent(run.best.val_accuracy)
+
+
+def last_of(found: Comparison, place: int, metric: str) -> str:
+    """A value of the last epoch of a run."""
+    reached = found.last.get(metric) or []
+    told = reached[place] if place < len(reached) else None
+    return "" if told is None else number(told.value)
 
 
 def different(found: Comparison) -> list[Row]:

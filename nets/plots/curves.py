@@ -198,7 +198,7 @@ def drawn(picture: Picture, palette: Palette, theme: Theme, width: int, height: 
     across = max(1, min(len(picture.panels), inner // WIDE_PANEL, 3))
     down = -(-len(picture.panels) // across)
     entries = picture.entries
-    room = legend_height(entries, inner) + 10
+    room = legend_height(entries, inner - 8) + 10
     head = 30
     least = ABOVE + BELOW + 60
     tall = max(least, ((height or 0) - head - room - 8) / down) if height else PANEL

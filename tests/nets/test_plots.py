@@ -62,7 +62,7 @@ def test_runs_side_by_side_have_a_panel_for_each_metric(x: Along, label: str) ->
 
 
 @pytest.mark.parametrize("count", [2, 5, 12, 40, 50])
-@pytest.mark.parametrize("width", [300, 880])
+@pytest.mark.parametrize("width", [300, 390, 880])
 def test_every_run_is_named_once_and_nothing_leaves_the_picture(count: int, width: int) -> None:
     picture = compared_curves([course(run) for run in range(count)], ["val_loss"], width=width, height=200)
     assert all(texts(picture).count(f"Two layers #{run}") == 1 for run in range(count))
