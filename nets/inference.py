@@ -68,7 +68,8 @@ class Predictor:
         self.architecture = architecture
         # Without a device named nothing is tied to one, as JAX has it.
         self.variables = jax.device_put({**variables, "numbers": numbers_of(architecture.graph)}, device)
-        self.rounded = self.variables if precision == "float32" else with_operands_of(self.variables, precision)
+        exact = precision == "float32"
+        self.rounded = self.variables if exact else with_operands_of(self.variables, architecture.graph, precision)
         plan = plan_for(platform, training=True, precision=precision, kernels=kernels)
         self.largest = plan.evaluation_batch or LARGEST_BATCH
         readers = readers or Readers()
@@ -94,10 +95,14 @@ class Predictor:
         return np.asarray(self.few(self.rounded, inputs))[:count]
 
 
-def with_operands_of(variables: Variables, precision: str) -> Variables:
+def with_operands_of(variables: Variables, graph: Graph, precision: str) -> Variables:
     """The kernels rounded as every product would round them anyway: once, and not for every answer."""
+    declared = graph.arrays()["params"]
 
-    def rounded(p: np.ndarray) -> np.ndarray:
-        return p.astype(jnp.dtype(precision)).astype(np.float32) if p.ndim > 1 else p
+    def rounded(node: str, name: str, p: np.ndarray) -> np.ndarray:
+        operand = p.ndim > 1 and declared[node][name].operand
+        return p.astype(jnp.dtype(precision)).astype(np.float32) if operand else p
 
-    return {**variables, "params": jax.device_put(jax.tree.map(rounded, jax.device_get(variables["params"])))}
+    held = jax.device_get(variables["params"])
+    params = {node: {name: rounded(node, name, p) for name, p in arrays.items()} for node, arrays in held.items()}
+    return {**variables, "params": jax.device_put(params)}

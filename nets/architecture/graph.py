@@ -128,8 +128,8 @@ class Graph:
 
     @cached_property
     def normalises(self) -> bool:
-        """Whether any layer looks across the batch (batch normalisation)."""
-        return any(node.layer.across_batch for node in self.nodes)
+        """Whether any layer looks across the batch while training, or keeps statistics of it."""
+        return any(node.layer.across_batch or node.layer.arrays(*node.takes).statistics for node in self.nodes)
 
     @cached_property
     def has_images(self) -> bool:

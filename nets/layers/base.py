@@ -277,7 +277,7 @@ class Layer(Typed):
     def cost(self, *inputs: Value) -> Cost:
         """By default each weight of a matrix or kernel counts once for every position that comes out."""
         gives = self.output(*inputs)
-        matrices = (p.shape for p in self.arrays(*inputs).parameters.values() if len(p.shape) > 1)
+        matrices = (p.shape for p in self.arrays(*inputs).parameters.values() if len(p.shape) > 1 and p.operand)
         macs = sum(map(math.prod, matrices)) * gives.positions
         drawn = inputs[0].size if self.random else 0
         return Cost(macs, gives=gives.size, held=gives.size, padded=self.padded(*inputs), drawn=drawn)

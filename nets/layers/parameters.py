@@ -20,13 +20,15 @@ class Parameter:
     """One array of a layer: its shape, and how it starts.
 
     torch: what PyTorch calls it, where that is another name. turned: whether its last two axes are what comes in and
-    what goes out, which PyTorch has first, the other way round.
+    what goes out, which PyTorch has first, the other way round. operand: whether products take it, if it has several
+    axes: then it is rounded to the precision of a run.
     """
 
     shape: Shape
     init: Init
     torch: str = ""
     turned: bool = False
+    operand: bool = True
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,17 @@ def keep_mask(key: Array, rate: Array, shape: tuple[int, ...]) -> Array:
     return jnp.where(jax.random.bernoulli(key, keep, shape), scale, 0.0)
 
 
+def standardised(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Array, Array]:
+    """`x` with mean 0 and deviation 1 over some axes, and the mean and biased variance that it had, with those axes.
+
+    The variance is taken around the mean in a second pass: exact where the mean is large against the spread.
+    """
+    mean = jnp.mean(x, axes, keepdims=True)
+    centered = x - mean
+    var = jnp.mean(jnp.square(centered), axes, keepdims=True)
+    return centered * jax.lax.rsqrt(var + eps), mean, var
+
+
 def normalised(
     x: Array,
     scale: Array,

@@ -82,7 +82,8 @@ def pooled_norm(plan: CpuPlan, bounds: Sequence[Bound], xs: Sequence[Laid]) -> L
     around = NormOptions(normed.layer.eps, plan.machine.dtype, relu_before=before, relu_after=relu and not before)
     left_out = first.given("bias") if isinstance(first.layer, Conv2d) else None
     z = windows(plan, first, xs[0])
-    y, mean, var = norm_pool(z, left_out if before else None, normed.param("scale"), normed.param("bias"), around)
+    scale, bias = normed.layer.affine_of(normed)
+    y, mean, var = norm_pool(z, left_out if before else None, scale, bias, around)
     if left_out is not None and not before:
         mean = mean + left_out
     normed.layer.track(normed, Moments(mean, var, normed.batch * normed.takes[0].positions))

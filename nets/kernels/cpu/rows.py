@@ -83,7 +83,7 @@ def normalise(
     shift: a bias that the convolution before left out: it cancels in the norm, and only moves the mean.
     """
     layer, running = bound.layer, bound.layer.running(bound)
-    scale, bias = bound.param("scale"), bound.param("bias")
+    scale, bias = layer.affine_of(bound)
     if running is not None:
         mean = running[0] if shift is None else running[0] - shift
         z, _ = normalised(image(x), scale, bias, axis=0, eps=layer.eps, running=(mean, running[1]))
