@@ -16,17 +16,15 @@ from nets.calibration.peaks import Interrupted, Stopped, measured_peaks
 from nets.calibration.rates import Rates, Timed, fitted, left_out
 from nets.calibration.trials import Begun, Trial
 from nets.kernels import plan_for
-from nets.process import devices
+from nets.process import devices, quiet
 
 PEAKS_SHARE = 0.06  # of the time of a calibration
 FIRST_VISITS = 0.85  # of that of rates, with compiling
 NINE_OF_TEN = 0.9
 
 
-def measured_rates(
-    device: jax.Device, progress: Progress, *, stopped: Stopped = lambda: False
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Rates of a device, and how far off nine of ten times are, by networks that were left out of the fit.
+def trials(device: jax.Device, progress: Progress, *, stopped: Stopped = lambda: False) -> list[Trial]:
+    """How long a device takes for each of the networks.
 
     Takes about 90 s on two cores that do nothing else. progress: told what is measured, and which share is done.
     Raises Interrupted within some seconds of when `stopped` says so.
@@ -44,7 +42,7 @@ def measured_rates(
             progress(f"{wanted[number][0]}, again", FIRST_VISITS + (1 - FIRST_VISITS) * number / len(wanted))
             each.visit()
     progress("rates", 1.0)
-    return rates_of([each.trial() for each in begun], device.platform)
+    return [each.trial() for each in begun]
 
 
 def _go_on(stopped: Stopped) -> None:
@@ -94,9 +92,15 @@ def with_rates(
 ) -> Calibration:
     """A calibration with rates that are measured now. Of what could not be measured again, what was stays."""
     plan = plan_for(device.platform, training=True).name
-    found, off = measured_rates(device, progress, stopped=stopped)
-    rates = {plan: {**made.rates.get(plan, {}), **found}}
-    return replace(made, rates=rates, errors={**made.errors, **{f"{plan}.{name}": each for name, each in off.items()}})
+    tried = trials(device, progress, stopped=stopped)
+    found, off = rates_of(tried, device.platform)
+    disturbed = sum(each.disturbed for each in tried) / len(tried)
+    return replace(
+        made,
+        rates={plan: {**made.rates.get(plan, {}), **found}},
+        errors={**made.errors, **{f"{plan}.{name}": each for name, each in off.items()}},
+        disturbed=disturbed if disturbed > quiet.BUSY else 0.0,
+    )
 
 
 def calibrate(device: jax.Device, progress: Progress) -> Calibration:

@@ -27,7 +27,7 @@ class Calibration:
     key: `key_of` the device. measured_at: UTC, ISO 8601. peaks: floating point operations a second of products of
     matrices, by precision. bandwidth: bytes a second. rates: seconds for so much of each amount of `nets.calibration
     .work`, by precision. errors: by precision, the share of the time that nine of ten predictions are within, by
-    networks that were left out of the fit.
+    networks that were left out of the fit. disturbed: share of the processors' time that others used meanwhile.
     """
 
     key: str
@@ -38,6 +38,7 @@ class Calibration:
     bandwidth: float | None = None
     rates: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     errors: Mapping[str, float] = field(default_factory=dict)
+    disturbed: float = 0.0
 
     @classmethod
     def blank(cls, device: jax.Device) -> Calibration:
@@ -96,4 +97,5 @@ def of_json(found: Mapping[str, Any]) -> Calibration:
         bandwidth=None if bandwidth is None else float(bandwidth),
         rates=rates,
         errors={str(name): float(value) for name, value in found["errors"].items()},
+        disturbed=float(found.get("disturbed", 0.0)),
     )

@@ -15,6 +15,7 @@ from nets.architecture.architecture import Architecture
 from nets.calibration.work import Amounts, of_compiling, of_evaluation, of_reading, of_training
 from nets.datasets import Dataset, from_arrays
 from nets.hyperparams.hyperparams import Hyperparams
+from nets.process import quiet
 from nets.training.cache import ProgramCache
 from nets.training.compilation import compilation
 from nets.training.pace import sample_seconds
@@ -40,6 +41,7 @@ class Trial:
     evaluation: tuple[Amounts, float]
     compiling: tuple[Amounts, float] | None = None
     reading: tuple[Amounts, float] | None = None
+    disturbed: float = 0.0  # share of the processors' time that others used meanwhile
 
 
 class Begun:
@@ -56,10 +58,14 @@ class Begun:
         self._compilation = compilation(programs.origins, seconds=time.perf_counter() - began)
         self._trainer = Trainer(run, programs)
         self._training = self._evaluation = math.inf
+        self._disturbed = 0.0
 
     def visit(self) -> None:
         """Time some passes."""
+        before = quiet.usage()
         training, evaluation = timed(self._trainer)
+        if training < self._training:
+            self._disturbed = quiet.disturbance(before, quiet.usage()) or 0.0
         self._training, self._evaluation = min(self._training, training), min(self._evaluation, evaluation)
 
     def trial(self) -> Trial:
@@ -73,6 +79,7 @@ class Begun:
             (of_evaluation(w, validation), self._evaluation),
             compiling=(of_compiling(w), waited) if kind == "cold" else None,
             reading=(of_reading(w), waited) if kind == "disk" else None,
+            disturbed=self._disturbed,
         )
 
 

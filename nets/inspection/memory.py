@@ -32,8 +32,8 @@ DRAWN = 8
 # Of what a convolution keeps and works with in a step, evaluation needs so much.
 FORWARD = 0.65
 
-# What is expected, beside what is claimed: fitted to the peaks of the 23 networks of tests/nets/test_memory.py, and those
-# of compiling to 18 more. The compiler's own, each kind of convolution, each norm of each program that trains or
+# What is expected, beside what is claimed: fitted to the peaks of the 23 networks of tests/nets/test_memory.py, and
+# those of compiling to 18 more. The compiler's own, each kind of convolution, each norm of each program that trains or
 # evaluates, each layer that draws, and of the claimed weights what is in use at once.
 COMPILER, A_KIND, A_NORMED, DRAWING, IN_USE = 94e6, 0.33e6, 9e6, 12e6, 0.81
 # Values between stages, those that random bits are drawn for, and images of norms, each as often as it is there.

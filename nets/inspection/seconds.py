@@ -84,13 +84,15 @@ class Pace:
         return self._of(self._amounts(train)) + self.evaluation(validation)
 
     def error(self, train: int) -> float:
-        """What nine of ten epochs are within: more, the more of the time is that of what was never measured."""
+        """What nine of ten epochs are within: more, the more of the time is that of what was never measured, and the
+        more of the processors others used while it was measured.
+        """
         if self.calibrated is None:
             return UNCALIBRATED
         what = "images" if self.workload.graph.has_images else "features"
         known = self.calibrated.errors.get(f"{self.plan}.{what}", UNCALIBRATED)
         unknown = guessed(self.rates, self._amounts(train), self.kinds)
-        return known + unknown * max(0.0, UNCALIBRATED - known)
+        return known + unknown * max(0.0, UNCALIBRATED - known) + self.calibrated.disturbed
 
     def evaluation(self, samples: int) -> float:
         return self._of(of_evaluation(self.workload, samples))
@@ -161,7 +163,9 @@ def until_programs(source: Source, pace: Pace, alike: Sequence[Measured]) -> flo
 def told(pace: Pace, workload: Workload) -> str:
     """What the prediction is made from, where no run of the same structure has been measured."""
     if pace.calibrated is not None:
-        return f"this device as it was measured {pace.calibrated.measured_at}, by operations, values and launches"
+        found = f"this device as it was measured {pace.calibrated.measured_at}, by operations, values and launches"
+        taken = pace.calibrated.disturbed
+        return f"{found}; others used {taken:.0%} of the processors meanwhile: measure it again" if taken else found
     cure = f"measure it with lamina devices --calibrate; {workload.device} has not been"
     of = "another CPU" if workload.platform == "cpu" else "data sheets, never compared with a device,"
     return f"rates of {of} for operations, values and launches: {cure}"

@@ -149,4 +149,6 @@ def test_what_was_measured_of_a_device_counts_before_another_machines_rates() ->
     )
     found = predict(w, info, wanted, calibration=made)
     assert found["seconds_per_epoch"] > 3 and found["error"] == 0.2 and made.measured_at in found["basis"]
+    disturbed = predict(w, info, wanted, calibration=replace(made, disturbed=0.4))
+    assert disturbed["error"] == pytest.approx(0.6) and "others used 40% of the processors" in disturbed["basis"]
     assert "lamina devices --calibrate" in predict(w, info, wanted)["basis"]
