@@ -93,6 +93,7 @@ NAMING_LAYERS = {
     "nets/calibration/work.py": "relu sigmoid tanh",  # the functions whose time is counted apart
     "nets/spec/words.py": "*",  # the names in other libraries, beside ours
     "nets/benchmarks/networks.py": "*",  # networks that are measured by name
+    "nets/benchmarks/families.py": "*",
     "backend/demo/example.py": "*",  # the network of the demo
     "backend/parsing/requests.py": "linear relu softmax",  # the example of a body in the OpenAPI document
     "nets/architecture/combinators.py": "Add Concat Conv2d Linear Relu",  # the merges they stand for; their examples

@@ -11,11 +11,15 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable
 from typing import Any
 
+from nets.benchmarks import families
+
+Json = dict[str, Any]
 # c32k5s2p0: a convolution of 32 channels, 5 x 5 (3 x 3 unless said), stride 2 (1), padding 0 (half the kernel).
 # p3s2: a 3 x 3 pool of stride 2 (2 x 2 of stride 2); r32: a residual block; n: a norm; d128: a dense layer; drop.
-NETWORKS = {
+NETWORKS: dict[str, str | Callable[[], list[Json]]] = {
     "reference": "c32 relu p2 c64 relu p2 d128 relu drop",
     "mlp": "d512 relu d512 relu",
     "lenet": "c6k5 relu p2 c16k5p0 relu p2 d120 relu d84 relu",
@@ -41,24 +45,27 @@ NETWORKS = {
     "colours_residual": "c16 n relu r16 p2 c32 relu r32 p2 c64 relu r64",
     "colours_five": "c16k5 relu p2 c32k5 relu p2 d64 relu",
     "colours_dense": "d512 relu d256 relu d128 relu",
+    **families.NETWORKS,
 }
-SIMPLE: dict[str, dict[str, Any]] = {
+SIMPLE: dict[str, Json] = {
     "relu": {"type": "relu"},
     "tanh": {"type": "tanh"},
     "drop": {"type": "dropout", "p": 0.5},
 }
 
 
-def body(name: str, batch: int = 64) -> dict[str, Any]:
+def body(name: str, batch: int = 64) -> Json:
     """The request: 4,096 images of MNIST, or of CIFAR-10 for what is called "colours"."""
     channels, size = (3, 32) if name.startswith("colours") else (1, 28)
+    network = NETWORKS[name]
+    made = layers(network, channels, size) if isinstance(network, str) else [*network(), {"type": "softmax"}]
     return {
         "architecture": {
             "input_size": channels * size * size,
             "input_channels": channels,
             "input_height": size,
             "input_width": size,
-            "layers": layers(NETWORKS[name], channels, size),
+            "layers": made,
         },
         "hyperparams": {
             "epochs": 5,
@@ -74,9 +81,9 @@ def body(name: str, batch: int = 64) -> dict[str, Any]:
     }
 
 
-def layers(network: str, channels: int, size: int) -> list[dict[str, Any]]:
+def layers(network: str, channels: int, size: int) -> list[Json]:
     """Every layer with what comes in, since not every competitor works that out."""
-    found: list[dict[str, Any]] = []
+    found: list[Json] = []
     features = 0  # none as long as there is an image
     for word in [*network.split(), "d10"]:
         kind, numbers = word[0], {key: int(value) for key, value in re.findall("([a-z])([0-9]+)", word)}

@@ -1,9 +1,9 @@
 """Train epochs on demand, through exactly the code that the server uses: one side of a race between frameworks.
 
-usage: python -m tests.benchmarks.epochs BODY.json [--precision float32|bfloat16] [--batch N]
+usage: python -m tests.benchmarks.epochs BODY.json [--precision float32|bfloat16] [--batch N] [--arrays FILE.npz]
 
-BODY is a request body of POST /api/train; the data set comes from LAMINA_DATA_DIR. Prints READY after a warm-up
-epoch, then for every line on standard input trains one epoch and prints `<images per second> <mean training loss>`.
+BODY is a request body of POST /api/train; the data set comes from LAMINA_DATA_DIR, or from the `inputs` and `labels` of
+FILE. Prints READY after a warm-up epoch, then for every line on standard input trains one epoch and prints `<images per second> <mean training loss>`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from backend.config import settings_from
 from nets import parse_architecture, parse_hyperparams
-from nets.datasets import load
+from nets.architecture.architecture import Architecture
+from nets.datasets import Dataset, from_arrays, load
 from nets.process.device import prepare_process
 from nets.training.cache import ProgramCache
 from nets.training.programs import compiling
@@ -37,14 +40,22 @@ def result(generator: Generator[Any, None, Any]) -> Any:
             return stop.value
 
 
-def trainer(body: dict[str, Any], *, precision: str, batch: int | None) -> Trainer:
-    """A compiled run of `body` before its first epoch."""
+def trainer(body: dict[str, Any], *, precision: str, batch: int | None, data: Dataset | None = None) -> Trainer:
+    """A compiled run of `body` before its first epoch. data: instead of the data set that it names."""
     overrides = {"precision": precision, **({"batch_size": batch} if batch else {})}
     hyperparams = parse_hyperparams({**body["hyperparams"], **overrides})
-    dataset = load(hyperparams.dataset_type or "mnist", settings_from({}, os.environ).data_dir)
+    dataset = data or load(hyperparams.dataset_type or "mnist", settings_from({}, os.environ).data_dir)
     split = draw(hyperparams, len(dataset.train_labels))
     run = Run(parse_architecture(body["architecture"]), hyperparams, dataset, split)
     return Trainer(run, result(compiling(run.workload, ProgramCache(), None)))
+
+
+def of_arrays(path: Path, a: Architecture) -> Dataset:
+    """The samples of a file, and one of them to test on."""
+    found = np.load(path)
+    inputs, labels, classes = found["inputs"], found["labels"], [str(number) for number in range(a.graph.classes)]
+    vocabulary = a.graph.input.vocabulary
+    return from_arrays(inputs, labels, inputs[:1], labels[:1], classes=classes, vocabulary=vocabulary)
 
 
 def epochs(trainer: Trainer) -> Iterator[tuple[float, float]]:
@@ -61,9 +72,12 @@ def main() -> None:
     arguments.add_argument("body", type=Path)
     arguments.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
     arguments.add_argument("--batch", type=int)
+    arguments.add_argument("--arrays", type=Path)
     a = arguments.parse_args()
     prepare_process()  # as the server does
-    race = epochs(trainer(json.loads(a.body.read_text()), precision=a.precision, batch=a.batch))
+    body = json.loads(a.body.read_text())
+    data = of_arrays(a.arrays, parse_architecture(body["architecture"])) if a.arrays else None
+    race = epochs(trainer(body, precision=a.precision, batch=a.batch, data=data))
     next(race)
     print("READY", flush=True)
     for _ in sys.stdin:
