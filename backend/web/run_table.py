@@ -15,6 +15,7 @@ from backend.state.store import Store
 from backend.state.summary import BEST, HIGH, LOW, METRICS
 from backend.web.views import BRIEF, NAMES, shown
 from nets.hyperparams.hyperparams import Hyperparams
+from nets.spec.spreadsheets import harmless
 
 FIRST = (  # the others follow as records have them
     *("run_id", "name", "tags", "notes", "model_id", "dataset_type", "state", "error", "epoch", "epochs_total"),
@@ -36,8 +37,6 @@ TOLD = [name for field, name in NAMES[RunRecord].items() if field in COLUMNED]
 FIELDS = tuple(dict.fromkeys([*FIRST, *TOLD]))
 OBJECTS = {NAMES[RunRecord][name] for name in COLUMNED if kinds(RunRecord)[name] is dict}
 RANKS = {name: rank for rank, name in enumerate(Hyperparams.model_fields)}  # of hyperparameters
-# What spreadsheets take for the beginning of a formula (OWASP, "CSV Injection"), the full-width signs as well.
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 PIECE = 64 << 10  # characters of a piece of the answer, about
 
 Cells = dict[str, object]
@@ -109,7 +108,7 @@ def cell(value: object) -> str | int | float:
     if isinstance(value, int | float):
         return value
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return f"'{text}" if text.startswith(FORMULA) or text.lstrip().startswith(FORMULA) else text
+    return harmless(text)
 
 
 def _pieces(columns: Sequence[str], rows: Iterable[Cells]) -> Iterator[bytes]:

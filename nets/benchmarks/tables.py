@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nets.benchmarks.results import Results
+from nets.spec.spreadsheets import harmless
 
 NESTED_LISTS = ("values", "curve")  # what a row of numbers cannot hold; results.json has it
 
@@ -41,5 +42,7 @@ def to_csv(results: Results) -> str:
     file = io.StringIO()
     writer = csv.DictWriter(file, [name for name in names if name not in nested], lineterminator="\n", restval="")
     writer.writeheader()
-    writer.writerows({name: value for name, value in row.items() if name not in nested} for row in found)
+    for row in found:
+        kept = {name: value for name, value in row.items() if name not in nested}
+        writer.writerow({name: harmless(value) if isinstance(value, str) else value for name, value in kept.items()})
     return file.getvalue()
