@@ -133,5 +133,10 @@ class Graph:
 
     @cached_property
     def has_images(self) -> bool:
-        """Whether any layer works on images as such: one that only flattens its input is a network of features."""
-        return any(node.layer.takes == ("image",) for node in self.nodes)
+        """Whether any layer works on images as such, or is a convolution.
+
+        One that only flattens its input is a network of features.
+        """
+        return any(
+            node.layer.takes == ("image",) or next(node.layer.convolutions(*node.takes), None) for node in self.nodes
+        )

@@ -25,6 +25,7 @@ from nets.kernels.cpu import (
 )
 from nets.kernels.cpu.layouts import image, phases, shape_of
 from nets.kernels.cpu.machine import Machine
+from nets.kernels.cpu.native import channelwise
 from nets.kernels.cpu.native import conv as native
 from nets.kernels.cpu.pool_windows import Corners
 from nets.kernels.cpu.problem import ConvProblem
@@ -91,6 +92,10 @@ def _pointwise(p: ConvProblem, x: Laid, kernel: Array, materialise: bool) -> Lai
 
 def _depthwise(p: ConvProblem, x: Laid, kernel: Array, materialise: bool) -> Laid:
     return Laid(depthwise.depthwise(image(x), kernel, p.geometry), "CHWB")
+
+
+def _channelwise(p: ConvProblem, x: Laid, kernel: Array, materialise: bool) -> Laid:
+    return Laid(channelwise.channelwise(image(x), kernel, p.geometry), "CHWB")
 
 
 def _bands(p: ConvProblem, x: Laid, kernel: Array, materialise: bool) -> Laid:
@@ -242,6 +247,16 @@ ALGORITHMS: tuple[Algorithm, ...] = (
         footprint=winograd.footprint,
     ),
     NATIVE,
+    Algorithm(
+        "channelwise",
+        takes="one channel in every group; a batch that fills vectors; a processor with AVX2",
+        does="machine code for this very shape: the columns of a row of results are sums in registers",
+        source="",
+        limits=("NATIVE_MOST_LANES", "NATIVE_MOST_WRITTEN_OUT"),
+        fits=channelwise.fits,
+        run=_channelwise,
+        footprint=channelwise.footprint,
+    ),
     Algorithm(
         "strided_winograd",
         takes="strides whose dense form is 3 x 3 with many channels",

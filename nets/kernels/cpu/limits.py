@@ -37,6 +37,9 @@ NATIVE_MOST_LANES: Mapping[str, float] = {"double_pumped": 1.07, "full_width": 1
 # Offsets in a stride, rows times columns: the gradient of the image is computed for each of them by itself.
 NATIVE_MOST_OFFSETS = 16
 
+# Products of a row of results that are written out one by one where every channel is convolved by itself.
+NATIVE_MOST_WRITTEN_OUT = 600
+
 # Bytes of the strips of one thread: what its L2 cache holds beside weights and results.
 NATIVE_STRIP_BYTES = 400 << 10
 
