@@ -144,7 +144,7 @@ def trained(
         y, changed = network.apply(state, samples(a, batch), train=True, rngs={"dropout": key}, mutable=["batch_stats"])
         return (y * random(*y.shape, seed=4)).sum(), (y, changed.get("batch_stats", {}))
 
-    options = {**OPTIONS, **(network.compiler_options or {})}
+    options = {**(network.compiler_options or {}), **OPTIONS}
     gradients, (y, statistics) = jax.jit(jax.grad(loss, has_aux=True), compiler_options=options)(start["params"])
     return y, statistics, gradients
 
