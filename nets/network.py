@@ -45,12 +45,12 @@ class NodeArrays(nn.Module):
             takes=node.takes,
             gives=node.gives,
             train=train,
-            batch=batch,
+            batch=batch * node.times,
             numerics=self.plan.numerics,
             params=shared.params if shared else params,
             statistics=shared.statistics if shared else statistics,
             numbers=numbers,
-            random_key=self.make_rng("dropout") if train and layer.random else None,
+            random_key=self.make_rng("dropout") if train and layer.draws else None,
             axes=CANONICAL[node.takes[0].kind],
         )
 

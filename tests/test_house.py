@@ -96,7 +96,7 @@ NAMING_LAYERS = {
     "nets/benchmarks/families.py": "*",
     "backend/demo/example.py": "*",  # the network of the demo
     "backend/parsing/requests.py": "linear relu softmax",  # the example of a body in the OpenAPI document
-    "nets/architecture/combinators.py": "Add Concat Conv2d Linear Relu",  # the merges they stand for; their examples
+    "nets/architecture/combinators.py": "Add AsSequence Concat Conv2d EachStep Linear Relu timedistributed",  # the merges they stand for; their examples
     "nets/architecture/misfits.py": "Flatten",  # told as a cure
     "nets/architecture/resolve.py": "AsImage Flatten",  # the adapters between kinds
     "nets/training/programs.py": "Linear",  # the smallest network, to rehearse on

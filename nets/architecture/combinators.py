@@ -14,8 +14,10 @@ from nets.layers.activation import Relu
 from nets.layers.conv import Conv2d
 from nets.layers.linear import Linear
 from nets.layers.merge import MOST, Add, Concat
+from nets.layers.steps import AsSequence, EachStep
 from nets.spec.fields import Whole, shown
 from nets.spec.registry import Registry, Typed
+from nets.spec.values import Value, image, sequence
 
 Json = dict[str, Any]
 MAX_TIMES = 2048
@@ -45,9 +47,13 @@ class Listed:
 
 
 class Combinator(Typed):
-    """Base of what holds lists of layers. It has no arrays: its layers take its place in the graph."""
+    """Base of what holds lists of layers. It has no arrays: its layers take its place in the graph.
+
+    given: what its examples may be given.
+    """
 
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
+    given: ClassVar[Value] = image(1, 28, 28)
 
     @classmethod
     def lists(cls, sent: Mapping[str, Any]) -> Iterator[Listed]:
@@ -57,6 +63,13 @@ class Combinator(Typed):
     def copies(self) -> tuple[Copy, ...]:
         """Where its lists stand, each behind those that it reads."""
         raise AssertionError(f"{type(self).__name__} has no copies")
+
+    def entry_layer(self) -> Layer | None:
+        """What makes of what it is given what its lists are given; None where that is the same.
+
+        The merge reads what it is given behind the outputs of its copies.
+        """
+        return None
 
     def merge_layer(self) -> Layer | None:
         """What takes the outputs of all copies; None where the last copy's is what comes out."""
@@ -196,3 +209,36 @@ class Parallel(Combinator):
 
     def to_json(self, bodies: list[list[Json]]) -> Json:
         return {"type": self.type, "branches": bodies, "merge": self.merge.to_json()}
+
+
+@COMBINATORS.register
+class TimeDistributed(Combinator):
+    """The layers applied to each step of a sequence by itself, with the same weights. Keras's `TimeDistributed`.
+
+    They are given the features of a step, and give features: those of a step of the sequence that comes out. Norms see
+    the steps of all samples.
+    """
+
+    type: Literal["timedistributed"] = "timedistributed"
+    layers: Layers = Field(description="What each step goes through; it begins with features and ends with features.")
+
+    also = ("time_distributed",)
+    given = sequence(5, 6)
+    examples = ({"type": "timedistributed", "layers": [Linear8, Relu1]},)
+
+    @classmethod
+    def lists(cls, sent: Mapping[str, Any]) -> Iterator[Listed]:
+        if isinstance(layers := sent.get("layers"), list):
+            yield Listed(("layers",), layers)
+
+    def copies(self) -> tuple[Copy, ...]:
+        return (Copy(0, "layers"),)
+
+    def entry_layer(self) -> Layer:
+        return EachStep()
+
+    def merge_layer(self) -> Layer:
+        return AsSequence()
+
+    def to_json(self, bodies: list[list[Json]]) -> Json:
+        return {"type": self.type, "layers": bodies[0]}

@@ -50,7 +50,10 @@ def _size(item: Written) -> int:
     if not isinstance(item.spec, Combinator):
         return 1
     often = Counter(copy.body for copy in item.spec.copies())
-    return (item.spec.merge_layer() is not None) + sum(times * size(item.bodies[body]) for body, times in often.items())
+    around = (item.spec.entry_layer(), item.spec.merge_layer())
+    return sum(layer is not None for layer in around) + sum(
+        times * size(item.bodies[body]) for body, times in often.items()
+    )
 
 
 def expand(body: Body) -> tuple[Placed, ...]:
@@ -97,8 +100,13 @@ class Expansion:
     def combinator(self, item: Written, spec: Combinator, at: Level) -> Iterator[Placed]:
         """at: what is the same for all its lists."""
         outs: list[Read | None] = []
+        inner, entry = at.given, spec.entry_layer()
+        if entry is not None:
+            name = f"{at.prefix}{entry.type}"
+            yield Placed(name, entry, (at.given,), item, at.draw, merge=True)
+            inner = at.given and replace(at.given, id=name)
         for number, copy in enumerate(spec.copies()):
-            given = at.given if copy.reads is None else outs[copy.reads]
+            given = inner if copy.reads is None else outs[copy.reads]
             body, prefix = item.bodies[copy.body], f"{at.prefix}{copy.name}."
             if not body.items:
                 outs.append(given and replace(given, said=end_of(item, copy)))
@@ -108,7 +116,8 @@ class Expansion:
             end = body.items[body.last]
             outs.append(Read(output_id(end, prefix), end.label, end.before))
         if (merge := spec.merge_layer()) is not None:
-            yield Placed(f"{at.prefix}{merge.type}", merge, tuple(outs), item, at.draw, merge=True)
+            reads = outs if entry is None else [*outs, at.given]
+            yield Placed(f"{at.prefix}{merge.type}", merge, tuple(reads), item, at.draw, merge=True)
 
     def read(self, ref: Ref) -> Read | None:
         level = self.levels[ref.depth]

@@ -43,7 +43,17 @@ class Node:
     @cached_property
     def cost(self) -> Cost:
         """What one sample costs here."""
-        return self.layer.cost(*self.takes)
+        return Cost(*(self.times * each for each in self.layer.cost(*self.takes)))
+
+    @property
+    def times(self) -> int:
+        """How often a sample goes through: once, or each of its steps by itself."""
+        return self.takes[0].times
+
+    @property
+    def positions(self) -> int:
+        """How many values of each channel a sample brings: pixels of an image, steps of a sequence."""
+        return self.times * self.takes[0].positions
 
     @property
     def place(self) -> str:

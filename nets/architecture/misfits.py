@@ -62,6 +62,16 @@ def wrong_kind(layer: Layer, values: Sequence[Value]) -> Iterator[Misfit]:
         yield Misfit(None, f"{rule}{source}; {cure}", fatal=True, expected=expected, instead=instead)
 
 
+def wrong_times(layer: Layer, values: Sequence[Value]) -> list[Misfit]:
+    """Inputs of which some are those of each step of a sequence, and others of a whole sample."""
+    if layer.regroups or len({value.times for value in values}) == 1:
+        return []
+    most = max(range(len(values)), key=lambda place: values[place].times)
+    least = min(range(len(values)), key=lambda place: values[place].times)
+    rule = f"{layer.type} takes inputs that a sample has equally often; {{{most}}} is there for each step of a sequence"
+    return [Misfit(None, f"{rule}, {{{least}}} for a whole sample; read both inside or outside of it", fatal=True)]
+
+
 def closest_type(cure: str) -> list[str]:
     """The type that a cure says to use."""
     return [word for word in re.findall(r"^use (\w+)", cure) if word in LAYERS]

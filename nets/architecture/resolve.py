@@ -11,7 +11,7 @@ from nets.architecture.architecture import Applied, Architecture
 from nets.architecture.expand import Placed
 from nets.architecture.graph import INPUT, Graph, Node
 from nets.architecture.lending import check_lent, check_worth, lender_of
-from nets.architecture.misfits import Words, takes_one, wrong_kind, wrong_number
+from nets.architecture.misfits import Words, takes_one, wrong_kind, wrong_number, wrong_times
 from nets.architecture.order import in_order
 from nets.architecture.written import Body, Written
 from nets.errors import Path, Problem
@@ -142,7 +142,7 @@ class Resolver:
         source = self.nodes.get(reads[0])
         reads = [read for read in entered if read is not None]
         enters = tuple(self.values[read] for read in reads)
-        misfits = list(wrong_kind(layer, enters)) or list(layer.misfits(*enters))
+        misfits = list(wrong_times(layer, enters) or wrong_kind(layer, enters)) or list(layer.misfits(*enters))
         if misfits:
             before, copies = source.takes[0] if source else None, self.copies[spot.placed.item.path]
             words = Words(spot.placed, enters, values, before, copies=copies)
@@ -153,7 +153,7 @@ class Resolver:
         if misfits:
             self.doubtful.add(name)
         filled = layer.filled(*enters)
-        gives = filled.output(*enters)
+        gives = given_by(filled, enters)
         if not spot.turn:
             self.applied.append(Applied(name, filled, enters, gives, spot.placed.item.path))
             if not spot.placed.merge:
@@ -210,7 +210,7 @@ class Resolver:
             self.add(name, Problem(spot.placed.item.shown, rule, "misfit", expected=expected))
             return None
         adapted = f"{name}.{adapter.type}{f'_{index}' * (index > 0)}"
-        self.node(adapted, adapter, [read], (value,), adapter.output(value), replace(spot, shares=None))
+        self.node(adapted, adapter, [read], (value,), given_by(adapter, (value,)), replace(spot, shares=None))
         return adapted
 
     def in_turns(self) -> tuple[Node, ...]:
@@ -220,6 +220,12 @@ class Resolver:
             owners.setdefault(self.nodes[name].draw, []).append(name)
         turns = {name: turn for names in owners.values() for turn, name in enumerate(names)}
         return tuple(replace(node, turn=turns[name]) if turns[name] else node for name, node in self.nodes.items())
+
+
+def given_by(layer: Layer, enters: tuple[Value, ...]) -> Value:
+    """What a layer gives, as often in a sample as what it reads."""
+    gives = layer.output(*enters)
+    return gives if layer.regroups else replace(gives, times=enters[0].times)
 
 
 def adapter_of(layer: Layer, value: Value) -> Layer | None:

@@ -84,7 +84,7 @@ def through(workload: Workload, batch: int, *, train: bool) -> dict[str, float]:
             for name, amount in of_stage(stage, plan, batch, train, gradients):
                 found[name] += amount * times
             if loop:
-                found["looped.values"] += times * stage.nodes[-1].gives.size * batch / MILLION
+                found["looped.values"] += times * stage.nodes[-1].times * stage.nodes[-1].gives.size * batch / MILLION
                 found["looped.weights"] += times * sum(map(own_parameters, stage.nodes)) / MILLION
                 found["looped.calls"] += times
     prefix, precision = "train" if train else "evaluate", workload.precision
@@ -123,8 +123,9 @@ def of_stage(stage: Stage, plan: Plan, batch: int, train: bool, gradients: froze
     if macs := sum(each.cost.macs for each in rest):
         yield f"{name}.flops", 2 * macs * batch * ways / BILLION
         yield f"{name}.weights", sum(map(own_parameters, rest)) * ways / MILLION
-    left = max(rest[0].cost.held, rest[0].gives.size) if len(rest) == 1 else rest[-1].gives.size
-    moved = (sum(value.size for value in rest[0].takes) + left) * batch / MILLION
+    gives = rest[-1].times * rest[-1].gives.size
+    left = max(rest[0].cost.held, gives) if len(rest) == 1 else gives
+    moved = (sum(value.times * value.size for value in rest[0].takes) + left) * batch / MILLION
     yield f"{name}.values", moved * (1 if macs or not train or back else 0.5)
     yield f"{name}.calls", 1.0
     yield "spilled", max(0.0, moved - CACHED)
@@ -143,13 +144,13 @@ def of_convolution(stage: Stage, plan: Plan, batch: int, ways: int) -> Found:
     node = stage.nodes[0]
     ((kernel, at, size),) = node.layer.convolutions(*node.takes)
     if isinstance(plan, CpuPlan):
-        problem = ConvProblem.of(kernel, at, size, batch, plan.machine)
+        problem = ConvProblem.of(kernel, at, size, batch * node.times, plan.machine)
         name, touched = of_algorithm(problem)
         macs = float(problem.result_values * math.prod(problem.kernel[:3]))
     else:
         name = "grouped" if at.groups > 1 else "plain"
         touched, macs = 0, float(node.cost.macs * batch)
-    images, results = node.takes[0].size * batch / MILLION, node.gives.size * batch / MILLION
+    images, results = (node.times * value.size * batch / MILLION for value in (node.takes[0], node.gives))
     yield f"{name}.flops", 2 * macs * ways / BILLION
     yield f"{name}.image", images * ways
     yield f"{name}.result", results * ways
@@ -202,7 +203,7 @@ def to_compile(stage: Stage, plan: Plan, batch: int, known: set[object]) -> Foun
         name, again = "plain", one in known
         known.add(one)
         if isinstance(plan, CpuPlan):
-            name, _ = of_algorithm(ConvProblem.of(kernel, at, size, batch, plan.machine))
+            name, _ = of_algorithm(ConvProblem.of(kernel, at, size, batch * node.times, plan.machine))
         yield f"{name}.{'copies' if again else 'convolutions'}", 1.0
         if at.groups == kernel[3] > 1:
             yield f"{name}.taps", float(math.prod(kernel[:2]))

@@ -43,7 +43,7 @@ def last_batch_of_one(case: Case) -> Iterator[Doubt]:
     if case.hyperparams is None or case.train is None:
         return
     train, batch = case.train, case.hyperparams.batch_size
-    looking = {node.place: node.takes[0].positions for node in case.nodes if node.layer.across_batch}
+    looking = {node.place: node.positions for node in case.nodes if node.layer.across_batch}
     if not looking or train <= batch or train % batch != 1:
         return
     single = [norm for norm, values in looking.items() if values == 1]

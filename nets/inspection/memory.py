@@ -85,7 +85,7 @@ def memory_expected(
     workload = workload_on(architecture, hyperparams, info, kernels=kernels)
     activations, kinds = _expected_activations(workload)
     nodes, compiled = workload.graph.nodes, 3 if workload.tail else 2
-    norms, draws = sum(n.layer.across_batch for n in nodes), sum(n.layer.random for n in nodes)
+    norms, draws = sum(n.layer.across_batch for n in nodes), sum(n.layer.draws for n in nodes)
     programs = COMPILER + A_KIND * kinds + A_NORMED * compiled * norms + DRAWING * draws
     optimizer = FLOAT * architecture.parameters * hyperparams.optimizer.slots
     return Memory(
@@ -104,12 +104,12 @@ def _expected_activations(workload: Workload) -> tuple[float, int]:
     working: dict[str, int] = {}
     known = set()
     for stage in schedule(graph, plan, batch=images, train=True):
-        values += BETWEEN * FLOAT * images * stage.nodes[-1].gives.size
+        values += BETWEEN * FLOAT * images * stage.nodes[-1].times * stage.nodes[-1].gives.size
         for node in stage.nodes:
             values += WITH_DRAWS * DRAWN * images * drawn(node)
-            values += NORMED * FLOAT * images * node.takes[0].size * node.layer.across_batch
+            values += NORMED * FLOAT * images * node.times * node.takes[0].size * node.layer.across_batch
             for kernel, at, size in node.layer.convolutions(*node.takes):
-                found = plan.footprint(kernel, at, size, images)
+                found = plan.footprint(kernel, at, size, images * node.times)
                 kind = "one" if at.groups == 1 else "depthwise" if at.groups == kernel[3] else "groups"
                 values += KEPT[kind] * found.kept
                 working[kind] = max(working.get(kind, 0), found.working)
@@ -122,7 +122,7 @@ def _programs(workload: Workload) -> int:
     known = [one for node in nodes for one in node.layer.convolutions(*node.takes)]
     convolution = A_CONVOLUTION // (NATIVE if workload.steps.network.plan.native_for(workload.part) else 1)
     norms = sum(node.layer.across_batch for node in nodes)
-    draws = sum(node.layer.random for node in nodes)
+    draws = sum(node.layer.draws for node in nodes)
     of_convolutions = len(set(known)) * convolution + (len(known) - len(set(known))) * A_COPY
     of_draws = A_DRAW * draws + (DENSE_DRAWS if draws and not known else 0)
     return PROGRAMS + A_LAYER * len(nodes) + of_convolutions + A_NORM * norms + of_draws
@@ -153,7 +153,7 @@ def _of_images(workload: Workload, images: int, *, training: bool) -> int:
         values += node.cost.held + DRAWN * drawn(node)
         widest = max(widest, node.cost.padded + node.cost.held)
         for kernel, at, size in node.layer.convolutions(*node.takes):
-            found = plan.footprint(kernel, at, size, images)
+            found = plan.footprint(kernel, at, size, images * node.times)
             kept += found.kept
             working = max(working, found.working + (0 if training else found.kept))
     if not training:

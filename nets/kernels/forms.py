@@ -60,4 +60,4 @@ def ways(stage: Stage, plan: Plan, batch: int) -> Iterator[Way]:
     pooled = isinstance(stage.how, Fusion) and stage.how.pools
     for node in stage.nodes:
         for kernel, at, size in node.layer.convolutions(*node.takes):
-            yield plan.way(kernel, at, size, batch, pooled=pooled)
+            yield plan.way(kernel, at, size, batch * node.times, pooled=pooled)

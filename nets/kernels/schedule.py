@@ -34,7 +34,7 @@ def schedule(graph: Graph, plan: Plan, *, batch: int, train: bool) -> tuple[Stag
     for fusion in sorted(plan.fusions, key=lambda fusion: -len(fusion.chain)):
         for node in graph.computed:
             nodes = chain(graph, fusion, node, taken)
-            if nodes and fusion.fits(Site(plan, nodes, graph.readers[nodes[-1].id], batch, train)):
+            if nodes and fusion.fits(Site(plan, nodes, graph.readers[nodes[-1].id], batch * node.times, train)):
                 fused[nodes[-1].id] = Stage(nodes, tuple(read_by(nodes)), fusion)
                 taken.update(inner.id for inner in nodes)
     stages = (
@@ -70,6 +70,6 @@ def read_by(nodes: Sequence[Node]) -> Iterator[str]:
 
 def alone(graph: Graph, plan: Plan, node: Node, *, batch: int, train: bool) -> Stage:
     """The first row for a layer on its own, or its own `apply`."""
-    site = Site(plan, (node,), graph.readers[node.id], batch, train)
+    site = Site(plan, (node,), graph.readers[node.id], batch * node.times, train)
     rows = (row for row in plan.kernels if isinstance(node.layer, row.layer) and row.fits(site))
     return Stage((node,), node.inputs, next(rows, None))

@@ -218,7 +218,8 @@ class Layer(Typed):
     it multiplies by trained weights and adds. keeps_values: whether each number that comes out is one that came in, be
     it dropped or scaled while training. bounds: between which all numbers lie that come out, with
     the options that it has by default. probabilities: whether what comes out are those of a softmax. gates: whether it
-    scales one input by another.
+    scales one input by another. regroups: whether what comes out is as often in a sample as its `output` says, rather
+    than as often as what comes in.
     """
 
     takes: ClassVar[tuple[Kind, ...]] = ANY
@@ -237,6 +238,7 @@ class Layer(Typed):
     bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     probabilities: ClassVar[bool] = False
     gates: ClassVar[bool] = False
+    regroups: ClassVar[bool] = False
 
     def misfits(self, *inputs: Value) -> Iterator[Misfit]:
         """What does not fit `inputs`, whose kinds and number are right."""
@@ -250,6 +252,11 @@ class Layer(Typed):
     def limits(self) -> tuple[float, float]:
         """Between which numbers all lie that come out, with its options."""
         return self.bounds
+
+    @property
+    def draws(self) -> bool:
+        """Whether training draws numbers with the options that it has."""
+        return self.random
 
     @property
     def idle(self) -> bool:

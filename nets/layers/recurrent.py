@@ -67,6 +67,10 @@ class Recurrent(Layer):
         raise AssertionError(f"{type(self).__name__} has no cell")
 
     @property
+    def draws(self) -> bool:
+        return self.dropout > 0 and self.num_layers > 1
+
+    @property
     def state(self) -> int:
         """Features of what goes from step to step."""
         return self.hidden_size
@@ -118,7 +122,7 @@ class Recurrent(Layer):
             gives=self.output(*inputs).size,
             held=steps * sides * self.num_layers * (2 * wide + 2 * self.hidden_size),
             padded=inputs[0].size,
-            drawn=between if self.dropout else 0,
+            drawn=between if self.draws else 0,
             of_values=above + own,
         )
 

@@ -24,19 +24,21 @@ UNNAMED: dict[int, Kind] = {len(AXES[kind]): kind for kind in ("features", "sequ
 class Value:
     """A kind and its sizes: `(features,)`, `(channels, height, width)`, `(length, features)` or `(length,)`.
 
-    vocabulary: how many different tokens there are; of tokens alone.
+    vocabulary: how many different tokens there are; of tokens alone. times: how many of them a sample has, each on its
+    own: more than one where layers see every step of a sequence by itself.
     """
 
     kind: Kind
     shape: Shape
     vocabulary: int | None = None
+    times: int = 1
 
     def __post_init__(self) -> None:
         assert len(self.shape) == len(AXES[self.kind]), f"{self.kind} of {len(self.shape)} axes"
 
     @property
     def size(self) -> int:
-        """How many numbers one sample has."""
+        """How many numbers it has."""
         return math.prod(self.shape)
 
     @property

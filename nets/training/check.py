@@ -133,7 +133,7 @@ def norms(architecture: Architecture) -> Iterator[tuple[str, int]]:
     """Every layer that looks across the batch, as a person names it, and how many values of a channel an image has."""
     for node in architecture.graph.nodes:
         if node.layer.across_batch:
-            yield node.place, node.takes[0].positions
+            yield node.place, node.positions
 
 
 def single_values(

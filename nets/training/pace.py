@@ -31,7 +31,7 @@ def values_of(node: Node) -> float:
         for kernel, at, size in node.layer.convolutions(*node.takes)
         if at.groups > 1
     )
-    return node.cost.held + A_TAP * sum(grouped) + A_DRAW * drawn(node)
+    return node.cost.held + A_TAP * node.times * sum(grouped) + A_DRAW * drawn(node)
 
 
 def drawn(node: Node) -> int:

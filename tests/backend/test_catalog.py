@@ -69,7 +69,9 @@ def test_combinators_are_listed_as_they_are_registered(trained: Trained) -> None
     entries = trained.client.get("/api/layers").json["combinators"]
     assert {entry["type"] for entry in entries} == set(COMBINATORS)
     for entry in entries:
-        body = {"layers": [entry["example"], {"type": "linear", "out": 10}]}
+        end = [{"type": "flatten"}, {"type": "linear", "out": 10}]
+        shape = list(COMBINATORS[entry["type"]].given.shape)
+        body = {"input_shape": shape, "layers": [entry["example"], *end]}
         assert parse_architecture(body).graph.classes == 10
         assert set(entry["required"]) <= entry["fields"].keys() and entry["description"]
 

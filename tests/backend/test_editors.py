@@ -60,7 +60,7 @@ GOOD: list[dict[str, Any]] = [
     {"$schema": "./train.schema.json", **BODY, "name": "x", "tags": ["a"], "queue": True},
     *bodies_of_readmes(),
     *({"architecture": {**input_of(example.takes[0]), "layers": [dict(example.json), *HEAD]}} for kind in LAYERS.values() for example in kind.examples if len(example.takes) == 1),
-    *(with_layer(dict(example)) for kind in COMBINATORS.values() for example in kind.examples),
+    *({"architecture": {**input_of(kind.given), "layers": [dict(example), *HEAD]}} for kind in COMBINATORS.values() for example in kind.examples),
     *({**BODY, "hyperparams": {"optimizer": {"type": name, "momentum": 0.9, "learning_rate": 0.1}}} for name in OPTIMIZERS),
     {**BODY, "hyperparams": {"dataset": "digits", "max_samples": None, "epochs": 3.0}},
     with_layer({"type": "conv2d", "filters": 3, "kernel": [3, 3], "name": "a", "x": 3, "label": "y", "padding": "same"}),
@@ -166,7 +166,7 @@ def test_every_type_has_its_fields_examples_and_words() -> None:
     schema = train_schema()
     assert schema["$defs"]["Layer"]["properties"]["type"]["enum"] == [
         *(*LAYERS, *COMBINATORS),
-        *(word for kind in LAYERS.values() for word in kind.also),
+        *(word for kind in (*LAYERS.values(), *COMBINATORS.values()) for word in kind.also),
     ]
     for name in LAYERS:
         fields = schema["$defs"][f"layer.{name}"]["properties"]

@@ -30,7 +30,8 @@ def test_each_describes_itself(cls: type[Combinator]) -> None:
     for example in cls.examples:
         parsed = COMBINATORS.parse(example, ())
         assert len({copy.body for copy in parsed.copies()}) == len(list(cls.lists(example)))
-        a = parse_architecture({"layers": [example, {"type": "linear", "out": 10}]})
+        end = [{"type": "flatten"}, {"type": "linear", "out": 10}]
+        a = parse_architecture({"input_shape": list(cls.given.shape), "layers": [example, *end]})
         assert a.graph.classes == 10
 
 
@@ -101,3 +102,41 @@ def test_combinators_stand_in_each_other_up_to_a_depth() -> None:
     assert parse_architecture({"input_shape": [4], "layers": [nested(16), LINEAR]}).parameters == 40
     [told] = problems(nested(17), LINEAR)
     assert told.endswith("combinators can be nested at most 16 deep")
+
+
+def each_step(*layers: dict[str, Any], shape: tuple[int, ...] = (4, 6)) -> Any:
+    inner = {"type": "timedistributed", "name": "each", "layers": list(layers)}
+    body = {"input_shape": list(shape), "layers": [inner, {"type": "flatten"}, {"type": "linear", "out": 2}]}
+    return parse_architecture(body)
+
+
+def test_layers_of_each_step_have_one_set_of_weights_and_cost_once_for_every_step() -> None:
+    a = each_step({"type": "reshape", "shape": [6, 1]}, {"type": "lstm", "hidden_size": 3, "output": "last"})
+    found = {node.id: (node.cost.macs, node.gives.shape, node.gives.times) for node in a.graph.nodes}
+    assert found["each.layers.lstm_1"] == (4 * 6 * (1 + 3) * 12, (3,), 4)
+    assert found["each.as_sequence"] == (0, (4, 3), 1)
+    assert set(a.graph.arrays()["params"]) == {"each.layers.lstm_1", "linear_2"}
+    assert parse_architecture(a.to_json()) == a
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ([{"type": "linear", "in": 4, "out": 2}], r"layers\[0\].layers\[0\].in: .*gives 6; set in to 6"),
+        ([{"type": "reshape", "shape": [6, 1]}], r"must give features for each step, but .* a sequence \(6 x 1\)"),
+        ([{"type": "linear", "out": 2, "inputs": "input"}], "timedistributed must read the steps"),
+        (
+            [{"type": "linear", "out": 6}, {"type": "add", "inputs": ["linear_0", "input"]}],
+            r"add expects|add takes inputs that a sample has equally often",
+        ),
+    ],
+)
+def test_what_a_step_cannot_be_given_is_told_at_its_place(layers: list[dict[str, Any]], message: str) -> None:
+    layers = [{"name": f"{layer['type']}_{place}", **layer} for place, layer in enumerate(layers)]
+    with pytest.raises(SpecError, match=message):
+        each_step(*layers)
+
+
+def test_layers_of_each_step_take_a_sequence() -> None:
+    with pytest.raises(SpecError, match="timedistributed expects a sequence, got an image.*; put a reshape"):
+        each_step({"type": "linear", "out": 2}, shape=(1, 4, 4))
