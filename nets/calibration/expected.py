@@ -12,19 +12,19 @@ KINDS: Mapping[str, Kinds] = {
     # Two cores with AVX-512, by the plan for CPUs.
     "cpu": {
         **{"flops": 0.008, "image": 4e-4, "result": 4e-4, "touched": 3e-5, "values": 6e-4, "weights": 5e-4},
-        **{"spilled": 5e-4, "drawn": 8e-3, "calls": 1.5e-5, "arrays": 3e-6, "step": 3e-5, "part": 2e-5},
+        **{"spilled": 5e-4, "drawn": 8e-3, "calls": 1.5e-5, "rounds": 6e-5, "arrays": 3e-6, "step": 3e-5, "part": 2e-5},
         **{"pass": 1e-3, "tail": 1e-3, "rows": 0.03, "input": 1e-3, "gathered": 3e-4, "update": 5e-4},
     },
     # The same by XLA's own kernels, which take ten times as long for convolutions and pools.
     "xla on cpu": {
         **{"flops": 0.05, "image": 4e-3, "result": 4e-3, "touched": 0, "values": 4e-3, "weights": 1e-3},
-        **{"spilled": 5e-4, "drawn": 8e-3, "calls": 1.5e-5, "arrays": 3e-6, "step": 3e-5, "part": 2e-5},
+        **{"spilled": 5e-4, "drawn": 8e-3, "calls": 1.5e-5, "rounds": 6e-5, "arrays": 3e-6, "step": 3e-5, "part": 2e-5},
         **{"pass": 1e-3, "tail": 1e-3, "rows": 0.03, "input": 1e-3, "gathered": 3e-4, "update": 5e-4},
     },
     # An accelerator of 10^13 operations and 10^12 bytes a second. From data sheets: nobody has compared it yet.
     "accelerator": {
         **{"flops": 1e-4, "image": 4e-6, "result": 4e-6, "touched": 0, "values": 8e-6, "weights": 8e-6},
-        **{"spilled": 0, "drawn": 8e-6, "calls": 1e-5, "arrays": 3e-6, "step": 3e-5, "part": 2e-5},
+        **{"spilled": 0, "drawn": 8e-6, "calls": 1e-5, "rounds": 6e-5, "arrays": 3e-6, "step": 3e-5, "part": 2e-5},
         **{"pass": 2e-3, "tail": 1e-3, "rows": 0.03, "input": 8e-6, "gathered": 8e-6, "update": 8e-6},
     },
 }

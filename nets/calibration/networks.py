@@ -15,9 +15,10 @@ GREY, COLOURS, SMALL = (1, 28, 28), (3, 32, 32), (1, 14, 14)
 RATE = 1e-6  # labels are random: nothing is to be learned, or diverge
 
 # c32k5s2g4d2: a convolution of 32 channels, 5 x 5 (3 x 3 unless said), stride 2, 4 groups, dilation 2; v: no padding.
-# l128: a dense layer; p3s2: a 3 x 3 pool of stride 2 (2 x 2 of stride 2); r32s2: a residual block; n: a norm; drop.
-# (a|b): two branches side by side. x10[...]: ten residual blocks of these layers.
-# What follows the layers: images, size of a batch, optimizer, precision.
+# t64k5: one of a sequence; l128: a dense layer; a2: an average pool; p3s2: a 3 x 3 pool of stride 2 (2 x 2: p2);
+# r32s2: a residual block; n: a norm of the batch. (a|b): two branches side by side. x10[...]: ten residual blocks of
+# these layers. The other words are those of `SIMPLE`. What follows the layers: images, size of a batch, optimizer,
+# precision.
 NETWORKS: tuple[tuple[str, tuple[int, int, int], int, str, str], ...] = (
     ("", GREY, 64, "sgd", "float32"),
     ("", COLOURS, 512, "adam", "float32"),
@@ -66,8 +67,14 @@ NETWORKS: tuple[tuple[str, tuple[int, int, int], int, str, str], ...] = (
     ("c32k7 relu p2 c24k7 relu", COLOURS, 20, "sgd", "float32"),
     ("c48 relu c48 relu p2 drop", COLOURS, 32, "momentum", "float32"),
     ("c24 gelu p2 c24 silu p2 l64 gelu", GREY, 64, "adam", "float32"),
+    ("c64k4s4 gelu n x3[c64g64k5 gelu n] c64k1 gelu n mean", COLOURS, 64, "adamw", "float32"),
+    ("c16 relu a2 c32 relu a2 mean l32 relu", GREY, 64, "momentum", "float32"),
     ("patches positions x2[attention] x2[l96 gelu l48] steps", GREY, 64, "adamw", "float32"),
-    ("patches positions x3[attention] x3[l192 gelu l48] drop steps", COLOURS, 32, "adamw", "bfloat16"),
+    ("patches positions x3[norm attention] x3[norm l192 gelu l48] drop norm mean", COLOURS, 32, "adamw", "bfloat16"),
+    ("rows t64 n relu t64k5 n relu mean", GREY, 64, "adam", "float32"),
+    ("rows lstm l32 relu", GREY, 64, "adam", "float32"),
+    ("rows t32 relu lstm", GREY, 256, "adam", "bfloat16"),
+    ("rows gru l64 relu", GREY, 128, "momentum", "float32"),
 )
 OPTIMIZERS: Mapping[str, Json] = {"momentum": {"type": "sgd", "momentum": 0.9}}
 SIMPLE: Mapping[str, Json] = {
@@ -81,7 +88,13 @@ SIMPLE: Mapping[str, Json] = {
     "positions": {"type": "positionalembedding"},
     "attention": {"type": "multiheadattention", "num_heads": 4},
     "steps": {"type": "sequencepool"},
+    "norm": {"type": "layernorm"},
+    "mean": {"type": "globalavgpool"},
+    "rows": {"type": "reshape", "shape": [28, 28]},
+    "lstm": {"type": "lstm", "hidden_size": 64, "states": "last"},
+    "gru": {"type": "gru", "hidden_size": 96, "states": "last"},
 }
+SEQUENCES = ("patches", "rows")  # words of what makes one of an image
 WORD = re.compile(r"x(\d+)\[([^]]*)\]|\(([^)]*)\)|(\S+)")
 
 
@@ -107,7 +120,7 @@ def layers(words: str, *, image: bool) -> list[Json]:
         elif word == "n":
             found.append({"type": "batchnorm2d" if image else "batchnorm1d"})
         else:
-            image = image and word[0] != "l"
+            image = image and word[0] != "l" and word not in SEQUENCES
             found.append(dict(SIMPLE.get(word) or layer(word)))
     return found
 
@@ -119,6 +132,10 @@ def layer(word: str) -> Json:
         return {"type": "linear", "out": numbers["l"]}
     if word[0] == "p":
         return {"type": "maxpool2d", "kernel_size": numbers["p"], "stride": numbers.get("s", numbers["p"])}
+    if word[0] == "a":
+        return {"type": "avgpool2d", "kernel_size": numbers["a"]}
+    if word[0] == "t":
+        return {"type": "conv1d", "out_channels": numbers["t"], "kernel_size": numbers.get("k", 3), "padding": "same"}
     if word[0] == "r":
         return {"type": "residual_block", "out_channels": numbers["r"], "stride": numbers.get("s", 1)}
     fields = {"stride": numbers.get("s", 1), "groups": numbers.get("g", 1), "dilation": numbers.get("d", 1)}

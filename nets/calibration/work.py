@@ -128,6 +128,8 @@ def of_stage(stage: Stage, plan: Plan, batch: int, train: bool, gradients: froze
     moved = (sum(value.times * value.size for value in rest[0].takes) + left) * batch / MILLION
     yield f"{name}.values", moved * (1 if macs or not train or back else 0.5)
     yield f"{name}.calls", 1.0
+    if (rounds := sum(each.layer.rounds(*each.takes) for each in rest)) > len(rest):
+        yield f"{name}.rounds", float(rounds)
     yield "spilled", max(0.0, moved - CACHED)
     if train:
         yield f"{rest[0].gives.kind}.drawn", sum(each.cost.drawn for each in rest) * batch / MILLION

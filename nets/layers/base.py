@@ -289,6 +289,10 @@ class Layer(Typed):
         drawn = inputs[0].size if self.random else 0
         return Cost(macs, gives=gives.size, held=gives.size, padded=self.padded(*inputs), drawn=drawn)
 
+    def rounds(self, *inputs: Value) -> int:
+        """How many times it computes, each time reading what the time before gave."""
+        return 1
+
     def apply(self, bound: Bound, *xs: Array) -> Array:
         """The definition: every plan gives these numbers, up to how it rounds."""
         raise AssertionError(f"{type(self).__name__} has no apply")

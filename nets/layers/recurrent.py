@@ -126,6 +126,9 @@ class Recurrent(Layer):
             of_values=above + own,
         )
 
+    def rounds(self, *inputs: Value) -> int:
+        return inputs[0].shape[0] * self.num_layers * len(self.sides)
+
     def apply(self, bound: Bound, *xs: Array) -> Array:
         steps = xs[0].transpose(1, 0, 2)
         found: list[Array] = []

@@ -68,7 +68,8 @@ def test_the_networks_have_the_common_layer_types_both_precisions_and_every_opti
     bodies = list(small.networks())
     types = {node.layer.type for _, architecture, _ in bodies for node in architecture.graph.nodes}
     assert {"linear", "relu", "tanh", "sigmoid", "dropout", "batchnorm1d", "flatten"} <= types
-    assert {"conv2d", "batchnorm2d", "maxpool2d", "add", "concat", "multiheadattention", "gelu"} <= types
+    assert {"conv2d", "batchnorm2d", "maxpool2d", "avgpool2d", "add", "concat"} <= types
+    assert {"multiheadattention", "layernorm", "gelu", "conv1d", "lstm", "gru", "globalavgpool"} <= types
     assert {h.precision for _, _, h in bodies} == {"float32", "bfloat16"}
     assert {h.optimizer.type for _, _, h in bodies} == {"sgd", "adam", "adamw", "rmsprop"}
     assert {16, 1024} <= {h.batch_size for _, _, h in bodies}
