@@ -70,8 +70,8 @@ def rates_of(tried: Sequence[Trial], platform: str) -> tuple[dict[str, float], d
         if timed:
             rates |= fitted(timed, of(known, *prefixes), kinds)
     off = left_out(training, of(known, "train.", "update."), kinds)
-    for what, images in (("features", False), ("images", True)):
-        errors[what] = nine_of_ten([off[n] for n, each in enumerate(tried) if each.images == images])
+    for sort in sorted({each.sort for each in tried}):
+        errors[sort] = nine_of_ten([off[n] for n, each in enumerate(tried) if each.sort == sort])
     if compiling:
         errors["compiling"] = nine_of_ten(left_out(compiling, of(known, "compile."), kinds))
     return rates, errors

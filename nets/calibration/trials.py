@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from nets.architecture.architecture import Architecture
-from nets.calibration.work import Amounts, of_compiling, of_evaluation, of_reading, of_training
+from nets.calibration.work import Amounts, of_compiling, of_evaluation, of_reading, of_training, sort_of
 from nets.datasets import Dataset, from_arrays
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.process import quiet
@@ -36,7 +36,7 @@ class Trial:
     programs were there: compiled anew, or read from the disk; neither where some were read.
     """
 
-    images: bool
+    sort: str  # `sort_of` the network
     training: tuple[Amounts, float]
     evaluation: tuple[Amounts, float]
     compiling: tuple[Amounts, float] | None = None
@@ -74,7 +74,7 @@ class Begun:
         w, train, validation = run.workload, len(run.train), len(run.validation)
         kind, waited = self._compilation["kind"], self._compilation["seconds"]
         return Trial(
-            w.graph.has_images,
+            sort_of(w.graph),
             (of_training(w, train), self._training),
             (of_evaluation(w, validation), self._evaluation),
             compiling=(of_compiling(w), waited) if kind == "cold" else None,

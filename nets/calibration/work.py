@@ -25,6 +25,12 @@ BY_THEMSELVES = ("relu", "sigmoid", "tanh")  # functions of each value whose tim
 CACHED = 2.0  # millions of values up to which what a stage reads and writes is found in the caches
 
 
+def sort_of(graph: Graph) -> str:
+    """Which networks are predicted alike well: `sequences`, `images`, `features`."""
+    kinds = {value.kind for node in graph.nodes for value in (*node.takes, node.gives)}
+    return "sequences" if kinds & {"sequence", "tokens"} else "images" if graph.has_images else "features"
+
+
 def of_training(workload: Workload, train: int) -> dict[str, float]:
     """One pass over so many training samples."""
     whole, rest = divmod(train, workload.batch)

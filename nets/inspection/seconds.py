@@ -17,7 +17,7 @@ from nets.calibration.built_in import BUILT_IN
 from nets.calibration.calibration import Calibration, key_of
 from nets.calibration.expected import kinds_of
 from nets.calibration.rates import guessed, seconds
-from nets.calibration.work import of_compiling, of_evaluation, of_reading, of_training
+from nets.calibration.work import of_compiling, of_evaluation, of_reading, of_training, sort_of
 from nets.datasets import DatasetInfo
 from nets.facts import About, Source
 from nets.hyperparams.hyperparams import Hyperparams
@@ -89,8 +89,7 @@ class Pace:
         """
         if self.calibrated is None:
             return UNCALIBRATED
-        what = "images" if self.workload.graph.has_images else "features"
-        known = self.calibrated.errors.get(f"{self.plan}.{what}", UNCALIBRATED)
+        known = self.calibrated.errors.get(f"{self.plan}.{sort_of(self.workload.graph)}", UNCALIBRATED)
         unknown = guessed(self.rates, self._amounts(train), self.kinds)
         return known + unknown * max(0.0, UNCALIBRATED - known) + self.calibrated.disturbed
 

@@ -102,7 +102,12 @@ def test_more_of_anything_takes_longer() -> None:
 
 def test_errors_are_those_of_networks_that_were_left_out() -> None:
     tried = [
-        Trial(n % 2 > 0, ({"train.step": 1.0}, 1.0 + 2 * (n % 2)), ({}, 1.0), ({"compile.programs": 1.0}, 2.0))
+        Trial(
+            ("features", "images")[n % 2],
+            ({"train.step": 1.0}, 1.0 + 2 * (n % 2)),
+            ({}, 1.0),
+            ({"compile.programs": 1.0}, 2.0),
+        )
         for n in range(8)
     ]
     rates, errors = rates_of(tried, "cpu")
@@ -119,4 +124,5 @@ def test_a_device_is_measured_by_training(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert told == sorted(told) and told[-1] == 1
     keep(tmp_path, made)
     assert kept(tmp_path, device) == made
-    assert made.rates["cpu"]["train.step"] >= 0 and set(made.errors) == {"cpu.features", "cpu.images", "cpu.compiling"}
+    assert made.rates["cpu"]["train.step"] >= 0 and "cpu.compiling" in made.errors
+    assert set(made.errors) <= {"cpu.features", "cpu.images", "cpu.sequences", "cpu.compiling"}

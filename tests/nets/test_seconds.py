@@ -126,7 +126,9 @@ def test_every_layer_type_is_predicted_with_a_larger_error_where_nothing_like_it
     monkeypatch.setitem(LAYERS, "made", Made)  # type: ignore[arg-type]
     wanted, info = parse_hyperparams({}), DATASETS["digits"]
     known = Calibration(
-        *("key", "kind", "2026", {}), rates={"cpu": {"train.linear.flops": 0.01}}, errors={"cpu.features": 0.2}
+        *("key", "kind", "2026", {}),
+        rates={"cpu": {"train.linear.flops": 0.01}},
+        errors={f"cpu.{sort}": 0.2 for sort in ("features", "images", "sequences")},
     )
     for name, example in EXAMPLES.items():
         architecture = alone(example)
@@ -137,7 +139,6 @@ def test_every_layer_type_is_predicted_with_a_larger_error_where_nothing_like_it
         assert memory_expected(architecture, wanted, info).total > 0, name
     pace = Pace(w, known)
     pace.rates = {**dict.fromkeys(of_training(w, 1000), 1.0), "train.linear.flops": 0.0}
-    known.errors["cpu.images"] = 0.2  # type: ignore[index]
     assert pace.error(1000) == pytest.approx(0.2), "all of it was measured"
 
 
