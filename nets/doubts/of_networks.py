@@ -82,7 +82,7 @@ def grouped_map(node: Node) -> bool:
 
 def dropout_before_norm(case: Case) -> Iterator[Doubt]:
     for node in case.nodes:
-        drops = node.cost.drawn and not node.layer.idle
+        drops = node.layer.keeps_values and node.cost.drawn and not node.layer.idle
         if drops and any(reader.layer.across_batch for reader in case.readers(node, random=False)):
             reason = (
                 "dropout straight before a batch norm changes the variance that the norm keeps for evaluation, "

@@ -215,8 +215,8 @@ class Layer(Typed):
     the first is the catalog's and declares no size that follows from what comes before, so that examples fit each other
     wherever their kinds do. title: how a network is called that has such a layer; the one of the highest rank among its
     layers counts. width: the field that says how many channels it gives, which stand in that title. linear_map: whether
-    it multiplies by trained weights and adds. keeps_values: whether each number that comes out is one that came in, be
-    it dropped or scaled while training. bounds: between which all numbers lie that come out, with
+    it multiplies by trained weights and adds. keeps_values: whether each number that comes out is one that came in, but
+    for what random types do while training. bounds: between which all numbers lie that come out, with
     the options that it has by default. probabilities: whether what comes out are those of a softmax. gates: whether it
     scales one input by another. regroups: whether what comes out is as often in a sample as its `output` says, rather
     than as often as what comes in.

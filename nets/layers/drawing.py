@@ -7,18 +7,17 @@ from jax import Array
 from nets.layers.base import Bound
 
 
-def drawn_shape(bound: Bound, x: Array) -> tuple[tuple[int, ...], list[int]]:
-    """The shape of an array to draw for `x`, and how to transpose it then.
-
-    In one order, channels before pixels, so that every plan draws the same values.
-    """
-    order = order_of(bound)
-    return tuple(x.shape[bound.axis(name)] for name in order), [order.index(name) for name in bound.axes]
-
-
 def order_of(bound: Bound) -> str:
-    """The axes in the order in which random numbers are drawn."""
+    """The axes in the one order in which random numbers are drawn: every plan draws the same for each value."""
     return "BCHW" if "H" in bound.axes else "BTC" if "T" in bound.axes else "BC"
+
+
+def spread(drawn: Array, axes: str, bound: Bound) -> Array:
+    """What was drawn along `axes`, as the values of a layer lie; the same along all other axes."""
+    kept = [name for name in bound.axes if name in axes]
+    turned = drawn.transpose([axes.index(name) for name in kept])
+    sizes = iter(turned.shape)
+    return turned.reshape([next(sizes) if name in axes else 1 for name in bound.axes])
 
 
 def across(values: Array, bound: Bound) -> Array:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from nets.layers.activation import Activation
 from nets.layers.base import Bound, Example, Layer, Misfit, register
-from nets.layers.drawing import across, drawn_shape
+from nets.layers.drawing import across, order_of, spread
 from nets.layers.parameters import Arrays, Parameter, constant
 from nets.spec.fields import Real, Width
 from nets.spec.values import Value, features, image
@@ -111,9 +111,10 @@ class RRelu(Layer):
         x = xs[0]
         if not bound.train:
             return jnp.where(x > 0, x, (self.lower + self.upper) / 2 * x)
-        shape, turned = drawn_shape(bound, x)
-        slope = jax.random.uniform(bound.key(), shape, minval=self.lower, maxval=self.upper).transpose(turned)
-        return jnp.where(x > 0, x, slope * x)
+        axes = order_of(bound)
+        shape = tuple(x.shape[bound.axis(name)] for name in axes)
+        slope = jax.random.uniform(bound.key(), shape, minval=self.lower, maxval=self.upper)
+        return jnp.where(x > 0, x, spread(slope, axes, bound) * x)
 
 
 @register

@@ -344,7 +344,7 @@ def test_every_optimizer_says_what_it_usually_learns_with() -> None:
 def test_layers_say_what_rules_ask_for() -> None:
     assert {"linear", "conv2d"} <= {name for name, cls in LAYERS.items() if cls.linear_map}
     keeps = {name for name, cls in LAYERS.items() if cls.keeps_values}
-    assert {"flatten", "dropout", "concat", "identity"} <= keeps
+    assert {"flatten", "dropout", "concat", "identity", "droppath", "gaussiannoise"} <= keeps
     assert not keeps & {"linear", "relu", "softmax", "scale", "batchnorm2d", "maxpool2d"}
     bounded = {name for name, cls in LAYERS.items() if math.isfinite(cls.bounds[1] - cls.bounds[0])}
     assert {"sigmoid", "tanh", "softmax", "softmin", "relu6", "hardtanh", "hardsigmoid", "softsign"} == bounded

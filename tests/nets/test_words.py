@@ -41,7 +41,7 @@ def layer_problems(layer: Any) -> str:
         *(("MaxPooling2D", "maxpool2d"), ("max_pool", "maxpool2d"), ("F.max_pool2d", "maxpool2d")),
         *(("Flatten", "flatten"), ("ReLU", "relu"), ("nn.ReLU", "relu"), ("LeakyReLU", "leakyrelu"), ("RELU ", "relu")),
         *(("Sigmoid", "sigmoid"), ("Tanh", "tanh"), ("nn.Softmax", "softmax"), ("LogSoftmax", "logsoftmax")),
-        *(("Dropout", "dropout"), ("SpatialDropout2D", "dropout"), ("BatchNorm2d", "batchnorm2d")),
+        *(("Dropout", "dropout"), ("SpatialDropout2D", "dropout2d"), ("BatchNorm2d", "batchnorm2d")),
         *(("ResidualBlock", "residual_block"), ("resblock", "residual_block"), ("DenseLayer", "linear")),
         *(("Concatenate", "concat"), ("torch.cat", "concat"), ("Average", "average"), ("Mul", "multiply")),
         *(("rellu", "relu"), ("linaer", "linear")),
