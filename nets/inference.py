@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float, Int, Shaped
 
 from nets.architecture.architecture import Architecture
 from nets.architecture.graph import Graph
@@ -24,9 +24,12 @@ Inputs = Shaped[np.ndarray, "batch ..."]
 Probabilities = Float[np.ndarray, "batch classes"]
 
 
-def read(network: Network, variables: Variables, inputs: Shaped[Array, "b ..."]) -> Float[Array, "b classes"]:
-    """Probabilities of `inputs`: the logits, softmaxed once."""
-    return jax.nn.softmax(network.apply(variables, inputs, train=False), axis=-1)
+def read(
+    network: Network, variables: Variables, inputs: Shaped[Array, "b ..."], count: Int[Array, ""] | int
+) -> Float[Array, "b classes"]:
+    """Probabilities of `inputs`, of which the first `count` are asked for: the logits, softmaxed once."""
+    counted = jnp.arange(len(inputs)) < count if network.graph.compares else None
+    return jax.nn.softmax(network.apply(variables, inputs, train=False, counted=counted), axis=-1)
 
 
 def reader(graph: Graph, platform: str, precision: str, kernels: Choice, *, many: bool) -> Any:
@@ -91,8 +94,8 @@ class Predictor:
         if size > count:
             inputs = np.concatenate([inputs, np.zeros((size - count, *inputs.shape[1:]), inputs.dtype)])
         if size == self.largest:
-            return np.asarray(self.many(self.variables, inputs))[:count]
-        return np.asarray(self.few(self.rounded, inputs))[:count]
+            return np.asarray(self.many(self.variables, inputs, np.int32(count)))[:count]
+        return np.asarray(self.few(self.rounded, inputs, np.int32(count)))[:count]
 
 
 def with_operands_of(variables: Variables, graph: Graph, precision: str) -> Variables:

@@ -30,7 +30,7 @@ class NodeArrays(nn.Module):
     plan: Plan
 
     @nn.compact
-    def __call__(self, *, train: bool, batch: int, shared: Bound | None) -> Bound:
+    def __call__(self, *, train: bool, batch: int, shared: Bound | None, counted: Array | None) -> Bound:
         node, layer = self.node, self.node.layer
         params = {name: self.param(name, p.init, p.shape) for name, p in node.arrays.parameters.items()}
         statistics = {
@@ -52,6 +52,7 @@ class NodeArrays(nn.Module):
             numbers=numbers,
             random_key=self.make_rng("dropout") if train and layer.draws else None,
             axes=CANONICAL[node.takes[0].kind],
+            counted=counted,
         )
 
 
@@ -84,13 +85,17 @@ class Network(nn.Module):
         return dict(self.plan.compiler_options(self.graph)) or None
 
     @nn.compact
-    def __call__(self, inputs: Array, *, train: bool) -> Float[Array, "batch classes"]:
-        """`inputs`: a batch in canonical order: images uint8 0..255 or float32 0..1, numbers float32, tokens int32."""
+    def __call__(self, inputs: Array, *, train: bool, counted: Array | None = None) -> Float[Array, "batch classes"]:
+        """`inputs`: a batch in canonical order: images uint8 0..255 or float32 0..1, numbers float32, tokens int32.
+
+        counted: which samples count, where others only fill the batch up: for networks that compare them.
+        """
         graph, batch = self.graph, len(inputs)
         bounds: dict[str, Bound] = {}
         for node in sharing_last(graph.nodes):
             arrays = NodeArrays(node, self.plan, name=node.id)
-            bounds[node.id] = arrays(train=train, batch=batch, shared=bounds[node.shares] if node.shares else None)
+            shared = bounds[node.shares] if node.shares else None
+            bounds[node.id] = arrays(train=train, batch=batch, shared=shared, counted=counted)
         if graph.standardises:
             inputs = Standardised(graph.input.channels, name=INPUT)(inputs)
         values = {INPUT: Laid(inputs, canonical(graph.input))}

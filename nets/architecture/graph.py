@@ -142,6 +142,11 @@ class Graph:
         return any(node.layer.across_batch or node.layer.arrays(*node.takes).statistics for node in self.nodes)
 
     @cached_property
+    def compares(self) -> bool:
+        """Whether answers depend on the samples that are answered together."""
+        return any(node.layer.compares for node in self.nodes)
+
+    @cached_property
     def has_images(self) -> bool:
         """Whether any layer works on images as such, or is a convolution.
 

@@ -148,7 +148,8 @@ class Cell:
 class Bound:
     """A layer with its arrays while a network is traced.
 
-    batch: how many samples go through. axes: in which order those of the arrays lie that `apply` is given.
+    batch: how many samples go through. axes: in which order those of the arrays lie that `apply` is given. counted:
+    which samples count, `[batch]`, where others only fill the batch up; None for all.
     """
 
     layer: Any
@@ -162,6 +163,7 @@ class Bound:
     numbers: Mapping[str, Array]
     random_key: Array | None
     axes: str
+    counted: Array | None = None
 
     def param(self, name: str) -> Array:
         return self.params[name]
@@ -257,6 +259,11 @@ class Layer(Typed):
     def draws(self) -> bool:
         """Whether training draws numbers with the options that it has."""
         return self.random
+
+    @property
+    def compares(self) -> bool:
+        """Whether what it gives for a sample depends on other samples in evaluation, too."""
+        return False
 
     @property
     def idle(self) -> bool:

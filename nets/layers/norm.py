@@ -11,6 +11,7 @@ from jax import Array
 from pydantic import Field
 
 from nets.layers.base import Bound, Doubted, Example, Layer, Misfit, register
+from nets.layers.drawing import spread
 from nets.layers.parameters import Arrays, Parameter, ones, zeros
 from nets.numerics.normalise import Moments, normalised
 from nets.spec.fields import Boolean, Real, Width
@@ -69,6 +70,10 @@ class BatchNorm(Layer):
         trained = {"scale": Parameter(width, ones, torch="weight"), "bias": Parameter(width, zeros)}
         return Arrays(trained if self.affine else {}, tracked if self.track_running_stats else {})
 
+    @property
+    def compares(self) -> bool:
+        return not self.track_running_stats
+
     def affine_of(self, bound: Bound) -> tuple[Array, Array]:
         """What each channel is multiplied by, and what is added to it."""
         scale, bias, width = bound.given("scale"), bound.given("bias"), bound.takes[0].channels
@@ -102,7 +107,10 @@ class BatchNorm(Layer):
 
     def apply(self, bound: Bound, *xs: Array) -> Array:
         scale, bias = self.affine_of(bound)
-        y, moments = normalised(xs[0], scale, bias, axis=bound.axis("C"), eps=self.eps, running=self.running(bound))
+        counted = None if bound.counted is None else spread(bound.counted, "B", bound)
+        y, moments = normalised(
+            *(xs[0], scale, bias), axis=bound.axis("C"), eps=self.eps, running=self.running(bound), counted=counted
+        )
         if moments is not None:
             self.track(bound, moments)
         return y

@@ -46,15 +46,17 @@ def normalised(
     axis: int,
     eps: float,
     running: tuple[Array, Array] | None,
+    counted: Array | None = None,
 ) -> tuple[Array, Moments | None]:
     """Batch normalisation over every axis but `axis`. Ioffe & Szegedy, 2015.
 
-    The variance is taken around the mean in a second pass: exact where the mean is large against the spread.
+    counted: which samples the moments are of, with as many axes as `x`; None for all. The variance is taken around the
+    mean in a second pass: exact where the mean is large against the spread.
     """
     others = tuple(i for i in range(x.ndim) if i != axis)
     if running is None:
-        mean = jnp.mean(x, others)
-        var = jnp.mean(jnp.square(x - jnp.expand_dims(mean, others)), others)
+        mean = jnp.mean(x, others, where=counted)
+        var = jnp.mean(jnp.square(x - jnp.expand_dims(mean, others)), others, where=counted)
         moments = Moments(mean, var, x.size // x.shape[axis])
     else:
         mean, var = running

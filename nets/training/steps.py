@@ -171,7 +171,9 @@ class Steps:
         """Loss and accuracy over the first `count` batches of `rows`, and the logits of the first one."""
 
         def logits_of(batch: Int[Array, " batch"]) -> Float[Array, "batch classes"]:
-            logits: Array = self.network.apply({**variables, "numbers": layers}, data.inputs[batch], train=False)
+            counted = batch >= 0 if self.network.graph.compares else None
+            held = {**variables, "numbers": layers}
+            logits: Array = self.network.apply(held, data.inputs[batch], train=False, counted=counted)
             return logits
 
         def step(i: Array, carry: tuple[Totals, Array]) -> tuple[Totals, Array]:

@@ -209,7 +209,11 @@ GOOD = {
     "tiny": {"input_shape": [1, 8, 8], "layers": TINY_CNN},
 }
 TRUE_OF_GOOD = {  # which do what is doubted, and learn nevertheless
-    "bias_before_norm": {"norms", "colours_norms", "colours_residual", "VGG16-BN", "ENNUI two branches"},
+    "bias_before_norm": {
+        *("norms", "conv1d", "colours_unet", "colours_norms", "colours_residual"),
+        "VGG16-BN",
+        "ENNUI two branches",
+    },
     "linear_after_linear": {"siamese", "siamese towers", "odd windows"},
 }
 

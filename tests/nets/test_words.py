@@ -169,7 +169,7 @@ def test_values(field: str, value: str, name: str) -> None:
 
 
 def test_what_means_nothing_gets_no_hint() -> None:
-    for word in ("lstm", "", ".", "\u00df", "x" * 10_000, 5, None, ["relu"]):
+    for word in ("quantum", "", ".", "\u00df", "x" * 10_000, 5, None, ["relu"]):
         assert did_you_mean(word, LAYERS) == ""
 
 

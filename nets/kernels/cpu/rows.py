@@ -84,9 +84,12 @@ def normalise(
     """
     layer, running = bound.layer, bound.layer.running(bound)
     scale, bias = layer.affine_of(bound)
-    if running is not None:
-        mean = running[0] if shift is None else running[0] - shift
-        z, _ = normalised(image(x), scale, bias, axis=0, eps=layer.eps, running=(mean, running[1]))
+    if running is not None or not bound.train:
+        if running is None:  # moments of the batch, in which a shift cancels
+            z = layer.apply(bound.lying("CHWB"), image(x))
+        else:
+            mean = running[0] if shift is None else running[0] - shift
+            z, _ = normalised(image(x), scale, bias, axis=0, eps=layer.eps, running=(mean, running[1]))
         z = z if skip is None else z + image(skip)
         return Laid(jax.nn.relu(z) if relu else z, "CHWB")
     x = x if x.layout == "phases" else to(x, "CHWB")
