@@ -217,8 +217,10 @@ class Attention(nn.Module):
 
     def forward(self, x):
         q, k, v = (each(x).unflatten(2, (self.heads, -1)).transpose(1, 2) for each in (self.q, self.k, self.v))
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
-        return self.out(y.transpose(1, 2).flatten(2))
+        scores = q @ k.transpose(2, 3) * q.shape[-1] ** -0.5  # written out: of the fused form nothing is counted
+        if self.causal:
+            scores = scores.masked_fill(torch.ones_like(scores, dtype=torch.bool).triu(1), -torch.inf)
+        return self.out((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
 
 
 class Patches(nn.Module):
@@ -286,6 +288,17 @@ def keras_mlp_mixer():
     return nn.Sequential(*layers, Of(lambda x: x.mean(1)), nn.Linear(256, 100))
 
 
+class Weighed(nn.Module):
+    """The mean of all steps, weighed by softmax."""
+
+    def __init__(self):
+        super().__init__()
+        self.scores = nn.Linear(128, 1)
+
+    def forward(self, x):
+        return (self.scores(x).softmax(1).transpose(1, 2) @ x).flatten(1)
+
+
 def keras_cct():
     layers = []
     for first, width in ((3, 64), (64, 128)):
@@ -294,7 +307,7 @@ def keras_cct():
     for _ in range(2):
         layers += [Residual(nn.LayerNorm(128), Attention(128, 2, 256))]
         layers += [Residual(nn.LayerNorm(128), *mlp(128, 128, 128))]
-    return nn.Sequential(*layers, nn.LayerNorm(128), Of(lambda x: x.mean(1)), nn.Linear(128, 10))
+    return nn.Sequential(*layers, nn.LayerNorm(128), Weighed(), nn.Linear(128, 10))
 
 
 def gpt(layers, heads, width, context):

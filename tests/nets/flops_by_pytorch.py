@@ -1,10 +1,10 @@
 """What PyTorch counts of public networks: `flops_by_pytorch.json`, made once by this script, which needs PyTorch.
 
-usage: pip install torch==2.13.0 && python tests/nets/flops_by_pytorch.py
+usage: pip install torch==2.13.0 && python -m tests.nets.flops_by_pytorch
 
-The networks are written here by hand, from their sources, and once more as JSON in `public_networks.py`; no test needs
-PyTorch. Where a source has a mean over windows and Lamina only a maximum, both take the maximum: neither has weights,
-and `FlopCounterMode` counts neither.
+The networks are written here and in `examples_in_pytorch.py` by hand, from their sources, and once more as JSON in
+`nets/examples` and `public_networks.py`; no test needs PyTorch. Where a maximum stands for a mean over windows: neither
+has weights, and `FlopCounterMode` counts neither.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from tests.nets.examples_in_pytorch import NETWORKS as MORE
+from tests.nets.examples_in_pytorch import TOKENS, Last
 
 DATA = Path(__file__).with_suffix(".json")
 BATCH = 4
@@ -232,8 +235,8 @@ class TwoBranches(nn.Module):
     def __init__(self):
         super().__init__()
         self.pooled = nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten())
-        self.normed = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten())
-        self.end = nn.Sequential(nn.Linear(16 * 14 * 14 + 8 * 28 * 28, 64), nn.ReLU(), nn.Linear(64, 10))
+        self.normed = nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.Flatten())
+        self.end = nn.Sequential(nn.Linear(16 * 14 * 14 + 16 * 28 * 28, 32), nn.ReLU(), nn.Linear(32, 10))
 
     def forward(self, x):
         return self.end(torch.cat([self.pooled(x), self.normed(x)], 1))
@@ -271,46 +274,51 @@ def nielsen():
 
 
 NETWORKS = {
-    "Keras MNIST convnet": (keras_mnist_convnet, (1, 28, 28)),
-    "Keras mnist_mlp": (keras_mnist_mlp, (1, 28, 28)),
-    "TensorFlow quickstart": (tensorflow_quickstart, (1, 28, 28)),
-    "PyTorch MNIST example": (pytorch_mnist_example, (1, 28, 28)),
-    "TensorFlow CIFAR-10 tutorial": (tensorflow_cifar_tutorial, (3, 32, 32)),
+    "keras-mnist-convnet": (keras_mnist_convnet, (1, 28, 28)),
+    "keras-mnist-mlp": (keras_mnist_mlp, (1, 28, 28)),
+    "tensorflow-quickstart": (tensorflow_quickstart, (1, 28, 28)),
+    "pytorch-mnist": (pytorch_mnist_example, (1, 28, 28)),
+    "tensorflow-cifar10-tutorial": (tensorflow_cifar_tutorial, (3, 32, 32)),
     "torchinfo example": (torchinfo_example, (1, 28, 28)),
-    "Caffe LeNet": (caffe_lenet, (1, 28, 28)),
-    "PyTorch CIFAR-10 tutorial": (pytorch_cifar_tutorial, (3, 32, 32)),
-    "Keras cifar10_cnn": (keras_cifar10_cnn, (3, 32, 32)),
-    "VGG16-BN": (vgg16_bn, (3, 32, 32)),
-    "25 Million Images": (twenty_five_million_images, (1, 28, 28)),
-    "All-CNN-C": (all_cnn_c, (3, 32, 32)),
-    "ResNet-20": (resnet_20, (3, 32, 32)),
-    "ResNet-18": (resnet_18, (3, 32, 32)),
-    "DenseNet-BC 100-12": (densenet_100_12, (3, 32, 32)),
-    "MobileNet": (mobilenet, (3, 32, 32)),
-    "Nielsen": (nielsen, (1, 28, 28)),
-    "ENNUI two branches": (TwoBranches, (1, 28, 28)),
+    "caffe-lenet": (caffe_lenet, (1, 28, 28)),
+    "pytorch-cifar10-tutorial": (pytorch_cifar_tutorial, (3, 32, 32)),
+    "keras-cifar10-cnn": (keras_cifar10_cnn, (3, 32, 32)),
+    "vgg16-bn": (vgg16_bn, (3, 32, 32)),
+    "25-million-images": (twenty_five_million_images, (1, 28, 28)),
+    "all-cnn-c": (all_cnn_c, (3, 32, 32)),
+    "resnet-20": (resnet_20, (3, 32, 32)),
+    "resnet-18": (resnet_18, (3, 32, 32)),
+    "densenet-bc-100-12": (densenet_100_12, (3, 32, 32)),
+    "mobilenet": (mobilenet, (3, 32, 32)),
+    "nielsen": (nielsen, (1, 28, 28)),
+    "ennui-branches": (TwoBranches, (1, 28, 28)),
     "siamese": (Siamese, (64,)),
     "encoder": (lambda: nn.Sequential(Mixer(), Mixer(), nn.Flatten(), nn.Linear(128, 4)), (16, 8)),
     "odd windows": (odd_windows, (2, 20, 15)),
 }
 
 
-def counted(make, shape):
-    """Of one sample: trained numbers, FLOPs of the way forward, and of both ways."""
+def counted(name, make, shape):
+    """Of one sample: trained numbers, FLOPs of the way forward, and of both ways.
+
+    PyTorch does not count what is recurrent: null.
+    """
     torch.manual_seed(0)
-    network, inputs = make(), torch.rand(BATCH, *shape)
+    network = make()
+    inputs = torch.randint(0, 50, (BATCH, *shape)) if name in TOKENS else torch.rand(BATCH, *shape)
     with FlopCounterMode(display=False) as forward:
         outputs = network(inputs)
     with FlopCounterMode(display=False) as both:
         F.cross_entropy(network(inputs), torch.zeros(BATCH, dtype=torch.long)).backward()
     assert forward.get_total_flops() % BATCH == both.get_total_flops() % BATCH == 0 and outputs.ndim == 2
+    kinds = {type(each) for each in network.modules()}
     return {
         "parameters": sum(each.numel() for each in network.parameters()),
-        "flops_forward": forward.get_total_flops() // BATCH,
-        "flops_forward_backward": both.get_total_flops() // BATCH,
+        "flops_forward": None if kinds & {Last, nn.LSTM} else forward.get_total_flops() // BATCH,
+        "flops_forward_backward": None if kinds & {Last, nn.LSTM} else both.get_total_flops() // BATCH,
     }
 
 
 if __name__ == "__main__":
-    found = {name: counted(make, shape) for name, (make, shape) in NETWORKS.items()}
+    found = {name: counted(name, make, shape) for name, (make, shape) in {**NETWORKS, **MORE}.items()}
     DATA.write_text(json.dumps({"torch": torch.__version__.partition("+")[0], "networks": found}, indent=1) + "\n")

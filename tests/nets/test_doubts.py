@@ -204,16 +204,16 @@ def test_a_doubt_gives_place_reason_and_cure(sent: Json) -> None:
 GOOD = {
     **{name: benchmarked.body(name)["architecture"] for name in benchmarked.NETWORKS},
     **{name: network for name, (network, _) in networks.NETWORKS.items()},
-    **{name: public_networks.architecture(name) for name in public_networks.LAYERS},
+    **{name: public_networks.architecture(name) for name in public_networks.NAMES},
     "reference": REFERENCE,
     "tiny": {"input_shape": [1, 8, 8], "layers": TINY_CNN},
 }
 TRUE_OF_GOOD = {  # which do what is doubted, and learn nevertheless
     "bias_before_norm": {
         *("norms", "conv1d", "colours_unet", "colours_norms", "colours_residual"),
-        "VGG16-BN",
-        "ENNUI two branches",
+        *("vgg16-bn", "ennui-branches", "googlenet", "keras-forda", "flax-mnist"),
     },
+    "dropout_before_norm": {"flax-mnist"},
     "linear_after_linear": {"siamese", "siamese towers", "odd windows"},
 }
 
