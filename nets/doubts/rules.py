@@ -41,7 +41,7 @@ rule(
 )
 rule(
     of_networks.softmax_twice,
-    "the logits are what a softmax gives: a second softmax follows, or a layer behind it that changes no values",
+    "the logits are what a softmax or softmin gives: a softmax follows, or a layer that changes no values",
     "the loss applies softmax to the logits itself; of probabilities between 0 and 1 it can never be sure",
     cost="85.7 instead of 96.1; adam 94.8 instead of 96.0",
 )
@@ -53,13 +53,13 @@ rule(
 )
 rule(
     of_networks.bounded_logits,
-    "the logits are what sigmoid or tanh gives, with or without the final softmax",
+    "the logits are what sigmoid, tanh or another function between two bounds gives, with or without the final softmax",
     "logits between bounds cannot make a class sure, and their gradients vanish there",
     cost="sigmoid 91.8, tanh 94.9 instead of 96.1",
 )
 rule(
     of_networks.relu_on_logits,
-    "the logits are what relu gives, with or without the final softmax",
+    "the logits are what relu, or another function that levels off below, gives, with or without the final softmax",
     "a class whose logit is cut off gets no gradient",
     cost="95.9 instead of 96.1; adam 77.4 instead of 96.0",
 )
