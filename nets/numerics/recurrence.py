@@ -225,7 +225,9 @@ def _shifted(steps: Array, *, reverse: bool) -> Array:
 def _over_steps(left: Array, right: Array, numerics: Numerics) -> Array:
     """`[steps, batch, a]`, `[steps, batch, b] -> [a, b]`: the gradient of weights as one product."""
     a, b = (_operand(each.reshape(-1, each.shape[-1]), numerics) for each in (left, right))
-    return _dot(a, b, 0, 0, numerics)
+    # Row by row in memory: XLA:CPU takes 0.72 ms for the product of a transposed left side where this takes 0.45.
+    turned = lax.optimization_barrier(a.T.reshape(-1)).reshape(a.shape[::-1])
+    return _dot(turned, b, 1, 0, numerics)
 
 
 def _operand(x: Array, numerics: Numerics) -> Array:
