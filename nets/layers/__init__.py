@@ -33,6 +33,7 @@ from nets.layers import (
     slice,
     squash,
     squeeze_excitation,
+    transformer,
     transposed_conv,
 )
 from nets.layers.base import LAYERS, Layer
@@ -72,5 +73,6 @@ __all__ = [
     "slice",
     "squash",
     "squeeze_excitation",
+    "transformer",
     "transposed_conv",
 ]

@@ -94,7 +94,7 @@ class Embedding(Layer):
     def arrays(self, *inputs: Value) -> Arrays:
         shape = (self.rows(inputs[0]), self.embedding_dim)
         init = normal(1) if self.padding_idx is None else normal_but(self.padding_idx)
-        return Arrays({"embedding": Parameter(shape, init, torch="weight")})
+        return Arrays({"embedding": Parameter(shape, init, torch="weight", operand=False)})
 
     def cost(self, *inputs: Value) -> Cost:
         """Looking up multiplies nothing."""
@@ -161,7 +161,7 @@ class PositionalEmbedding(Layer):
         length, width = inputs[0].shape
         if self.kind == "sinusoidal":
             return Arrays()
-        table = Parameter((self.max_length or length, width), normal(LEARNED_DEVIATION), torch="weight")
+        table = Parameter((self.max_length or length, width), normal(LEARNED_DEVIATION), torch="weight", operand=False)
         return Arrays({"embedding": table})
 
     def cost(self, *inputs: Value) -> Cost:
@@ -202,7 +202,7 @@ class ClassToken(Layer):
         return sequence(length + 1, width)
 
     def arrays(self, *inputs: Value) -> Arrays:
-        return Arrays({"token": Parameter((1, 1, inputs[0].channels), zeros, torch="class_token")})
+        return Arrays({"token": Parameter((1, 1, inputs[0].channels), zeros, torch="class_token", operand=False)})
 
     def cost(self, *inputs: Value) -> Cost:
         gives = self.output(*inputs).size
