@@ -12,11 +12,13 @@ import pytest
 
 from nets.architecture.read import parse_architecture
 from nets.errors import SpecError
+from nets.kernels.cpu.attention import attend
 from nets.layers import LAYERS
 from nets.layers.attention import turned_round
 from nets.layers.base import CANONICAL, Bound
 from nets.numerics.numerics import Numerics
 from nets.spec.values import sequence
+from tests.nets.kernels.common import OPTIONS, assert_near, random
 
 NUMERICS = {name: Numerics(name) for name in ("float32", "bfloat16")}
 
@@ -174,3 +176,18 @@ def test_sizes_that_do_not_fit_are_refused(layer: dict[str, Any], message: str) 
     layers = [{"type": "multiheadattention", **layer}, {"type": "flatten"}, {"type": "linear", "out": 2}]
     with pytest.raises(SpecError, match=message):
         parse_architecture({"input_shape": [5, 6], "layers": layers})
+
+
+def test_attention_of_a_cpu_is_causal_too() -> None:
+    """Head by head: what it gives and its gradients."""
+    y, g = random(2, 5, 3 * 2 * 4, seed=1), random(2, 5, 2 * 4, seed=2)
+
+    def plainly(y: jax.Array) -> jax.Array:
+        query, key, value = (x.reshape(2, 5, 2, 4).swapaxes(1, 2) for x in jnp.split(y, 3, -1))
+        scores = jnp.where(np.tri(5) > 0, query @ key.swapaxes(2, 3) / 2, -jnp.inf)
+        return (jax.nn.softmax(scores) @ value).swapaxes(1, 2).reshape(2, 5, -1)
+
+    def step(compute: Any) -> Any:
+        return jax.jit(lambda y: jax.value_and_grad(lambda y: (compute(y) * g).sum())(y), compiler_options=OPTIONS)(y)
+
+    assert_near(list(step(lambda y: attend(y, 2, True))), list(step(plainly)))

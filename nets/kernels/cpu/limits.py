@@ -89,3 +89,7 @@ LOOP_LEAST_BLOCKS = 8
 # Blocks of features, whose weights are used once for a sample, compile no sooner and train at 0.85 to 0.95 of the
 # speed; on sequences of 16 steps nothing is lost.
 LOOP_LEAST_POSITIONS = 16
+
+# Heads up to which attention is computed one head after the other: each adds 13 operations to what is compiled. Four of
+# 16 features, 49 steps and a batch of 64 take 10.0 ms forth and back, as one product of all heads 11.8 ms.
+ATTENTION_MOST_HEADS = 8

@@ -7,15 +7,18 @@ from collections.abc import Sequence
 import jax
 from jax import Array
 
+from nets.kernels.cpu.attention import attend
 from nets.kernels.cpu.convolution import convolve
 from nets.kernels.cpu.gemm import matmul_columns, matmul_rows
 from nets.kernels.cpu.layouts import image
+from nets.kernels.cpu.limits import ATTENTION_MOST_HEADS
 from nets.kernels.cpu.norm import NormOptions, batch_norm
 from nets.kernels.cpu.plan import CpuPlan
 from nets.kernels.cpu.pool import max_pool
 from nets.kernels.cpu.pool_windows import per_channel
 from nets.kernels.layouts import Laid, single, to
 from nets.kernels.plan import Kernel, Site
+from nets.layers.attention import MultiheadAttention
 from nets.layers.base import Bound
 from nets.layers.conv import Conv2d
 from nets.layers.linear import Linear
@@ -50,6 +53,31 @@ def linear(plan: CpuPlan, bound: Bound, xs: Sequence[Laid]) -> Laid:
         y = rows.reshape(*x.array.shape[:-1], kernel.shape[1])
     bias = bound.given("bias")
     return Laid(y if bias is None else y + bias, "BTC" if x.layout == "BTC" else "BC")
+
+
+def attention(plan: CpuPlan, bound: Bound, xs: Sequence[Laid]) -> Laid:
+    layer, x = bound.layer, xs[0].array
+    y = attend(mapped(plan, bound, x, "in_proj"), layer.num_heads, layer.causal)
+    return Laid(mapped(plan, bound, y, "out_proj"), "BTC")
+
+
+def mapped(plan: CpuPlan, bound: Bound, x: Array, name: str) -> Array:
+    """Each step of a sequence by one of the layer's linear maps."""
+    kernel, bias = bound.param(f"{name}_kernel"), bound.given(f"{name}_bias")
+    y = matmul_rows(x.reshape(-1, x.shape[-1]), kernel, plan.machine.dtype).reshape(*x.shape[:-1], -1)
+    return y if bias is None else y + bias
+
+
+def attends_plainly(site: Site) -> bool:
+    """To its own sequence, in float32, with nothing done to queries, keys and weights but a causal mask.
+
+    Few heads: each has programs of its own.
+    """
+    layer = site.nodes[0].layer
+    assert isinstance(layer, MultiheadAttention)
+    plain = not layer.rotary and layer.mask_value is None and not (layer.dropout and site.train)
+    exact = site.plan.numerics.precision == "float32"
+    return plain and exact and len(site.nodes[0].takes) == 1 and layer.num_heads <= ATTENTION_MOST_HEADS
 
 
 def max_pool2d(plan: CpuPlan, bound: Bound, xs: Sequence[Laid]) -> Laid:
@@ -106,6 +134,9 @@ def flattens_image(site: Site) -> bool:
 KERNELS = (
     Kernel(Conv2d, "by the first algorithm of the table of convolutions that fits", conv2d),
     Kernel(Linear, "a product of matrices with a gradient of its own, from images as they lie", linear),
+    Kernel(
+        MultiheadAttention, "head by head, cut out where they lie: nothing is transposed", attention, attends_plainly
+    ),
     Kernel(MaxPool2d, "remembers which value it took, so that its gradient needs no search", max_pool2d),
     Kernel(BatchNorm2d, "two sums forwards and two backwards, and keeps its input alone", batchnorm2d),
     Kernel(Flatten, "an image lies as features do here: nothing moves", flatten, flattens_image),
