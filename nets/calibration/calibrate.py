@@ -26,7 +26,7 @@ NINE_OF_TEN = 0.9
 def trials(device: jax.Device, progress: Progress, *, stopped: Stopped = lambda: False) -> list[Trial]:
     """How long a device takes for each of the networks.
 
-    Takes about 90 s on two cores that do nothing else. progress: told what is measured, and which share is done.
+    Takes about 100 s on two cores that do nothing else. progress: told what is measured, and which share is done.
     Raises Interrupted within some seconds of when `stopped` says so.
     """
     begun: list[Begun] = []
