@@ -88,6 +88,7 @@ ARROWS = {
 # What names layer types outside `nets/layers`, by their classes or in its words: any of them (*), or these.
 NAMING_LAYERS = {
     "nets/kernels/cpu/rows.py": "*",  # a row computes a type
+    "nets/kernels/cpu/sequences.py": "*",
     "nets/kernels/cpu/fusions.py": "*",  # and a fusion a chain of them
     "nets/calibration/networks.py": "*",  # the networks that a device is measured by
     "nets/calibration/work.py": "relu sigmoid tanh",  # the functions whose time is counted apart

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from nets.kernels.cpu import sequences
 from nets.kernels.cpu.fusions import FUSIONS
 from nets.kernels.cpu.machine import Machine, product_unit
 from nets.kernels.cpu.native import conv as native
@@ -29,4 +30,9 @@ def plan_for(platform: str, *, training: bool, precision: str = "float32", kerne
 
 def cpu_plan(machine: Machine) -> CpuPlan:
     """The plan for training on a CPU with all its rows."""
-    return CpuPlan(Numerics(machine.precision), KERNELS, FUSIONS, machine)
+    return CpuPlan(
+        Numerics(machine.precision),
+        (*KERNELS, *sequences.KERNELS),
+        (*FUSIONS, *sequences.FUSIONS),
+        machine,
+    )

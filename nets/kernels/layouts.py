@@ -17,7 +17,7 @@ from jax import Array
 
 from nets.kernels.cpu.gemm import row_major
 
-Layout = Literal["BC", "CB", "BHWC", "CHWB", "phases", "BTC", "BT"]
+Layout = Literal["BC", "CB", "BHWC", "CHWB", "phases", "BTC", "CTB", "BT"]
 Arrays = Array | tuple[Array, ...]
 
 
@@ -80,6 +80,8 @@ WAYS: Mapping[tuple[Layout, Layout], Way] = MappingProxyType(
         ("CB", "BC"): jnp.transpose,
         ("BHWC", "CHWB"): _channels_first,
         ("CHWB", "BHWC"): _channels_last,
+        ("BTC", "CTB"): lambda x: row_major(x.transpose(2, 1, 0)),
+        ("CTB", "BTC"): lambda x: row_major(x.transpose(2, 1, 0)),
         ("CHWB", "phases"): split,
         ("phases", "CHWB"): join,
         ("BHWC", "phases"): lambda x: split(_channels_first(x)),

@@ -10,7 +10,7 @@ from nets.kernels.layouts import Laid, Layout, single, to
 from nets.layers.base import CANONICAL, Bound
 from nets.spec.values import Kind, Value
 
-BATCH_LAST: Mapping[Kind, Layout] = {"features": "CB", "image": "CHWB"}
+BATCH_LAST: Mapping[Kind, Layout] = {"features": "CB", "image": "CHWB", "sequence": "CTB"}
 
 
 def canonical(value: Value) -> Layout:

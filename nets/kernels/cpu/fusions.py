@@ -22,7 +22,7 @@ from nets.kernels.layouts import Laid
 from nets.kernels.plan import Fusion, Site
 from nets.layers.activation import Relu
 from nets.layers.base import Bound, Layer
-from nets.layers.conv import Conv2d
+from nets.layers.conv import Conv2d, Convolved
 from nets.layers.merge import Add
 from nets.layers.norm import BatchNorm, BatchNorm2d
 from nets.layers.pool import MaxPool2d
@@ -41,7 +41,7 @@ def windows(plan: CpuPlan, bound: Bound, x: Laid) -> Corners:
     """What a 2 x 2 pool looks at: an image, or what a convolution makes of it, without its bias."""
     if isinstance(bound.layer, Conv2d):
         return convolve_before_pool(
-            plan.machine, framed(bound, x), bound.param("kernel"), bound.layer.geometry(bound.takes[0])
+            plan.machine, framed(bound, x), bound.layer.kernel(bound), bound.layer.geometry(bound.takes[0])
         )
     return x.arrays if x.layout == "phases" else image(x)
 
@@ -56,7 +56,7 @@ def convolution_relu(plan: CpuPlan, bounds: Sequence[Bound], xs: Sequence[Laid])
     """In the pass that sums the convolution up, and rounded in it."""
     conv = bounds[0]
     at = conv.layer.geometry(conv.takes[0])
-    return convolve_relu(plan.machine, framed(conv, xs[0]), conv.param("kernel"), conv.given("bias"), at)
+    return convolve_relu(plan.machine, framed(conv, xs[0]), conv.layer.kernel(conv), conv.given("bias"), at)
 
 
 def norm(plan: CpuPlan, bounds: Sequence[Bound], xs: Sequence[Laid]) -> Laid:
@@ -64,10 +64,10 @@ def norm(plan: CpuPlan, bounds: Sequence[Bound], xs: Sequence[Laid]) -> Laid:
 
     The bias of the convolution cancels in the norm: it is left out, has no gradient, and only moves the mean.
     """
-    first, normed = bounds[0], of_type(BatchNorm2d, bounds)
+    first, normed = bounds[0], of_type(BatchNorm, bounds)
     assert normed is not None
     x, shift = xs[0], None
-    if isinstance(first.layer, Conv2d):
+    if isinstance(first.layer, Convolved):
         x, shift = convolution(plan, first, xs[0]), first.given("bias")
     skip = xs[1] if of_type(Add, bounds) else None
     return normalise(plan, normed, x, shift=shift, skip=skip, relu=of_type(Relu, bounds) is not None)
@@ -93,7 +93,7 @@ def pooled_norm(plan: CpuPlan, bounds: Sequence[Bound], xs: Sequence[Laid]) -> L
 def fits_relu(site: Site) -> bool:
     """Not before a norm, whose means and variances are taken of values that nobody has rounded."""
     conv, plan = site.nodes[0], site.plan
-    assert isinstance(conv.layer, Conv2d) and isinstance(plan, CpuPlan)
+    assert isinstance(conv.layer, Convolved) and isinstance(plan, CpuPlan)
     if any(isinstance(reader.layer, BatchNorm) for reader in site.readers):
         return False
     ((kernel, at, size),) = conv.layer.convolutions(*conv.takes)

@@ -16,6 +16,7 @@ from nets.kernels.cpu.norm import NormOptions, batch_norm
 from nets.kernels.cpu.plan import CpuPlan
 from nets.kernels.cpu.pool import max_pool
 from nets.kernels.cpu.pool_windows import per_channel
+from nets.kernels.cpu.transposed import transposed
 from nets.kernels.layouts import Laid, single, to
 from nets.kernels.plan import Kernel, Site
 from nets.layers.attention import MultiheadAttention
@@ -25,6 +26,7 @@ from nets.layers.linear import Linear
 from nets.layers.norm import BatchNorm2d
 from nets.layers.pool import MaxPool2d
 from nets.layers.shape import AsImage, Flatten
+from nets.layers.transposed_conv import ConvTranspose2d
 from nets.numerics.normalise import Moments, normalised
 
 
@@ -35,7 +37,7 @@ def conv2d(plan: CpuPlan, bound: Bound, xs: Sequence[Laid]) -> Laid:
 
 def convolution(plan: CpuPlan, bound: Bound, x: Laid) -> Laid:
     """Without the bias."""
-    return convolve(plan.machine, framed(bound, x), bound.param("kernel"), bound.layer.geometry(bound.takes[0]))
+    return convolve(plan.machine, framed(bound, x), bound.layer.kernel(bound), bound.layer.geometry(bound.takes[0]))
 
 
 def framed(bound: Bound, x: Laid) -> Laid:
@@ -44,8 +46,16 @@ def framed(bound: Bound, x: Laid) -> Laid:
     return x if layer.padding_mode == "zeros" else Laid(layer.framed(image(x), bound.takes[0]), "CHWB")
 
 
+def transposed_conv2d(plan: CpuPlan, bound: Bound, xs: Sequence[Laid]) -> Laid:
+    layer, value, bias = bound.layer, bound.takes[0], bound.given("bias")
+    y = transposed(image(xs[0]), layer.kernel(bound), layer.geometry(value), layer.reached(value), plan.machine)
+    y = layer.ended(y, value)
+    return Laid(y if bias is None else y + per_channel(bias), "CHWB")
+
+
 def linear(plan: CpuPlan, bound: Bound, xs: Sequence[Laid]) -> Laid:
     x, kernel, dtype = xs[0], bound.param("kernel"), plan.machine.dtype
+    x = to(x, "BTC") if x.layout == "CTB" else x
     if x.layout == "CB":
         y = matmul_columns(x.array, kernel, dtype)
     else:
@@ -133,6 +143,7 @@ def flattens_image(site: Site) -> bool:
 
 KERNELS = (
     Kernel(Conv2d, "by the first algorithm of the table of convolutions that fits", conv2d),
+    Kernel(ConvTranspose2d, "the gradient of a convolution, by the row of the table that fits that", transposed_conv2d),
     Kernel(Linear, "a product of matrices with a gradient of its own, from images as they lie", linear),
     Kernel(
         MultiheadAttention, "head by head, cut out where they lie: nothing is transposed", attention, attends_plainly
