@@ -30,12 +30,27 @@ from nets.examples import networks
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.hyperparams.optimizers import OPTIMIZERS
 from nets.layers import LAYERS
+from nets.layers.groups import GROUPS, group_of
 
 TOP = Path(__file__).parent.parent
 READMES = sorted({TOP / "README.md", *TOP.glob("backend/**/README.md"), *TOP.glob("nets/**/README.md")})
 PLACE = re.compile(r"(<!-- table (\w+)[^>]*-->\n)(.*?)(<!-- end -->)", flags=re.DOTALL)
 
 RECORD = ("compilation", "timing", "peak_memory", "environment", "dataset_sha256", "request_sha256")
+TITLES = {
+    "dense": "Dense layers",
+    "convolution": "Convolutions",
+    "pool": "Pools",
+    "norm": "Norms",
+    "activation": "Activations",
+    "dropout": "Dropouts and noise",
+    "sequence": "Tokens and sequences",
+    "attention": "Attention",
+    "recurrent": "Recurrent layers",
+    "size": "Shapes and sizes",
+    "merge": "Merges",
+    "composite": "Composites",
+}
 KINDS = {"image": "images", "features": "features", "sequence": "sequences", "tokens": "tokens"}
 ALSO = {"image": "features whose number is a square are read as an image", "features": "an image is flattened"}
 
@@ -61,7 +76,25 @@ def query_of(operation):
 
 
 def layers():
-    return "\n".join(entry(name, layer, f" {taken(layer)}", layer.examples[0].json) for name, layer in LAYERS.items())
+    """By groups, with links to each type first."""
+    grouped = {group: [] for group in GROUPS}
+    for name, layer in LAYERS.items():
+        grouped[group_of(layer)].append(name)
+    contents = [f"{TITLES[group]}: {links(names)}" for group, names in grouped.items() if names]
+    parts = [
+        f"### {TITLES[group]}\n\n" + "\n".join(layer_entry(name, LAYERS[name]) for name in names)
+        for group, names in grouped.items()
+        if names
+    ]
+    return "\n".join([*(f"- {line}" for line in contents), "", *parts])
+
+
+def links(names):
+    return ", ".join(f"[`{name}`](#{name})" for name in names)
+
+
+def layer_entry(name, layer):
+    return entry(name, layer, f" {taken(layer)}", layer.examples[0].json)
 
 
 def taken(layer):

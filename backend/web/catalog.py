@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from backend.state.records import Json
@@ -11,9 +13,14 @@ from backend.training.default_dataset import BUNDLED, PREFERRED
 from nets.architecture.combinators import COMBINATORS
 from nets.datasets import DATASETS, DatasetInfo, problem, source
 from nets.layers import LAYERS, Layer
+from nets.layers.base import Example
+from nets.layers.groups import group_of
 from nets.spec.registry import Typed
 from nets.spec.values import Kind
 
+# In a docstring: `He et al., 2016`, `Ioffe & Szegedy, 2015`, `Hochreiter and Schmidhuber, 1997`; `nn.Conv2d`.
+PAPER = re.compile(r"[A-Z][\w-]+(?:(?:,| and| &) [A-Z][\w-]+)*(?: et al\.)?, (?:19|20)\d\d")
+PYTORCH = re.compile(r"`((?:nn|torch|torchvision)\.[\w.]+)`")
 ORDER = ("image", "any", "features", "sequence", "tokens")
 
 
@@ -43,11 +50,11 @@ def _dataset_entry(entry: DatasetInfo, data_dir: Path) -> Json:
 
 
 def layer_entries() -> list[Json]:
-    """Every layer type with its other names, its fields (JSON Schema by field), other names of those, and an example.
+    """Every layer type with its other names, its fields (JSON Schema by field), other names of those, and examples.
 
     Those that take images first, then those that take anything, then features: the examples of those with one input
-    that give what they take, or features, in this order and with a linear layer behind them, are a network. Behind
-    them stand those that take nothing but sequences, and tokens.
+    that keep height and width, or give features, in this order and with a linear layer behind them, are a network.
+    Behind them stand those that take nothing but sequences, and tokens.
     """
     entries = [_layer_entry(name, layer) for name, layer in LAYERS.items()]
     return sorted(entries, key=lambda entry: ORDER.index(entry["takes"]))
@@ -66,7 +73,19 @@ def _layer_entry(name: str, layer: type[Layer]) -> Json:
         "kinds": list(layer.takes),
         "inputs": {"least": least, "most": most},
         "converts": layer.converts,
+        "gives": list(dict.fromkeys(example.gives.kind for example in layer.examples)),
+        "group": group_of(layer),
         "example": dict(layer.examples[0].json) if layer.examples else {"type": name},
+        "examples": [_example(each) for each in layer.examples],
+    }
+
+
+def _example(example: Example) -> Json:
+    """A layer with what it is given and gives: kinds and shapes, for tokens how many different ones there are."""
+    return {
+        "layer": dict(example.json),
+        "takes": [asdict(each) for each in example.takes],
+        "gives": asdict(example.gives),
     }
 
 
@@ -78,12 +97,27 @@ def taken(kinds: Sequence[Kind]) -> str:
 
 
 def _entry(name: str, cls: type[Typed]) -> Json:
-    schema = cls.model_json_schema()
+    schema, about = cls.model_json_schema(), inspect.getdoc(cls) or ""
+    fields = {field: part for field, part in schema["properties"].items() if field != "type"}
+    required = [field for field in schema.get("required", []) if field != "type"]
+    named = {"type": {"enum": [name, *cls.also], "description": "Its type."}}
     return {
         "type": name,
         "also": list(cls.also),
-        "description": inspect.getdoc(cls) or "",
-        "fields": {field: part for field, part in schema["properties"].items() if field != "type"},
-        "required": [field for field in schema.get("required", []) if field != "type"],
+        "description": about,
+        "papers": PAPER.findall(" ".join(about.split())),
+        "pytorch": PYTORCH.findall(about),
+        "fields": fields,
+        "order": list(fields),
+        "required": required,
         "aliases": dict(cls.aliases),
+        "schema": {
+            "title": name,
+            "description": about,
+            "type": "object",
+            "properties": {**named, **fields},
+            "required": ["type", *required],
+            "additionalProperties": False,
+            **({"$defs": schema["$defs"]} if "$defs" in schema else {}),
+        },
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar, Generic, TypeVar
 
 from nets.errors import UNSAID, BrokenRule, Change, Path, Problem, SpecError
@@ -162,6 +163,7 @@ class Registry(Names[type[S]], Generic[S]):
         return {"anyOf": [_schema(cls) for cls in self.values()]}
 
 
+@cache  # Of some 90 types, several times a document: it would take most of a second each time.
 def _schema(cls: type[Typed]) -> dict[str, Any]:
     fields: dict[str, Any] = cls.model_json_schema()["properties"]
     kind = cls.model_fields["type"].default

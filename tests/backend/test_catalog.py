@@ -18,6 +18,7 @@ from nets.architecture.read import parse_architecture
 from nets.datasets import DATASETS
 from nets.errors import SpecError
 from nets.layers import LAYERS
+from nets.layers.groups import GROUPS
 from tests.backend.conftest import Trained
 from tests.nets.dataset_files import arrays
 
@@ -65,6 +66,25 @@ def test_examples_are_listed_and_each_has_a_body_that_is_taken(trained: Trained)
     assert refused.status_code == 404 and "GET /api/examples lists the known ones" in refused.json["error"]
 
 
+def test_an_entry_is_enough_to_draw_a_form_from() -> None:
+    """Each field has a title, a sentence, and what it takes; types stand in groups, and every example is valid."""
+    for entry in layer_entries():
+        assert entry["group"] in GROUPS and entry["order"] == list(entry["fields"])
+        for field in entry["fields"].values():
+            assert field["title"] and field["description"]
+            assert {"type", "enum", "const", "anyOf", "$ref"} & field.keys()
+        schema = entry["schema"]
+        assert (
+            schema["required"] == ["type", *entry["required"]] and schema["properties"].keys() > entry["fields"].keys()
+        )
+        for example in entry["examples"]:
+            own = {entry["aliases"].get(name, name): value for name, value in example["layer"].items()}
+            assert own.keys() <= schema["properties"].keys() and set(schema["required"]) <= own.keys()
+            assert example["gives"]["kind"] in entry["gives"]
+    papers = {entry["type"]: (entry["papers"], entry["pytorch"]) for entry in layer_entries()}
+    assert papers["batchnorm2d"][1] == ["nn.BatchNorm2d"] and papers["residual_block"] == (["He et al., 2016"], [])
+
+
 def test_combinators_are_listed_as_they_are_registered(trained: Trained) -> None:
     entries = trained.client.get("/api/layers").json["combinators"]
     assert {entry["type"] for entry in entries} == set(COMBINATORS)
@@ -89,16 +109,18 @@ def test_what_a_layer_type_takes_is_what_the_validator_takes(name: str) -> None:
 
 
 def test_examples_put_in_a_row_are_a_network() -> None:
-    row = [
-        entry["example"]
-        for entry in layer_entries()
-        if entry["inputs"]["least"] == 1
-        and entry["takes"] in ("image", "any", "features")
-        and (entry["takes"] != "image" or LAYERS[entry["type"]].examples[0].gives.positions > 1)  # one pixel: the end
-        and LAYERS[entry["type"]].examples[0].gives.kind
-        in (LAYERS[entry["type"]].examples[0].takes[0].kind, *(["features"] if entry["takes"] != "image" else []))
-    ]
+    """Of images, those that keep height and width: rows of pools end in one pixel."""
+
+    def fits(entry: Json) -> bool:
+        first = LAYERS[entry["type"]].examples[0]
+        if entry["inputs"]["least"] > 1 or entry["takes"] not in ("image", "any", "features"):
+            return False
+        size = first.gives.shape[1:] == first.takes[0].shape[1:] and first.gives.kind == first.takes[0].kind
+        return size or (entry["takes"] != "image" and first.gives.kind == "features")
+
+    row = [entry["example"] for entry in layer_entries() if fits(entry)]
     assert parse_architecture({"layers": [*row, {"type": "linear", "out": 10}]}).graph.classes == 10
+    assert len(row) > 30
 
 
 @pytest.mark.parametrize("entry", layer_entries(), ids=lambda entry: entry["type"])
