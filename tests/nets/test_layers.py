@@ -101,8 +101,9 @@ def test_every_plan_trains_alike(outcome: Outcome) -> None:
     assert_trained_alike(outcome.trained["cpu"], outcome.trained["xla"], of_all=1e-5)
 
 
-def test_a_sample_gets_the_same_answer_alone_and_among_others(outcome: Outcome) -> None:
-    assert_near([outcome.one], [outcome.evaluated[PLACE : PLACE + 1]])
+def test_a_sample_gets_the_same_answer_alone_and_among_others(example: Example, outcome: Outcome) -> None:
+    if not around(example).graph.compares:  # as a batch norm without running statistics does, by its definition
+        assert_near([outcome.one], [outcome.evaluated[PLACE : PLACE + 1]])
 
 
 def test_bfloat16_stays_near_float32(outcome: Outcome) -> None:
