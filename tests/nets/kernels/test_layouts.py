@@ -12,6 +12,8 @@ from tests.nets.kernels.common import random
 
 
 def laid(layout: Layout) -> Laid:
+    if "T" in layout:
+        return to(Laid(random(2, 5, 3), "BTC"), layout)
     return to(Laid(random(3, 4, 6, 2), "CHWB") if layout not in ("BC", "CB") else Laid(random(5, 3), "CB"), layout)
 
 
