@@ -136,7 +136,7 @@ class Network(nn.Module):
 
         x = values[loop.input]
         y, _ = jax.eval_shape(block, x, jax.tree.map(lambda leaf: leaf[0], stacked))
-        x, moved = jax.lax.scan(step, to(x, y.layout), stacked)
+        x, moved = jax.lax.scan(step, to(x, y.layout), stacked, length=len(nodes))
         for number, each in enumerate(nodes if nodes[0][0].train else ()):
             for bound, changed in zip(each, moved, strict=True):
                 for name, value in changed.items():

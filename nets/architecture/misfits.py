@@ -16,6 +16,8 @@ from nets.spec.values import Kind, Value
 
 ONE: dict[Kind, str] = {"features": "features", "image": "an image", "sequence": "a sequence", "tokens": "tokens"}
 FLATTENED: tuple[Kind, ...] = ("image", "sequence")
+MOST_CHANNELS = 10_000_000  # as `Width`: what comes out can be declared by the layer behind it
+MOST_NUMBERS = 2**31 - 1
 PLACEHOLDER = re.compile(r"\{(field|before|shape|\d+)\}")
 
 
@@ -60,6 +62,16 @@ def wrong_kind(layer: Layer, values: Sequence[Value]) -> Iterator[Misfit]:
         expected = {"properties": {"type": one_of(takers)}} if len(values) == 1 and takers else UNSAID
         instead = next(iter(closest_type(cure)), None) if len(values) == 1 else None
         yield Misfit(None, f"{rule}{source}; {cure}", fatal=True, expected=expected, instead=instead)
+
+
+def too_large(value: Value) -> str | None:
+    """A value that no layer could be declared for, or whose numbers could not be counted on a device."""
+    if value.channels > MOST_CHANNELS:
+        unit = "channels" if value.kind == "image" else "features"
+        return f"would give {value.channels:,} {unit}, more than {MOST_CHANNELS:,}; make what it reads smaller"
+    if value.size > MOST_NUMBERS:
+        return f"would give {value.size:,} numbers a sample, more than {MOST_NUMBERS:,}; make what it reads smaller"
+    return None
 
 
 def wrong_times(layer: Layer, values: Sequence[Value]) -> list[Misfit]:

@@ -11,7 +11,7 @@ from nets.architecture.architecture import Applied, Architecture
 from nets.architecture.expand import Placed
 from nets.architecture.graph import INPUT, Graph, Node
 from nets.architecture.lending import check_lent, check_worth, lender_of
-from nets.architecture.misfits import Words, takes_one, wrong_kind, wrong_number, wrong_times
+from nets.architecture.misfits import Words, takes_one, too_large, wrong_kind, wrong_number, wrong_times
 from nets.architecture.order import in_order
 from nets.architecture.written import Body, Written
 from nets.errors import Path, Problem
@@ -154,6 +154,9 @@ class Resolver:
             self.doubtful.add(name)
         filled = layer.filled(*enters)
         gives = given_by(filled, enters)
+        if large := too_large(gives):
+            self.add(name, Problem(spot.placed.item.shown, f"{layer.type} {large}", "out_of_range"))
+            return
         if not spot.turn:
             self.applied.append(Applied(name, filled, enters, gives, spot.placed.item.path))
             if not spot.placed.merge:
@@ -208,6 +211,11 @@ class Resolver:
             expected = {"properties": {"type": one_of(types)}}
             rule = f"{layer.type} {misfits[0].detail}"
             self.add(name, Problem(spot.placed.item.shown, rule, "misfit", expected=expected))
+            return None
+        if large := too_large(given_by(adapter, (value,))):
+            self.add(
+                name, Problem(spot.placed.item.shown, f"{adapter.type} before {layer.type} {large}", "out_of_range")
+            )
             return None
         adapted = f"{name}.{adapter.type}{f'_{index}' * (index > 0)}"
         self.node(adapted, adapter, [read], (value,), given_by(adapter, (value,)), replace(spot, shares=None))

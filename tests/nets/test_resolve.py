@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from nets.architecture.read import parse_architecture
+from nets.errors import SpecError
 from tests.nets.networks import RESNET_20, SIAMESE, SIAMESE_TOWERS
 
 
@@ -97,3 +100,21 @@ def test_names_are_looked_for_outwards() -> None:
     nodes = parse_architecture({"input_shape": [4], "layers": layers}).graph.by_id
     assert nodes["repeat_2.1.add_1"].inputs == ("repeat_2.1.a", "b")
     assert nodes["repeat_2.1.a"].inputs == ("repeat_2.0.add_1",)
+
+
+@pytest.mark.parametrize(
+    ("layers", "told"),
+    [
+        (
+            [{"type": "repeat", "times": 9, "layers": [{"type": "convtranspose2d", "out_channels": 6, "kernel_size": 5, "stride": 5}]}],
+            r"layers\[0\]\.layers\[0\]: convtranspose2d would give 3,750,000,000 numbers a sample, more than 2,147,483,647",
+        ),
+        (
+            [{"type": "upsample", "scale_factor": 64}, {"type": "upsample", "scale_factor": 7}, {"type": "relu"}],
+            r"layers\[3\]: flatten before linear would give 38,535,168 features, more than 10,000,000",
+        ),
+    ],
+)  # fmt: skip
+def test_values_that_no_device_holds_are_refused_where_they_come_from(layers: list[Any], told: str) -> None:
+    with pytest.raises(SpecError, match=told):
+        parse_architecture({"input_shape": [3, 8, 8], "layers": [*layers, LINEAR]})

@@ -173,8 +173,14 @@ BODIES: dict[str, tuple[tuple[int, ...], list[Json]]] = {
         [repeated(3, {"type": "residual", "layers": [LINEAR, {"type": "tanh"}, DROPOUT]}), {"type": "flatten"}],
     ),
     "images": ((2, 6, 6), [CONV, repeated(3, CONV, NORM, RELU, DROPOUT)]),
+    "without arrays": ((4, 6, 6), [CONV, repeated(3, {"type": "tanh"})]),
     "skips": ((4, 6, 6), [repeated(4, {"type": "residual_block", "out_channels": 4})]),
 }
+
+
+def test_equal_layers_without_arrays_are_a_loop_too() -> None:
+    a = network(*BODIES["without arrays"][1], shape=(4, 6, 6))
+    assert "scan[" in traced(a, looping(CPU["float32"]))
 
 
 def traced(a: Architecture, plan: Plan) -> str:
