@@ -117,6 +117,10 @@ def waves() -> list[Json]:
 NETWORKS: dict[str, Callable[[], list[Json]]] = {
     "convmixer": convmixer,
     "conv1d": waves,
+    "vit": vit,
+    "lstm": lambda: recurrent("lstm"),
+    "gru": lambda: recurrent("gru"),
+    "mixer": mixer,
     "colours_mobilenet": mobilenet,
     "colours_resnet": resnet,
     "colours_unet": unet,
