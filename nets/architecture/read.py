@@ -93,7 +93,7 @@ def beside_a_layer(name: str, value: object) -> Hint:
 
 def kinds() -> Registry[Any]:
     """All that a list of layers may hold."""
-    found: Registry[Any] = Registry("layer type", example=LAYERS.example)
+    found: Registry[Any] = Registry("layer type", example=LAYERS.example, listed=LAYERS.listed)
     found.update({**LAYERS, **COMBINATORS})
     return found
 

@@ -309,5 +309,5 @@ class Layer(Typed):
         return self.model_dump(mode="json", by_alias=True)
 
 
-LAYERS: Registry[Layer] = Registry("layer type", example={"type": "relu"})
+LAYERS: Registry[Layer] = Registry("layer type", example={"type": "relu"}, listed="GET /api/layers")
 register = LAYERS.register

@@ -25,14 +25,19 @@ from nets.spec.words import closest
 
 V = TypeVar("V")
 Fields = type[Spec]
+MOST_LISTED = 40  # names in a message
 
 
 class Names(dict[str, V]):
-    """Things by name. `what`: what they are, in the singular. A name can be taken once."""
+    """Things by name. A name can be taken once.
 
-    def __init__(self, what: str) -> None:
+    what: what they are, in the singular. listed: where a client finds all of them, for messages about many.
+    """
+
+    def __init__(self, what: str, *, listed: str = "") -> None:
         super().__init__()
         self.what = what
+        self.listed = listed
 
     def add(self, name: str, value: V) -> V:
         """ValueError where the name is taken."""
@@ -59,7 +64,9 @@ class Names(dict[str, V]):
         return closest(word, self)
 
     def choice(self) -> str:
-        """`one of sgd, adam`."""
+        """`one of sgd, adam`; of many, how many there are and where they are listed."""
+        if len(self) > MOST_LISTED and self.listed:
+            return f"one of the {len(self)} {self.what}s that {self.listed} lists"
         return f"{'one of ' * (len(self) > 1)}{', '.join(self)}"
 
 
@@ -84,8 +91,8 @@ T = TypeVar("T", bound=Typed)
 class Registry(Names[type[S]], Generic[S]):
     """Specifications by the value of their `type`. `example`: one as a client sends it, for messages."""
 
-    def __init__(self, what: str, *, example: Mapping[str, Any]) -> None:
-        super().__init__(what)
+    def __init__(self, what: str, *, example: Mapping[str, Any], listed: str = "") -> None:
+        super().__init__(what, listed=listed)
         self.example = dict(example)
 
     def register(self, cls: type[T]) -> type[T]:
