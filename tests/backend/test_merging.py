@@ -28,7 +28,11 @@ def test_results_are_put_into_one_report(files: list[str], tmp_path: Path, monke
     monkeypatch.setenv("COLUMNS", "200")
     done = CliRunner().invoke(bench, ["merge", *files, "--out", str(tmp_path / "out")], standalone_mode=False)
     assert done.return_value == exits.OK, done.output
-    assert "two cpu:0" in done.stdout and "report.html" in done.stdout
+    told = [line.split() for line in done.stdout.splitlines()]
+    assert told[0][:3] == ["network", "machine", "device"] and "report.html" in done.stdout
+    assert {tuple(words[:3]) for words in told if words[2:3] == ["cpu:0"]} == {
+        (network, machine, "cpu:0") for network in ("mlp", "cnn") for machine in ("one", "two")
+    }
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.html", "results.csv", "results.json"]
     assert json.loads((tmp_path / "out" / "results.json").read_text())["merged_from"] == ["b_one", "b_two"]
 
