@@ -316,6 +316,8 @@ def value_of(field, schema):
 
 def list_of(field, schema):
     inner = field.get("items") or field["prefixItems"][0]
+    if field.get("maxItems") == 1:  # its bounds are told beside it, too
+        return "a list of one"
     if field.get("maxItems") != 2:
         return f"list of {WORDS[inner['type']]}s"
     if {"type": "null"} in inner.get("anyOf", ()):

@@ -13,7 +13,7 @@ from nets.layers import LAYERS, Layer
 from nets.layers.activation import Relu
 from nets.layers.conv import Conv2d
 from nets.layers.linear import Linear
-from nets.layers.merge import MOST, Add, Concat
+from nets.layers.merge import MOST, Add, Concat, Merge
 from nets.layers.steps import AsSequence, EachStep
 from nets.spec.fields import Whole, shown
 from nets.spec.registry import Registry, Typed
@@ -138,9 +138,9 @@ class Residual(Combinator):
 
 
 def merges() -> Registry[Layer]:
-    """The layer types that make one value of several."""
+    """The layer types that are made to join values; not every type of several inputs is."""
     found: Registry[Layer] = Registry("merge", example={"type": JOINED.type})
-    found.update({name: cls for name, cls in LAYERS.items() if cls.arity[0] > 1})
+    found.update({name: cls for name, cls in LAYERS.items() if issubclass(cls, Merge)})
     return found
 
 
@@ -189,7 +189,7 @@ class Parallel(Combinator):
         description="Lists of layers; an empty one passes its input on."
     )
     merge: Annotated[Layer, BeforeValidator(merging), WithJsonSchema(MERGE)] = Field(
-        JOINED, description="A layer type with several inputs, or an object with its type and options."
+        JOINED, description="A layer type that merges, such as add or concat, or an object with its type and options."
     )
 
     examples = ({"type": "parallel", "branches": [[Conv4], []], "merge": JOINED.type},)

@@ -123,7 +123,7 @@ class Words:
         field = misfit.field and item.said.get(misfit.field, misfit.field)
         detail = self.filled_in(misfit.detail, field or "")
         if field is None or self.placed.merge:
-            expected = UNSAID if self.placed.merge else misfit.expected
+            expected = misfit.expected if field is None else UNSAID
             change = Change("replace", (*item.shown, "type"), misfit.instead)
             fix = (change,) if misfit.instead and not self.placed.merge else ()
             return Problem(item.shown, detail, misfit.code, expected=expected, suggestion=misfit.instead, fix=fix)

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from nets.errors import BrokenRule
 from nets.layers.base import Bound, Example, Layer, Misfit, register
 from nets.layers.windows import sizes_up_to
+from nets.spec.allowed import one_field_of
 from nets.spec.fields import Pair, pair, shown, size, size_schema, whole
 from nets.spec.values import Value, image
 
@@ -45,6 +46,23 @@ Size = Annotated[
     BeforeValidator(lambda value: size(value, least=1, most=MOST)),
     WithJsonSchema(size_schema(least=1, most=MOST)),
 ]
+
+
+def at_most_half(value: Value, *, cut: int) -> dict[str, Any]:
+    """Borders that leave a row and a column of an image whatever the others are, as JSON Schema.
+
+    cut: the sign of a number that is cut off; one of the other sign is added.
+    """
+    _, high, wide = value.shape
+    down, across = ((side - 1) // 2 for side in (high, wide))
+
+    def within(half: int) -> dict[str, Any]:
+        least, most = (0, half) if cut > 0 else (-half, MOST)
+        return {"type": "integer", "minimum": max(least, -MOST), "maximum": min(most, MOST)}
+
+    each = [within(across), within(across), within(down), within(down)]
+    listed = {"type": "array", "prefixItems": each, "items": False, "minItems": 4, "maxItems": 4}
+    return {"anyOf": [within(min(down, across)), listed]}
 
 
 def four(value: int | Four) -> Four:
@@ -99,7 +117,8 @@ class ZeroPad2d(Borders):
         if high + min(top, 0) + min(bottom, 0) < 1 or wide + min(left, 0) + min(right, 0) < 1:
             rule = f"cuts off more than the {high} x {wide} pixels that {{before}} gives, got {shown(self.padding)}"
             detail = f"{rule}; a negative number is cut off: leave at least one row and column"
-            yield Misfit("padding", detail, fatal=True, code="out_of_range")
+            expected = at_most_half(inputs[0], cut=-1)
+            yield Misfit("padding", detail, fatal=True, code="out_of_range", expected=expected)
 
 
 @register
@@ -126,7 +145,11 @@ class Crop2d(Borders):
     def misfits(self, *inputs: Value) -> Iterator[Misfit]:
         _, high, wide = inputs[0].shape
         if (self.cropping is None) == (self.crop_size is None):
-            yield Misfit(None, "crop2d needs one of cropping and size; send one of both", fatal=True)
+            detail, expected = (
+                "crop2d needs one of cropping and size; send one of both",
+                one_field_of("cropping", "size"),
+            )
+            yield Misfit(None, detail, fatal=True, expected=expected)
         elif self.crop_size is not None:
             height, width = pair(self.crop_size)
             if height > high or width > wide:
@@ -135,7 +158,8 @@ class Crop2d(Borders):
                 yield Misfit("size", detail, fatal=True, code="out_of_range", expected=expected)
         elif min(self.output(*inputs).shape) < 1:
             detail = f"cuts off all of the {high} x {wide} pixels that {{before}} gives, got {shown(self.cropping)}"
-            yield Misfit("cropping", f"{detail}; leave at least one row and column", fatal=True, code="out_of_range")
+            detail, expected = f"{detail}; leave at least one row and column", at_most_half(inputs[0], cut=1)
+            yield Misfit("cropping", detail, fatal=True, code="out_of_range", expected=expected)
 
     def added(self, value: Value) -> Four:
         if self.cropping is not None:

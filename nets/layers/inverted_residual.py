@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
@@ -12,9 +12,12 @@ from nets.layers.composite import OWN_INPUT, Composite, Part, chain, function
 from nets.layers.conv import Conv2d
 from nets.layers.merge import Add
 from nets.layers.norm import BatchNorm2d, Eps, Momentum
-from nets.layers.windows import largest_useful, odd, sizes_up_to, too_wide
+from nets.layers.windows import LARGEST, largest_useful, odd, sizes_up_to, too_wide
 from nets.spec.fields import Extent, Real, Width, pair, shown
 from nets.spec.values import Value, image
+
+ODD_SIDE: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": LARGEST - 1, "not": {"multipleOf": 2}}
+ODD = {"anyOf": [ODD_SIDE, {"type": "array", "items": ODD_SIDE, "minItems": 2, "maxItems": 2}]}
 
 
 @register
@@ -62,7 +65,9 @@ class InvertedResidual(Composite):
             yield Misfit.declared(self, "in_channels", self.in_channels, channels, unit="channel")
         if not odd(self.kernel_size):
             rule = f"must be odd, so that half of it fits on each side of a pixel, got {shown(self.kernel_size)}"
-            yield Misfit("kernel_size", f"{rule}; use one more or one less", fatal=True, code="out_of_range")
+            yield Misfit(
+                "kernel_size", f"{rule}; use one more or one less", fatal=True, code="out_of_range", expected=ODD
+            )
         elif wide := too_wide((height, width), window=pair(self.kernel_size)):
             most = largest_useful((height, width), (1, 1))
             yield Misfit("kernel_size", wide, code="out_of_range", expected=sizes_up_to(most))

@@ -21,10 +21,15 @@ MOST = 64  # inputs of one merge
 
 
 class Merge(Layer):
+    """Base of what joins values that stand side by side: what `parallel` can end with."""
+
+    arity = (2, MOST)
+
+
+class OfOneShape(Merge):
     """Values of one kind and shape, number by number."""
 
     layouts = "elementwise"
-    arity = (2, MOST)
 
     def misfits(self, *inputs: Value) -> Iterator[Misfit]:
         for place, value in enumerate(inputs[1:], 1):
@@ -62,7 +67,7 @@ def cure(first: Value, other: Value, place: int) -> str:
 
 
 @register
-class Add(Merge):
+class Add(OfOneShape):
     """The sum of all inputs, such as a skip connection."""
 
     type: Literal["add"] = "add"
@@ -77,7 +82,7 @@ class Add(Merge):
 
 
 @register
-class Multiply(Merge):
+class Multiply(OfOneShape):
     """The product of all inputs, value by value, such as a gate."""
 
     type: Literal["multiply"] = "multiply"
@@ -94,7 +99,7 @@ class Multiply(Merge):
 
 
 @register
-class Subtract(Merge):
+class Subtract(OfOneShape):
     """The first input minus the second."""
 
     type: Literal["subtract"] = "subtract"
@@ -109,7 +114,7 @@ class Subtract(Merge):
 
 
 @register
-class Average(Merge):
+class Average(OfOneShape):
     """The mean of all inputs, value by value."""
 
     type: Literal["average"] = "average"
@@ -123,7 +128,7 @@ class Average(Merge):
 
 
 @register
-class Maximum(Merge):
+class Maximum(OfOneShape):
     """The largest of all inputs, value by value; the first of equal ones gets the gradient. Goodfellow et al., 2013."""
 
     type: Literal["maximum"] = "maximum"
@@ -137,7 +142,7 @@ class Maximum(Merge):
 
 
 @register
-class Concat(Layer):
+class Concat(Merge):
     """All inputs joined along one axis; their other sizes are equal. PyTorch's `torch.cat`. Szegedy et al., 2015."""
 
     type: Literal["concat"] = "concat"
@@ -149,7 +154,6 @@ class Concat(Layer):
 
     also = ("concatenate", "cat")
     layouts = "any"
-    arity = (2, MOST)
     keeps_values = True
     examples = (
         Example({"type": "concat"}, (image(3, 4, 4), image(2, 4, 4)), image(5, 4, 4)),

@@ -125,7 +125,7 @@ class MaxPool(Pool):
         if not found and self.geometry(inputs[0]).misses(self.size(inputs[0]), self.window):
             detail = f"leaves a window with no pixel of the {self.in_words(self.size(inputs[0]))} in it, "
             cure = f"got {self.padding!r} (dilation {self.by_axis(self.dilations)}); use less padding or dilation"
-            yield Misfit("padding", detail + cure, fatal=True, code="out_of_range")
+            yield Misfit("padding", detail + cure, fatal=True, code="out_of_range", expected={"const": 0})
 
     def apply(self, bound: Bound, *xs: Array) -> Array:
         y = bound.numerics.max_pool(self.as_image(xs[0]), self.window, self.geometry(bound.takes[0]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from nets.errors import BrokenRule
 from nets.layers.base import Bound, Example, Layer, Misfit, register
 from nets.numerics.resample import linear, nearest
+from nets.spec.allowed import one_field_of
 from nets.spec.fields import Boolean, Pair, Whole, pair, real, shown, size, size_schema
 from nets.spec.values import AXES, Value, described, image, sequence
 
@@ -89,16 +90,19 @@ class Upsample(Layer):
         kind, asked = inputs[0].kind, self.scale_factor if self.out_size is None else self.out_size
         field = "scale_factor" if self.out_size is None else "size"
         if (self.scale_factor is None) == (self.out_size is None):
-            yield Misfit(None, "upsample needs one of scale_factor and size; send one of both", fatal=True)
+            rule, expected = "upsample needs one of scale_factor and size", one_field_of("scale_factor", "size")
+            yield Misfit(None, f"{rule}; send one of both", fatal=True, expected=expected)
             return
         if kind == "sequence" and isinstance(asked, tuple):
             detail = f"must be one number for the length of a sequence, got {shown(list(asked))}"
-            yield Misfit(field, detail, fatal=True, code="wrong_type")
+            one = ONE_FACTOR if self.out_size is None else {"type": "integer", "minimum": 1, "maximum": LARGEST}
+            yield Misfit(field, detail, fatal=True, code="wrong_type", expected=one)
         elif not all(1 <= side <= LARGEST for side in self.sides(inputs[0])):
             made = described(tuple(self.sides(inputs[0])))
             sizes = ", ".join(AXES[kind][place] for place in self.axes(inputs[0]).values())
             detail = f"makes {made} ({sizes}) of what {{before}} gives; each must be 1 to {LARGEST:,}"
-            yield Misfit(field, detail, fatal=True, code="out_of_range")
+            expected = factors_for([inputs[0].shape[place] for place in self.axes(inputs[0]).values()])
+            yield Misfit(field, detail, fatal=True, code="out_of_range", expected=expected)
         modes = ["nearest", "bilinear" if kind == "image" else "linear"]
         if self.mode not in modes:
             detail = f"must be {modes[0]} or {modes[1]} for {'an image' if kind == 'image' else 'a sequence'}"
@@ -129,6 +133,17 @@ class Upsample(Layer):
             else:
                 y = linear(y, axis, side, scale, align=bool(self.align_corners), precision=exact)
         return y
+
+
+def factors_for(sides: Sequence[int]) -> dict[str, Any]:
+    """The factors that make sizes of 1 to LARGEST of these, as JSON Schema."""
+    bounds = [(math.nextafter(1 / side, 2), min(LARGEST / side, MOST_TIMES)) for side in sides]
+    each = [{"type": "number", "minimum": least, "maximum": most} for least, most in bounds]
+    least, most = max(low for low, _ in bounds), min(high for _, high in bounds)
+    one = {"type": "number", "minimum": least, "maximum": most}
+    if len(each) == 1:
+        return one
+    return {"anyOf": [one, {"type": "array", "prefixItems": each, "items": False, "minItems": 2, "maxItems": 2}]}
 
 
 Times = Annotated[Whole, Field(ge=1, le=MOST_TIMES)]

@@ -137,6 +137,26 @@ class Reshape(Layer):
             return self.shape if known == value.size else None
         return None if value.size % known else tuple(size if size > 0 else value.size // known for size in self.shape)
 
+    def near(self, given: int) -> list[list[int]]:
+        """Shapes of as many sizes that hold so many values: one size changed, else the nearest that divide them."""
+        changed = []
+        for place in range(len(self.shape)):
+            others = math.prod(size for size in self.shape[:place] + self.shape[place + 1 :] if size > 0)
+            if -1 not in self.shape and given % others == 0:
+                changed.append([*self.shape[:place], given // others, *self.shape[place + 1 :]])
+        return changed or [self.dividing(given)]
+
+    def dividing(self, given: int) -> list[int]:
+        """Each size the largest that divides what is left and is no larger than asked; what is left goes to -1."""
+        parts = [part for low in range(1, math.isqrt(given) + 1) if given % low == 0 for part in (low, given // low)]
+        rest = self.shape.index(-1) if -1 in self.shape else len(self.shape) - 1
+        found, left = list(self.shape), given
+        for place, size in enumerate(self.shape):
+            if place != rest:
+                found[place] = max(part for part in parts if part <= size and left % part == 0)
+                left //= found[place]
+        return [size if place != rest or -1 in self.shape else left for place, size in enumerate(found)]
+
     def misfits(self, *inputs: Value) -> Iterator[Misfit]:
         if self.shape_of(inputs[0]) is None:
             known, given = math.prod(size for size in self.shape if size > 0), inputs[0].size
@@ -145,7 +165,11 @@ class Reshape(Layer):
                 detail = f"{{field}} = {list(self.shape)} takes a multiple of {known} values, but {gives}"
             else:
                 detail = f"{{field}} = {list(self.shape)} takes {known} values, but {gives}"
-            yield Misfit("shape", f"{detail}; change a size, or put -1 for one of them", fatal=True, code="mismatch")
+            detail, near = f"{detail}; change a size, or put -1 for one of them", self.near(given)
+            if len(self.shape) == 1:
+                yield Misfit("shape", detail, fatal=True, code="mismatch", expected=near[0], set_to=near[0])
+            else:
+                yield Misfit("shape", detail, fatal=True, code="mismatch", expected={"enum": near})
 
     def output(self, *inputs: Value) -> Value:
         shape = self.shape_of(inputs[0])

@@ -62,20 +62,33 @@ class Slice(Layer):
         size, name = inputs[0].shape[place], names[place]
         if self.index is None:
             if not range(size)[self.range]:
-                rule = f"{self.start}:{self.stop}:{self.step} has none of the {size} along {name}"
-                yield Misfit(None, f"slice {rule.replace('None', '')}; choose another start or stop", fatal=True)
+                yield self.nothing(size, name)
             return
         yield from self.of_index(inputs[0].kind == "sequence" and name == "length", size, name)
+
+    def nothing(self, size: int, name: str) -> Misfit:
+        """A range that reaches none of so many."""
+        rule = f"{self.start}:{self.stop}:{self.step}".replace("None", "")
+        detail = f"slice {rule} has none of the {size} along {name}; choose another start or stop"
+        if not (reached := range(size)[self.start :]):
+            expected = {"type": ["integer", "null"], "minimum": -size, "maximum": size - 1}
+            return Misfit("start", detail, fatal=True, code="out_of_range", expected=expected)
+        least = reached[0] + 1
+        choices = [{"type": "integer", "minimum": least}, {"type": "null"}]
+        if least < size:  # the same places, counted from the end
+            choices.append({"type": "integer", "minimum": least - size, "maximum": -1})
+        return Misfit("stop", detail, fatal=True, code="out_of_range", expected={"anyOf": choices})
 
     def of_index(self, steps: bool, size: int, name: str) -> Iterator[Misfit]:
         """What is wrong with a single place. steps: whether it is one of the steps of a sequence."""
         if not steps:
             last = "" if self.index in (-1, None) else self.index + 1
             cure = f"for one of the {name} set start to {self.index} and stop to {last or 'nothing'}"
-            yield Misfit("index", f"is one of the steps of a sequence, not along {name}; {cure}", fatal=True)
+            detail = f"is one of the steps of a sequence, not along {name}; {cure}"
+            yield Misfit("index", detail, fatal=True, expected={"type": "null"})
         elif (self.start, self.stop, self.step) != (None, None, 1):
             detail = f"says one step, {self.index}, where start, stop or step say a range; send one of both"
-            yield Misfit("index", detail, fatal=True, code="conflict")
+            yield Misfit("index", detail, fatal=True, code="conflict", expected={"type": "null"})
         elif self.index is not None and not -size <= self.index < size:
             detail = f"must be one of the {size} steps, {-size} to {size - 1}, got {self.index}"
             expected = {"type": "integer", "minimum": -size, "maximum": size - 1}

@@ -122,7 +122,9 @@ class Transposed(Sliding):
             yield Misfit("output_padding", detail, code="out_of_range", expected=expected)
         elif min(self.reached(inputs[0])) < 1:
             detail = f"cuts everything off what the kernel makes of a {self.in_words(self.size(inputs[0]))}, "
-            yield Misfit("padding", f"{detail}got {self.padding!r}; use less padding", True, "out_of_range")
+            high, wide = ((side - 1) // 2 for side in self.model_copy(update={"padding": 0}).reached(inputs[0]))
+            detail, expected = f"{detail}got {self.padding!r}; use less padding", self.up_to((high, wide), least=0)
+            yield Misfit("padding", detail, True, "out_of_range", expected)
 
     def filled(self, *inputs: Value) -> Self:
         return self.model_copy(update={"in_channels": inputs[0].channels})

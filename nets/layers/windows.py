@@ -52,13 +52,22 @@ def alone(value: object) -> object:
 
 PADDING = {"anyOf": [*size_schema(least=0)["anyOf"], {"enum": list(PADDINGS)}]}
 PaddingField = Annotated[int | Pair | Literal["same", "valid"], BeforeValidator(padding), WithJsonSchema(PADDING)]
-PADDING_1D = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": LONGEST}, {"enum": list(PADDINGS)}]}
+
+
+def alone_schema(least: int) -> dict[str, Any]:
+    """A number of steps, or a list of one, as JSON Schema."""
+    one = {"type": "integer", "minimum": least, "maximum": LONGEST}
+    return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1, "maxItems": 1}]}
+
+
+PADDING_1D = {"anyOf": [*alone_schema(0)["anyOf"], {"enum": list(PADDINGS)}]}
 Padding1d = Annotated[int | Literal["same", "valid"], BeforeValidator(padding_of_sequence), WithJsonSchema(PADDING_1D)]
 Margin = Annotated[
     int | Pair, BeforeValidator(lambda value: size(value, least=0)), WithJsonSchema(size_schema(least=0))
 ]
-Margin1d = Annotated[Whole, BeforeValidator(alone), Field(ge=0, le=LONGEST)]
-Steps = Annotated[Whole, BeforeValidator(alone), Field(ge=1, le=LONGEST)]  # kernels, strides, distances of sequences
+Margin1d = Annotated[Whole, BeforeValidator(alone), Field(ge=0, le=LONGEST), WithJsonSchema(alone_schema(0))]
+# Kernels, strides and distances of sequences.
+Steps = Annotated[Whole, BeforeValidator(alone), Field(ge=1, le=LONGEST), WithJsonSchema(alone_schema(1))]
 
 
 def pads(

@@ -24,6 +24,12 @@ def one_of(names: Collection[str | int]) -> Schema:
     return {"enum": list(names)}
 
 
+def one_field_of(*names: str) -> Schema:
+    """An object that has just one of these fields; null is none."""
+    there = [{"required": [name], "properties": {name: {"not": NULL}}} for name in names]
+    return {"oneOf": there}
+
+
 @cache
 def allowed(model: type[BaseModel]) -> Mapping[str, Schema]:
     """What each field of a model takes, by its name as a client writes it.

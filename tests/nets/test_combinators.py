@@ -41,6 +41,7 @@ def test_a_merge_is_a_name_or_an_object() -> None:
 
     assert merge("add") == merge({"type": "add"}) == Add()
     assert merge({"type": "concat", "axis": "height"}) == Concat(axis="height")
+    assert merge("concatenate") == merge({"type": "cat"}) == Concat(axis=None)
 
 
 @pytest.mark.parametrize(

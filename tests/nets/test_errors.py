@@ -120,7 +120,41 @@ def test_every_field_of_every_combinator_that_is_broken_says_what_is_expected(na
     for field in wire_names(COMBINATORS[name]):
         for value in [*BROKEN, "addd", [[{"type": "relu"}], 3]]:
             layers = [{**sent, field: value}, {"type": "flatten"}, {"type": "linear", "out": 10}]
-            check(parse_architecture, {"input_shape": [4, 8, 8], "layers": layers}, "architecture")
+            for shape in ([4, 8, 8], [5, 6]):
+                check(parse_architecture, {"input_shape": shape, "layers": layers}, "architecture")
+
+
+@pytest.mark.parametrize(
+    ("shape", "layer"),
+    [
+        ([2, 4, 5], {"type": "crop2d"}),
+        ([2, 4, 5], {"type": "crop2d", "cropping": 1, "size": 2}),
+        ([2, 4, 5], {"type": "crop2d", "cropping": [3, 2, 0, 0]}),
+        ([2, 4, 5], {"type": "zeropad2d", "padding": [-3, -2, 9, 9]}),
+        ([2, 4, 5], {"type": "upsample", "scale_factor": 0.1}),
+        ([2, 4, 5], {"type": "upsample", "scale_factor": 2, "size": 8}),
+        ([4, 5], {"type": "upsample", "size": [2, 3]}),
+        ([12], {"type": "reshape", "shape": [13]}),
+        ([12], {"type": "reshape", "shape": [2, 7]}),
+        ([12], {"type": "reshape", "shape": [5, 7, 5]}),
+        ([12], {"type": "reshape", "shape": [5, -1]}),
+        ([5, 6], {"type": "slice", "start": 5}),
+        ([5, 6], {"type": "slice", "start": -2, "end": 3}),
+        ([5, 6], {"type": "slice", "index": 1, "start": 1}),
+        ([2, 4, 5], {"type": "invertedresidual", "out_channels": 2, "kernel_size": 4}),
+        ([2, 2, 1], {"type": "convtranspose2d", "filters": 2, "kernel_size": 1, "padding": 2}),
+        ([1, 1, 4], {"type": "maxpool2d", "kernel_size": 2, "padding": 1, "dilation": 2}),
+    ],
+)
+def test_what_a_layer_takes_of_what_is_before_it_is_told_to_programs(shape: list[int], layer: Json) -> None:
+    layers = [layer, {"type": "flatten"}, {"type": "linear", "out": 10}]
+    body = {"input_shape": shape, "layers": layers}
+    assert check(parse_architecture, body, "architecture") == 1
+    (problem,) = problems_of(parse_architecture, body)
+    one_of = problem.expected["enum"] if isinstance(problem.expected, dict) and "enum" in problem.expected else []
+    for value in one_of:
+        mended = [{**layer, str(problem.path[-1]): value}, *layers[1:]]
+        assert not problems_of(parse_architecture, {**body, "layers": mended}), value
 
 
 FRAMES: list[Json] = [

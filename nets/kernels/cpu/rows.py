@@ -66,7 +66,7 @@ def linear(plan: CpuPlan, bound: Bound, xs: Sequence[Laid]) -> Laid:
 
 
 def attention(plan: CpuPlan, bound: Bound, xs: Sequence[Laid]) -> Laid:
-    layer, x = bound.layer, xs[0].array
+    layer, x = bound.layer, to(xs[0], "BTC").array
     y = attend(mapped(plan, bound, x, "in_proj"), layer.num_heads, layer.causal)
     return Laid(mapped(plan, bound, y, "out_proj"), "BTC")
 
