@@ -77,8 +77,8 @@ def parameters(graph: Graph) -> float:
 @lru_cache(256)
 def through(workload: Workload, batch: int, *, train: bool) -> dict[str, float]:
     """So many samples forward, and back where they train."""
-    network = workload.steps.network
-    graph, plan = network.graph, network.plan
+    steps = workload.steps_on(batch) if train else workload.steps
+    graph, plan = steps.network.graph, steps.network.plan
     found: defaultdict[str, float] = defaultdict(float)
     found["input"], found["part"] = graph.input.size * batch / MILLION, 1.0
     gradients = with_gradients(graph)
@@ -178,12 +178,12 @@ def of_algorithm(problem: ConvProblem) -> tuple[str, int]:
 def of_compiling(workload: Workload) -> dict[str, float]:
     """All programs of a workload, compiled anew. Equal blocks in a loop are compiled once."""
     network = workload.steps.network
-    plan = network.plan
     parts = [(workload.part, True), *([(workload.tail, True)] if workload.tail else [])]
     parts.append((workload.evaluation_batch, False))
     found: defaultdict[str, float] = defaultdict(float)
     for batch, train in parts:
         known: set[object] = set()
+        plan = (workload.steps_on(batch) if train else workload.steps).network.plan
         stages = schedule(network.graph, plan, batch=batch, train=train)
         way = "compile" if train else "compile.evaluation"
         for place in looped(stages, plan.least_copies, positions=plan.least_positions):

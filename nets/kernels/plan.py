@@ -114,6 +114,11 @@ class Plan:
         """How many positions a sample must have there: pixels of an image, steps of a sequence; features have one."""
         return 1
 
+    @property
+    def seldom(self) -> Plan:
+        """The plan for a batch that comes once an epoch: compiling it takes longer than computing it."""
+        return self
+
     def native_for(self, batch: int) -> bool:
         """Whether convolutions of so many images may be computed by machine code of ours."""
         return False

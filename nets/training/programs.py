@@ -158,7 +158,7 @@ def start(workload: Workload, variables: Any) -> TrainState:
 
 def compile_training(workload: Workload, chunk: int, batch: int) -> Program:
     """`Steps.train_chunk` for chunks of `chunk` batches; the state is donated."""
-    steps = workload.steps
+    steps = workload.steps_on(batch)
     function = jax.jit(steps.train_chunk, donate_argnums=0, compiler_options=steps.network.compiler_options)
     order, count = rows(chunk, batch), np.int32(0)
     return executable(function.lower(workload.state(), workload.data(), order, count, workload.numbers()))

@@ -49,6 +49,13 @@ class Workload:
         plan = plan_for(self.platform, training=True, precision=self.precision, kernels=self.kernels)
         return Steps(Network(self.graph, plan), self.optimizer, loss_on(self.platform, self.loss))
 
+    def steps_on(self, batch: int) -> Steps:
+        """Those that train on batches of this size: the last one of an epoch may be computed in its own way."""
+        steps = self.steps
+        if batch != self.tail:
+            return steps
+        return replace(steps, network=Network(self.graph, steps.network.plan.seldom))
+
     @property
     def place(self) -> jax.Device:
         """The device that computes it."""

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from pydantic import TypeAdapter
@@ -16,13 +17,20 @@ from nets.architecture.read import parse_architecture
 from nets.datasets import DATASETS, Dataset, info
 from nets.datasets.arrays import from_arrays
 from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
+from nets.network import initial_variables
 from nets.spec.values import Value
 from nets.training.check import check_fit
 from nets.training.events import Finished
 from nets.training.fit import fit
+from nets.training.programs import start
+from nets.training.sampling import draw
+from nets.training.trainer import Run
+from nets.training.workload import workload_of
 
 FOLDER = Path(examples.__file__).parent
-SMALL = 30_000  # parameters, up to which an example trains everywhere, not in CI alone
+QUICK = ("nielsen", "tensorflow-iris", "wine")  # compiled in a moment: they train everywhere, not in CI alone
+# Compiled in 6 to 25 s, however few the samples are.
+LARGE = ("densenet-40-12", "densenet-bc-100-12", "googlenet", "keras-vit", "mobilenet-v2")
 
 
 def parsed(name: str) -> tuple[Architecture, Hyperparams]:
@@ -77,19 +85,44 @@ def random_arrays(value: Value, classes: int, count: int = 10) -> Dataset:
     return from_arrays(inputs, labels, inputs, labels, classes=[str(number) for number in range(classes)])
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=() if examples.network(name)["parameters"] < SMALL else pytest.mark.slow)
-        for name in examples.names()
-    ],
-)
-def test_an_example_trains(name: str) -> None:
-    """Two steps of few samples of noise: every loss is a number."""
-    architecture, _ = parsed(name)
-    body = {**examples.network(name)["body"]["hyperparams"], "epochs": 1, "batch_size": 4, "max_samples": None}
+def few(name: str, size: int) -> Hyperparams:
+    """The recipe of an example for one epoch of batches so small."""
+    body = {**examples.network(name)["body"]["hyperparams"], "epochs": 1, "batch_size": size, "max_samples": None}
     body.pop("dataset_type", None)
-    *events, last = fit(
-        architecture, parse_hyperparams(body), random_arrays(architecture.graph.input, architecture.graph.classes)
-    )
+    return parse_hyperparams(body)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_small_example_trains(name: str) -> None:
+    """A run on few samples of noise: every loss is a number."""
+    architecture, _ = parsed(name)
+    samples = random_arrays(architecture.graph.input, architecture.graph.classes)
+    *_, last = fit(architecture, few(name, 4), samples)
     assert isinstance(last, Finished) and np.isfinite(last.test_loss)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(examples.names()) - {*LARGE}))
+def test_an_example_trains(name: str) -> None:
+    """One step on two samples of noise, as XLA computes it: the loss is a number, and so is every weight after it.
+
+    Not optimised, which would take the longest. How layers are computed faster is tested layer by layer.
+    """
+    architecture, _ = parsed(name)
+    samples, hyperparams = random_arrays(architecture.graph.input, architecture.graph.classes, 4), few(name, 2)
+    run = Run(architecture, hyperparams, samples, draw(hyperparams, 4), kernels="xla")
+    step = jax.jit(run.workload.steps.train_batch, compiler_options={"xla_backend_optimization_level": "0"})
+    state = start(run.workload, initial_variables(run.workload.graph, seed=0))
+    state, passed = step(state, run.data, jax.numpy.arange(2), run.numbers())
+    assert np.isfinite(passed.loss) and all(np.isfinite(array).all() for array in jax.tree.leaves(state.params))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LARGE)
+def test_a_step_of_a_large_example_can_be_traced(name: str) -> None:
+    """A step of its own batch: shapes alone, and no number is computed, since compiling it would take the longest."""
+    architecture, hyperparams = parsed(name)
+    workload = workload_of(architecture, hyperparams, train=1000, samples=1000, kernels="xla")
+    before, rows = workload.state(), jax.ShapeDtypeStruct((workload.batch,), np.int32)
+    after, passed = jax.eval_shape(workload.steps.train_batch, before, workload.data(), rows, workload.numbers())
+    assert passed.loss.shape == () and jax.tree.map(np.shape, after.params) == jax.tree.map(np.shape, before.params)

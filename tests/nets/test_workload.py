@@ -74,6 +74,13 @@ def test_only_a_network_that_looks_across_the_batch_sees_the_true_last_batch() -
     assert (of(0.1, batch_size=10).tail, of(0.1, norm=True, batch_size=10).tail) == (0, 8)
 
 
+def test_the_last_batch_is_computed_by_what_compiles_soonest_and_no_other() -> None:
+    made = of(0.1, norm=True, batch_size=10)
+    whole, last = made.steps_on(10), made.steps_on(8)
+    assert whole == made.steps and last.network.plan == made.steps.network.plan.seldom
+    assert whole.optimizer == last.optimizer and whole.loss == last.loss
+
+
 @pytest.mark.parametrize("kind", ["sgd", "adam", "adamw", "rmsprop"])
 def test_the_state_as_shapes_is_that_of_a_run(kind: str) -> None:
     workload = of(0.1, norm=True, optimizer={"type": kind})

@@ -24,12 +24,14 @@ class Machine:
     """What convolutions are computed with. Hashable: part of what is compiled.
 
     precision: float32 | bfloat16, of the operands of products; sums are float32. native: whether this processor may
-    run the kernels of `nets.kernels.cpu.native`; without them everything is a product of matrices.
+    run the kernels of `nets.kernels.cpu.native`; without them everything is a product of matrices. seldom: what is
+    computed runs so rarely that compiling it takes longer. Native kernels compile soonest: wherever there are any.
     """
 
     precision: str = "float32"
     unit: Unit = "double_pumped"
     native: bool = False
+    seldom: bool = False
 
     @property
     def dtype(self) -> DTypeLike:
@@ -39,7 +41,8 @@ class Machine:
     def native_for(self, batch: int) -> bool:
         """Whether convolutions of so many images may be computed natively: their vectors have to be (nearly) full."""
         lanes = -(-batch // LANES) * LANES
-        return self.native and 0 < lanes <= limits.NATIVE_MOST_LANES[self.unit] * batch
+        full = self.seldom or lanes <= limits.NATIVE_MOST_LANES[self.unit] * batch
+        return self.native and lanes > 0 and full
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nets.architecture.graph import Graph
@@ -53,6 +53,10 @@ class CpuPlan(Plan):
     @property
     def least_positions(self) -> int:
         return limits.LOOP_LEAST_POSITIONS
+
+    @property
+    def seldom(self) -> CpuPlan:
+        return replace(self, machine=replace(self.machine, seldom=True))
 
     def native_for(self, batch: int) -> bool:
         return self.machine.native_for(batch)

@@ -73,6 +73,8 @@ def fits(problem: ConvProblem) -> bool:
     """Whether it saves more products than its transforms cost."""
     if problem.window != (3, 3) or not problem.geometry.dense or problem.geometry.groups > 1:
         return False
+    if problem.machine.seldom and problem.machine.native_for(problem.batch):
+        return False  # the transforms take longer to compile than they ever save
     (height, width), inputs, outputs = problem.places, problem.inputs, problem.outputs
     of_size = _fewest_channels(problem)[height % 2 or width % 2]
     fewest = next(channels for side, channels in of_size if height * width <= side**2)
