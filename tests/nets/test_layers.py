@@ -45,8 +45,16 @@ def layers_of_the_tests() -> Iterator[None]:
     del LAYERS["made"]
 
 
-# Of the module, so that the tests of one example follow each other, and it is compiled once.
-@pytest.fixture(scope="module", params=EXAMPLES.values(), ids=EXAMPLES)
+def is_first(name: str) -> bool:
+    return name.endswith("-0")
+
+
+# The first example of each type every day, the others by CI. Of the module, so that the tests of one example follow each
+# other, and it is compiled once.
+ALL = [pytest.param(each, id=name, marks=() if is_first(name) else pytest.mark.slow) for name, each in EXAMPLES.items()]
+
+
+@pytest.fixture(scope="module", params=ALL)
 def example(request: pytest.FixtureRequest) -> Example:
     found: Example = request.param
     return found

@@ -84,7 +84,11 @@ LARGE = [
 
 
 @each_type
-@pytest.mark.parametrize("case", LARGE, ids=lambda case: "x".join(map(str, (*case[0], *case[1]))))
+@pytest.mark.parametrize(
+    "case",
+    [LARGE[2], *(pytest.param(case, marks=pytest.mark.slow) for case in LARGE if case is not LARGE[2])],
+    ids=lambda case: "x".join(map(str, (*case[0], *case[1]))),
+)
 def test_work_that_is_cut_into_many_parts(dtype: DTypeLike, bound: float, case: Case) -> None:
     x, kernel, at = random(*case[0]), random(*case[1]), case[2]
     found = value_and_gradients(lambda x, kernel: native_convolve(x, kernel, at, dtype), x, kernel)
