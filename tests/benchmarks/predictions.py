@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from backend.client import Client
 from nets.calibration.networks import OPTIMIZERS, layers
-from tests.nets.public_networks import LAYERS
+from tests.nets.public_networks import architecture
 
 Json = dict[str, Any]
 SHAPE, SAMPLES, FEWEST = [1, 28, 28], 60_000, 1000
@@ -52,12 +52,12 @@ WORDS = (
     ("overlapping pools", "c48v relu p3s2 c72v relu p3s2 l256 relu l128 relu", 128, "adam", "float32"),
 )
 PUBLIC = (
-    ("Keras MNIST convnet", 128, "adam", "float32"),
-    ("Keras mnist_mlp", 128, "rmsprop", "float32"),
-    ("TensorFlow quickstart", 32, "adam", "float32"),
-    ("PyTorch MNIST example", 64, "sgd", "float32"),
-    ("Caffe LeNet", 64, "momentum", "bfloat16"),
-    ("25 Million Images", 64, "adam", "float32"),
+    ("keras-mnist-convnet", 128, "adam", "float32"),
+    ("keras-mnist-mlp", 128, "rmsprop", "float32"),
+    ("tensorflow-quickstart", 32, "adam", "float32"),
+    ("pytorch-mnist", 64, "sgd", "float32"),
+    ("caffe-lenet", 64, "momentum", "bfloat16"),
+    ("25-million-images", 64, "adam", "float32"),
 )
 
 
@@ -77,7 +77,7 @@ class Compared(NamedTuple):
 def bodies() -> Iterator[tuple[str, Json]]:
     """Each network with its name, as a client sends it."""
     for name, batch, optimizer, precision in PUBLIC:
-        yield name, body(LAYERS[name], batch, optimizer, precision)
+        yield name, body(architecture(name)["layers"], batch, optimizer, precision)
     for name, words, batch, optimizer, precision in WORDS:
         yield name, body([*layers(words, image=True), LINEAR], batch, optimizer, precision)
 
