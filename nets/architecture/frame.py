@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from nets.errors import BrokenRule, Change, Path, Problem, SpecError, set_to
-from nets.spec.fields import Spec, Width, shown, whole
+from nets.spec.fields import MOST_WIDTH, Spec, Width, shown, whole
 from nets.spec.values import AXES, UNNAMED, Kind, Value, image, kind_of
 
 MAX_SIDE = 4096
@@ -24,7 +24,7 @@ def sizes(value: object) -> object:
     if not isinstance(value, list | tuple) or len(value) not in UNNAMED:
         forms = "[features], [length, features] or [channels, height, width]"
         raise BrokenRule(f"must be {forms}, got {shown(value)}", "malformed")
-    most = MAX_SIDE if kind_of(value) == "image" else 10_000_000
+    most = MAX_SIDE if kind_of(value) == "image" else MOST_WIDTH
     numbers = tuple(whole(number) for number in value)
     if not all(1 <= number <= most for number in numbers):
         raise BrokenRule(f"must be sizes of 1 to {most}, got {shown(value)}", "out_of_range")
@@ -32,7 +32,7 @@ def sizes(value: object) -> object:
 
 
 LEFT_OUT = {"type": "null"}
-SIZE = {"type": "integer", "minimum": 1, "maximum": 10_000_000}
+SIZE = {"type": "integer", "minimum": 1, "maximum": MOST_WIDTH}
 SHAPE = {"anyOf": [{"type": "array", "items": SIZE, "minItems": 1, "maxItems": 3}, {"type": "null"}]}
 
 

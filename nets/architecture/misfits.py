@@ -12,11 +12,11 @@ from nets.layers import LAYERS, Layer
 from nets.layers.base import Misfit
 from nets.layers.shape import Flatten
 from nets.spec.allowed import one_of
+from nets.spec.fields import MOST_WIDTH
 from nets.spec.values import Kind, Value
 
 ONE: dict[Kind, str] = {"features": "features", "image": "an image", "sequence": "a sequence", "tokens": "tokens"}
 FLATTENED: tuple[Kind, ...] = ("image", "sequence")
-MOST_CHANNELS = 10_000_000  # as `Width`: what comes out can be declared by the layer behind it
 MOST_NUMBERS = 2**31 - 1
 PLACEHOLDER = re.compile(r"\{(field|before|shape|\d+)\}")
 
@@ -65,10 +65,10 @@ def wrong_kind(layer: Layer, values: Sequence[Value]) -> Iterator[Misfit]:
 
 
 def too_large(value: Value) -> str | None:
-    """A value that no layer could be declared for, or whose numbers could not be counted on a device."""
-    if value.channels > MOST_CHANNELS:
+    """A value whose width the layer behind it could not declare, or whose numbers could not be counted on a device."""
+    if value.channels > MOST_WIDTH:
         unit = "channels" if value.kind == "image" else "features"
-        return f"would give {value.channels:,} {unit}, more than {MOST_CHANNELS:,}; make what it reads smaller"
+        return f"would give {value.channels:,} {unit}, more than {MOST_WIDTH:,}; make what it reads smaller"
     if value.size > MOST_NUMBERS:
         return f"would give {value.size:,} numbers a sample, more than {MOST_NUMBERS:,}; make what it reads smaller"
     return None

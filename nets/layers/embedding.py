@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from nets.errors import BrokenRule
 from nets.layers.base import Bound, Cost, Example, Layer, Misfit, register
 from nets.layers.parameters import Arrays, Init, Parameter, drawn, normal, zeros
-from nets.spec.fields import Whole, Width, shown
+from nets.spec.fields import MOST_WIDTH, Whole, Width, shown
 from nets.spec.values import Shape, Value, sequence, tokens
 
 LEFT_OUT = {"type": "null"}
@@ -44,8 +44,8 @@ class Embedding(Layer):
     embedding_dim: Width = Field(description="Features of each vector.")
     padding_idx: Whole | None = Field(
         default=None,
-        ge=-10_000_000,
-        le=10_000_000,
+        ge=-MOST_WIDTH,
+        le=MOST_WIDTH,
         description="A token that stands for none: its vector starts as 0 and is not trained. -1 is the last one.",
     )
     max_norm: Annotated[None, BeforeValidator(no_norm), WithJsonSchema(LEFT_OUT)] = Field(

@@ -14,7 +14,7 @@ from nets.layers.base import Bound, Cost, Example, Layer, Misfit, register
 from nets.layers.parameters import Arrays, Parameter, uniform
 from nets.numerics.normalise import keep_mask
 from nets.numerics.recurrence import Cell, Elman, Gru, Lstm, Weights, recurrence
-from nets.spec.fields import Boolean, Real, Spec, Whole, Width
+from nets.spec.fields import MOST_WIDTH, Boolean, Real, Spec, Whole, Width
 from nets.spec.traced import Traced
 from nets.spec.values import Value, features, sequence
 
@@ -183,7 +183,7 @@ class LSTM(Recurrent):
     """A state beside a cell that gates write, keep and read. PyTorch's `nn.LSTM`. Hochreiter & Schmidhuber, 1997."""
 
     type: Literal["lstm"] = "lstm"
-    proj_size: Annotated[Whole, Field(ge=0, le=10_000_000)] = Field(
+    proj_size: Annotated[Whole, Field(ge=0, le=MOST_WIDTH)] = Field(
         default=0,
         description="Features that the state is projected to, fewer than hidden_size; 0: none. Sak et al., 2014.",
     )

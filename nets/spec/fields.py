@@ -225,7 +225,8 @@ Whole = Annotated[int, BeforeValidator(whole)]
 Real = Annotated[float, BeforeValidator(real)]
 Boolean = Annotated[bool, BeforeValidator(boolean)]
 Text = Annotated[str, BeforeValidator(text)]
-Width = Annotated[Whole, Field(ge=1, le=10_000_000)]  # features and channels; memory is bounded elsewhere
+MOST_WIDTH = 10_000_000  # features and channels; memory is bounded elsewhere
+Width = Annotated[Whole, Field(ge=1, le=MOST_WIDTH)]
 Extent = Annotated[  # kernels, strides, dilations
     int | Pair, BeforeValidator(lambda value: size(value, least=1)), WithJsonSchema(size_schema(least=1))
 ]
