@@ -28,9 +28,9 @@ from nets.doubts.rules import RULES
 from nets.errors import CODES
 from nets.examples import networks
 from nets.hyperparams.hyperparams import Hyperparams
-from nets.hyperparams.optimizers import OPTIMIZERS
 from nets.layers import LAYERS
 from nets.layers.groups import GROUPS, group_of
+from nets.optimizers import OPTIMIZERS
 
 TOP = Path(__file__).parent.parent
 READMES = sorted({TOP / "README.md", *TOP.glob("backend/**/README.md"), *TOP.glob("nets/**/README.md")})

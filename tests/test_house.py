@@ -56,14 +56,14 @@ ARROWS = {
         "quoting": "",
     },
     "nets": {
-        "benchmarks": "architecture calibration datasets errors facts hyperparams inference numerics plots process spec"
-        " training",
+        "benchmarks": "architecture calibration datasets errors facts hyperparams inference numerics optimizers plots"
+        " process spec training",
         "examples": "facts",
         "inspection": "architecture calibration datasets doubts errors facts hyperparams kernels process spec training",
         "calibration": "architecture datasets durable facts hyperparams kernels layers numerics process training",
-        "doubts": "architecture datasets errors hyperparams layers spec training",
-        "training": "architecture checkpoint datasets durable earlier_names errors facts hyperparams kernels layers network"
-        " packed process spec",
+        "doubts": "architecture datasets errors hyperparams layers optimizers spec training",
+        "training": "architecture checkpoint datasets durable earlier_names errors facts hyperparams kernels layers losses"
+        " network optimizers packed process spec",
         "inference": "architecture kernels network process",
         "exchange": "architecture checkpoint errors layers network packed spec",
         "checkpoint": "architecture durable earlier_names errors network packed",
@@ -71,7 +71,9 @@ ARROWS = {
         "earlier_names": "architecture",
         "kernels": "architecture facts layers numerics process spec",
         "architecture": "errors layers spec",
-        "hyperparams": "datasets errors spec",
+        "hyperparams": "datasets errors losses optimizers spec",
+        "optimizers": "errors spec",
+        "losses": "spec",
         "datasets": "durable errors spec",
         "layers": "errors numerics spec",
         "process": "errors facts spec",

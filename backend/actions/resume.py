@@ -99,7 +99,7 @@ class Resume:
     def _snapshot(self, run: RunRecord, architecture: Architecture, hyperparams: Hyperparams) -> Snapshot:
         """The state of the run's last epoch; 409 where it is damaged or gone."""
         try:
-            return self.checkpoints.snapshot(run.run_id, architecture, hyperparams.optimizer, epoch=run.epoch)
+            return self.checkpoints.snapshot(run.run_id, architecture, hyperparams, epoch=run.epoch)
         except CheckpointError as error:
             if self.store.get_run(run.run_id, metrics=False) is None:
                 raise UnknownRecord(run.run_id) from None

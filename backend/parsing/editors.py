@@ -19,9 +19,9 @@ from nets.architecture.frame import Frame
 from nets.architecture.names import NAME
 from nets.datasets import DATASETS
 from nets.hyperparams.hyperparams import ALIASES, Hyperparams
-from nets.hyperparams.losses import LOSSES
-from nets.hyperparams.optimizers import OPTIMIZERS
 from nets.layers import LAYERS
+from nets.losses import LOSSES
+from nets.optimizers import OPTIMIZERS
 from nets.spec.allowed import one_of
 from nets.spec.registry import Typed, type_schema
 

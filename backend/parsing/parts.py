@@ -24,7 +24,7 @@ from nets.architecture.read import MAX_LAYERS, parse_architecture
 from nets.architecture.schema import architecture_schema
 from nets.errors import BrokenRule, Problem, SpecError
 from nets.hyperparams import hyperparams
-from nets.hyperparams.optimizers import OPTIMIZERS
+from nets.optimizers import OPTIMIZERS
 from nets.process.devices import find
 from nets.spec.fields import shown
 

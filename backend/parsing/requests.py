@@ -30,7 +30,7 @@ from nets.architecture.frame import Frame
 from nets.architecture.read import MAX_LAYERS
 from nets.errors import MOST_PROBLEMS, Problem, SpecError, found_at, seen
 from nets.hyperparams import hyperparams
-from nets.hyperparams.optimizers import OPTIMIZERS
+from nets.optimizers import OPTIMIZERS
 from nets.spec.fields import Boolean, Hint, Spec, Text, parse, wire_names
 from nets.spec.words import meant
 

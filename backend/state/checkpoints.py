@@ -13,7 +13,7 @@ from nets.architecture.architecture import Architecture
 from nets.checkpoint import save_weights
 from nets.durable import write_durably
 from nets.errors import CheckpointError
-from nets.hyperparams.optimizers import Optimizer
+from nets.hyperparams.hyperparams import Hyperparams
 from nets.network import Variables
 from nets.training.snapshot import Snapshot, load_snapshot, save_snapshot
 
@@ -59,12 +59,12 @@ class Checkpoints:
         """Make `snapshot` the training state of a run, in place of the one before."""
         save_snapshot(self._made(run_id) / TRAINING, snapshot, owner=run_id)
 
-    def snapshot(self, run_id: str, architecture: Architecture, optimizer: Optimizer, *, epoch: int) -> Snapshot:
+    def snapshot(self, run_id: str, architecture: Architecture, hyperparams: Hyperparams, *, epoch: int) -> Snapshot:
         """The training state of a run whose record tells of `epoch` epochs, or the one after it, not yet told of.
 
         CheckpointError where it is gone, damaged, of another run or network, or not of this time.
         """
-        snapshot = load_snapshot(self.training(run_id), architecture, optimizer, owner=run_id)
+        snapshot = load_snapshot(self.training(run_id), architecture, hyperparams, owner=run_id)
         if snapshot.epoch not in (epoch, epoch + 1):
             raise CheckpointError(
                 f"the training state {TRAINING} is that of epoch {snapshot.epoch}, and the record that of epoch {epoch}"

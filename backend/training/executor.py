@@ -145,7 +145,7 @@ class Executor:
         if not job.epoch and not self._checkpoints.training(job.run_id).is_file():
             return None
         try:
-            return self._checkpoints.snapshot(job.run_id, job.architecture, job.hyperparams.optimizer, epoch=job.epoch)
+            return self._checkpoints.snapshot(job.run_id, job.architecture, job.hyperparams, epoch=job.epoch)
         except CheckpointError as error:
             raise CheckpointError(f"the run cannot continue: {error}; start it again with POST /api/train") from None
 

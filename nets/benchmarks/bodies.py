@@ -16,7 +16,7 @@ from nets.benchmarks.data import choice, wanted
 from nets.benchmarks.results import BodyFacts, body_sha256
 from nets.errors import NetsError, Problem, SpecError
 from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
-from nets.hyperparams.optimizers import Optimizer
+from nets.optimizers import Optimizer
 from nets.spec.words import meant
 from nets.training.check import check_fit
 from nets.training.sampling import split_sizes

@@ -57,11 +57,11 @@ def of_step(workload: Workload, batch: int) -> dict[str, float]:
 
 def of_update(workload: Workload, parts: int) -> dict[str, float]:
     """Weights, gradients and what the optimizer keeps of each; gradients of parts of a batch are added up."""
-    optimizer, many = workload.optimizer, parameters(workload.graph)
-    touched = many * (2 + optimizer.slots)
+    update, many = workload.update, parameters(workload.graph)
+    touched = many * (2 + update.slots)
     gathered = (parts + 1) * many if parts > 1 else 0.0
     found = {
-        f"update.{optimizer.type}": touched,
+        f"update.{update.optimizer.type}": touched,
         "update.spilled": max(0.0, touched - CACHED) + (gathered if many > CACHED else 0.0),
         "update.gathered": gathered,
         "update.arrays": float(sum(len(node.arrays.parameters) for node in workload.graph.nodes)),

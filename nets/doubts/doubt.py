@@ -10,8 +10,8 @@ from typing_extensions import TypedDict
 
 from nets.errors import UNSAID, Path, found_at, place, pointer
 from nets.hyperparams.hyperparams import ALIASES
-from nets.hyperparams.optimizers import Optimizer
 from nets.layers import LAYERS
+from nets.optimizers import Optimizer
 
 MOST_PLACES = 100  # told of one doubt
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from nets.doubts.case import Case
 from nets.doubts.doubt import Doubt
-from nets.hyperparams.optimizers import OPTIMIZERS
+from nets.optimizers import OPTIMIZERS
 from nets.spec.fields import shown, wire_names
 
 FAR = 10  # times beyond what is usual

@@ -10,13 +10,15 @@ from pydantic import BeforeValidator, Field
 
 from nets.datasets import DATASETS
 from nets.errors import Path, Problem, SpecError
-from nets.hyperparams.losses import LOSSES
-from nets.hyperparams.optimizers import OPTIMIZERS, Optimizer, Sgd
+from nets.losses import LOSSES
+from nets.optimizers import OPTIMIZERS, Optimizer, Sgd
 from nets.spec.fields import Boolean, Hint, Real, Spec, Text, Whole, parse, shown
+from nets.spec.registry import Registry, Typed
 from nets.spec.words import meant
 
 Precision = Literal["float32", "bfloat16"]
 ALIASES = {"dataset": "dataset_type"}
+TYPED: Mapping[str, Registry[Any]] = {"optimizer": OPTIMIZERS}  # fields that are a type with its options
 
 
 class Hyperparams(Spec):
@@ -56,7 +58,7 @@ class Hyperparams(Spec):
 
     def to_json(self) -> dict[str, Any]:
         """Every field filled in."""
-        return {**self.model_dump(mode="json"), "optimizer": self.optimizer.model_dump(mode="json")}
+        return self.model_dump(mode="json", serialize_as_any=True)  # all that a type has, not its base class alone
 
 
 def parse_hyperparams(value: object, path: Path = ("hyperparams",)) -> Hyperparams:
@@ -66,12 +68,13 @@ def parse_hyperparams(value: object, path: Path = ("hyperparams",)) -> Hyperpara
         raise SpecError([Problem(path, rule, "wrong_type", expected={"type": "object"}, got=value)])
     fields = dict(value or {})
     problems: list[Problem] = []
-    optimizer: Optimizer = Sgd()
-    if "optimizer" in fields:
-        try:
-            optimizer = OPTIMIZERS.parse(fields.pop("optimizer"), (*path, "optimizer"))
-        except SpecError as error:
-            problems += error.problems
+    typed: dict[str, Typed] = {}
+    for name, registry in TYPED.items():
+        if name in fields:
+            try:
+                typed[name] = registry.parse(fields.pop(name), (*path, name))
+            except SpecError as error:
+                problems += error.problems
     try:
         hint = partial(in_the_optimizer, (value or {}).get("optimizer"))
         parsed = parse(Hyperparams, fields, path, owner="hyperparams", aliases=ALIASES, elsewhere=hint)
@@ -79,7 +82,7 @@ def parse_hyperparams(value: object, path: Path = ("hyperparams",)) -> Hyperpara
         raise SpecError([*error.problems, *problems]) from None
     if problems:
         raise SpecError(problems)
-    return parsed.model_copy(update={"optimizer": optimizer})
+    return parsed.model_copy(update=typed)
 
 
 def merged(kept: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:

@@ -186,7 +186,7 @@ def structure_of(workload: Workload) -> str:
         for n in graph.nodes
     ]
     w = workload
-    told = (graph.input, nodes, w.optimizer, w.loss, w.precision, w.kernels, w.batch, key_of(find(w.device)))
+    told = (graph.input, nodes, w.update, w.objective, w.precision, w.kernels, w.batch, key_of(find(w.device)))
     return hashlib.sha256(repr(told).encode()).hexdigest()
 
 

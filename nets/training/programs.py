@@ -17,14 +17,15 @@ import numpy as np
 from nets.architecture.read import parse_architecture
 from nets.errors import CompilersBusy
 from nets.hyperparams.hyperparams import parse_hyperparams
-from nets.hyperparams.optimizers import Sgd
 from nets.layers.linear import Linear
 from nets.network import initial_variables
+from nets.optimizers import Sgd
 from nets.process.devices import on
 from nets.process.origins import executable
 from nets.training.cache import Program, ProgramCache
 from nets.training.compilation import Arrival
 from nets.training.state import TrainState, nothing_of
+from nets.training.update import Update
 from nets.training.workload import Workload, longest_chunk, shapes, workload_of
 
 Report = TypeVar("Report")
@@ -76,8 +77,10 @@ def parts(workload: Workload) -> Iterator[Part]:
         yield Part("update", workload, lambda: compile_update(workload))
     else:
         yield Part("train", workload, lambda: compile_training(workload, workload.chunk, workload.batch))
-    # Evaluation knows no optimizer and no batches of training: one program for all of them.
-    evaluated = replace(workload, optimizer=Sgd().structure(), batch=1, tail=0)
+    # Evaluation knows no update and no batches of training: one program for all of them.
+    evaluated = replace(
+        workload, update=Update(Sgd().structure()), objective=workload.objective.evaluated(), batch=1, tail=0
+    )
     yield Part("evaluate", evaluated, lambda: compile_evaluation(workload))
     if workload.tail:
         yield Part("tail", workload, lambda: compile_training(workload, 1, workload.tail))
@@ -186,8 +189,9 @@ def compile_evaluation(workload: Workload) -> Program:
     """`Steps.evaluate_chunk`."""
     steps = workload.steps
     function = jax.jit(steps.evaluate_chunk, compiler_options=steps.network.compiler_options)
-    order, layers = rows(longest_chunk(workload.evaluation_batch), workload.evaluation_batch), workload.numbers().layers
-    return executable(function.lower(shapes(workload.graph), workload.data(), order, np.int32(0), layers))
+    order, numbers = rows(longest_chunk(workload.evaluation_batch), workload.evaluation_batch), workload.numbers()
+    variables, layers, objective = shapes(workload.graph), numbers.layers, numbers.objective
+    return executable(function.lower(variables, workload.data(), order, np.int32(0), layers, objective))
 
 
 def rows(chunk: int, batch: int) -> jax.ShapeDtypeStruct:

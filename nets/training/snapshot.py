@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from nets.checkpoint import differences, leaves
 from nets.durable import sha256_of, write_durably
 from nets.earlier_names import renamed
 from nets.errors import CheckpointError
-from nets.hyperparams.optimizers import Optimizer
+from nets.hyperparams.hyperparams import Hyperparams
 from nets.network import Variables
 from nets.packed import packed
 from nets.training.metrics import EpochMetrics
 from nets.training.state import TrainState
+from nets.training.update import Update
 from nets.training.workload import state_shapes
 
 FORMAT = b"lamina training state 3\n"
@@ -39,6 +40,8 @@ class Best:
 class Snapshot:
     """All that the epochs after `epoch` depend on, beside the arguments of `fit`; numpy arrays on the host.
 
+    rules: what the rules of the run remember, by name.
+
     Dropout keys follow from the seed and `state.step`, the order of samples from the seed and the epoch.
     """
 
@@ -47,6 +50,7 @@ class Snapshot:
     seconds: float  # that the epochs so far took
     metrics: EpochMetrics
     best: Best | None = None
+    rules: dict[str, Any] = field(default_factory=dict)
 
     @property
     def variables(self) -> Variables:
@@ -67,17 +71,18 @@ def save_snapshot(path: Path, snapshot: Snapshot, *, owner: str = "") -> None:
         "seconds": snapshot.seconds,
         "metrics": asdict(snapshot.metrics),
         "best": {"epoch": best.epoch, "val_loss": best.val_loss, "variables": best.variables} if best else {},
+        "rules": snapshot.rules,
     }
     parts = list(packed(tree))
     write_durably(path, FORMAT + sha256_of(parts).encode() + b"\n", *parts)
 
 
-def load_snapshot(path: Path, architecture: Architecture, optimizer: Optimizer, *, owner: str = "") -> Snapshot:
+def load_snapshot(path: Path, architecture: Architecture, hyperparams: Hyperparams, *, owner: str = "") -> Snapshot:
     """The state in `path`; CheckpointError unless it is whole, and owner and every array are those of the arguments."""
     restored = renamed(_read(path), architecture.graph)
     if restored["owner"] != owner:
         raise CheckpointError(f"the training state {path.name} belongs to {restored['owner'] or 'no run'}")
-    state = state_shapes(architecture.graph, optimizer)
+    state = state_shapes(architecture.graph, Update.of(hyperparams).structure())
 
     def part(name: str, value: Any, expected: Any) -> None:
         declared = {place: (leaf.shape, leaf.dtype) for place, leaf in leaves(serialization.to_state_dict(expected))}
@@ -95,6 +100,7 @@ def load_snapshot(path: Path, architecture: Architecture, optimizer: Optimizer, 
         seconds=restored["seconds"],
         metrics=EpochMetrics(**restored["metrics"]),
         best=Best(**best) if best else None,
+        rules=restored["rules"],
     )
 
 
@@ -111,6 +117,8 @@ def _read(path: Path) -> dict[str, Any]:
     if digest != hashlib.sha256(body).hexdigest().encode() + b"\n":
         raise CheckpointError(f"the training state {path.name} is damaged: its SHA-256 is not the one written with it")
     restored: dict[str, Any] = serialization.msgpack_restore(body)
+    restored.setdefault("rules", {})  # older states have none, and no averages
+    restored["state"].setdefault("averages", {})
     if content.startswith(BEFORE):
         restored["seconds"] = sum(restored["epoch_times"])
     return restored

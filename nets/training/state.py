@@ -13,12 +13,17 @@ Tree = Any
 
 
 class TrainState(struct.PyTreeNode):
-    """Everything that training changes. `step`: how many steps came before, over all epochs."""
+    """Everything that training changes.
+
+    step: how many steps came before, over all epochs. averages: of the parameters over many steps; empty where the
+    update takes none.
+    """
 
     params: Tree
     batch_stats: Tree
     opt_state: Tree
     step: Int[Array, ""]
+    averages: Tree = struct.field(default_factory=dict)
 
 
 class Data(NamedTuple):
@@ -29,10 +34,11 @@ class Data(NamedTuple):
 
 
 class RunNumbers(NamedTuple):
-    """What differs between runs of one program: numbers of layers and optimizer, and the key of all dropout."""
+    """What differs between runs of one program: the numbers of its parts, and the key of all that is random."""
 
     layers: dict[str, dict[str, Array]]
-    optimizer: dict[str, Array]
+    update: dict[str, dict[str, Array]]
+    objective: dict[str, Any]
     key: Array
 
 

@@ -10,9 +10,8 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from nets.hyperparams.losses import Loss
-from nets.hyperparams.optimizers import Optimizer
 from nets.network import Network
+from nets.training.objective import Objective
 from nets.training.pace import even_part, samples_at_most
 from nets.training.state import (
     Data,
@@ -26,15 +25,17 @@ from nets.training.state import (
     nothing_of,
     with_batch,
 )
+from nets.training.update import Update
 
 
 @dataclass(frozen=True)
 class Steps:
-    """The steps of one network under one optimizer and loss. Hashable: what a compiled program depends on."""
+    """The steps of one network. Hashable: what a compiled program depends on, update and objective without numbers."""
 
     network: Network
-    optimizer: Optimizer  # its structure
-    loss: Loss
+    update: Update
+    objective: Objective
+    platform: str  # jax's name of the backend
 
     def train_batch(
         self, state: TrainState, data: Data, rows: Int[Array, " batch"], numbers: RunNumbers
@@ -47,18 +48,16 @@ class Steps:
             passed = Passed(gathered.loss, gathered.correct, state.batch_stats)
             return self.updated(state, gathered.gradients, state.batch_stats, numbers), passed
         key = jax.random.fold_in(numbers.key, state.step)
-        gradients, passed = self.gradient(state, data, parts[0], samples, key, numbers.layers)
+        gradients, passed = self.gradient(state, data, parts[0], samples, key, numbers)
         return self.updated(state, gradients, passed.batch_stats, numbers), passed
 
     def updated(self, state: TrainState, gradients: Tree, batch_stats: Tree, numbers: RunNumbers) -> TrainState:
         """The state after a step of the optimizer."""
-        updates, opt_state = self.optimizer.transform(numbers.optimizer).update(
-            gradients, state.opt_state, state.params
-        )
-        if self.optimizer.divides:
+        updates, opt_state = self.update.updates(gradients, state.opt_state, state.params, state.step, numbers.update)
+        if self.update.optimizer.divides:
             updates = self.network.plan.set_apart(updates, self.network.graph)
         params = optax.apply_updates(state.params, updates)
-        return TrainState(params, batch_stats, opt_state, state.step + 1)
+        return TrainState(params, batch_stats, opt_state, state.step + 1, state.averages)
 
     def parts(self, rows: Int[Array, " batch"]) -> Int[Array, "parts part"]:
         """A batch cut into the parts that the plan computes at a time; exact unless a norm looks across the batch."""
@@ -102,7 +101,7 @@ class Steps:
 
         def add(i: Array, gathered: Gathered) -> Gathered:
             part_key = jax.random.fold_in(key, first + i)
-            more, part = self.gradient(state, data, parts[i], samples, part_key, numbers.layers)
+            more, part = self.gradient(state, data, parts[i], samples, part_key, numbers)
             gradients = jax.tree.map(jnp.add, gathered.gradients, more)
             return Gathered(gradients, gathered.loss + part.loss, gathered.correct + part.correct)
 
@@ -117,12 +116,18 @@ class Steps:
         return nothing_of(state.params), state, totals
 
     def gradient(
-        self, state: TrainState, data: Data, rows: Int[Array, " part"], samples: Array, key: Array, layers: Tree
+        self,
+        state: TrainState,
+        data: Data,
+        rows: Int[Array, " part"],
+        samples: Int[Array, ""],
+        key: Array,
+        numbers: RunNumbers,
     ) -> tuple[Tree, Passed]:
         """The gradient of a part's share of the mean loss over `samples`, and what came of the way forward."""
 
         def loss(params: Tree) -> tuple[Array, Passed]:
-            passed = self.forward(params, state.batch_stats, data, rows, samples, key, layers)
+            passed = self.forward(params, state.batch_stats, data, rows, samples, key, numbers)
             return passed.loss, passed
 
         gradients, passed = jax.grad(loss, has_aux=True)(state.params)
@@ -136,18 +141,19 @@ class Steps:
         rows: Int[Array, " part"],
         samples: Int[Array, ""],
         key: Array,
-        layers: Tree,
+        numbers: RunNumbers,
     ) -> Passed:
         """A part of a batch through the network, with its share of the mean loss over `samples`."""
         labels = data.labels[rows]
         logits, changed = self.network.apply(
-            {"params": params, "batch_stats": batch_stats, "numbers": layers},
+            {"params": params, "batch_stats": batch_stats, "numbers": numbers.layers},
             data.inputs[rows],
             train=True,
             rngs={"dropout": key},
             mutable=["batch_stats"],
         )
-        loss = jnp.where(rows >= 0, self.loss(logits, labels), 0).sum() / samples
+        each = self.objective.each(logits, labels, numbers.objective, platform=self.platform)
+        loss = jnp.where(rows >= 0, each, 0).sum() / samples
         correct = ((rows >= 0) & (logits.argmax(-1) == labels)).sum(dtype=jnp.int32)
         return Passed(loss, correct, changed.get("batch_stats", {}))
 
@@ -166,9 +172,18 @@ class Steps:
         return lax.fori_loop(0, count, step, (state, no_totals(len(rows))))
 
     def evaluate_chunk(
-        self, variables: Tree, data: Data, rows: Int[Array, "chunk batch"], count: Int[Array, ""], layers: Tree
+        self,
+        variables: Tree,
+        data: Data,
+        rows: Int[Array, "chunk batch"],
+        count: Int[Array, ""],
+        layers: Tree,
+        objective: Tree,
     ) -> tuple[Totals, Float[Array, "batch classes"]]:
-        """Loss and accuracy over the first `count` batches of `rows`, and the logits of the first one."""
+        """Loss and accuracy over the first `count` batches of `rows`, and the logits of the first one.
+
+        layers, objective: as in `RunNumbers`.
+        """
 
         def logits_of(batch: Int[Array, " batch"]) -> Float[Array, "batch classes"]:
             counted = batch >= 0 if self.network.graph.compares else None
@@ -179,7 +194,8 @@ class Steps:
         def step(i: Array, carry: tuple[Totals, Array]) -> tuple[Totals, Array]:
             totals, first = carry
             real, labels, logits = rows[i] >= 0, data.labels[rows[i]], logits_of(rows[i])
-            loss = jnp.where(real, self.loss(logits, labels), 0).sum()
+            each = self.objective.each(logits, labels, objective, platform=self.platform)
+            loss = jnp.where(real, each, 0).sum()
             correct = (real & (logits.argmax(-1) == labels)).sum(dtype=jnp.int32)
             totals = with_batch(totals, i, loss=loss, correct=correct, samples=real.sum(dtype=jnp.int32))
             return totals, jnp.where(i == 0, logits, first)

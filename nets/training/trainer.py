@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from dataclasses import InitVar, dataclass, field
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import InitVar, asdict, dataclass, field
 from functools import partial
 
 import jax
@@ -22,15 +22,18 @@ from nets.training.cache import Program
 from nets.training.clock import Clock
 from nets.training.events import EpochEnd, Event, Finished, Phase, Progress
 from nets.training.metrics import EpochMetrics
+from nets.training.objective import Objective
 from nets.training.pace import Pace
 from nets.training.programs import Programs, start
+from nets.training.rules import Rule, restore, states
 from nets.training.samples import SAMPLES_SHOWN, sample_predictions
 from nets.training.sampling import Indices, Split, batches, epoch_order
 from nets.training.snapshot import Best, Snapshot
 from nets.training.state import Data, Gathered, RunNumbers, TrainState, Tree
 from nets.training.sums import Sums
 from nets.training.timing import Times
-from nets.training.workload import Workload, longest_chunk, numbers, workload_on
+from nets.training.update import Update
+from nets.training.workload import Workload, longest_chunk, workload_on
 
 EVALUATION_COST = 1 / 3  # of a training step: no backward pass
 FLOAT, MANY = 4, 16 << 20  # bytes of a number, and of weights from which on their copies are worth giving back
@@ -64,11 +67,16 @@ class Run:
         self.epoch_work = len(self.train) + EVALUATION_COST * len(self.validation)
         self.work = hyperparams.epochs * self.epoch_work + EVALUATION_COST * len(self.test)
 
+    def rules(self) -> Sequence[Rule]:
+        """Those that look at each epoch of the run, with nothing seen."""
+        return ()
+
     def numbers(self) -> RunNumbers:
-        """The numbers of the run, and the key of its dropout."""
+        """The numbers of the run, and the key of all that is random in its steps."""
         # Weights are drawn from the seed's own key; dropout from a key beside it.
         key = jax.random.fold_in(seed_key(self.hyperparams.seed), 0x64726F70)
-        return RunNumbers(numbers_of(self.architecture.graph), numbers(self.hyperparams.optimizer), key)
+        update, objective = Update.of(self.hyperparams), Objective.of(self.hyperparams)
+        return RunNumbers(numbers_of(self.architecture.graph), update.numbers(), objective.numbers(), key)
 
 
 @dataclass
@@ -88,6 +96,7 @@ class Trainer:
 
     def __post_init__(self, resume: Snapshot | None) -> None:
         self.numbers = self.run.numbers()
+        self.rules = self.run.rules()
         self.pace = Pace(self.run.workload.first_chunk())
         self.state: TrainState
         self.tidy()
@@ -105,6 +114,7 @@ class Trainer:
         self.state = jax.tree.map(lambda leaf: jax.device_put(np.array(leaf)), snapshot.state)
         self.epoch, self.seconds = snapshot.epoch, snapshot.seconds
         self.done = snapshot.epoch * self.run.epoch_work
+        restore(self.rules, snapshot.rules)
         if self.run.hyperparams.keep_best:
             self.best = snapshot.best or Best(snapshot.epoch, snapshot.metrics.val_loss, snapshot.variables)
 
@@ -121,6 +131,8 @@ class Trainer:
             self.times.epoch(self.epoch, metrics.epoch_time)
             self.tidy()
             self.compare(metrics.val_loss)
+            for rule in self.rules:
+                rule.see({name: value for name, value in asdict(metrics).items() if isinstance(value, float)})
             yield EpochEnd(self.epoch, partial(self.snapshot, metrics), self.times.told)
             yield metrics
 
@@ -159,7 +171,7 @@ class Trainer:
 
     def snapshot(self, metrics: EpochMetrics) -> Snapshot:
         """All that the epochs to come depend on, copied to the host."""
-        return Snapshot(self.epoch, on_host(self.state), self.seconds, metrics, self.best)
+        return Snapshot(self.epoch, on_host(self.state), self.seconds, metrics, self.best, states(self.rules))
 
     def rows(self) -> Indices:
         """The training samples in the order of this epoch."""
@@ -243,7 +255,7 @@ class Trainer:
         last, pace = began, Pace(self.run.workload.first_evaluation())
         for chunk, count in chunked(batches(rows, batch), longest_chunk(batch), pace):
             totals, logits = self.programs.evaluate(
-                variables, self.run.data, chunk, np.int32(count), self.numbers.layers
+                variables, self.run.data, chunk, np.int32(count), self.numbers.layers, self.numbers.objective
             )
             first = logits if first is None else first
             sums.add(totals, count, f"the {what} after epoch {self.epoch}")

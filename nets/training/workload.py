@@ -14,15 +14,15 @@ from nets.architecture.graph import Graph
 from nets.datasets import DTYPES, DatasetInfo
 from nets.errors import BrokenRule, SpecError
 from nets.hyperparams.hyperparams import Hyperparams
-from nets.hyperparams.losses import loss_on
-from nets.hyperparams.optimizers import Optimizer
 from nets.kernels import Choice, plan_for
 from nets.network import Network, numbers_of
 from nets.process.devices import find, name_of
+from nets.training.objective import Objective
 from nets.training.pace import BACKWARD, DISPATCH_SECONDS, sample_seconds, samples_at_most
 from nets.training.sampling import split_sizes
 from nets.training.state import Data, RunNumbers, TrainState
 from nets.training.steps import Steps
+from nets.training.update import Update, shapes_of
 
 MAX_CHUNK, MAX_ROWS = 1024, 65_536
 LARGE_EVALUATION = 256  # samples evaluated at a time where the plan does not ask for fewer
@@ -34,8 +34,8 @@ class Workload:
     """What a run computes, but for its numbers. Runs with equal workloads share their compiled programs."""
 
     graph: Graph  # its structure
-    optimizer: Optimizer  # its structure
-    loss: str
+    update: Update  # its structure
+    objective: Objective  # its structure
     precision: str
     platform: str
     device: str  # its name
@@ -47,7 +47,7 @@ class Workload:
     @property
     def steps(self) -> Steps:
         plan = plan_for(self.platform, training=True, precision=self.precision, kernels=self.kernels)
-        return Steps(Network(self.graph, plan), self.optimizer, loss_on(self.platform, self.loss))
+        return Steps(Network(self.graph, plan), self.update, self.objective, self.platform)
 
     def steps_on(self, batch: int) -> Steps:
         """Those that train on batches of this size: the last one of an epoch may be computed in its own way."""
@@ -101,11 +101,11 @@ class Workload:
 
     def numbers(self) -> RunNumbers:
         """Some numbers of such a run."""
-        return RunNumbers(numbers_of(self.graph), numbers(self.optimizer), jax.random.key(0))
+        return RunNumbers(numbers_of(self.graph), self.update.numbers(), self.objective.numbers(), jax.random.key(0))
 
     def state(self) -> TrainState:
         """The state of such a run as shapes."""
-        return state_shapes(self.graph, self.optimizer)
+        return state_shapes(self.graph, self.update)
 
 
 def workload_on(
@@ -124,8 +124,8 @@ def workload_of(
     batch, device = min(hyperparams.batch_size, train), device_of(hyperparams)
     return Workload(
         graph=architecture.graph.structure,
-        optimizer=hyperparams.optimizer.structure(),
-        loss=hyperparams.loss,
+        update=Update.of(hyperparams).structure(),
+        objective=Objective.of(hyperparams).structure(),
         precision=hyperparams.precision,
         platform=device.platform,
         device=name_of(device),
@@ -151,11 +151,6 @@ def longest_chunk(batch: int) -> int:
     return min(max(1, MAX_ROWS // batch), MAX_CHUNK)
 
 
-def numbers(optimizer: Optimizer) -> dict[str, jax.Array]:
-    """The optimizer's numbers as inputs of a program."""
-    return {name: jnp.float32(value) for name, value in optimizer.numbers().items()}
-
-
 def shapes(graph: Graph) -> dict[str, Any]:
     """`nets.network.initial_variables` as shapes."""
     return {
@@ -167,9 +162,9 @@ def shapes(graph: Graph) -> dict[str, Any]:
     }
 
 
-def state_shapes(graph: Graph, optimizer: Optimizer) -> TrainState:
+def state_shapes(graph: Graph, update: Update) -> TrainState:
     """The state of a run as shapes."""
     variables = shapes(graph)
-    opt_state = jax.eval_shape(lambda params: optimizer.transform(numbers(optimizer)).init(params), variables["params"])
+    opt_state = shapes_of(update, variables["params"])
     step: Any = jax.ShapeDtypeStruct((), np.int32)
     return TrainState(variables["params"], variables["batch_stats"], opt_state, step)

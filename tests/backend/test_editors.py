@@ -20,8 +20,8 @@ from backend.parsing.editors import model_schema, train_schema
 from backend.parsing.requests import DefineBody, PromoteBody, TrainBody, check
 from nets.architecture.combinators import COMBINATORS
 from nets.errors import SpecError
-from nets.hyperparams.optimizers import OPTIMIZERS
 from nets.layers import LAYERS
+from nets.optimizers import OPTIMIZERS
 from tests.backend.conftest import BODY, NET, PARAMS, parts
 from tests.nets.builders import input_of
 from tests.patches import applied

@@ -115,7 +115,7 @@ def stages(architecture: Any, hyperparams: Any, request: dict[str, Any], parts: 
                 yield "weights", None
         assert finished
         del event
-        snapshot = load_snapshot(state, architecture, hyperparams.optimizer)
+        snapshot = load_snapshot(state, architecture, hyperparams)
         further = hyperparams.model_copy(update={"epochs": hyperparams.epochs + 1})
         for _ in fit(architecture, further, dataset, resume=snapshot, programs=programs):
             snapshot = None

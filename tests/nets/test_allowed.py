@@ -8,8 +8,8 @@ import pytest
 
 from nets.errors import UNSAID
 from nets.hyperparams.hyperparams import Hyperparams
-from nets.hyperparams.optimizers import OPTIMIZERS
 from nets.layers import LAYERS
+from nets.optimizers import OPTIMIZERS
 from nets.spec.allowed import allowed, read_from_text
 
 

@@ -22,8 +22,8 @@ from nets.doubts.doubt import Doubt
 from nets.doubts.rules import RULES, doubts
 from nets.errors import found_at
 from nets.hyperparams.hyperparams import parse_hyperparams
-from nets.hyperparams.optimizers import OPTIMIZERS
 from nets.layers import LAYERS
+from nets.optimizers import OPTIMIZERS
 from tests.nets import networks, public_networks
 from tests.nets.builders import REFERENCE, TINY_CNN, stripes
 

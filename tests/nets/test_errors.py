@@ -14,8 +14,8 @@ from nets.architecture.common import Common
 from nets.architecture.read import parse_architecture
 from nets.errors import CODES, LONGEST_NAME, LONGEST_TEXT, MOST_PROBLEMS, UNSAID, Problem, SpecError, shortened
 from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
-from nets.hyperparams.optimizers import OPTIMIZERS
 from nets.layers import LAYERS
+from nets.optimizers import OPTIMIZERS
 from nets.spec.fields import wire_names
 from tests.nets.builders import input_of
 from tests.patches import applied

@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from nets.hyperparams.hyperparams import Hyperparams
-from nets.hyperparams.optimizers import OPTIMIZERS
 from nets.layers import LAYERS
+from nets.optimizers import OPTIMIZERS
 from nets.spec.fields import Spec, open_bounds, pair, shown, size
 
 

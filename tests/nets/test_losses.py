@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nets.hyperparams.losses import LOSSES, loss_on
+from nets.losses import LOSSES, loss_on
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -11,8 +11,8 @@ import numpy as np
 import optax
 import pytest
 
-from nets.hyperparams.optimizers import OPTIMIZERS, Optimizer
-from nets.training.workload import numbers
+from nets.optimizers import OPTIMIZERS, Optimizer
+from nets.training.update import scalars
 
 Array = Any
 
@@ -76,7 +76,7 @@ def test_ten_steps_equal_pytorch_s_rule(case: dict[str, Any]) -> None:
     random = np.random.default_rng(0)
     x, state = random.normal(size=5), {}
     params = jnp.asarray(x, jnp.float32)
-    transform = optimizer.transform(numbers(optimizer))
+    transform = optimizer.transform(scalars(optimizer.numbers()))
     opt_state = transform.init(params)
     for t in range(1, 11):
         gradient = random.normal(size=5)
@@ -90,7 +90,7 @@ def test_ten_steps_equal_pytorch_s_rule(case: dict[str, Any]) -> None:
 def test_every_optimizer_starts_from_zeros(case: dict[str, Any]) -> None:
     """`nets.training.programs.start` builds the state without compiling anything; that is right only where it is zero."""
     optimizer = parsed(case)
-    state = optimizer.transform(numbers(optimizer)).init({"w": jnp.ones(3)})
+    state = optimizer.transform(scalars(optimizer.numbers())).init({"w": jnp.ones(3)})
     assert all(not np.any(leaf) for leaf in jax.tree.leaves(state))
 
 
@@ -99,4 +99,4 @@ def test_another_number_is_no_other_structure(case: dict[str, Any]) -> None:
     other = {name: value / 2 if isinstance(value, float) else value for name, value in case.items()}
     assert parsed(case) != parsed(other)
     assert parsed(case).structure() == parsed(other).structure()
-    assert numbers(parsed(case)).keys() == numbers(parsed(case).structure()).keys()
+    assert parsed(case).numbers().keys() == parsed(case).structure().numbers().keys()

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import pytest
 
 from nets.errors import SpecError
-from nets.hyperparams.optimizers import OPTIMIZERS
 from nets.layers import LAYERS
+from nets.optimizers import OPTIMIZERS
 from nets.spec.fields import Hint, Real, Spec, Whole
 from nets.spec.registry import Names, Registry, Typed
 

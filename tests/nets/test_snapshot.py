@@ -82,7 +82,7 @@ def test_a_resumed_run_ends_on_the_same_bits(a: Any, fields: dict[str, Any], tmp
     whole, sha256, finished = ends(list(fit(a, h, DATA)), tmp_path)
     for epoch in range(1, EPOCHS + 1):
         stopped_after(epoch, a, h, path)
-        snapshot = load_snapshot(path, a, h.optimizer)
+        snapshot = load_snapshot(path, a, h)
         assert snapshot.epoch == epoch
         assert replace(snapshot.metrics, epoch_time=0, samples_per_sec=0, eta_seconds=0) == whole[epoch - 1]
         for _ in range(2):  # the snapshot outlives the run that began with it
@@ -97,7 +97,7 @@ def test_a_run_may_be_stopped_after_every_epoch(tmp_path: Path) -> None:
     snapshot = None
     for epoch in range(1, EPOCHS + 1):
         stopped_after(epoch, NORMED, h, path, snapshot)
-        snapshot = load_snapshot(path, NORMED, h.optimizer)
+        snapshot = load_snapshot(path, NORMED, h)
         assert snapshot.epoch == epoch
     assert ends(list(fit(NORMED, h, DATA, resume=snapshot)), tmp_path)[1:] == (sha256, finished)
 
@@ -114,7 +114,7 @@ def test_a_state_is_as_large_after_many_epochs_as_after_few(tmp_path: Path) -> N
 def test_the_time_that_is_left_follows_from_all_epochs_so_far(tmp_path: Path) -> None:
     h, path = hyper(epochs=4), tmp_path / "state"
     stopped_after(2, CNN, h, path)
-    resumed = replace(load_snapshot(path, CNN, h.optimizer), seconds=2000.0)
+    resumed = replace(load_snapshot(path, CNN, h), seconds=2000.0)
     third = next(event for event in fit(CNN, h, DATA, resume=resumed) if isinstance(event, EpochMetrics))
     assert third.eta_seconds == pytest.approx(2000 / 3, rel=0.01)
 
@@ -123,12 +123,12 @@ def test_a_state_that_holds_the_times_of_all_epochs_is_read_as_well(tmp_path: Pa
     """What was written before their sum took their place."""
     h, path = hyper(optimizer=ADAM, keep_best=True), tmp_path / "state"
     stopped_after(2, NORMED, h, path)
-    snapshot = load_snapshot(path, NORMED, h.optimizer)
+    snapshot = load_snapshot(path, NORMED, h)
     tree = serialization.msgpack_restore(path.read_bytes()[len(FORMAT) + 65 :])
     del tree["seconds"]
     body = serialization.msgpack_serialize({**tree, "epoch_times": [0.25, 0.5]})
     path.write_bytes(BEFORE + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
-    older = load_snapshot(path, NORMED, h.optimizer)
+    older = load_snapshot(path, NORMED, h)
     assert older.seconds == 0.75
     ended = [ends(list(fit(NORMED, h, DATA, resume=one)), tmp_path) for one in (snapshot, older)]
     assert ended[0] == ended[1]
@@ -139,16 +139,16 @@ def test_more_epochs_later_are_the_same_as_at_once(tmp_path: Path) -> None:
     stopped_after(3, NORMED, first, path)
     longer = hyper(epochs=5, optimizer=ADAM)
     metrics, sha256, finished = ends(list(fit(NORMED, longer, DATA)), tmp_path)
-    later = ends(list(fit(NORMED, longer, DATA, resume=load_snapshot(path, NORMED, longer.optimizer))), tmp_path)
+    later = ends(list(fit(NORMED, longer, DATA, resume=load_snapshot(path, NORMED, longer))), tmp_path)
     assert later == (metrics[3:], sha256, finished)
     with pytest.raises(ValueError, match="3 epochs are done already, and 2 were asked for"):
-        next(iter(fit(NORMED, hyper(epochs=2), DATA, resume=load_snapshot(path, NORMED, first.optimizer))))
+        next(iter(fit(NORMED, hyper(epochs=2), DATA, resume=load_snapshot(path, NORMED, first))))
 
 
 def test_progress_goes_on_where_it_was(tmp_path: Path) -> None:
     h, path = hyper(optimizer=ADAM), tmp_path / "state"
     stopped_after(2, CNN, h, path)
-    events = fit(CNN, h, DATA, resume=load_snapshot(path, CNN, h.optimizer))
+    events = fit(CNN, h, DATA, resume=load_snapshot(path, CNN, h))
     trained = [event for event in events if isinstance(event, Progress) and event.phase in ("training", "evaluating")]
     assert trained[0].epoch == 3 and 0.6 < trained[0].fraction < 1
     assert trained[-1].fraction == pytest.approx(1)
@@ -182,7 +182,7 @@ def saved(tmp_path: Path) -> Path:
 
 
 def loaded(path: Path, a: Any = CNN, **fields: Any) -> Snapshot:
-    return load_snapshot(path, a, hyper(**{"optimizer": ADAM, **fields}).optimizer)
+    return load_snapshot(path, a, hyper(**{"optimizer": ADAM, **fields}))
 
 
 def test_damage_at_any_place_is_noticed(saved: Path) -> None:

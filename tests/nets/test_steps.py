@@ -15,7 +15,8 @@ from nets.kernels import plan_for
 from nets.network import Network, initial_variables
 from nets.training.programs import start
 from nets.training.state import Data, RunNumbers
-from nets.training.workload import numbers, workload_of
+from nets.training.update import Update
+from nets.training.workload import workload_of
 from tests.nets.builders import TINY_CNN, network, stripes
 
 CNN = network(*TINY_CNN)
@@ -34,7 +35,7 @@ def test_a_batch_computed_in_parts_is_the_same_step(architecture: Architecture, 
     plans = (plan_for("cpu", training=False), program.network.plan)
     assert program.part(batch) < batch
     assert [plan.micro_batch(architecture.graph) for plan in plans] == [None, part]
-    given = RunNumbers({}, numbers(h.optimizer), jax.random.key(0))
+    given = RunNumbers({}, Update.of(h).numbers(), {}, jax.random.key(0))
     on_device = Data(jnp.asarray(data.train_inputs), jnp.asarray(data.train_labels))
     rows = jnp.arange(batch).at[-3:].set(-1)
     results = []

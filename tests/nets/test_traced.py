@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import pytest
 
-from nets.hyperparams.optimizers import OPTIMIZERS
 from nets.layers import LAYERS
+from nets.optimizers import OPTIMIZERS
 from nets.spec.fields import Boolean, Real
 from nets.spec.traced import Traced, TracedSpec, traced
 

@@ -14,9 +14,9 @@ from nets.architecture.read import parse_architecture
 from nets.datasets import DATASETS
 from nets.errors import SpecError
 from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
-from nets.hyperparams.losses import LOSSES
-from nets.hyperparams.optimizers import OPTIMIZERS
 from nets.layers import LAYERS
+from nets.losses import LOSSES
+from nets.optimizers import OPTIMIZERS
 from nets.spec.fields import did_you_mean, wire_names
 from nets.spec.words import WORDS, closest, plain
 
