@@ -65,6 +65,7 @@ class Run:
         )
         self.typical = dataset.train_inputs[split.train[:STANDARDISED_BY]]
         self.epoch_work = len(self.train) + EVALUATION_COST * len(self.validation)
+        self.update = Update.of(hyperparams)
         self.work = hyperparams.epochs * self.epoch_work + EVALUATION_COST * len(self.test)
 
     def rules(self) -> Sequence[Rule]:
@@ -75,8 +76,8 @@ class Run:
         """The numbers of the run, and the key of all that is random in its steps."""
         # Weights are drawn from the seed's own key; dropout from a key beside it.
         key = jax.random.fold_in(seed_key(self.hyperparams.seed), 0x64726F70)
-        update, objective = Update.of(self.hyperparams), Objective.of(self.hyperparams)
-        return RunNumbers(numbers_of(self.architecture.graph), update.numbers(), objective.numbers(), key)
+        objective = Objective.of(self.hyperparams)
+        return RunNumbers(numbers_of(self.architecture.graph), self.update.numbers(), objective.numbers(), key)
 
 
 @dataclass
@@ -116,7 +117,8 @@ class Trainer:
         self.done = snapshot.epoch * self.run.epoch_work
         restore(self.rules, snapshot.rules)
         if self.run.hyperparams.keep_best:
-            self.best = snapshot.best or Best(snapshot.epoch, snapshot.metrics.val_loss, snapshot.variables)
+            evaluated = self.run.update.evaluated(snapshot.state)
+            self.best = snapshot.best or Best(snapshot.epoch, snapshot.metrics.val_loss, evaluated)
 
     def epochs(self) -> Iterator[Event]:
         """Train every epoch that is left and validate after each."""
@@ -160,8 +162,8 @@ class Trainer:
 
     @property
     def variables(self) -> Variables:
-        """Of the network as it is now, on the device."""
-        return {"params": self.state.params, "batch_stats": self.state.batch_stats}
+        """Of the network as it is now, on the device: those that are evaluated and kept."""
+        return self.run.update.evaluated(self.state)
 
     def compare(self, val_loss: float) -> None:
         """Keep the network as it is now where `keep_best` asks for it. Of equally good epochs the first stays."""

@@ -12,8 +12,9 @@ import optax
 from jaxtyping import Array, Int
 
 from nets.hyperparams.hyperparams import Hyperparams
+from nets.network import Variables
 from nets.optimizers import Optimizer
-from nets.training.state import Tree
+from nets.training.state import TrainState, Tree
 
 Numbers = Mapping[str, Mapping[str, Array]]
 
@@ -52,6 +53,10 @@ class Update:
         """What is added to the parameters in a step, and what is kept of it. step: how many came before."""
         made: tuple[Any, Any] = self.transform(step, numbers).update(gradients, opt_state, params)
         return made
+
+    def evaluated(self, state: TrainState) -> Variables:
+        """What of a state is validated, kept, tested and saved: params and running statistics."""
+        return {"params": state.params, "batch_stats": state.batch_stats}
 
     def transform(self, step: Int[Array, ""], numbers: Numbers) -> optax.GradientTransformation:
         """The optimizer of a step, with the learning rate that it has there."""
