@@ -17,6 +17,7 @@ from nets.architecture.combinators import COMBINATORS, Combinator, merges
 from nets.architecture.common import KEPT, Common
 from nets.architecture.frame import Frame
 from nets.architecture.names import NAME
+from nets.architecture.schema import lists_of_layers
 from nets.datasets import DATASETS
 from nets.hyperparams.hyperparams import ALIASES, Hyperparams
 from nets.layers import LAYERS
@@ -26,11 +27,7 @@ from nets.spec.allowed import one_of
 from nets.spec.registry import Typed, type_schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-LISTS: Mapping[str, Json] = {  # of layers, in combinators
-    "layers": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/Layer"}},
-    "shortcut": {"anyOf": [{"type": "array", "items": {"$ref": "#/$defs/Layer"}}, {"type": "null"}]},
-    "branches": {"items": {"type": "array", "items": {"$ref": "#/$defs/Layer"}}},
-}
+LISTS = lists_of_layers({"$ref": "#/$defs/Layer"})  # in combinators
 STORED: Json = {  # what says where the rest of a training comes from
     "anyOf": [{"required": [name], "properties": {name: {"type": "string"}}} for name in ("model_id", "resume_from")]
 }

@@ -193,7 +193,7 @@ Architecture = Annotated[
     Sent[architecture.Architecture],
     Parsed(
         lambda value, most: parse_architecture(value, most_layers=most),
-        _described("Architecture", architecture_schema),
+        _described("Architecture", lambda: architecture_schema({"type": "object"})),
     ),
 ]
 Hyperparams = Annotated[

@@ -63,6 +63,7 @@ from backend.web.benchmarks import (
 from backend.web.components import errors
 from backend.web.metrics import Metrics
 from backend.web.views import Accepted, Defined, ListedRun, Model, ModelWithRuns, Promoted, Run
+from nets.architecture.schema import LAYER, architecture_schema, layer_schemas
 from nets.examples import PublicNetwork
 from nets.inspection.report import Report
 from nets.spec.fields import wire_names
@@ -392,4 +393,5 @@ def schemas() -> Json:
         made[name]["properties"]["metrics"]["items"] = {"allOf": [ref("EpochMetrics"), obj({"run_id": TEXT})]}
     for name in ("Run", "ListedRun", "StateEvent"):
         made[name]["properties"]["sample_predictions"]["anyOf"][0]["items"] = ref("SamplePrediction")
-    return {**errors(), **made}
+    made["Architecture"] = architecture_schema(ref(LAYER))
+    return {**errors(), **made, **layer_schemas(ref("")["$ref"])}
