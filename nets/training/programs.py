@@ -150,11 +150,12 @@ def smallest() -> Workload:
 
 
 def start(workload: Workload, variables: Any) -> TrainState:
-    """The state before the first step. Every optimizer of the table starts from zeros, so nothing is compiled."""
+    """The state before the first step: zeros, but for what the update begins otherwise. Nothing is compiled."""
     state = workload.state()
     opt_state, step = jax.tree.map(
         lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype)), (state.opt_state, state.step)
     )
+    opt_state = workload.update.begin(opt_state, variables["params"])
     variables = jax.device_put(variables)
     return TrainState(variables["params"], variables["batch_stats"], opt_state, step)
 

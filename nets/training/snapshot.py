@@ -82,7 +82,7 @@ def load_snapshot(path: Path, architecture: Architecture, hyperparams: Hyperpara
     restored = renamed(_read(path), architecture.graph)
     if restored["owner"] != owner:
         raise CheckpointError(f"the training state {path.name} belongs to {restored['owner'] or 'no run'}")
-    state = state_shapes(architecture.graph, Update.of(hyperparams).structure())
+    state = state_shapes(architecture.graph, Update.of(hyperparams, architecture.graph).structure())
 
     def part(name: str, value: Any, expected: Any) -> None:
         declared = {place: (leaf.shape, leaf.dtype) for place, leaf in leaves(serialization.to_state_dict(expected))}

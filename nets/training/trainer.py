@@ -65,7 +65,7 @@ class Run:
         )
         self.typical = dataset.train_inputs[split.train[:STANDARDISED_BY]]
         self.epoch_work = len(self.train) + EVALUATION_COST * len(self.validation)
-        self.update = Update.of(hyperparams)
+        self.update = Update.of(hyperparams, architecture.graph)
         self.work = hyperparams.epochs * self.epoch_work + EVALUATION_COST * len(self.test)
 
     def rules(self) -> Sequence[Rule]:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int
 
+from nets.architecture.graph import Graph
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.network import Variables
 from nets.optimizers import Optimizer
@@ -26,8 +27,8 @@ class Update:
     optimizer: Optimizer
 
     @classmethod
-    def of(cls, hyperparams: Hyperparams) -> Self:
-        """That of a run, with its numbers."""
+    def of(cls, hyperparams: Hyperparams, graph: Graph) -> Self:
+        """That of a run of a network, with its numbers."""
         return cls(hyperparams.optimizer)
 
     def structure(self) -> Update:
@@ -57,6 +58,10 @@ class Update:
     def evaluated(self, state: TrainState) -> Variables:
         """What of a state is validated, kept, tested and saved: params and running statistics."""
         return {"params": state.params, "batch_stats": state.batch_stats}
+
+    def begin(self, opt_state: Tree, params: Tree) -> Tree:
+        """What is kept before the first step, from one of zeros. On the host, so that nothing is compiled."""
+        return opt_state
 
     def transform(self, step: Int[Array, ""], numbers: Numbers) -> optax.GradientTransformation:
         """The optimizer of a step, with the learning rate that it has there."""

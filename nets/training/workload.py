@@ -124,7 +124,7 @@ def workload_of(
     batch, device = min(hyperparams.batch_size, train), device_of(hyperparams)
     return Workload(
         graph=architecture.graph.structure,
-        update=Update.of(hyperparams).structure(),
+        update=Update.of(hyperparams, architecture.graph).structure(),
         objective=Objective.of(hyperparams).structure(),
         precision=hyperparams.precision,
         platform=device.platform,
