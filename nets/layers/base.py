@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
+import numpy as np
 from jax import Array
 
 from nets.errors import UNSAID, Code
@@ -264,6 +265,18 @@ class Layer(Typed):
     def compares(self) -> bool:
         """Whether what it gives for a sample depends on other samples in evaluation, too."""
         return False
+
+    @property
+    def from_samples(self) -> bool:
+        """Whether `started` sees training samples: those of the network's input, which the layer has to read."""
+        return False
+
+    def started(self, samples: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Arrays that start from training samples, float32, by name.
+
+        samples: float32 in canonical order, standardised as the network sees them.
+        """
+        return {}
 
     @property
     def idle(self) -> bool:

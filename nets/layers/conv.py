@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Literal, Self, get_args
 
+import numpy as np
 from jax import Array
 from pydantic import Field
 
 from nets.layers.base import Bound, Convolution, Example, Misfit, register
-from nets.layers.parameters import Arrays, weights
+from nets.layers.parameters import Arrays, dirac, weights
 from nets.layers.sliding import Sliding
+from nets.layers.whitening import MOST_VALUES, whitening
 from nets.layers.windows import (
     Padding1d,
     PaddingField,
@@ -183,6 +185,12 @@ class Conv2d(Convolved):
 
     type: Literal["conv2d"] = "conv2d"
 
+    init: Literal["default", "dirac", "whitening"] = Field(
+        default="default",
+        description="How the kernel starts: as PyTorch's default; `dirac`: channels come out as they came in; "
+        "`whitening`: by the training images, so that results are uncorrelated and vary alike (Coates & Ng, 2012).",
+    )
+
     also = ("convolution2d",)
     takes = ("image",)
     converts = True
@@ -217,11 +225,49 @@ class Conv2d(Convolved):
             {"type": "conv2d", "out_channels": 2, "kernel_size": 3, "bias": False}, (features(36),), image(2, 4, 4)
         ),
         Example(
-            {"type": "conv2d", "out_channels": 2, "kernel_size": 3, "padding": 1, "padding_mode": "reflect"},
+            {
+                **{"type": "conv2d", "out_channels": 2, "kernel_size": 3, "padding": 1, "padding_mode": "reflect"},
+                "init": "dirac",
+            },
             (image(3, 4, 4),),
             image(2, 4, 4),
         ),
     )
+
+    def misfits(self, *inputs: Value) -> Iterator[Misfit]:
+        yield from super().misfits(*inputs)
+        if self.init != "default" and self.groups > 1:
+            rule = (
+                f"{self.init} is for convolutions of one group, got {self.groups} groups; leave out {{field}} or groups"
+            )
+            yield Misfit("init", rule, code="conflict", expected="default", set_to="default")
+        values = inputs[0].channels * math.prod(self.window)
+        if self.init == "whitening" and values > MOST_VALUES:
+            rule = f"whitening takes kernels that see up to {MOST_VALUES} values, got {values}; use a smaller kernel"
+            yield Misfit("init", rule, code="too_costly", expected=one_of(["default", "dirac"]))
+        elif self.init == "whitening" and self.out_channels > 2 * values:
+            rule = f"must be at most {2 * values} with whitening, twice the {values} values that the kernel sees, "
+            detail = f"{rule}got {self.out_channels}"
+            most = {"type": "integer", "minimum": 1, "maximum": 2 * values}
+            yield Misfit("out_channels", detail, code="out_of_range", expected=most)
+
+    def arrays(self, *inputs: Value) -> Arrays:
+        made = super().arrays(*inputs)
+        if self.init != "dirac":
+            return made
+        kernel = replace(made.parameters["kernel"], init=dirac)
+        return replace(made, parameters={**made.parameters, "kernel": kernel})
+
+    def structure(self) -> Self:
+        """How a kernel starts changes no program."""
+        return super().structure().model_copy(update={"init": "default"})
+
+    @property
+    def from_samples(self) -> bool:
+        return self.init == "whitening"
+
+    def started(self, samples: np.ndarray) -> Mapping[str, np.ndarray]:
+        return {"kernel": whitening(samples, window=self.window, outputs=self.out_channels)}
 
 
 @register

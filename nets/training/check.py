@@ -38,6 +38,7 @@ def misfits(architecture: Architecture, hyperparams: Hyperparams, info: DatasetI
     graph = architecture.graph
     if graph.classes != len(info.classes):
         yield wrong_end(architecture, info)
+    yield from far_from_the_samples(graph)
     train, validation = split_sizes(hyperparams, info.train_size)
     if train >= 1:
         yield from single_values(architecture, hyperparams, train, validation)
@@ -67,6 +68,16 @@ def unlike(given: Value, info: DatasetInfo) -> Iterator[Problem]:
         least = {"type": "integer", "minimum": wanted.vocabulary}
         path = ("architecture", "input_vocabulary")
         yield Problem(path, rule, "mismatch", expected=least, got=given.vocabulary)
+
+
+def far_from_the_samples(graph: Graph) -> Iterator[Problem]:
+    """Layers that start from samples, which other layers change before they come there."""
+    for node in graph.nodes:
+        if node.layer.from_samples and node.inputs != (INPUT,):
+            rule = f"{node.place} starts from the training samples, so it must read the network's input itself"
+            path = (*node.path, "init")
+            cure = "leave init out, or put the layer first"
+            yield Problem(path, f"{rule}; {cure}", "conflict", expected="default", got="whitening")
 
 
 def wrong_end(architecture: Architecture, info: DatasetInfo) -> Problem:

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from nets.architecture.architecture import Architecture
+from nets.architecture.graph import INPUT, Graph
 from nets.datasets import Dataset
 from nets.datasets.input_statistics import input_statistics
 from nets.facts import Compilation
@@ -107,7 +108,7 @@ class Trainer:
         graph = self.run.architecture.graph
         statistics = input_statistics(self.run.typical) if graph.standardises else None
         variables = initial_variables(graph, seed=self.run.hyperparams.seed, statistics=statistics)
-        self.state = start(self.run.workload, variables)
+        self.state = start(self.run.workload, started_from(self.run.typical, graph, variables))
 
     def go_on(self, snapshot: Snapshot) -> None:
         """Stand where the run that the snapshot is of stood."""
@@ -306,6 +307,18 @@ def joined(inputs: np.ndarray, rows: Indices, more: np.ndarray) -> np.ndarray:
     np.take(inputs, rows, axis=0, out=found[: len(rows)], mode="clip")  # the other modes copy; all rows exist
     found[len(rows) :] = more
     return found
+
+
+def started_from(samples: np.ndarray, graph: Graph, variables: Variables) -> Variables:
+    """Fresh variables, and in place of some those that start from training samples."""
+    owners = [node for node in graph.nodes if node.layer.from_samples and not node.shares]
+    if not owners:
+        return variables
+    seen = samples.astype(np.float32) / np.float32(255 if samples.dtype == np.uint8 else 1)
+    if graph.standardises:
+        seen = (seen - variables["batch_stats"][INPUT]["mean"]) / variables["batch_stats"][INPUT]["std"]
+    more = {node.id: {**variables["params"][node.id], **node.layer.started(seen)} for node in owners}
+    return {**variables, "params": {**variables["params"], **more}}
 
 
 def nothing_gathered(params: Tree) -> Gathered:
