@@ -16,6 +16,7 @@ from nets.architecture.graph import Graph
 from nets.kernels import Choice, XlaPlan, plan_for
 from nets.network import Network, Variables, numbers_of
 from nets.process.devices import default_device
+from nets.views import averaged
 
 LARGEST_BATCH = 256  # where the plan does not ask for fewer
 KEPT = 64  # compiled forms, two for each network
@@ -25,21 +26,32 @@ Probabilities = Float[np.ndarray, "batch classes"]
 
 
 def read(
-    network: Network, variables: Variables, inputs: Shaped[Array, "b ..."], count: Int[Array, ""] | int
+    network: Network,
+    views: str | None,
+    variables: Variables,
+    inputs: Shaped[Array, "b ..."],
+    count: Int[Array, ""] | int,
 ) -> Float[Array, "b classes"]:
     """Probabilities of `inputs`, of which the first `count` are asked for: the logits, softmaxed once."""
     counted = jnp.arange(len(inputs)) < count if network.graph.compares else None
-    return jax.nn.softmax(network.apply(variables, inputs, train=False, counted=counted), axis=-1)
+
+    def logits_of(inputs: Array) -> Array:
+        logits: Array = network.apply(variables, inputs, train=False, counted=counted)
+        return logits
+
+    return jax.nn.softmax(averaged(logits_of, inputs, views), axis=-1)
 
 
-def reader(graph: Graph, platform: str, precision: str, kernels: Choice, *, many: bool) -> Any:
+def reader(
+    graph: Graph, platform: str, precision: str, kernels: Choice, views: str | None = None, *, many: bool
+) -> Any:
     """The compiled form of `read`. `many`: for full batches."""
     # On a CPU the kernels that training uses answer many images twice as fast, and one more slowly.
     plan = plan_for(platform, training=many, precision=precision, kernels=kernels)
     if isinstance(plan, XlaPlan) and platform == "cpu":
         plan = replace(plan, numerics=replace(plan.numerics, widened=True))
     network = Network(graph, plan)
-    return jax.jit(partial(read, network), compiler_options=network.compiler_options)
+    return jax.jit(partial(read, network, views), compiler_options=network.compiler_options)
 
 
 class Readers:
@@ -52,7 +64,7 @@ class Readers:
 class Predictor:
     """One trained network, ready to answer. Safe to use from many threads.
 
-    precision: that of its training, so that it answers as it was measured. kernels: as in `plan_for`.
+    precision, views: those of its training, so that it answers as it was measured. kernels: as in `plan_for`.
     readers: those shared with other networks. device: where it answers, by default on JAX's first one.
     """
 
@@ -62,6 +74,7 @@ class Predictor:
         variables: Variables,
         *,
         precision: str = "float32",
+        views: str | None = None,
         kernels: Choice = "auto",
         readers: Readers | None = None,
         device: jax.Device | None = None,
@@ -76,8 +89,8 @@ class Predictor:
         plan = plan_for(platform, training=True, precision=precision, kernels=kernels)
         self.largest = plan.evaluation_batch or LARGEST_BATCH
         readers = readers or Readers()
-        self.few = readers.of(structure, platform, precision, kernels, many=False)
-        self.many = readers.of(structure, platform, precision, kernels, many=True)
+        self.few = readers.of(structure, platform, precision, kernels, views, many=False)
+        self.many = readers.of(structure, platform, precision, kernels, views, many=True)
 
     def probabilities(self, inputs: Inputs) -> Probabilities:
         """`[n, ...]` in canonical order, images as float32 0..1, to `[n, classes]`.

@@ -112,6 +112,7 @@ class Predictors:
                 architecture,
                 variables,
                 precision=run.precision or "float32",
+                views=run.hyperparams.get("test_time_augmentation"),
                 kernels=self._kernels,
                 readers=self._readers,
             ),

@@ -15,6 +15,7 @@ from nets.optimizers import OPTIMIZERS, Optimizer, Sgd
 from nets.spec.fields import Boolean, Hint, Real, Spec, Text, Whole, parse, shown
 from nets.spec.registry import Registry, Typed
 from nets.spec.words import meant
+from nets.views import VIEWS
 
 Precision = Literal["float32", "bfloat16"]
 ALIASES = {"dataset": "dataset_type"}
@@ -46,6 +47,11 @@ class Hyperparams(Spec):
     )
     keep_best: Boolean = Field(
         False, description="Test, save and use the epoch with the lowest validation loss instead of the last one."
+    )
+    test_time_augmentation: Annotated[str, BeforeValidator(VIEWS.known)] | None = Field(
+        None,
+        description="Views of each image whose logits are averaged wherever the network is validated, tested or asked: "
+        "`flip` (as it is and mirrored), `flip_translate` (these, and moved by a pixel both ways).",
     )
     precision: Precision = Field(
         "float32", description="Precision of operands; sums, weights and statistics stay float32."

@@ -26,6 +26,7 @@ from nets.training.cache import ProgramCache
 from nets.training.programs import parts
 from nets.training.sampling import split_sizes
 from nets.training.workload import Workload
+from nets.views import times
 
 LAYER_SECONDS, CONVOLUTION_SECONDS = 0.05, 1.5  # of two cores
 # Of a convolution of every channel by itself each tap of its window is written out. Measured with 9 to 729 taps;
@@ -94,7 +95,7 @@ class Pace:
         return known + unknown * max(0.0, UNCALIBRATED - known) + self.calibrated.disturbed
 
     def evaluation(self, samples: int) -> float:
-        return self._of(of_evaluation(self.workload, samples))
+        return self._of(of_evaluation(self.workload, samples * times(self.workload.objective.views)))
 
     def compiling(self) -> float:
         return self._of(of_compiling(self.workload))

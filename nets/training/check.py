@@ -39,6 +39,10 @@ def misfits(architecture: Architecture, hyperparams: Hyperparams, info: DatasetI
     if graph.classes != len(info.classes):
         yield wrong_end(architecture, info)
     yield from far_from_the_samples(graph)
+    if hyperparams.test_time_augmentation and graph.input.kind != "image":
+        rule = f"is for images, and {info.name} has {SAMPLES[graph.input.kind].split()[-1]}; leave it out"
+        path = ("hyperparams", "test_time_augmentation")
+        yield Problem(path, rule, "conflict", expected=None, got=hyperparams.test_time_augmentation)
     train, validation = split_sizes(hyperparams, info.train_size)
     if train >= 1:
         yield from single_values(architecture, hyperparams, train, validation)

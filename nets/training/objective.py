@@ -19,11 +19,12 @@ class Objective:
     """The loss, and what is done to samples for its sake. Its structure is what compiled programs depend on."""
 
     loss: str
+    views: str | None = None  # that are evaluated
 
     @classmethod
     def of(cls, hyperparams: Hyperparams) -> Self:
         """That of a run, with its numbers."""
-        return cls(hyperparams.loss)
+        return cls(hyperparams.loss, hyperparams.test_time_augmentation)
 
     def structure(self) -> Objective:
         """The same with its numbers taken out."""

@@ -26,6 +26,7 @@ from nets.training.state import (
     with_batch,
 )
 from nets.training.update import Update
+from nets.views import averaged
 
 
 @dataclass(frozen=True)
@@ -188,8 +189,12 @@ class Steps:
         def logits_of(batch: Int[Array, " batch"]) -> Float[Array, "batch classes"]:
             counted = batch >= 0 if self.network.graph.compares else None
             held = {**variables, "numbers": layers}
-            logits: Array = self.network.apply(held, data.inputs[batch], train=False, counted=counted)
-            return logits
+
+            def network(inputs: Array) -> Array:
+                logits: Array = self.network.apply(held, inputs, train=False, counted=counted)
+                return logits
+
+            return averaged(network, data.inputs[batch], self.objective.views)
 
         def step(i: Array, carry: tuple[Totals, Array]) -> tuple[Totals, Array]:
             totals, first = carry

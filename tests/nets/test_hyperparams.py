@@ -17,7 +17,8 @@ def problems(body: Any) -> list[str]:
 def test_defaults_are_those_of_the_reference() -> None:
     h = parse_hyperparams(None)
     assert h == parse_hyperparams({})
-    assert h.to_json() == {
+    sent = h.to_json()
+    of_the_reference = {
         "epochs": 5,
         "batch_size": 64,
         "optimizer": {"type": "sgd", "lr": 0.1, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0},
@@ -31,6 +32,8 @@ def test_defaults_are_those_of_the_reference() -> None:
         "precision": "float32",
         "device": None,
     }
+    assert {name: sent[name] for name in of_the_reference} == of_the_reference
+    assert not any(value for name, value in sent.items() if name not in of_the_reference), "what is newer is left out"
 
 
 def test_json_reads_back_as_the_same() -> None:
