@@ -27,7 +27,7 @@ from nets.datasets import DATASETS
 from nets.doubts.rules import RULES
 from nets.errors import CODES
 from nets.examples import networks
-from nets.hyperparams.hyperparams import Hyperparams
+from nets.hyperparams.hyperparams import PARTS, Hyperparams
 from nets.layers import LAYERS
 from nets.layers.groups import GROUPS, group_of
 from nets.optimizers import OPTIMIZERS
@@ -129,6 +129,16 @@ def optimizers():
         + table(("option", "value", "default", "meaning"), options(optimizer, optimizer.aliases))
         for name, optimizer in OPTIMIZERS.items()
     )
+
+
+def averages():
+    return "\n".join(part(name, PARTS[name]) for name in ("ema", "swa"))
+
+
+def part(name, cls):
+    """A field that is an object, with its options."""
+    rows = options(cls, cls.aliases)
+    return f"#### `{name}`\n\n{paragraph(cls)}\n\n" + table(("option", "value", "default", "meaning"), rows)
 
 
 def usual(optimizer):
@@ -353,7 +363,7 @@ TABLES = {
     make.__name__: make
     for make in (
         *(endpoints, codes, record, commands, remote, exit_codes, variables, settings),
-        *(layers, common, combinators, optimizers, warnings, hyperparameters, datasets, examples),
+        *(layers, common, combinators, optimizers, averages, warnings, hyperparameters, datasets, examples),
     )
 }
 

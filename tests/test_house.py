@@ -56,15 +56,15 @@ ARROWS = {
         "quoting": "",
     },
     "nets": {
-        "benchmarks": "architecture calibration datasets errors facts hyperparams inference numerics optimizers plots"
+        "benchmarks": "architecture calibration datasets errors facts hyperparams inference numerics plots"
         " process spec training",
         "examples": "facts",
         "inspection": "architecture calibration datasets doubts errors facts hyperparams kernels process spec training"
         " views",
         "calibration": "architecture datasets durable facts hyperparams kernels layers numerics process training",
         "doubts": "architecture datasets errors hyperparams layers optimizers spec training",
-        "training": "architecture checkpoint datasets durable earlier_names errors facts hyperparams kernels layers losses"
-        " network optimizers packed process spec views",
+        "training": "architecture averages checkpoint datasets durable earlier_names errors facts hyperparams kernels"
+        " layers losses network optimizers packed process spec views",
         "inference": "architecture kernels network process views",
         "exchange": "architecture checkpoint errors layers network packed spec",
         "checkpoint": "architecture durable earlier_names errors network packed",
@@ -72,8 +72,9 @@ ARROWS = {
         "earlier_names": "architecture",
         "kernels": "architecture facts layers numerics process spec",
         "architecture": "errors layers spec",
-        "hyperparams": "datasets errors losses optimizers spec views",
+        "hyperparams": "averages datasets errors losses optimizers spec views",
         "optimizers": "errors spec",
+        "averages": "spec",
         "losses": "spec",
         "views": "spec",
         "datasets": "durable errors spec",
@@ -104,13 +105,14 @@ NAMING_LAYERS = {
     "nets/architecture/combinators.py": "Add AsSequence Concat Conv2d EachStep Linear Relu timedistributed",  # the merges they stand for; their examples
     "nets/architecture/misfits.py": "Flatten",  # told as a cure
     "nets/architecture/resolve.py": "AsImage Flatten",  # the adapters between kinds
-    "nets/training/programs.py": "Linear",  # the smallest network, to rehearse on
+    "nets/training/programs.py": "Linear average",  # the smallest network, to rehearse on; a program
     "nets/network.py": "dropout",  # how Flax calls the stream of random numbers
     "nets/training/steps.py": "dropout",
     "nets/architecture/frame.py": "maximum",  # JSON Schema's
     "nets/spec/fields.py": "maximum",
     "nets/spec/allowed.py": "maximum",
     "nets/training/check.py": "maximum",
+    "nets/hyperparams/hyperparams.py": "maximum",
     "nets/inspection/memory.py": "maximum",
     "backend/inference/pixels.py": "maximum",
     "backend/parsing/strict_json.py": "maximum",

@@ -168,6 +168,7 @@ def _described(name: str, schema: Callable[[], Json]) -> type[BaseModel]:
 def _hyperparams() -> Json:
     schema = hyperparams.Hyperparams.model_json_schema()
     fields = {**schema["properties"], "optimizer": OPTIMIZERS.schema()}
+    fields |= {name: hyperparams.part_schema(name, fields[name]) for name in hyperparams.PARTS}
     others = {alias: fields[name] for alias, name in hyperparams.ALIASES.items()}
     return {"type": "object", "description": schema["description"], "properties": {**fields, **others}}
 

@@ -16,10 +16,10 @@ from nets.benchmarks.data import choice, wanted
 from nets.benchmarks.results import BodyFacts, body_sha256
 from nets.errors import NetsError, Problem, SpecError
 from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
-from nets.optimizers import Optimizer
 from nets.spec.words import meant
 from nets.training.check import check_fit
 from nets.training.sampling import split_sizes
+from nets.training.update import Update
 
 FLOAT = 4
 
@@ -58,8 +58,8 @@ class Body:
         Weights are read on both ways, gradients written and read, the optimizer's state read and written; what layers
         keep is written and read once.
         """
-        optimizer: Optimizer = self.hyperparams.optimizer
-        weights = FLOAT * self.architecture.parameters * (5 + 2 * optimizer.slots)
+        update = Update.of(self.hyperparams, self.architecture.graph)
+        weights = FLOAT * self.architecture.parameters * (5 + 2 * update.moved)
         kept = sum(node.cost.held_bytes for node in self.architecture.graph.nodes)
         return self.flops_train * batch / (weights + 2 * batch * kept)
 

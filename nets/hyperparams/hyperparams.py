@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from nets.averages import Ema, Swa
 from nets.datasets import DATASETS
 from nets.errors import Path, Problem, SpecError
 from nets.losses import LOSSES
 from nets.optimizers import OPTIMIZERS, Optimizer, Sgd
 from nets.spec.fields import Boolean, Hint, Real, Spec, Text, Whole, parse, shown
-from nets.spec.registry import Registry, Typed
+from nets.spec.registry import Registry
 from nets.spec.words import meant
 from nets.views import VIEWS
 
+Reader = Callable[[object, Path], Spec | None]
 Precision = Literal["float32", "bfloat16"]
 ALIASES = {"dataset": "dataset_type"}
 TYPED: Mapping[str, Registry[Any]] = {"optimizer": OPTIMIZERS}  # fields that are a type with its options
+PARTS: Mapping[str, type[Spec]] = {"ema": Ema, "swa": Swa}  # fields that are an object with its options, or null
 
 
 class Hyperparams(Spec):
@@ -53,6 +56,8 @@ class Hyperparams(Spec):
         description="Views of each image whose logits are averaged wherever the network is validated, tested or asked: "
         "`flip` (as it is and mirrored), `flip_translate` (these, and moved by a pixel both ways).",
     )
+    ema: Ema | None = Field(None, description="Average the weights over the steps; an object, `{}` for its defaults.")
+    swa: Swa | None = Field(None, description="Average the weights over the ends of epochs; an object.")
     precision: Precision = Field(
         "float32", description="Precision of operands; sums, weights and statistics stay float32."
     )
@@ -74,11 +79,11 @@ def parse_hyperparams(value: object, path: Path = ("hyperparams",)) -> Hyperpara
         raise SpecError([Problem(path, rule, "wrong_type", expected={"type": "object"}, got=value)])
     fields = dict(value or {})
     problems: list[Problem] = []
-    typed: dict[str, Typed] = {}
-    for name, registry in TYPED.items():
+    typed: dict[str, Spec | None] = {}
+    for name, read in READERS.items():
         if name in fields:
             try:
-                typed[name] = registry.parse(fields.pop(name), (*path, name))
+                typed[name] = read(fields.pop(name), (*path, name))
             except SpecError as error:
                 problems += error.problems
     try:
@@ -88,19 +93,58 @@ def parse_hyperparams(value: object, path: Path = ("hyperparams",)) -> Hyperpara
         raise SpecError([*error.problems, *problems]) from None
     if problems:
         raise SpecError(problems)
-    return parsed.model_copy(update=typed)
+    made = parsed.model_copy(update=typed)
+    if problems := list(conflicts(made, path)):
+        raise SpecError(problems)
+    return made
+
+
+def conflicts(made: Hyperparams, path: Path) -> Iterator[Problem]:
+    """What is wrong about fields that are right each by itself."""
+    if made.swa and made.swa.from_epoch > made.epochs:
+        rule = f"must be at most {made.epochs}, the number of epochs, got {made.swa.from_epoch}"
+        most, place = {"type": "integer", "minimum": 1, "maximum": made.epochs}, (*path, "swa", "from_epoch")
+        yield Problem(place, rule, "out_of_range", expected=most, got=made.swa.from_epoch)
+
+
+def part_reader(name: str, cls: type[Spec]) -> Reader:
+    """Reads the field of that name, one of `PARTS`."""
+
+    def read(value: object, path: Path) -> Spec | None:
+        aliases: Mapping[str, str] = getattr(cls, "aliases", {})
+        return None if value is None else parse(cls, value, path, owner=name, aliases=aliases)
+
+    return read
+
+
+READERS: Mapping[str, Reader] = {
+    **{name: registry.parse for name, registry in TYPED.items()},
+    **{name: part_reader(name, cls) for name, cls in PARTS.items()},
+}
+
+
+def part_schema(name: str, field: Mapping[str, Any]) -> dict[str, Any]:
+    """What a field of `PARTS` takes, as JSON Schema. field: of the schema of `Hyperparams`."""
+    schema = PARTS[name].model_json_schema()
+    others = {alias: schema["properties"][own] for alias, own in getattr(PARTS[name], "aliases", {}).items()}
+    made = {**schema, "properties": {**schema["properties"], **others}}
+    told = {key: field[key] for key in ("default", "description") if key in field}
+    return {"anyOf": [made, {"type": "null"}], **told}
 
 
 def merged(kept: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
     """Hyperparameters as JSON with what `sent` names, by whatever name, instead; unchecked.
 
     An optimizer of the type that is kept, or of none, keeps the numbers that it leaves out; another type is taken as
-    it came, since its numbers mean something else.
+    it came, since its numbers mean something else. So does an object without types, such as `ema`.
     """
     result = _replaced(kept, sent, ALIASES)
     own, optimizer = kept.get("optimizer", Sgd().model_dump(mode="json")), sent.get("optimizer")
     if isinstance(own, dict) and isinstance(optimizer, dict) and optimizer.get("type", own["type"]) == own["type"]:
         result["optimizer"] = _replaced(own, optimizer, Optimizer.aliases)
+    for name, cls in PARTS.items():
+        if isinstance(own := kept.get(name), dict) and isinstance(part := sent.get(name), dict):
+            result[name] = _replaced(own, part, getattr(cls, "aliases", {}))
     return result
 
 

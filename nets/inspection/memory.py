@@ -13,6 +13,7 @@ from nets.kernels import Choice
 from nets.kernels.schedule import schedule
 from nets.training.pace import drawn
 from nets.training.sampling import split_sizes
+from nets.training.update import Update
 from nets.training.workload import Workload, workload_on
 
 FLOAT = 4
@@ -66,7 +67,7 @@ def memory_needed(
     workload = workload_on(architecture, hyperparams, info, kernels=kernels)
     sample = info.sample_bytes + FLOAT
     trained = _weights(architecture, hyperparams, gathered=workload.part < workload.batch)
-    optimizer = int(HOLES * FLOAT * architecture.parameters * hyperparams.optimizer.slots)
+    optimizer = int(HOLES * FLOAT * architecture.parameters * Update.of(hyperparams, architecture.graph).slots)
     return Memory(
         weights=trained - optimizer,
         optimizer=optimizer,
@@ -87,7 +88,7 @@ def memory_expected(
     nodes, compiled = workload.graph.nodes, 3 if workload.tail else 2
     norms, draws = sum(n.layer.across_batch for n in nodes), sum(n.layer.draws for n in nodes)
     programs = COMPILER + A_KIND * kinds + A_NORMED * compiled * norms + DRAWING * draws
-    optimizer = FLOAT * architecture.parameters * hyperparams.optimizer.slots
+    optimizer = FLOAT * architecture.parameters * Update.of(hyperparams, architecture.graph).slots
     return Memory(
         weights=max(0, int(IN_USE * (claim.weights + claim.optimizer)) - optimizer),
         optimizer=optimizer,
@@ -131,7 +132,7 @@ def _programs(workload: Workload) -> int:
 def _weights(architecture: Architecture, hyperparams: Hyperparams, *, gathered: bool) -> int:
     """With the state of the optimizer. gathered: whether gradients of parts of a batch are added up."""
     arrays = [math.prod(p.shape) for layer in architecture.graph.arrays()["params"].values() for p in layer.values()]
-    state, best = 1 + hyperparams.optimizer.slots, int(hyperparams.keep_best)
+    state, best = 1 + Update.of(hyperparams, architecture.graph).slots, int(hyperparams.keep_best)
     # The first step: what the weights were drawn into, their gradients, and updates or operands made of weights.
     begins = state + best + 3 + gathered
     # Going on from a file: its bytes, the arrays in it, and the largest of these once more on its way.

@@ -90,6 +90,8 @@ WORDS: Mapping[str, str] = {
     "max_samples": "samples nsamples numsamples maxsize limit subset samplesize trainsamples",
     "dataset_type": "dataset data datasetname datasettype dataname",
     "keep_best": "savebest savebestonly restorebest restorebestweights earlystopping checkpointbest",
+    "ema": "exponentialmovingaverage emadecay modelema useema averagedmodel weightaveraging polyak polyakaveraging",
+    "swa": "stochasticweightaveraging swastart weightaveraging averagedmodel",
     "precision": "dtype mixedprecision amp computedtype",
     "device": "accelerator platform backend deviceid hardware",
     # optimizers and their fields

@@ -42,6 +42,7 @@ class Programs:
     """The executables of a workload. `tail`: for the last batch where it differs, else the same as `train`.
 
     update: where a step is cut, the end of it; `train` then gathers the gradients of its parts.
+    average: where weights are averaged over epochs, what follows an epoch.
     origins: where each of them came from.
     """
 
@@ -49,6 +50,7 @@ class Programs:
     tail: Program
     evaluate: Program
     update: Program | None = None
+    average: Program | None = None
     origins: Sequence[Arrival] = ()
 
 
@@ -82,6 +84,8 @@ def parts(workload: Workload) -> Iterator[Part]:
         workload, update=Update(Sgd().structure()), objective=workload.objective.evaluated(), batch=1, tail=0
     )
     yield Part("evaluate", evaluated, lambda: compile_evaluation(workload))
+    if workload.update.swa:
+        yield Part("average", workload, lambda: compile_averaging(workload))
     if workload.tail:
         yield Part("tail", workload, lambda: compile_training(workload, 1, workload.tail))
 
@@ -112,7 +116,8 @@ def compiling(workload: Workload, cache: ProgramCache, report: Report) -> Genera
             give_way(threads)
         compiler.shutdown(wait=False, cancel_futures=True)
     arrived = [Arrival(part.name, *used, ahead=part.name in there) for part in wanted if (used := cache.used(part.key))]
-    return Programs(done["train"], done.get("tail", done["train"]), done["evaluate"], done.get("update"), arrived)
+    ends = done.get("update"), done.get("average")
+    return Programs(done["train"], done.get("tail", done["train"]), done["evaluate"], *ends, arrived)
 
 
 def begun(part: Part, cache: ProgramCache, compiler: Executor) -> Program | Future[Program]:
@@ -152,12 +157,12 @@ def smallest() -> Workload:
 def start(workload: Workload, variables: Any) -> TrainState:
     """The state before the first step: zeros, but for what the update begins otherwise. Nothing is compiled."""
     state = workload.state()
-    opt_state, step = jax.tree.map(
-        lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype)), (state.opt_state, state.step)
+    opt_state, step, averages = jax.tree.map(
+        lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype)), (state.opt_state, state.step, state.averages)
     )
     opt_state = workload.update.begin(opt_state, variables["params"])
     variables = jax.device_put(variables)
-    return TrainState(variables["params"], variables["batch_stats"], opt_state, step)
+    return TrainState(variables["params"], variables["batch_stats"], opt_state, step, averages)
 
 
 def compile_training(workload: Workload, chunk: int, batch: int) -> Program:
@@ -184,6 +189,11 @@ def compile_update(workload: Workload) -> Program:
     gathered = jax.eval_shape(nothing_of, state.params)
     function = jax.jit(steps.step_by, donate_argnums=(0, 1), compiler_options=steps.network.compiler_options)
     return executable(function.lower(gathered, state, np.int32(0), workload.numbers()))
+
+
+def compile_averaging(workload: Workload) -> Program:
+    """`Update.epoch_averaged`; the state is donated."""
+    return executable(jax.jit(workload.update.epoch_averaged, donate_argnums=0).lower(workload.state()))
 
 
 def compile_evaluation(workload: Workload) -> Program:

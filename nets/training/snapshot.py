@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
 from flax import serialization
 
 from nets.architecture.architecture import Architecture
@@ -19,7 +21,7 @@ from nets.network import Variables
 from nets.packed import packed
 from nets.training.metrics import EpochMetrics
 from nets.training.state import TrainState
-from nets.training.update import Update
+from nets.training.update import Update, weights
 from nets.training.workload import state_shapes
 
 FORMAT = b"lamina training state 3\n"
@@ -40,7 +42,8 @@ class Best:
 class Snapshot:
     """All that the epochs after `epoch` depend on, beside the arguments of `fit`; numpy arrays on the host.
 
-    rules: what the rules of the run remember, by name.
+    rules: what the rules of the run remember, by name. evaluated: `Update.source` of the weights that the metrics, and
+    the best ones, are of.
 
     Dropout keys follow from the seed and `state.step`, the order of samples from the seed and the epoch.
     """
@@ -51,11 +54,12 @@ class Snapshot:
     metrics: EpochMetrics
     best: Best | None = None
     rules: dict[str, Any] = field(default_factory=dict)
+    evaluated: str = "params"
 
     @property
     def variables(self) -> Variables:
-        """Params and running statistics."""
-        return {"params": self.state.params, "batch_stats": self.state.batch_stats}
+        """Params and running statistics, as they were evaluated."""
+        return weights(self.state, self.evaluated)
 
 
 def save_snapshot(path: Path, snapshot: Snapshot, *, owner: str = "") -> None:
@@ -72,17 +76,22 @@ def save_snapshot(path: Path, snapshot: Snapshot, *, owner: str = "") -> None:
         "metrics": asdict(snapshot.metrics),
         "best": {"epoch": best.epoch, "val_loss": best.val_loss, "variables": best.variables} if best else {},
         "rules": snapshot.rules,
+        "evaluated": snapshot.evaluated,
     }
     parts = list(packed(tree))
     write_durably(path, FORMAT + sha256_of(parts).encode() + b"\n", *parts)
 
 
 def load_snapshot(path: Path, architecture: Architecture, hyperparams: Hyperparams, *, owner: str = "") -> Snapshot:
-    """The state in `path`; CheckpointError unless it is whole, and owner and every array are those of the arguments."""
+    """The state in `path`; CheckpointError unless it is whole, and owner and every array are those of the arguments.
+
+    Averages that the run does not take are left out, and those that were not taken begin.
+    """
     restored = renamed(_read(path), architecture.graph)
     if restored["owner"] != owner:
         raise CheckpointError(f"the training state {path.name} belongs to {restored['owner'] or 'no run'}")
     state = state_shapes(architecture.graph, Update.of(hyperparams, architecture.graph).structure())
+    restored["state"]["averages"] = _averages(restored, serialization.to_state_dict(state)["averages"])
 
     def part(name: str, value: Any, expected: Any) -> None:
         declared = {place: (leaf.shape, leaf.dtype) for place, leaf in leaves(serialization.to_state_dict(expected))}
@@ -101,7 +110,17 @@ def load_snapshot(path: Path, architecture: Architecture, hyperparams: Hyperpara
         metrics=EpochMetrics(**restored["metrics"]),
         best=Best(**best) if best else None,
         rules=restored["rules"],
+        evaluated=restored["evaluated"],
     )
+
+
+def _averages(restored: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """Those that are wanted, as they are; those that were not taken are of no weights yet."""
+    found = restored["state"]["averages"]
+    zeros = {
+        name: jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes) for name, shapes in wanted.items()
+    }
+    return {name: found.get(name, zeros[name]) for name in wanted}
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -119,6 +138,7 @@ def _read(path: Path) -> dict[str, Any]:
     restored: dict[str, Any] = serialization.msgpack_restore(body)
     restored.setdefault("rules", {})  # older states have none, and no averages
     restored["state"].setdefault("averages", {})
+    restored.setdefault("evaluated", "params")
     if content.startswith(BEFORE):
         restored["seconds"] = sum(restored["epoch_times"])
     return restored

@@ -58,7 +58,8 @@ class Steps:
         if self.update.optimizer.divides:
             updates = self.network.plan.set_apart(updates, self.network.graph)
         params = optax.apply_updates(state.params, updates)
-        return TrainState(params, batch_stats, opt_state, state.step + 1, state.averages)
+        after = TrainState(params, batch_stats, opt_state, state.step + 1, state.averages)
+        return self.update.averaged(after, numbers.update)
 
     def parts(self, rows: Int[Array, " batch"]) -> Int[Array, "parts part"]:
         """A batch cut into the parts that the plan computes at a time; exact unless a norm looks across the batch."""

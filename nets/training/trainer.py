@@ -118,8 +118,7 @@ class Trainer:
         self.done = snapshot.epoch * self.run.epoch_work
         restore(self.rules, snapshot.rules)
         if self.run.hyperparams.keep_best:
-            evaluated = self.run.update.evaluated(snapshot.state)
-            self.best = snapshot.best or Best(snapshot.epoch, snapshot.metrics.val_loss, evaluated)
+            self.best = snapshot.best or Best(snapshot.epoch, snapshot.metrics.val_loss, snapshot.variables)
 
     def epochs(self) -> Iterator[Event]:
         """Train every epoch that is left and validate after each."""
@@ -128,6 +127,7 @@ class Trainer:
             self.tidy()
             began = self.clock.now()
             trained = yield from self.train_epoch(self.rows())
+            self.average()
             training = self.clock.now() - began
             validated, _ = yield from self.evaluate(self.variables, self.run.validation, "validation")
             metrics = self.metrics(trained, validated, training, self.clock.now() - began)
@@ -138,6 +138,12 @@ class Trainer:
                 rule.see({name: value for name, value in asdict(metrics).items() if isinstance(value, float)})
             yield EpochEnd(self.epoch, partial(self.snapshot, metrics), self.times.told)
             yield metrics
+
+    def average(self) -> None:
+        """Count the weights at the end of an epoch, where they are averaged over the epochs."""
+        swa = self.run.hyperparams.swa
+        if swa and self.programs.average is not None and self.epoch >= swa.from_epoch:
+            self.state = self.programs.average(self.state)
 
     def tidy(self) -> None:
         """Give back what is free where weights are many: copies of them leave holes that others do not quite fill."""
@@ -174,7 +180,8 @@ class Trainer:
 
     def snapshot(self, metrics: EpochMetrics) -> Snapshot:
         """All that the epochs to come depend on, copied to the host."""
-        return Snapshot(self.epoch, on_host(self.state), self.seconds, metrics, self.best, states(self.rules))
+        source, state = self.run.update.source(self.state), on_host(self.state)
+        return Snapshot(self.epoch, state, self.seconds, metrics, self.best, states(self.rules), source)
 
     def rows(self) -> Indices:
         """The training samples in the order of this epoch."""

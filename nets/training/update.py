@@ -12,6 +12,8 @@ import optax
 from jaxtyping import Array, Int
 
 from nets.architecture.graph import Graph
+from nets.averages import Ema, Swa, swa
+from nets.averages.average import RunningAverage, nothing
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.network import Variables
 from nets.optimizers import Optimizer
@@ -22,27 +24,39 @@ Numbers = Mapping[str, Mapping[str, Array]]
 
 @dataclass(frozen=True)
 class Update:
-    """The parts of a step that follow the gradient. Its structure is what compiled programs depend on."""
+    """The parts of a step that follow the gradient. Its structure is what compiled programs depend on.
+
+    ema, swa: the averages of the weights that are taken: over the steps, and at the ends of epochs.
+    """
 
     optimizer: Optimizer
+    ema: Ema | None = None
+    swa: Swa | None = None
 
     @classmethod
     def of(cls, hyperparams: Hyperparams, graph: Graph) -> Self:
         """That of a run of a network, with its numbers."""
-        return cls(hyperparams.optimizer)
+        return cls(hyperparams.optimizer, hyperparams.ema, hyperparams.swa)
 
     def structure(self) -> Update:
         """The same with its numbers taken out."""
-        return Update(self.optimizer.structure())
+        averages = self.ema and self.ema.structure(), self.swa and self.swa.structure()
+        return Update(self.optimizer.structure(), *averages)
 
     def numbers(self) -> dict[str, dict[str, Array]]:
         """The inputs of a compiled program, by part and name: float32 scalars."""
-        return {"optimizer": scalars(self.optimizer.numbers())}
+        averages = {"ema": scalars(self.ema.numbers())} if self.ema else {}
+        return {"optimizer": scalars(self.optimizer.numbers()), **averages}
 
     @property
     def slots(self) -> int:
-        """Arrays kept per parameter."""
-        return self.optimizer.slots
+        """Arrays kept per parameter beside it."""
+        return self.moved + bool(self.swa)
+
+    @property
+    def moved(self) -> int:
+        """Those of them that each step changes."""
+        return self.optimizer.slots + bool(self.ema)
 
     def init(self, params: Tree) -> Tree:
         """What is kept of each parameter before the first step: zeros."""
@@ -55,9 +69,29 @@ class Update:
         made: tuple[Any, Any] = self.transform(step, numbers).update(gradients, opt_state, params)
         return made
 
+    def averages(self, variables: Variables) -> dict[str, RunningAverage]:
+        """The averages before any weights were seen. variables: params and running statistics."""
+        return {name: nothing(variables) for name, taken in (("ema", self.ema), ("swa", self.swa)) if taken}
+
+    def averaged(self, state: TrainState, numbers: Numbers) -> TrainState:
+        """A state that a step has just led to, its average over the steps included."""
+        if self.ema is None:
+            return state
+        ema = self.ema.after(state.averages["ema"], weights(state), state.step - 1, numbers["ema"])
+        return state.replace(averages={**state.averages, "ema": ema})
+
+    def epoch_averaged(self, state: TrainState) -> TrainState:
+        """A state at the end of an epoch that counts, its average over the epochs included."""
+        return state.replace(averages={**state.averages, "swa": swa.after(state.averages["swa"], weights(state))})
+
     def evaluated(self, state: TrainState) -> Variables:
         """What of a state is validated, kept, tested and saved: params and running statistics."""
-        return {"params": state.params, "batch_stats": state.batch_stats}
+        return weights(state, self.source(state))
+
+    def source(self, state: TrainState) -> str:
+        """Where these are from: `swa` or `ema` once such an average has seen weights, else `params`."""
+        asked = [name for name, taken in (("swa", self.swa), ("ema", self.ema)) if taken and taken.evaluate]
+        return next((name for name in asked if int(state.averages[name].seen)), "params")
 
     def begin(self, opt_state: Tree, params: Tree) -> Tree:
         """What is kept before the first step, from one of zeros. On the host, so that nothing is compiled."""
@@ -73,6 +107,14 @@ def scalars(numbers: Mapping[str, float]) -> dict[str, Array]:
     return {name: jnp.float32(value) for name, value in numbers.items()}
 
 
+def weights(state: TrainState, source: str = "params") -> Variables:
+    """Params and running statistics of a state, or of an average in it."""
+    if source == "params":
+        return {"params": state.params, "batch_stats": state.batch_stats}
+    found: Variables = state.averages[source].values
+    return found
+
+
 def shapes_of(update: Update, params: Tree) -> Tree:
-    """What is kept of parameters, as shapes."""
+    """What an optimizer keeps of parameters, as shapes."""
     return jax.eval_shape(update.init, params)

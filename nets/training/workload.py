@@ -167,4 +167,5 @@ def state_shapes(graph: Graph, update: Update) -> TrainState:
     variables = shapes(graph)
     opt_state = shapes_of(update, variables["params"])
     step: Any = jax.ShapeDtypeStruct((), np.int32)
-    return TrainState(variables["params"], variables["batch_stats"], opt_state, step)
+    averages = jax.eval_shape(update.averages, variables)
+    return TrainState(variables["params"], variables["batch_stats"], opt_state, step, averages)

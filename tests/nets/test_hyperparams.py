@@ -29,6 +29,8 @@ def test_defaults_are_those_of_the_reference() -> None:
         "max_samples": 4096,
         "dataset_type": None,
         "keep_best": False,
+        "ema": None,
+        "swa": None,
         "precision": "float32",
         "device": None,
     }
