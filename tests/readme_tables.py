@@ -23,6 +23,7 @@ from backend.web.endpoints import register
 from backend.web.openapi import document, schemas
 from nets.architecture.combinators import COMBINATORS
 from nets.architecture.common import Common
+from nets.augment import AUGMENTATIONS
 from nets.datasets import DATASETS
 from nets.doubts.rules import RULES
 from nets.errors import CODES
@@ -144,6 +145,10 @@ def part(name, cls):
 def usual(optimizer):
     low, high = optimizer.usual_lr
     return f"It usually learns with an `lr` from {low:g} to {high:g}."
+
+
+def augmentations():
+    return "\n".join(entry(name, each, "", each.examples[0]) for name, each in AUGMENTATIONS.items())
 
 
 def warnings():
@@ -329,7 +334,7 @@ def list_of(field, schema):
     if field.get("maxItems") == 1:  # its bounds are told beside it, too
         return "a list of one"
     if field.get("maxItems") != 2:
-        return f"list of {WORDS[inner['type']]}s"
+        return f"list of {WORDS[inner.get('type', 'object')]}s"
     if {"type": "null"} in inner.get("anyOf", ()):
         return "a pair `[height, width]`, of which either may be `null`"
     # The sizes of a pair are told beside it, for the single number that stands for both.
@@ -363,7 +368,8 @@ TABLES = {
     make.__name__: make
     for make in (
         *(endpoints, codes, record, commands, remote, exit_codes, variables, settings),
-        *(layers, common, combinators, optimizers, averages, warnings, hyperparameters, datasets, examples),
+        *(layers, common, combinators, optimizers, averages, augmentations, warnings),
+        *(hyperparameters, datasets, examples),
     )
 }
 

@@ -63,8 +63,8 @@ ARROWS = {
         " views",
         "calibration": "architecture datasets durable facts hyperparams kernels layers numerics process training",
         "doubts": "architecture datasets errors hyperparams layers optimizers spec training",
-        "training": "architecture averages checkpoint datasets durable earlier_names errors facts hyperparams kernels"
-        " layers losses network optimizers packed process spec views",
+        "training": "architecture augment averages checkpoint datasets durable earlier_names errors facts hyperparams"
+        " kernels layers losses network optimizers packed process spec views",
         "inference": "architecture kernels network process views",
         "exchange": "architecture checkpoint errors layers network packed spec",
         "checkpoint": "architecture durable earlier_names errors network packed",
@@ -72,7 +72,8 @@ ARROWS = {
         "earlier_names": "architecture",
         "kernels": "architecture facts layers numerics process spec",
         "architecture": "errors layers spec",
-        "hyperparams": "averages datasets errors losses optimizers spec views",
+        "hyperparams": "augment averages datasets errors losses optimizers spec views",
+        "augment": "errors spec",
         "optimizers": "errors spec",
         "averages": "spec",
         "losses": "spec",
@@ -111,6 +112,7 @@ NAMING_LAYERS = {
     "nets/architecture/frame.py": "maximum",  # JSON Schema's
     "nets/spec/fields.py": "maximum",
     "nets/spec/allowed.py": "maximum",
+    "nets/augment/ranges.py": "maximum",
     "nets/training/check.py": "maximum",
     "nets/hyperparams/hyperparams.py": "maximum",
     "nets/inspection/memory.py": "maximum",

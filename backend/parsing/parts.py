@@ -22,6 +22,7 @@ from backend.state.records import Json
 from nets.architecture import architecture
 from nets.architecture.read import MAX_LAYERS, parse_architecture
 from nets.architecture.schema import architecture_schema
+from nets.augment import AUGMENTATIONS
 from nets.errors import BrokenRule, Problem, SpecError
 from nets.hyperparams import hyperparams
 from nets.optimizers import OPTIMIZERS
@@ -167,7 +168,8 @@ def _described(name: str, schema: Callable[[], Json]) -> type[BaseModel]:
 
 def _hyperparams() -> Json:
     schema = hyperparams.Hyperparams.model_json_schema()
-    fields = {**schema["properties"], "optimizer": OPTIMIZERS.schema()}
+    augment = {**schema["properties"]["augment"], "items": AUGMENTATIONS.schema()}
+    fields = {**schema["properties"], "optimizer": OPTIMIZERS.schema(), "augment": augment}
     fields |= {name: hyperparams.part_schema(name, fields[name]) for name in hyperparams.PARTS}
     others = {alias: fields[name] for alias, name in hyperparams.ALIASES.items()}
     return {"type": "object", "description": schema["description"], "properties": {**fields, **others}}

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from nets.augment import Augmentation
+from nets.augment.listed import MOST_AUGMENTATIONS, parse_augment
 from nets.averages import Ema, Swa
 from nets.datasets import DATASETS
 from nets.errors import Path, Problem, SpecError
@@ -18,11 +20,12 @@ from nets.spec.registry import Registry
 from nets.spec.words import meant
 from nets.views import VIEWS
 
-Reader = Callable[[object, Path], Spec | None]
+Reader = Callable[[object, Path], Any]
 Precision = Literal["float32", "bfloat16"]
 ALIASES = {"dataset": "dataset_type"}
 TYPED: Mapping[str, Registry[Any]] = {"optimizer": OPTIMIZERS}  # fields that are a type with its options
 PARTS: Mapping[str, type[Spec]] = {"ema": Ema, "swa": Swa}  # fields that are an object with its options, or null
+LISTED: Mapping[str, Reader] = {"augment": parse_augment}  # fields that are lists of types
 
 
 class Hyperparams(Spec):
@@ -34,9 +37,14 @@ class Hyperparams(Spec):
     loss: Annotated[str, BeforeValidator(LOSSES.known)] = Field(
         "cross_entropy", description="Loss of the logits; `cross_entropy` is softmax cross-entropy."
     )
+    augment: Annotated[tuple[Augmentation, ...], Field(max_length=MOST_AUGMENTATIONS)] = Field(
+        (),
+        description="What is done with images of training batches: a list of types with their options, in their order.",
+    )
     seed: Annotated[Whole, Field(ge=0, le=2**53 - 1)] = Field(
         42,
-        description="Seeds everything random: initial weights, the samples drawn, the split, their order and dropout.",
+        description="Seeds everything random: initial weights, the samples drawn, the split, their order, dropout and "
+        "augmentation.",
     )
     train_split: Annotated[Real, Field(gt=0, lt=1)] = Field(
         0.9, description="The share of the drawn samples to train on; the rest validates."
@@ -79,7 +87,7 @@ def parse_hyperparams(value: object, path: Path = ("hyperparams",)) -> Hyperpara
         raise SpecError([Problem(path, rule, "wrong_type", expected={"type": "object"}, got=value)])
     fields = dict(value or {})
     problems: list[Problem] = []
-    typed: dict[str, Spec | None] = {}
+    typed: dict[str, Any] = {}
     for name, read in READERS.items():
         if name in fields:
             try:
@@ -120,6 +128,7 @@ def part_reader(name: str, cls: type[Spec]) -> Reader:
 READERS: Mapping[str, Reader] = {
     **{name: registry.parse for name, registry in TYPED.items()},
     **{name: part_reader(name, cls) for name, cls in PARTS.items()},
+    **LISTED,
 }
 
 

@@ -201,7 +201,11 @@ def compile_evaluation(workload: Workload) -> Program:
     steps = workload.steps
     function = jax.jit(steps.evaluate_chunk, compiler_options=steps.network.compiler_options)
     order, numbers = rows(longest_chunk(workload.evaluation_batch), workload.evaluation_batch), workload.numbers()
-    variables, layers, objective = shapes(workload.graph), numbers.layers, numbers.objective
+    variables, layers, objective = (
+        shapes(workload.graph),
+        numbers.layers,
+        workload.objective.of_evaluation(numbers.objective),
+    )
     return executable(function.lower(variables, workload.data(), order, np.int32(0), layers, objective))
 
 

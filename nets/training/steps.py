@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int
 from nets.network import Network
 from nets.training.objective import Objective
 from nets.training.pace import even_part, samples_at_most
+from nets.training.seen import Seen, part_of
 from nets.training.state import (
     Data,
     Gathered,
@@ -48,8 +49,8 @@ class Steps:
             # Only networks whose statistics do not move are cut into parts.
             passed = Passed(gathered.loss, gathered.correct, state.batch_stats)
             return self.updated(state, gathered.gradients, state.batch_stats, numbers), passed
-        key = jax.random.fold_in(numbers.key, state.step)
-        gradients, passed = self.gradient(state, data, parts[0], samples, key, numbers)
+        key, seen = jax.random.fold_in(numbers.key, state.step), self.seen(state, data, parts, 0, samples, numbers)
+        gradients, passed = self.gradient(state, seen, samples, key, numbers)
         return self.updated(state, gradients, passed.batch_stats, numbers), passed
 
     def updated(self, state: TrainState, gradients: Tree, batch_stats: Tree, numbers: RunNumbers) -> TrainState:
@@ -95,15 +96,16 @@ class Steps:
         samples: Int[Array, ""],
         numbers: RunNumbers,
     ) -> Gathered:
-        """What was gathered and the first of `parts`, one after the other.
+        """What was gathered and some of `parts`, which are a whole batch, one after the other.
 
-        counted: the number of the first one within the batch, and how many of them count.
+        counted: the number of the first one, and how many of them.
         """
         (first, count), key = counted, jax.random.fold_in(numbers.key, state.step)
 
         def add(i: Array, gathered: Gathered) -> Gathered:
             part_key = jax.random.fold_in(key, first + i)
-            more, part = self.gradient(state, data, parts[i], samples, part_key, numbers)
+            seen = self.seen(state, data, parts, first + i, samples, numbers)
+            more, part = self.gradient(state, seen, samples, part_key, numbers)
             gradients = jax.tree.map(jnp.add, gathered.gradients, more)
             return Gathered(gradients, gathered.loss + part.loss, gathered.correct + part.correct)
 
@@ -117,11 +119,22 @@ class Steps:
         totals = Totals((gathered.loss * samples)[None], gathered.correct, samples)
         return nothing_of(state.params), state, totals
 
-    def gradient(
+    def seen(
         self,
         state: TrainState,
         data: Data,
-        rows: Int[Array, " part"],
+        parts: Int[Array, "parts part"],
+        part: int | Array,
+        samples: Int[Array, ""],
+        numbers: RunNumbers,
+    ) -> Seen:
+        """One part of a batch as the network gets it in this step."""
+        return part_of(self.objective, data, parts, part, samples, state.step, numbers)
+
+    def gradient(
+        self,
+        state: TrainState,
+        seen: Seen,
         samples: Int[Array, ""],
         key: Array,
         numbers: RunNumbers,
@@ -129,7 +142,7 @@ class Steps:
         """The gradient of a part's share of the mean loss over `samples`, and what came of the way forward."""
 
         def loss(params: Tree) -> tuple[Array, Passed]:
-            passed = self.forward(params, state.batch_stats, data, rows, samples, key, numbers)
+            passed = self.forward(params, state.batch_stats, seen, samples, key, numbers)
             return passed.loss, passed
 
         gradients, passed = jax.grad(loss, has_aux=True)(state.params)
@@ -139,24 +152,22 @@ class Steps:
         self,
         params: Tree,
         batch_stats: Tree,
-        data: Data,
-        rows: Int[Array, " part"],
+        seen: Seen,
         samples: Int[Array, ""],
         key: Array,
         numbers: RunNumbers,
     ) -> Passed:
         """A part of a batch through the network, with its share of the mean loss over `samples`."""
-        labels = data.labels[rows]
         logits, changed = self.network.apply(
             {"params": params, "batch_stats": batch_stats, "numbers": numbers.layers},
-            data.inputs[rows],
+            seen.inputs,
             train=True,
             rngs={"dropout": key},
             mutable=["batch_stats"],
         )
-        each = self.objective.each(logits, labels, numbers.objective, platform=self.platform)
-        loss = jnp.where(rows >= 0, each, 0).sum() / samples
-        correct = ((rows >= 0) & (logits.argmax(-1) == labels)).sum(dtype=jnp.int32)
+        each = self.objective.each(logits, seen.labels, numbers.objective, platform=self.platform, mixed=seen.mixed)
+        loss = jnp.where(seen.counts, each, 0).sum() / samples
+        correct = (seen.counts & (logits.argmax(-1) == seen.main)).sum(dtype=jnp.int32)
         return Passed(loss, correct, changed.get("batch_stats", {}))
 
     def train_chunk(

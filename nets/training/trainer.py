@@ -77,8 +77,9 @@ class Run:
         """The numbers of the run, and the key of all that is random in its steps."""
         # Weights are drawn from the seed's own key; dropout from a key beside it.
         key = jax.random.fold_in(seed_key(self.hyperparams.seed), 0x64726F70)
-        objective = Objective.of(self.hyperparams)
-        return RunNumbers(numbers_of(self.architecture.graph), self.update.numbers(), objective.numbers(), key)
+        objective, steps = Objective.of(self.hyperparams), -(-len(self.train) // self.workload.batch)
+        numbers = objective.numbers(steps_per_epoch=steps)
+        return RunNumbers(numbers_of(self.architecture.graph), self.update.numbers(), numbers, key)
 
 
 @dataclass
@@ -98,6 +99,7 @@ class Trainer:
 
     def __post_init__(self, resume: Snapshot | None) -> None:
         self.numbers = self.run.numbers()
+        self.evaluated = Objective.of_evaluation(self.numbers.objective)
         self.rules = self.run.rules()
         self.pace = Pace(self.run.workload.first_chunk())
         self.state: TrainState
@@ -225,10 +227,10 @@ class Trainer:
             samples, parts = np.int32((batch >= 0).sum()), batches(batch, r.part)
             self.times.dispatched(update, 1, self.clock.now())
             first = 0
-            for chunk, count in chunked(parts[: -(-samples // r.part)], len(parts), self.pace):
+            for _, count in chunked(parts[: -(-samples // r.part)], len(parts), self.pace):
                 last, counted = self.clock.now(), (np.int32(first), np.int32(count))
                 gathered = self.programs.train(
-                    gathered, self.state, self.run.data, chunk, counted, samples, self.numbers
+                    gathered, self.state, self.run.data, parts, counted, samples, self.numbers
                 )
                 jax.block_until_ready(gathered.loss)
                 first, now = first + count, self.clock.now()
@@ -265,7 +267,7 @@ class Trainer:
         last, pace = began, Pace(self.run.workload.first_evaluation())
         for chunk, count in chunked(batches(rows, batch), longest_chunk(batch), pace):
             totals, logits = self.programs.evaluate(
-                variables, self.run.data, chunk, np.int32(count), self.numbers.layers, self.numbers.objective
+                variables, self.run.data, chunk, np.int32(count), self.numbers.layers, self.evaluated
             )
             first = logits if first is None else first
             sums.add(totals, count, f"the {what} after epoch {self.epoch}")
