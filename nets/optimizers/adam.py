@@ -1,13 +1,28 @@
-"""Adam and what came of it."""
+"""Adam, with weight decay in the gradient or beside it."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import jax.numpy as jnp
 import optax
+from jax import Array
 from pydantic import Field
 
-from nets.optimizers.base import OPTIMIZERS, Betas, Eps, Ignored, LearningRate, Numbers, Optimizer, WeightDecay
+from nets.optimizers.base import (
+    MEANS,
+    OPTIMIZERS,
+    Betas,
+    Eps,
+    Ignored,
+    LearningRate,
+    Numbers,
+    Optimizer,
+    WeightDecay,
+    decayed,
+)
+from nets.optimizers.each import Arrays, corrected, each, mean
+from nets.spec.fields import Boolean
 from nets.spec.traced import Traced
 
 
@@ -17,12 +32,27 @@ class Adaptive(Optimizer):
     usual_lr = (1e-5, 0.01)
 
     lr: LearningRate = 0.001
-    betas: Betas = Field(default=(0.9, 0.999), description="Decay of the means of the gradient and of its square.")
+    betas: Betas = Field(default=(0.9, 0.999), description=MEANS)
     eps: Eps = 1e-8
     weight_decay: Annotated[WeightDecay, Traced()] = 0.0
+    amsgrad: Boolean = Field(
+        default=False, description="Divide by the largest mean of the squared gradient so far. Reddi et al., 2018."
+    )
 
+    aliases = {**Optimizer.aliases, "epsilon": "eps"}
     ignored = Ignored
     divides = True
+
+    @property
+    def slots(self) -> int:
+        return 2 + self.amsgrad
+
+    def state_kind(self) -> str:
+        return f"{self.type}{' with amsgrad' * self.amsgrad}"
+
+    def scaled(self, n: Numbers) -> optax.GradientTransformation:
+        """Gradients divided by their size so far."""
+        return with_maximum(n) if self.amsgrad else optax.scale_by_adam(b1=n["b1"], b2=n["b2"], eps=n["eps"])
 
 
 @OPTIMIZERS.register
@@ -32,11 +62,7 @@ class Adam(Adaptive):
     type: Literal["adam"] = "adam"
 
     def transform(self, n: Numbers) -> optax.GradientTransformation:
-        return optax.chain(
-            optax.add_decayed_weights(n["weight_decay"]),
-            optax.scale_by_adam(b1=n["b1"], b2=n["b2"], eps=n["eps"]),
-            optax.scale_by_learning_rate(n["lr"]),
-        )
+        return optax.chain(decayed(n), self.scaled(n), optax.scale_by_learning_rate(n["lr"]))
 
 
 @OPTIMIZERS.register
@@ -47,8 +73,16 @@ class AdamW(Adaptive):
     weight_decay: Annotated[WeightDecay, Traced()] = 0.01
 
     def transform(self, n: Numbers) -> optax.GradientTransformation:
-        return optax.chain(
-            optax.scale_by_adam(b1=n["b1"], b2=n["b2"], eps=n["eps"]),
-            optax.add_decayed_weights(n["weight_decay"]),
-            optax.scale_by_learning_rate(n["lr"]),
-        )
+        return optax.chain(self.scaled(n), decayed(n), optax.scale_by_learning_rate(n["lr"]))
+
+
+def with_maximum(n: Numbers) -> optax.GradientTransformation:
+    """AMSGrad as PyTorch has it: the largest mean is taken before its bias is corrected, optax's after that."""
+
+    def rule(t: Array, g: Array, x: Array, kept: Arrays) -> tuple[Array, Arrays]:
+        moved, square = mean(n["b1"], kept["mean"], g), mean(n["b2"], kept["square"], g * g)
+        most = jnp.maximum(kept["most"], square)
+        root = jnp.sqrt(most / corrected(n["b2"], t)) + n["eps"]
+        return moved / corrected(n["b1"], t) / root, {"mean": moved, "square": square, "most": most}
+
+    return each(rule, "mean", "square", "most")

@@ -5,10 +5,11 @@ Numbers reach `transform` as traced scalars, so a compiled program serves every 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Protocol, runtime_checkable
 
 import jax
+import numpy as np
 import optax
 from pydantic import BeforeValidator, Field
 
@@ -22,6 +23,7 @@ Decay = Annotated[Real, Field(ge=0, lt=1)]
 WeightDecay = Annotated[Real, Field(ge=0, le=1000, description="Weight decay (L2).")]
 Eps = Annotated[Real, Field(gt=0, le=1, description="Added to the denominator."), Traced()]
 Numbers = Mapping[str, jax.Array]
+Tree = Any
 
 
 def betas(value: object) -> object:
@@ -30,6 +32,7 @@ def betas(value: object) -> object:
     return value
 
 
+MEANS = "Decay of the means of the gradient and of its square."
 Betas = Annotated[tuple[Decay, Decay], BeforeValidator(betas), Traced(names=("b1", "b2"))]
 
 
@@ -37,12 +40,16 @@ class Optimizer(Typed):
     """Base of the optimizer specifications.
 
     slots: arrays kept per parameter, for the memory estimate. usual_lr: the learning rates that people train with.
+    rates: the numbers that schedules and groups of layers multiply. decays: those by which weights decay.
     """
 
     lr: LearningRate = 0.01
 
     aliases = {"learning_rate": "lr"}
     usual_lr: ClassVar[tuple[float, float]]
+    rates: ClassVar[tuple[str, ...]] = ("lr",)
+    decays: ClassVar[tuple[str, ...]] = ("weight_decay",)
+    averages: ClassVar[bool] = False  # whether it keeps averages of the weights, which are evaluated and saved
     divides: ClassVar[bool] = False  # whether updates are quotients by roots, which take longer than adding them
 
     @property
@@ -54,14 +61,51 @@ class Optimizer(Typed):
         return self.type
 
     def transform(self, n: Numbers) -> optax.GradientTransformation:
+        """n: its numbers; without those of `decays` for weights that do not decay."""
         raise AssertionError(f"{type(self).__name__} has no transform")
 
+    def begin(self, state: Tree, params: Tree) -> Tree:
+        """What it keeps before the first step, from one of zeros. On the host, so that nothing is compiled."""
+        return state
 
-class Ignored(Spec):
-    """What visual builders send along with any optimizer."""
+
+class IgnoredNesterov(Spec):
+    """What visual builders send along with any optimizer, where momentum has a meaning."""
+
+    nesterov: Boolean | None = None
+
+
+class Ignored(IgnoredNesterov):
+    """What they send along where it has none."""
 
     momentum: Decay | None = None
-    nesterov: Boolean | None = None
+
+
+def decayed(n: Numbers, name: str = "weight_decay") -> optax.GradientTransformation:
+    """So much of each weight added to its gradient; nothing where weights do not decay."""
+    return optax.add_decayed_weights(n[name]) if name in n else optax.identity()
+
+
+@runtime_checkable
+class Averaging(Protocol):
+    """What is kept by an optimizer that evaluates and saves other weights than those that gradients are taken at."""
+
+    @property
+    def evaluated(self) -> Tree: ...
+
+
+def averages_in(state: Tree) -> Iterator[Tree]:
+    """The weights of optimizers that are evaluated in place of the parameters, from all that is kept."""
+    if isinstance(state, Averaging):
+        yield state.evaluated
+    elif isinstance(state, dict | tuple | list):
+        for part in state.values() if isinstance(state, dict) else state:
+            yield from averages_in(part)
+
+
+def copied(params: Tree) -> Tree:
+    """Arrays of their own, made without a program."""
+    return jax.tree.map(lambda leaf: jax.device_put(np.array(leaf)), params)
 
 
 OPTIMIZERS: Registry[Optimizer] = Registry("optimizer", example={"type": "sgd", "lr": 0.1})

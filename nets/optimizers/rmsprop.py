@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import jax.numpy as jnp
 import optax
+from jax import Array
 from pydantic import Field
 
-from nets.optimizers.base import OPTIMIZERS, Decay, Eps, Ignored, LearningRate, Numbers, Optimizer, WeightDecay
+from nets.optimizers.base import (
+    OPTIMIZERS,
+    Decay,
+    Eps,
+    IgnoredNesterov,
+    LearningRate,
+    Numbers,
+    Optimizer,
+    WeightDecay,
+    decayed,
+)
+from nets.optimizers.each import Arrays, each, mean
+from nets.spec.fields import Boolean
 from nets.spec.traced import Traced
 
 
@@ -22,17 +36,41 @@ class RmsProp(Optimizer):
     alpha: Annotated[Decay, Traced()] = Field(default=0.99, description="Decay of the mean of the squared gradient.")
     eps: Eps = 1e-8
     weight_decay: Annotated[WeightDecay, Traced()] = 0.0
+    momentum: Annotated[Decay, Traced(absent=0.0)] = Field(
+        default=0.0, description="Share of the last step that is kept."
+    )
+    centered: Boolean = Field(
+        default=False, description="Divide by the deviation of the gradient: the square of its mean is subtracted."
+    )
 
-    ignored = Ignored
+    aliases = {**Optimizer.aliases, "rho": "alpha", "epsilon": "eps"}
+    ignored = IgnoredNesterov
     divides = True
 
     @property
     def slots(self) -> int:
-        return 1
+        return 1 + self.centered + (self.momentum > 0)
+
+    def state_kind(self) -> str:
+        kinds = ["momentum"] * (self.momentum > 0) + ["centered"] * self.centered
+        return f"rmsprop{' with ' * bool(kinds)}{' and '.join(kinds)}"
 
     def transform(self, n: Numbers) -> optax.GradientTransformation:
+        by_size = optax.scale_by_rms(decay=n["alpha"], eps=n["eps"], eps_in_sqrt=False)
         return optax.chain(
-            optax.add_decayed_weights(n["weight_decay"]),
-            optax.scale_by_rms(decay=n["alpha"], eps=n["eps"], eps_in_sqrt=False),
+            decayed(n),
+            by_deviation(n) if self.centered else by_size,
+            optax.trace(n["momentum"]) if "momentum" in n else optax.identity(),
             optax.scale_by_learning_rate(n["lr"]),
         )
+
+
+def by_deviation(n: Numbers) -> optax.GradientTransformation:
+    """Gradients divided by their deviation: optax's, but that rounding cannot make a variance negative."""
+
+    def rule(t: Array, g: Array, x: Array, kept: Arrays) -> tuple[Array, Arrays]:
+        middle, square = mean(n["alpha"], kept["mean"], g), mean(n["alpha"], kept["square"], g * g)
+        deviation = jnp.sqrt(jnp.maximum(square - middle * middle, 0))
+        return g / (deviation + n["eps"]), {"mean": middle, "square": square}
+
+    return each(rule, "mean", "square")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import jax.numpy as jnp
 import optax
+from jax import Array
 from pydantic import Field, ValidationInfo, field_validator
 
 from nets.errors import BrokenRule
-from nets.optimizers.base import OPTIMIZERS, Decay, LearningRate, Numbers, Optimizer, WeightDecay
-from nets.spec.fields import Boolean
+from nets.optimizers.base import OPTIMIZERS, Decay, LearningRate, Numbers, Optimizer, WeightDecay, decayed
+from nets.optimizers.each import Arrays, each
+from nets.spec.fields import Boolean, Real
 from nets.spec.traced import Traced
 
 
 @OPTIMIZERS.register
 class Sgd(Optimizer):
-    """`torch.optim.SGD`: momentum without dampening, weight decay added to the gradient."""
+    """`torch.optim.SGD`: weight decay added to the gradient."""
 
     type: Literal["sgd"] = "sgd"
 
@@ -24,7 +27,12 @@ class Sgd(Optimizer):
     momentum: Annotated[Decay, Traced(absent=0.0)] = Field(
         default=0.0, description="Share of the last step that is kept."
     )
-    nesterov: Boolean = Field(default=False, description="Nesterov's momentum; needs a momentum above 0.")
+    dampening: Annotated[Real, Field(ge=0, le=1), Traced(absent=0.0)] = Field(
+        default=0.0, description="Share of each gradient that momentum leaves out, but for the first one."
+    )
+    nesterov: Boolean = Field(
+        default=False, description="Nesterov's momentum; needs a momentum above 0, and no dampening."
+    )
     weight_decay: Annotated[WeightDecay, Traced(absent=0.0)] = 0.0
 
     @field_validator("nesterov")
@@ -35,6 +43,8 @@ class Sgd(Optimizer):
             raise BrokenRule(
                 "needs a momentum greater than 0; send one, such as 0.9", "conflict", expected=False, set_to=False
             )
+        if nesterov and info.data.get("dampening"):
+            raise BrokenRule("needs a dampening of 0; send one of the two", "conflict", expected=False, set_to=False)
         return nesterov
 
     @property
@@ -42,11 +52,24 @@ class Sgd(Optimizer):
         return int(self.momentum > 0)
 
     def state_kind(self) -> str:
-        return "sgd with momentum" if self.momentum else "sgd without momentum"
+        if not self.momentum:
+            return "sgd without momentum"
+        return f"sgd with momentum{' and dampening' * bool(self.dampening)}"
 
     def transform(self, n: Numbers) -> optax.GradientTransformation:
         return optax.chain(
-            optax.add_decayed_weights(n["weight_decay"]) if "weight_decay" in n else optax.identity(),
-            optax.trace(n["momentum"], nesterov=self.nesterov) if "momentum" in n else optax.identity(),
+            decayed(n),
+            self.moved(n) if "momentum" in n else optax.identity(),
             optax.scale_by_learning_rate(n["lr"]),
         )
+
+    def moved(self, n: Numbers) -> optax.GradientTransformation:
+        """The steps that momentum makes of gradients."""
+        if "dampening" not in n:
+            return optax.trace(n["momentum"], nesterov=self.nesterov)
+
+        def rule(t: Array, g: Array, x: Array, kept: Arrays) -> tuple[Array, Arrays]:
+            step = n["momentum"] * kept["step"] + jnp.where(t == 1, 1, 1 - n["dampening"]) * g
+            return step, {"step": step}
+
+        return each(rule, "step")

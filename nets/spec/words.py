@@ -96,8 +96,8 @@ WORDS: Mapping[str, str] = {
     "device": "accelerator platform backend deviceid hardware",
     # optimizers and their fields
     "sgd": "gradientdescent gd stochasticgradientdescent momentum nesterov",
-    "adam": "adamax nadam amsgrad radam",
-    "rmsprop": "rms adagrad adadelta",
+    "adam": "amsgrad",
+    "rmsprop": "rms",
     "lr": "learningrate baselr stepsize eta lrate initiallr initlr learningrateinit alpha",
     "momentum": "mom momentumdecay",
     "weight_decay": "decay wd l2 l2regularization weightdecayrate",

@@ -17,6 +17,8 @@ from nets.averages.average import RunningAverage, nothing
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.network import Variables
 from nets.optimizers import Optimizer
+from nets.optimizers.base import averages_in
+from nets.optimizers.trees import joined
 from nets.training.state import TrainState, Tree
 
 Numbers = Mapping[str, Mapping[str, Array]]
@@ -89,13 +91,16 @@ class Update:
         return weights(state, self.source(state))
 
     def source(self, state: TrainState) -> str:
-        """Where these are from: `swa` or `ema` once such an average has seen weights, else `params`."""
+        """Where these are from: `swa` or `ema` once such an average has seen weights, else `optimizer` where that keeps
+        an average itself, else `params`.
+        """
         asked = [name for name, taken in (("swa", self.swa), ("ema", self.ema)) if taken and taken.evaluate]
-        return next((name for name in asked if int(state.averages[name].seen)), "params")
+        own = "optimizer" if self.optimizer.averages else "params"
+        return next((name for name in asked if int(state.averages[name].seen)), own)
 
     def begin(self, opt_state: Tree, params: Tree) -> Tree:
         """What is kept before the first step, from one of zeros. On the host, so that nothing is compiled."""
-        return opt_state
+        return self.optimizer.begin(opt_state, params)
 
     def transform(self, step: Int[Array, ""], numbers: Numbers) -> optax.GradientTransformation:
         """The optimizer of a step, with the learning rate that it has there."""
@@ -108,9 +113,11 @@ def scalars(numbers: Mapping[str, float]) -> dict[str, Array]:
 
 
 def weights(state: TrainState, source: str = "params") -> Variables:
-    """Params and running statistics of a state, or of an average in it."""
+    """Params and running statistics of a state, or of an average in it; an optimizer's are of the params alone."""
     if source == "params":
         return {"params": state.params, "batch_stats": state.batch_stats}
+    if source == "optimizer":
+        return {"params": joined(state.params, *averages_in(state.opt_state)), "batch_stats": state.batch_stats}
     found: Variables = state.averages[source].values
     return found
 

@@ -21,7 +21,14 @@ def test_defaults_are_those_of_the_reference() -> None:
     of_the_reference = {
         "epochs": 5,
         "batch_size": 64,
-        "optimizer": {"type": "sgd", "lr": 0.1, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0},
+        "optimizer": {
+            "type": "sgd",
+            "lr": 0.1,
+            "momentum": 0.0,
+            "dampening": 0.0,
+            "nesterov": False,
+            "weight_decay": 0.0,
+        },
         "loss": "cross_entropy",
         "seed": 42,
         "train_split": 0.9,

@@ -1,0 +1,31 @@
+"""Gradients cut to a size before the optimizer sees them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import jax
+import jax.numpy as jnp
+
+from nets.optimizers.base import Numbers, Tree
+from nets.spec.fields import Real
+from nets.spec.traced import Traced, TracedSpec
+
+LEAST = 1e-6  # added to a norm, as PyTorch has it
+
+
+class Clipping(TracedSpec):
+    """Of all gradients of a step together; 0 for none. value: `clip_grad_value_`. norm: `clip_grad_norm_`, after it."""
+
+    value: Annotated[Real, Traced(absent=0.0)] = 0.0
+    norm: Annotated[Real, Traced(absent=0.0)] = 0.0
+
+    def clipped(self, gradients: Tree, n: Numbers) -> Tree:
+        """The gradients no larger than asked for, as they are where nothing is asked for."""
+        if "value" in n:
+            gradients = jax.tree.map(lambda g: jnp.clip(g, -n["value"], n["value"]), gradients)
+        if "norm" in n:
+            total = jnp.sqrt(sum(jnp.sum(g * g) for g in jax.tree.leaves(gradients)))
+            factor = jnp.minimum(n["norm"] / (total + LEAST), 1)
+            gradients = jax.tree.map(lambda g: g * factor, gradients)
+        return gradients

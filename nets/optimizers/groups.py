@@ -1,0 +1,63 @@
+"""Groups of layers that learn at a pace of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from nets.errors import BrokenRule
+from nets.spec.fields import Real, shown
+from nets.spec.traced import Traced, TracedSpec
+
+LONGEST, MOST = 200, 256  # characters of a pattern, and patterns of one list
+PATTERN = {"type": "string", "minLength": 1, "maxLength": LONGEST}
+LIST = {"type": "array", "items": PATTERN, "maxItems": MOST}
+
+
+def patterns(value: object) -> tuple[str, ...]:
+    """A list of patterns, or a single one."""
+    several = value if isinstance(value, list | tuple) else [value]
+    if len(several) > MOST:
+        raise BrokenRule(f"must be at most {MOST} patterns, got {len(several)}", "too_long")
+    for one in several:
+        if not isinstance(one, str) or not 1 <= len(one) <= LONGEST:
+            detail = f'must be a pattern of layer names such as "head*", or a list of them, got {shown(one)}'
+            raise BrokenRule(detail, "malformed" if isinstance(one, str) else "wrong_type")
+    return tuple(several)
+
+
+Patterns = Annotated[
+    tuple[str, ...], BeforeValidator(patterns), WithJsonSchema({"anyOf": [{**LIST, "minItems": 1}, PATTERN]})
+]
+Share = Annotated[Real, Field(ge=0, le=1e6)]
+
+
+class Group(TracedSpec):
+    """Layers by their names, and what their learning rate and weight decay are multiplied by."""
+
+    layers: Annotated[Patterns, Field(min_length=1)] = Field(
+        description="Names of layers, or patterns of names: `*` is any text, `?` one character, `[ab]` a or b."
+    )
+    lr: Annotated[Share, Traced()] = Field(default=1.0, description="Factor of the learning rate.")
+    weight_decay: Annotated[Share, Traced()] = Field(default=1.0, description="Factor of the weight decay.")
+
+
+def matches(pattern: str, layer: str) -> bool:
+    """Whether a pattern names a layer, or a layer or combinator that it is a part of: `stem` is also `stem.0.conv`."""
+    return any(fnmatchcase(name, pattern) for name in with_those_around(layer))
+
+
+def with_those_around(layer: str) -> Iterator[str]:
+    """`a.b.c`, `a.b`, `a`."""
+    while layer:
+        yield layer
+        layer = layer.rpartition(".")[0]
+
+
+def first_of(groups: Sequence[Sequence[str]], layer: str) -> int | None:
+    """The place of the first list of patterns that names a layer; None where none does."""
+    found = (at for at, each in enumerate(groups) if any(matches(pattern, layer) for pattern in each))
+    return next(found, None)

@@ -1,0 +1,85 @@
+"""Adam with Nesterov's momentum."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import jax.numpy as jnp
+import optax
+from jax import Array
+from pydantic import Field
+
+from nets.optimizers.base import (
+    MEANS,
+    OPTIMIZERS,
+    Betas,
+    Eps,
+    Ignored,
+    LearningRate,
+    Numbers,
+    Optimizer,
+    Tree,
+    WeightDecay,
+    decayed,
+)
+from nets.optimizers.each import Arrays, Kept, corrected, each, mean
+from nets.spec.fields import Boolean, Real
+from nets.spec.traced import Traced
+
+BASE = 0.96  # of Dozat's schedule of momentum
+
+
+@OPTIMIZERS.register
+class Nadam(Optimizer):
+    """`torch.optim.NAdam`: a momentum that grows with the steps. Dozat, 2016."""
+
+    type: Literal["nadam"] = "nadam"
+
+    usual_lr = (1e-5, 0.01)
+    lr: LearningRate = 0.002
+    betas: Betas = Field(default=(0.9, 0.999), description=MEANS)
+    eps: Eps = 1e-8
+    weight_decay: Annotated[WeightDecay, Traced()] = 0.0
+    momentum_decay: Annotated[Real, Field(ge=0, le=1), Traced()] = Field(
+        default=0.004, description="How fast the momentum grows to the first of `betas`, from half of it."
+    )
+    decoupled_weight_decay: Boolean = Field(
+        default=False, description="Weight decay beside the gradient, as in adamw, rather than added to it."
+    )
+
+    aliases = {**Optimizer.aliases, "epsilon": "eps"}
+    ignored = Ignored
+    divides = True
+
+    def transform(self, n: Numbers) -> optax.GradientTransformation:
+        decay, rest = decayed(n), optax.identity()
+        before, after = (rest, decay) if self.decoupled_weight_decay else (decay, rest)
+        return optax.chain(before, scaled(n), after, optax.scale_by_learning_rate(n["lr"]))
+
+
+def scaled(n: Numbers) -> optax.GradientTransformation:
+    """Gradients and their mean divided by their size so far; beside the arrays the product of all momenta is kept."""
+
+    def momentum(t: Array) -> Array:
+        return n["b1"] * (1 - 0.5 * BASE ** (t * n["momentum_decay"]))
+
+    def rule(product: Array) -> optax.GradientTransformation:
+        def step(t: Array, g: Array, x: Array, kept: Arrays) -> tuple[Array, Arrays]:
+            moved, square = mean(n["b1"], kept["mean"], g), mean(n["b2"], kept["square"], g * g)
+            root = jnp.sqrt(square / corrected(n["b2"], t)) + n["eps"]
+            now, following = momentum(t), momentum(t + 1)
+            ahead = following / (1 - product * following) * moved + (1 - now) / (1 - product) * g
+            return ahead / root, {"mean": moved, "square": square}
+
+        return each(step, "mean", "square")
+
+    def init(params: Tree) -> tuple[Array, Kept]:
+        return jnp.zeros([]), rule(jnp.zeros([])).init(params)
+
+    def update(gradients: Tree, state: tuple[Array, Kept], params: Tree) -> tuple[Tree, tuple[Array, Kept]]:
+        t = (state[1].steps + 1).astype(jnp.float32)
+        product = jnp.where(t == 1, 1, state[0]) * momentum(t)  # 0 stands for none so far
+        made: tuple[Tree, Kept] = rule(product).update(gradients, state[1], params)
+        return made[0], (product, made[1])
+
+    return optax.GradientTransformation(init, update)
