@@ -31,6 +31,7 @@ from nets.examples import networks
 from nets.hyperparams.hyperparams import PARTS, Hyperparams
 from nets.layers import LAYERS
 from nets.layers.groups import GROUPS, group_of
+from nets.metrics import METRICS
 from nets.optimizers import OPTIMIZERS
 
 TOP = Path(__file__).parent.parent
@@ -140,6 +141,25 @@ def part(name, cls):
     """A field that is an object, with its options."""
     rows = options(cls, cls.aliases)
     return f"#### `{name}`\n\n{paragraph(cls)}\n\n" + table(("option", "value", "default", "meaning"), rows)
+
+
+def metrics():
+    return "\n".join(
+        f"#### `{name}`\n\n{paragraph(metric)}{metric_values(metric)}\n"
+        + (
+            "\n" + table(("option", "value", "default", "meaning"), rows)
+            if (rows := options(metric, metric.aliases))
+            else ""
+        )
+        for name, metric in METRICS.items()
+    )
+
+
+def metric_values(metric):
+    """By which names the values of a metric are told, and the metric may be asked for."""
+    names = " and ".join(f"`{name}`" for name in metric().parts())
+    also = f" Also called {', '.join(f'`{word}`' for word in metric.also)}." if metric.also else ""
+    return f" Told as {names}.{also}"
 
 
 def usual(optimizer):
@@ -334,7 +354,9 @@ def list_of(field, schema):
     if field.get("maxItems") == 1:  # its bounds are told beside it, too
         return "a list of one"
     if field.get("maxItems") != 2:
-        return f"list of {WORDS[inner.get('type', 'object')]}s"
+        return (
+            f"list of {' and '.join(WORDS[each.get('type', 'object')] + 's' for each in inner.get('anyOf', [inner]))}"
+        )
     if {"type": "null"} in inner.get("anyOf", ()):
         return "a pair `[height, width]`, of which either may be `null`"
     # The sizes of a pair are told beside it, for the single number that stands for both.
@@ -368,7 +390,7 @@ TABLES = {
     make.__name__: make
     for make in (
         *(endpoints, codes, record, commands, remote, exit_codes, variables, settings),
-        *(layers, common, combinators, optimizers, averages, augmentations, warnings),
+        *(layers, common, combinators, optimizers, averages, metrics, augmentations, warnings),
         *(hyperparameters, datasets, examples),
     )
 }

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from backend.state.curve import SHOWN
 from backend.state.records import Json, RunRecord, RunState
-from backend.state.summary import HIGH, LOW, METRICS
+from backend.state.summary import HIGH, LOW, METRICS, VAL, beside
 from nets.architecture.common import KEPT_KEYS
 from nets.architecture.read import parse_architecture
 from nets.errors import SpecError
@@ -55,6 +55,8 @@ class ComparedRun(TypedDict):
     peak_memory_bytes: int | None
     test_accuracy: float | None
     test_loss: float | None
+    test_metrics: Json | None
+    baseline_accuracy: dict[str, float] | None
     best: Json | None
 
 
@@ -110,6 +112,7 @@ def compare(
     """Runs with their metrics at `epochs`, as far as they have got. now: for those that have not ended."""
     read = Networks()
     networks = [read(run) for run in runs]
+    asked = list(dict.fromkeys(name for run in runs for name in beside(run.summary)))
     frames = [{name: value for name, value in network.items() if name != "layers"} for network in networks]
     return {
         "runs": [described(run, read.parameters(run), now) for run in runs],
@@ -117,13 +120,20 @@ def compare(
         "computed": differences([computed(run) for run in runs]),
         "input": differences([flat(frame) for frame in frames]),
         "layers": layer_differences([network["layers"] for network in networks]),
-        "best": {name: [best(run, name) for run in runs] for name in (*LOW, *HIGH)},
-        "last": {name: [last(run, name) for run in runs] for name in METRICS},
+        "best": {name: [best(run, name) for run in runs] for name in (*LOW, *HIGH, *asked)},
+        "last": {name: [last(run, name) for run in runs] for name in (*METRICS, *asked)},
         "metrics": {
-            name: {epoch: [curve.get(epoch, {}).get(name) for curve in curves] for epoch in epochs} for name in METRICS
+            name: {epoch: [value_at(curve.get(epoch, {}), name) for curve in curves] for epoch in epochs}
+            for name in (*METRICS, *asked)
         },
         "warnings": [*warnings],
     }
+
+
+def value_at(metric: Json, name: str) -> float | None:
+    """A metric of an epoch by name, be it one that was asked for."""
+    found: float | None = metric.get(name, (metric.get("metrics") or {}).get(name.removeprefix(VAL)))
+    return found
 
 
 def described(run: RunRecord, parameters: int | None, now: datetime) -> ComparedRun:
@@ -148,6 +158,8 @@ def described(run: RunRecord, parameters: int | None, now: datetime) -> Compared
         "peak_memory_bytes": run.peak_memory["bytes"] if run.peak_memory else None,
         "test_accuracy": run.test_accuracy,
         "test_loss": run.test_loss,
+        "test_metrics": run.test_metrics,
+        "baseline_accuracy": run.baseline_accuracy,
         "best": run.best,
     }
 

@@ -58,6 +58,12 @@ class EventLog(Live):
             self._push(run_id, name, data, event_id)
         return event_id
 
+    def publish_each(self, run_id: str, name: str, data: Sequence[Json]) -> None:
+        """Several events of a run, kept in one transaction. Nothing of its record changes by them."""
+        with self._publishing:
+            for each, event_id in zip(data, self._store.append_events(run_id, name, data), strict=True):
+                self._push(run_id, name, each, event_id)
+
     def transition(self, run_id: str, state: RunState, **fields: Any) -> int:
         """Put a run into `state` with `fields`, durably; then wake the followers. `WrongState` as in the store."""
         told: dict[str, Any] = {name: fields.get(name) for name in ("error", "test_accuracy", "sample_predictions")}

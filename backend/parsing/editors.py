@@ -22,6 +22,8 @@ from nets.datasets import DATASETS
 from nets.hyperparams.hyperparams import ALIASES, Hyperparams
 from nets.layers import LAYERS
 from nets.losses import LOSSES
+from nets.metrics import METRICS, SEVERAL
+from nets.metrics.several import MOST as MOST_METRICS
 from nets.optimizers import OPTIMIZERS
 from nets.spec.allowed import one_of
 from nets.spec.registry import Typed, type_schema
@@ -73,6 +75,7 @@ def _whole(name: str, title: str, body: type[Definition], rules: Json, examples:
             "Layer": _choice("layer", "A layer or a combinator.", {**LAYERS, **COMBINATORS}),
             "Merge": _choice("merge", "A layer that makes one value of several.", merges()),
             "Optimizer": _choice("optimizer", "An optimizer; only `type` is needed.", OPTIMIZERS, required=False),
+            "Metric": _choice("metric", "A metric with its options.", METRICS),
             **dict(_definitions()),
         },
     }
@@ -100,6 +103,8 @@ def _hyperparams() -> Json:
     fields = _clean(Hyperparams.model_json_schema())["properties"]
     fields["optimizer"] = {"$ref": "#/$defs/Optimizer", "description": fields["optimizer"].get("description", "")}
     fields["loss"] |= one_of(LOSSES)
+    names = [part for part in SEVERAL.schema()["items"]["anyOf"] if part.get("type") == "string" or "enum" in part]
+    fields["metrics"] |= {"items": {"anyOf": [*names, {"$ref": "#/$defs/Metric"}]}, "maxItems": MOST_METRICS}
     about = fields["dataset_type"]["description"]
     fields["dataset_type"] = {"enum": [*DATASETS, None], "description": about}
     others = {alias: {**fields[name], "description": f"The same as `{name}`."} for alias, name in ALIASES.items()}
@@ -150,6 +155,9 @@ def _definitions() -> Iterator[tuple[str, Json]]:
         ignored = _clean(optimizer.ignored.model_json_schema()).get("properties", {})
         unused = {field: {**part, "description": f"{name} has none; ignored."} for field, part in ignored.items()}
         yield f"optimizer.{name}", _definition(name, optimizer, unused)
+
+    for name, metric in METRICS.items():
+        yield f"metric.{name}", _definition(name, metric, {})
 
 
 KEPT_FOR = "For builders: kept, and without a meaning here."

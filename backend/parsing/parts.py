@@ -25,6 +25,7 @@ from nets.architecture.schema import architecture_schema
 from nets.augment import AUGMENTATIONS
 from nets.errors import BrokenRule, Problem, SpecError
 from nets.hyperparams import hyperparams
+from nets.metrics import SEVERAL
 from nets.optimizers import OPTIMIZERS
 from nets.process.devices import find
 from nets.spec.fields import shown
@@ -170,6 +171,7 @@ def _hyperparams() -> Json:
     schema = hyperparams.Hyperparams.model_json_schema()
     augment = {**schema["properties"]["augment"], "items": AUGMENTATIONS.schema()}
     fields = {**schema["properties"], "optimizer": OPTIMIZERS.schema(), "augment": augment}
+    fields["metrics"] = {**fields["metrics"], **SEVERAL.schema()}
     fields |= {name: hyperparams.part_schema(name, fields[name]) for name in hyperparams.PARTS}
     others = {alias: fields[name] for alias, name in hyperparams.ALIASES.items()}
     return {"type": "object", "description": schema["description"], "properties": {**fields, **others}}

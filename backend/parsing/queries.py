@@ -24,7 +24,7 @@ from backend.state.records import (
     Json,
     RunState,
 )
-from backend.state.selection import SORTS, Selection, Sort
+from backend.state.selection import MORE, SORTS, Selection, Sort, expression
 from backend.state.summary import METRICS
 from nets.datasets import DATASETS
 from nets.errors import UNSAID, BrokenRule, Code
@@ -112,10 +112,12 @@ class Sorted(Rule):
 
     def check(self, value: str) -> Sort:
         name = value.removeprefix("-")
-        if name not in SORTS:
-            rule = f"must be one of {', '.join(SORTS)}, with - in front for the highest first"
-            short = [each for each in SORTS if "." not in each]
-            known = short if did_you_mean(name, short) else SORTS
+        if expression(name) is None:
+            rule = f"must be one of {', '.join(SORTS)}, or a metric such as {', '.join(list(MORE)[::12])}"
+            rule += ", with - in front for the highest first"
+            every = [*SORTS, *MORE]
+            short = [each for each in every if "." not in each]
+            known = short if did_you_mean(name, short) else every
             near = suggested(name, known)
             detail = f"{rule}, got {shown(value)}.{did_you_mean(name, known)}"
             set_to = UNSAID if near is None else value.replace(name, near)
@@ -123,7 +125,7 @@ class Sorted(Rule):
         return Sort(name, descending=value != name)
 
     def schema(self) -> Json:
-        return {"type": "string", "enum": [f"{way}{name}" for name in SORTS for way in ("", "-")]}
+        return {"type": "string", "enum": [f"{way}{name}" for name in (*SORTS, *MORE) for way in ("", "-")]}
 
 
 @dataclass(frozen=True)

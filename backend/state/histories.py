@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from backend.state.checked import Checked
 from backend.state.records import ACTIVE, UNREADABLE, Json, RunState, StoredEvent
-from backend.state.rows import SELECT, to_event, to_run
+from backend.state.rows import SELECT, intact, to_event, to_run
 from backend.state.tables import find, metrics_at, state_of, turn_of
 
 
@@ -49,6 +49,13 @@ class Histories(Checked):
         """A run's state and the id of its newest event, from one moment; `UnknownRecord` if there is no such run."""
         with self._noticing(), self._read() as connection:
             return state_of(find(connection, "runs", run_id)), _last_id(connection, run_id)
+
+    def last_step(self, run_id: str) -> int:
+        """The number of the last step that events of a run tell of; 0 where none does."""
+        chosen = f"{SELECT['events']} WHERE run_id = ? AND name = 'step' ORDER BY id DESC LIMIT 1"
+        with self._read() as connection:
+            rows = connection.execute(chosen, (run_id,)).fetchall()
+        return next((int(to_event(row).data["step"]) for row in rows if intact(row)), 0)
 
     def metrics_at(self, run_id: str, epochs: Iterable[int]) -> dict[int, Json]:
         """The metrics of a run at some epochs, as far as it has them."""

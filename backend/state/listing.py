@@ -15,7 +15,7 @@ from backend.state.checked import NEWEST, Checked
 from backend.state.errors import UnknownCursor
 from backend.state.records import DETAILS, Detail, RunRecord, RunState
 from backend.state.rows import to_run
-from backend.state.selection import SORTS, Selection, Sort
+from backend.state.selection import Selection, Sort, expression
 
 Key = float | str | None  # what a run is sorted by
 REMEMBERED = 10_000  # places in sorted lists
@@ -105,7 +105,7 @@ class Listing(Checked):
         key, order, after = "NULL", "sequence DESC", "sequence < :before"
         values["before"] = NEWEST if before is None else before
         if sort is not None:
-            key, order = SORTS[sort.name], f"key IS NULL, key{' DESC' if sort.descending else ''}, sequence DESC"
+            key, order = self._expression(sort), f"key IS NULL, key{' DESC' if sort.descending else ''}, sequence DESC"
             after = "TRUE" if before is None else self._after(connection, sort, before, values)
         where = " AND ".join(["TRUE", *conditions])
         keyed = f"SELECT sequence, {key} AS key FROM runs INDEXED BY runs_listed WHERE {where}"
@@ -116,11 +116,16 @@ class Listing(Checked):
                     self._places.keep(sort, sequence, of_run)
                 yield sequence
 
+    def _expression(self, sort: Sort) -> str:
+        found = expression(sort.name)
+        assert found is not None, "queries name what there is"
+        return found
+
     def _after(self, connection: sqlite3.Connection, sort: Sort, before: int, values: dict[str, Key]) -> str:
         """What holds for those that follow a run in a sorted list, as SQL; its value is added to `values`."""
         known = self._places.find(sort, before)
         if known is None:
-            chosen = f"SELECT {SORTS[sort.name]} FROM runs WHERE sequence = ?"
+            chosen = f"SELECT {self._expression(sort)} FROM runs WHERE sequence = ?"
             known = connection.execute(chosen, (before,)).fetchone()
         if known is None:
             raise UnknownCursor(before)

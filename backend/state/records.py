@@ -36,7 +36,7 @@ BENCHMARK_NEXT: dict[BenchmarkState, tuple[BenchmarkState, ...]] = {
     "interrupted": (),
 }
 
-EventKind = Literal["state", "metric", "progress", "log"]  # all but progress are kept
+EventKind = Literal["state", "metric", "step", "progress", "log"]  # all but progress are kept
 EVENT_KINDS: tuple[EventKind, ...] = get_args(EventKind)
 BenchmarkEventKind = Literal["state", "cell", "progress", "log"]  # of a benchmark: all but progress are kept
 BENCHMARK_EVENT_KINDS: tuple[BenchmarkEventKind, ...] = get_args(BenchmarkEventKind)
@@ -46,6 +46,7 @@ Json = dict[str, Any]
 Detail = Literal[
     "metrics",
     "sample_predictions",
+    "worst",
     "architecture",
     "compilation",
     "timing",
@@ -152,6 +153,22 @@ class RunRecord:
     resumable: Annotated[bool, Told("Whether the run ended early and can be resumed.", lasting=False)] = False
     resumed_from: Annotated[str | None, Told("The finished run whose training this one continues.")] = None
     best_epoch: Annotated[int | None, Told("The epoch of the weights, with `keep_best`.")] = None
+    test_metrics: Annotated[
+        Json | None,
+        Told("Of the test: those that `hyperparams.metrics` asks for, null where one has no value.", kept="facts"),
+    ] = None
+    baseline_accuracy: Annotated[
+        dict[str, float] | None,
+        Told("Of always answering the most frequent class, on `validation` and `test`.", kept="facts"),
+    ] = None
+    worst: Annotated[
+        list[Json] | None,
+        Told(
+            "With `hyperparams.metrics`: the mistakes of the test that the network is surest of.",
+            lasting=False,
+            kept="facts",
+        ),
+    ] = None
     curve: Annotated[Json | None, Told(shown=False, lasting=False)] = None  # see backend/state/curve.py
     summary: Annotated[Json | None, Told(shown=False, lasting=False)] = None  # see backend/state/summary.py
     # The number of each resume among the ends and resumes of all runs, and the id of its event.
@@ -260,7 +277,7 @@ class StoredEvent(msgspec.Struct, frozen=True, dict=True):
     """One event of a run's history. `id` counts up from 1 within the run."""
 
     id: int
-    name: str  # "state" | "metric" | "log", or UNREADABLE
+    name: str  # "state" | "metric" | "step" | "log", or UNREADABLE
     text: str  # its data, as JSON
 
     @cached_property

@@ -6,12 +6,14 @@ index may hold, no expression here fails on it: rows are held against their chec
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from backend.state.records import Json, RunState
-from backend.state.summary import BEST, HIGH, LOW, METRICS
+from backend.state.summary import BEST, HIGH, LOW, METRICS, TEST, VAL
+from nets.metrics.names import metric_of, usual
 
 
 def folded(raw: bytes | None) -> str | None:
@@ -38,6 +40,24 @@ SORTS: Mapping[str, str] = {  # by name: an expression that is NULL where a run 
     **{f"best.{name}": _number(f"best.{name}") for name in BEST},
     **{f"last.{name}": _number(f"last.{name}") for name in METRICS},
 }
+USUAL = [name for name in usual() if f"{VAL}{name}" not in SORTS]
+MORE: Mapping[str, str] = {  # the metrics that runs were asked for, with usual options
+    **{f"{VAL}{name}": _number(f"reached.{VAL}{name}") for name in USUAL},
+    **{f"last.{VAL}{name}": _number(f"last.{VAL}{name}") for name in USUAL},
+    **{f"{TEST}{name}": _number(f"test.{TEST}{name}") for name in USUAL},
+}
+OTHERS = re.compile(rf"(?P<last>last\.)?(?P<of>{VAL}|{TEST})(?P<name>\w+)")
+
+
+def expression(name: str) -> str | None:
+    """What runs are sorted by, as SQL; None for what no run has. Metrics may have any options, as `val_top_3` has."""
+    if name in SORTS or name in MORE:
+        return SORTS.get(name) or MORE[name]
+    found = OTHERS.fullmatch(name)
+    if found is None or metric_of(found["name"]) is None or (found["last"] and found["of"] == TEST):
+        return None
+    where = "test" if found["of"] == TEST else "last" if found["last"] else "reached"
+    return _number(f"{where}.{found['of']}{found['name']}")
 
 
 # Ids that begin so, which an index finds: none has a letter behind the last one of Unicode.
@@ -46,7 +66,7 @@ BEGINS = "{0} < :begins || char(1114111) AND {0} >= :begins"
 
 @dataclass(frozen=True)
 class Sort:
-    """By one of `SORTS`; runs without the value come last, either way, and of equal ones the newest first."""
+    """By a name that has an `expression`; runs without it come last, either way, and of equal ones the newest first."""
 
     name: str
     descending: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -277,6 +277,14 @@ class Store(Listing, Histories, Benchmarks):
             if changes:
                 change(connection, "runs", row, changes)
             return event_id
+
+    def append_events(self, run_id: str, name: str, data: Sequence[Json]) -> list[int]:
+        """Add several events of one name to a run in one transaction; their ids. `WrongState` as of one."""
+        with self._write() as connection:
+            state = state_of(find(connection, "runs", run_id))
+            if state in TERMINAL:
+                raise WrongState(run_id, state, name)
+            return [append(connection, run_id, name, each) for each in data]
 
     def append_to_each(self, name: str, data: Mapping[str, Json]) -> dict[str, int]:
         """Add an event to each run of `data` that has not ended and can be read, in one transaction; their ids."""

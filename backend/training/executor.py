@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from backend.events.log import EventLog
 from backend.state.checkpoints import Checkpoints
-from backend.state.records import RunRecord, told
+from backend.state.records import Json, RunRecord, told
 from backend.state.rows import dumps
 from backend.state.store import Store
+from backend.state.summary import tested
 from backend.training.account import PATIENCE
 from backend.training.digests import Digests
 from backend.training.fetch import Stopped, fetch
@@ -35,12 +36,15 @@ from nets.training.events import Compiled, EpochEnd, Event, Finished, Log, Progr
 from nets.training.fit import fit
 from nets.training.metrics import EpochMetrics
 from nets.training.snapshot import Snapshot
+from nets.training.step_losses import StepLoss
 from nets.training.workload import workload_on
 
 logger = logging.getLogger("lamina.runs")
 
 FALLBACK = "digits"  # bundled: the data set that can always be had
-RESULTS = ("test_accuracy", "test_loss", "compile_seconds", "device", "best_epoch")
+RESULTS = (
+    *("test_accuracy", "test_loss", "compile_seconds", "device", "best_epoch", "test_metrics", "baseline_accuracy"),
+)
 
 
 class Executor:
@@ -96,6 +100,8 @@ class Executor:
         facts["effective_precision"] = Numerics(job.hyperparams.precision, device.platform).effective
         self._log.transition(job.run_id, "running", versions=versions(), **facts)
         logger.info("run %s running", job.run_id)
+        if job.hyperparams.log_every:
+            job.step = self._store.last_step(job.run_id)
         if job.begun:
             self._tell(job, Log("info", f"resumed after epoch {job.epoch} of {job.hyperparams.epochs}"))
             for warning in job.unlike:
@@ -123,6 +129,7 @@ class Executor:
                 if isinstance(event, Finished):
                     workload = workload_on(job.architecture, job.hyperparams, dataset.info, kernels=job.kernels)
                     self._warmer.succeeded(workload, dataset=job.dataset)
+                    self._warn(job, event.warnings)
                     return event
                 if isinstance(event, Progress) and event.phase == "compiling":
                     began = began or time.monotonic()
@@ -150,7 +157,13 @@ class Executor:
             raise CheckpointError(f"the run cannot continue: {error}; start it again with POST /api/train") from None
 
     def _hear(self, job: RunJob, event: Event, pulse: Pulse) -> None:
+        if job.steps and not isinstance(event, StepLoss):
+            self._log.publish_each(job.run_id, "step", [data_of(job.run_id, step) for step in job.steps])
+            job.step, job.steps = job.steps[-1].step, []
         match event:
+            case StepLoss():
+                # Those of an epoch that was cut off are the same again where it is trained anew.
+                job.steps += [event] if event.step > job.step else []
             case Progress():
                 pulse.show(data_of(job.run_id, event))
             case Compiled():
@@ -167,6 +180,12 @@ class Executor:
                 self._log.publish(job.run_id, "metric", data, epoch=event.epoch, **job.account.news())
             case Log():
                 self._tell(job, event)
+
+    def _warn(self, job: RunJob, warnings: Sequence[str]) -> None:
+        """What the reader of a result should know."""
+        for warning in warnings:
+            job.warnings.append(warning)
+            self._tell(job, Log("warning", warning), warnings=job.warnings)
 
     def _tell_of_compilers(self, job: RunJob) -> None:
         """XLA cannot be stopped: what it has begun to compile goes on beside the next run, at a low priority."""
@@ -212,13 +231,16 @@ class Executor:
         assert record is not None, "a model with an active run cannot be deleted"
         results, facts = {name: getattr(finished, name) for name in RESULTS}, job.account.last(patience=PATIENCE)
         samples = [asdict(sample) for sample in finished.sample_predictions]
-        dumps([results, samples, facts])  # a NaN is an internal error here, not when the end of the run is recorded
+        worst = None if finished.worst is None else [asdict(sample) for sample in finished.worst]
+        saved: Json = {"sample_predictions": samples, "worst": worst}
+        if finished.test_metrics is not None:
+            saved["summary"] = tested(record.summary, finished.test_metrics)
+        dumps([results, saved, facts])  # a NaN is an internal error here, not when the end of the run is recorded
         description = {name: getattr(record, name) for name, how in told(RunRecord).items() if how.lasting}
         description |= {"classes": list(info(job.dataset).classes), **results, **facts}
         with _writing():
             path, sha256 = self._checkpoints.write(job.run_id, description, finished.variables)
-        saved = {"saved_model_path": path, "weights_sha256": sha256, "sample_predictions": samples}
-        return Outcome("succeeded", {**results, **saved}, facts)
+        return Outcome("succeeded", {**results, **saved, "saved_model_path": path, "weights_sha256": sha256}, facts)
 
 
 @contextmanager

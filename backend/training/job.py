@@ -19,6 +19,7 @@ from nets.kernels import Choice
 from nets.process.device import device_description, versions
 from nets.process.devices import name_of
 from nets.training.snapshot import Snapshot
+from nets.training.step_losses import StepLoss
 from nets.training.workload import device_of
 
 Kind = Literal["run", "benchmark"]  # of a job
@@ -134,6 +135,8 @@ class RunJob(Job):
     warnings: list[str] = field(default_factory=list)
     epoch: int = 0  # finished ones
     unlike: list[str] = field(default_factory=list)  # how what it goes on with differs from what it began with
+    step: int = 0  # the last one that was told
+    steps: list[StepLoss] = field(default_factory=list)  # to be told next
     account: Account = field(default_factory=Account)
 
     @classmethod

@@ -10,11 +10,12 @@ from typing_extensions import TypedDict
 from backend.state.records import Json, Told
 from nets.training.events import Log, Progress
 from nets.training.metrics import EpochMetrics
+from nets.training.step_losses import StepLoss
 
 Payload = Any  # a TypedDict made from a dataclass: no type checker follows it, so tests hold real streams against it
 
 
-def data_of(run_id: str, event: EpochMetrics | Progress | Log) -> Json:
+def data_of(run_id: str, event: EpochMetrics | StepLoss | Progress | Log) -> Json:
     """The data of an event, without what nothing is known of."""
     return {"run_id": run_id, **{name: value for name, value in asdict(event).items() if value is not None}}
 
@@ -34,6 +35,12 @@ def _payload(name: str, about: str, kind: type[Any], **more: Any) -> Payload:
 
 MetricEvent = _payload(
     "MetricEvent", "The data of `event: metric`, once per epoch. All numbers are finite.", EpochMetrics
+)
+StepEvent = _payload(
+    "StepEvent",
+    "The data of `event: step`, of each n-th step with `log_every`. `step`: counted from 1 over all epochs; `loss`: "
+    "the mean over its batch, before its update, which has this learning rate.",
+    StepLoss,
 )
 ProgressEvent = _payload(
     "ProgressEvent",

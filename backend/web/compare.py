@@ -11,12 +11,12 @@ from itertools import groupby
 
 from flask import Response
 
-from backend.actions.compare import Comparison, compare, epochs_of, is_whole
+from backend.actions.compare import Comparison, compare, epochs_of, is_whole, value_at
 from backend.errors import ApiError
 from backend.quoting import quoted
 from backend.state.records import Json, RunRecord
 from backend.state.store import Store
-from backend.state.summary import METRICS
+from backend.state.summary import METRICS, beside
 from backend.web.metrics import Telling, telling
 
 PIECE = 64 << 10  # characters of a piece of the answer, about
@@ -49,21 +49,22 @@ def found(store: Store, run_ids: Sequence[str], *, metrics: bool) -> list[RunRec
 
 def comparison_csv(store: Store, run_ids: Sequence[str]) -> Response:
     """One row per epoch, and for each metric a column per run: all epochs, read and sent piece by piece."""
-    found(store, run_ids, metrics=False)
+    runs = found(store, run_ids, metrics=False)
+    names = [*METRICS, *dict.fromkeys(name for run in runs for name in beside(run.summary))]
     told = {run_id: telling(store, run_id, since=0, limit=None) for run_id in run_ids}
-    response = Response(_pieces(told), mimetype="text/csv")
+    response = Response(_pieces(told, names), mimetype="text/csv")
     response.headers["Content-Disposition"] = 'attachment; filename="compare.csv"'
     return response
 
 
-def _pieces(told: Mapping[str, Telling]) -> Iterator[bytes]:
+def _pieces(told: Mapping[str, Telling], names: Sequence[str]) -> Iterator[bytes]:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(["epoch", *(f"{name} {run_id}" for name in METRICS for run_id in told)])
+    writer.writerow(["epoch", *(f"{name} {run_id}" for name in names for run_id in told)])
     everything = merge(*map(_metrics, told.values()), key=lambda one: one[0])
     for epoch, group in groupby(everything, key=lambda one: one[0]):
         here = {run_id: metric for _, run_id, metric in group}
-        writer.writerow([epoch, *(here.get(run_id, {}).get(name) for name in METRICS for run_id in told)])
+        writer.writerow([epoch, *(value_at(here.get(run_id, {}), name) for name in names for run_id in told)])
         if text.tell() > PIECE:
             yield text.getvalue().encode()
             text.seek(0)

@@ -1,4 +1,4 @@
-"""Parts of the OpenAPI document that no type of a request or of a record describes: errors."""
+"""Parts of the OpenAPI document that no type of a request or of a record describes: what statuses mean, and errors."""
 
 from __future__ import annotations
 
@@ -9,6 +9,30 @@ from backend.state.records import Json
 from nets.errors import CODES
 
 TEXT: Json = {"type": "string"}
+REASONS = {
+    200: "Success",
+    201: "Created",
+    202: "Accepted; what happens next, the events of the run tell",
+    204: "There is nothing more to tell",
+    206: "The part that was asked for",
+    304: "The client has it already",
+    400: "The body or the query is malformed or invalid; `errors` lists every problem with its place",
+    401: "The token is missing or wrong",
+    403: "The Host or Origin header is not allowed",
+    404: "Not found",
+    408: "The body arrived too slowly",
+    409: "The state of the run or model does not allow it",
+    412: "The file is not the one that If-Match names",
+    413: "The body is too large",
+    414: "The path and its query are too long",
+    415: "The body is not application/json",
+    416: "The file has no bytes in that range",
+    422: "The pixels are wrong",
+    431: "The headers are too large",
+    500: "The server failed; its log has the details",
+    503: "The server is overloaded or stopping; see Retry-After",
+    507: "The state directory cannot be written: the disk is full or read-only",
+}
 
 
 def errors() -> Json:

@@ -14,9 +14,11 @@ from typing_extensions import TypedDict
 
 from backend.state.records import Json, RunState, StoredEvent
 from backend.state.store import Store
+from backend.state.summary import VAL
+from nets.metrics.names import names_of
 from nets.training.metrics import EpochMetrics
 
-COLUMNS = ("id", "run_id", *(field.name for field in fields(EpochMetrics)))
+COLUMNS = ("id", "run_id", *(field.name for field in fields(EpochMetrics) if field.name != "metrics"))
 PIECE = 500  # events in memory at once
 
 
@@ -117,10 +119,21 @@ def _as_json(found: Telling) -> Iterator[bytes]:
 def _as_csv(found: Telling) -> Iterator[bytes]:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
+    run = found.store.get_run(found.run_id, metrics=False)
+    asked = {f"{VAL}{name}": name for name in (names_of(run.hyperparams) if run else ())}
+    asked = {column: name for column, name in asked.items() if column not in COLUMNS}
+    writer.writerow([*COLUMNS, *asked])
     for metrics in itertools.chain([[]], found.pieces()):
-        writer.writerows([event.id, *(event.data.get(name) for name in COLUMNS[1:])] for event in metrics)
+        for event in metrics:
+            measured = event.data.get("metrics") or {}
+            beside = (as_cell(measured.get(name)) for name in asked.values())
+            writer.writerow([event.id, *(event.data.get(name) for name in COLUMNS[1:]), *beside])
         if piece := text.getvalue():  # an empty one would end a response in chunks
             yield piece.encode()
         text.seek(0)
         text.truncate()
+
+
+def as_cell(value: object) -> object:
+    """A value of a metric as it is written: lists as JSON."""
+    return msgspec.json.encode(value).decode() if isinstance(value, list) else value

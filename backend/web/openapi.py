@@ -51,7 +51,7 @@ from backend.parsing.requests import (
 )
 from backend.state.payloads import BenchmarkStateEvent, StateEvent
 from backend.state.records import Json
-from backend.training.payloads import LogEvent, MetricEvent, ProgressEvent
+from backend.training.payloads import LogEvent, MetricEvent, ProgressEvent, StepEvent
 from backend.web.benchmarks import (
     AcceptedBenchmark,
     Benchmark,
@@ -60,7 +60,7 @@ from backend.web.benchmarks import (
     CellEvent,
     ListedBenchmark,
 )
-from backend.web.components import errors
+from backend.web.components import REASONS, errors
 from backend.web.metrics import Metrics
 from backend.web.views import Accepted, Defined, ListedRun, Model, ModelWithRuns, Promoted, Run
 from nets.architecture.schema import LAYER, architecture_schema, layer_schemas
@@ -77,35 +77,10 @@ IDS = {
     "benchmark_id": "The id of a benchmark.",
     "name": "The name of an example.",
 }
-REASONS = {
-    200: "Success",
-    201: "Created",
-    202: "Accepted; what happens next, the events of the run tell",
-    204: "There is nothing more to tell",
-    206: "The part that was asked for",
-    304: "The client has it already",
-    400: "The body or the query is malformed or invalid; `errors` lists every problem with its place",
-    401: "The token is missing or wrong",
-    403: "The Host or Origin header is not allowed",
-    404: "Not found",
-    408: "The body arrived too slowly",
-    409: "The state of the run or model does not allow it",
-    412: "The file is not the one that If-Match names",
-    413: "The body is too large",
-    414: "The path and its query are too long",
-    415: "The body is not application/json",
-    416: "The file has no bytes in that range",
-    422: "The pixels are wrong",
-    431: "The headers are too large",
-    500: "The server failed; its log has the details",
-    503: "The server is overloaded or stopping; see Retry-After",
-    507: "The state directory cannot be written: the disk is full or read-only",
-}
-
 Schema = Mapping[str, Any]
 VIEWS: tuple[type[Any], ...] = (
     *(Model, ModelWithRuns, Defined, Run, ListedRun, Accepted, Promoted, Metrics, Answer, Answers),
-    *(EpochMetrics, SamplePrediction, StateEvent, MetricEvent, ProgressEvent, LogEvent),
+    *(EpochMetrics, SamplePrediction, StateEvent, MetricEvent, StepEvent, ProgressEvent, LogEvent),
     *(TickEvent, EndEvent),
     *(Comparison, Devices, Report, PublicNetwork),
     *(Benchmark, ListedBenchmark, AcceptedBenchmark),
@@ -128,7 +103,13 @@ SUBJECTS: Mapping[str, tuple[str, str]] = {  # by the blueprint that the routes 
     "devices": ("Devices", "What runs train on, and what it was measured to do."),
     "catalog": ("Server", "What this server offers, how it is, and what describes it."),
 }
-EVENTS: Mapping[str, Any] = {"state": StateEvent, "metric": MetricEvent, "progress": ProgressEvent, "log": LogEvent}
+EVENTS: Mapping[str, Any] = {
+    "state": StateEvent,
+    "metric": MetricEvent,
+    "step": StepEvent,
+    "progress": ProgressEvent,
+    "log": LogEvent,
+}
 
 
 BENCHMARK_EVENTS: Mapping[str, Any] = {
@@ -391,6 +372,8 @@ def schemas() -> Json:
         made |= {**schema.pop("$defs", {}), view.__name__: schema}
     for name in ("Run", "ListedRun", "Accepted", "Metrics"):
         made[name]["properties"]["metrics"]["items"] = {"allOf": [ref("EpochMetrics"), obj({"run_id": TEXT})]}
+    for name in ("Run", "ListedRun"):
+        made[name]["properties"]["worst"]["anyOf"][0]["items"] = ref("SamplePrediction")
     for name in ("Run", "ListedRun", "StateEvent"):
         made[name]["properties"]["sample_predictions"]["anyOf"][0]["items"] = ref("SamplePrediction")
     made["Architecture"] = architecture_schema(ref(LAYER))

@@ -12,7 +12,7 @@ from flask import Response
 from backend.state.records import Detail, RunRecord, kinds
 from backend.state.selection import Selection
 from backend.state.store import Store
-from backend.state.summary import BEST, HIGH, LOW, METRICS
+from backend.state.summary import BEST, HIGH, LOW, METRICS, TEST
 from backend.web.views import BRIEF, NAMES, shown
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.spec.spreadsheets import harmless
@@ -32,7 +32,7 @@ COMPUTED: tuple[Detail, ...] = (
     "dataset_sha256",
     "request_sha256",
 )
-COLUMNED = {*BRIEF, *COMPUTED}
+COLUMNED = {*BRIEF, *COMPUTED} - {"test_metrics"}  # which have names as sorts have them
 TOLD = [name for field, name in NAMES[RunRecord].items() if field in COLUMNED]
 FIELDS = tuple(dict.fromkeys([*FIRST, *TOLD]))
 OBJECTS = {NAMES[RunRecord][name] for name in COLUMNED if kinds(RunRecord)[name] is dict}
@@ -61,7 +61,8 @@ def row(run: RunRecord) -> Cells:
     for name in FIELDS:
         if name in values:
             _put(cells, name, values[name])
-    return cells
+    asked = {**reached, **{f"{TEST}{name}": value for name, value in (run.test_metrics or {}).items()}}
+    return cells | {name: value for name, value in asked.items() if name not in FIELDS}
 
 
 def columns_of(rows: Iterable[Cells]) -> list[str]:
@@ -84,6 +85,8 @@ def _place(column: str) -> tuple[int, int, str]:
         "best": {name: rank for rank, name in enumerate(BEST)},
         "last": {name: rank for rank, name in enumerate(METRICS)},
     }.get(field, {})
+    if field not in FIELDS:  # a metric that was asked for
+        return FIELDS.index(LOW[-1]), 1, field
     return FIELDS.index(field), known.get(rest.partition(".")[0], len(known)), rest
 
 

@@ -8,6 +8,7 @@ from nets.doubts.case import Case
 from nets.doubts.doubt import Doubt
 from nets.optimizers import OPTIMIZERS
 from nets.spec.fields import shown, wire_names
+from nets.training.step_losses import MOST_STEPS, StepLosses
 
 FAR = 10  # times beyond what is usual
 EPSILON = 1e-9  # of quotients of decimal numbers
@@ -54,6 +55,17 @@ def last_batch_of_one(case: Case) -> Iterator[Doubt]:
     other = next(size for size in range(batch + 1, train + 1) if train % size != 1)
     reason = f"{train} training samples in batches of {batch} leave a last batch of one: {norm} {what}"
     yield Doubt("last_batch_of_one", BATCH, reason, f"a batch_size of {other} leaves none")
+
+
+def log_every(case: Case) -> Iterator[Doubt]:
+    if case.hyperparams is None or case.train is None or not case.train:
+        return
+    told = StepLosses(case.hyperparams, case.train)
+    if told.every != case.hyperparams.log_every:
+        reason = (
+            f"{case.hyperparams.log_every} would tell of more than {MOST_STEPS:,} steps, which are kept with the run"
+        )
+        yield Doubt("log_every", ("hyperparams", "log_every"), reason, f"every {told.every}th step is told of instead")
 
 
 def ignored_field(case: Case) -> Iterator[Doubt]:

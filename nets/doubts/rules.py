@@ -104,6 +104,11 @@ rule(
     "the loss leaves the finite numbers, or hardly moves",
     cost="sgd of 5: 9.8; adam of 0.1: 13.6, of 1e-06: 46.4",
 )
+rule(
+    of_training.log_every,
+    "a `log_every` by which more than 2,000 steps would be told of",
+    "they are kept with the run: it is raised",
+)
 
 
 def doubts(case: Case) -> list[Doubt]:

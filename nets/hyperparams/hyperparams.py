@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, SerializeAsAny, WithJsonSchema
 
 from nets.augment import Augmentation
 from nets.augment.listed import MOST_AUGMENTATIONS, parse_augment
@@ -14,6 +14,7 @@ from nets.averages import Ema, Swa
 from nets.datasets import DATASETS
 from nets.errors import Path, Problem, SpecError
 from nets.losses import LOSSES
+from nets.metrics import SEVERAL, Metric
 from nets.optimizers import OPTIMIZERS, Optimizer, Sgd
 from nets.spec.fields import Boolean, Hint, Real, Spec, Text, Whole, parse, shown
 from nets.spec.registry import Registry
@@ -23,9 +24,10 @@ from nets.views import VIEWS
 Reader = Callable[[object, Path], Any]
 Precision = Literal["float32", "bfloat16"]
 ALIASES = {"dataset": "dataset_type"}
+METRIC_LIST = {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "object"}]}}
 TYPED: Mapping[str, Registry[Any]] = {"optimizer": OPTIMIZERS}  # fields that are a type with its options
 PARTS: Mapping[str, type[Spec]] = {"ema": Ema, "swa": Swa}  # fields that are an object with its options, or null
-LISTED: Mapping[str, Reader] = {"augment": parse_augment}  # fields that are lists of types
+LISTED: Mapping[str, Reader] = {"augment": parse_augment, "metrics": SEVERAL.parse}  # fields that are lists of types
 
 
 class Hyperparams(Spec):
@@ -66,6 +68,14 @@ class Hyperparams(Spec):
     )
     ema: Ema | None = Field(None, description="Average the weights over the steps; an object, `{}` for its defaults.")
     swa: Swa | None = Field(None, description="Average the weights over the ends of epochs; an object.")
+    metrics: Annotated[tuple[SerializeAsAny[Metric], ...], WithJsonSchema(METRIC_LIST)] = Field(
+        (),
+        description="What is computed of each validation, and of the test, beside loss and accuracy: a list of "
+        "metrics by name, or as objects with a type and options.",
+    )
+    log_every: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = Field(
+        None, description="Loss and learning rate are told of each n-th step; null tells of none."
+    )
     precision: Precision = Field(
         "float32", description="Precision of operands; sums, weights and statistics stay float32."
     )

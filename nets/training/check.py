@@ -11,6 +11,7 @@ from nets.datasets import DatasetInfo
 from nets.errors import UNSAID, Change, Code, Problem, SpecError
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.kernels import Choice
+from nets.metrics.accuracy import TopK
 from nets.process.device import cores
 from nets.spec.values import Kind, Value
 from nets.training.pace import LONGEST_STEP, sample_seconds
@@ -43,6 +44,7 @@ def misfits(architecture: Architecture, hyperparams: Hyperparams, info: DatasetI
         rule = f"is for images, and {info.name} has {SAMPLES[graph.input.kind].split()[-1]}; leave it out"
         path = ("hyperparams", "test_time_augmentation")
         yield Problem(path, rule, "conflict", expected=None, got=hyperparams.test_time_augmentation)
+    yield from too_many(hyperparams, info)
     train, validation = split_sizes(hyperparams, info.train_size)
     if train >= 1:
         yield from single_values(architecture, hyperparams, train, validation)
@@ -53,6 +55,18 @@ def misfits(architecture: Architecture, hyperparams: Hyperparams, info: DatasetI
             f"{train + validation} drawn; change train_split or raise max_samples"
         )
         yield share_of(hyperparams, detail, train + validation)
+
+
+def too_many(hyperparams: Hyperparams, info: DatasetInfo) -> Iterator[Problem]:
+    """Metrics of more classes than there are."""
+    classes = len(info.classes)
+    for place, metric in enumerate(hyperparams.metrics):
+        if isinstance(metric, TopK) and metric.k > classes:
+            rule = f"must be at most {classes} for the {classes} classes of {info.name}, got {metric.k}"
+            cure = f'send {{"type": "top_k", "k": {classes}}} or less, or leave it out'
+            expected = {"type": "integer", "minimum": 1, "maximum": classes}
+            path = ("hyperparams", "metrics", place, "k")
+            yield Problem(path, f"{rule}; {cure}", "out_of_range", expected=expected, got=metric.k)
 
 
 def unlike(given: Value, info: DatasetInfo) -> Iterator[Problem]:

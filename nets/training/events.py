@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from nets.facts import Compilation, Timing
 from nets.network import Variables
 from nets.training.metrics import EpochMetrics
 from nets.training.samples import SamplePrediction
 from nets.training.snapshot import Snapshot
+from nets.training.step_losses import StepLoss
 
 Phase = Literal["loading", "compiling", "training", "evaluating"]
 
@@ -64,6 +65,9 @@ class Finished:
     """The last event of a run that went well. `variables`: params and running statistics, numpy arrays on the host.
 
     `best_epoch`: with `keep_best`, the epoch that the variables and the test results are from.
+    `test_metrics`: those that were asked for, by name. `baseline_accuracy`: of always answering the most frequent
+    class, of `validation` and `test`. `worst`: where metrics were asked for, the mistakes that it is surest of.
+    `warnings`: what its reader should know of the result.
     `compilation`, `timing`: as in `nets.facts`, for whoever compares machines.
     """
 
@@ -74,8 +78,12 @@ class Finished:
     compile_seconds: float
     device: str
     best_epoch: int | None = None
+    test_metrics: dict[str, Any] | None = None
+    baseline_accuracy: dict[str, float] | None = None
+    worst: list[SamplePrediction] | None = None
+    warnings: tuple[str, ...] = ()
     compilation: Compilation | None = field(default=None, compare=False)  # how it was computed, and not what came of it
     timing: Timing | None = field(default=None, compare=False)
 
 
-Event = Progress | Compiled | EpochEnd | EpochMetrics | Log | Finished
+Event = Progress | Compiled | StepLoss | EpochEnd | EpochMetrics | Log | Finished

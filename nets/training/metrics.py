@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Any
+
+from nets.facts import About
 
 
 @dataclass(frozen=True)
@@ -19,3 +22,7 @@ class EpochMetrics:
     samples_per_sec: float
     progress: float
     eta_seconds: float
+    metrics: Annotated[
+        dict[str, Any] | None,
+        About("Of the validation, by name: those that `hyperparams.metrics` asks for; null where one has no value."),
+    ] = None

@@ -1,4 +1,4 @@
-"""The first test samples as a finished network reads them."""
+"""Test samples as a finished network reads them: the first ones, and its worst mistakes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nets.datasets import Dataset
+from nets.metrics import Reading
 
 SAMPLES_SHOWN = 8
 
@@ -23,13 +24,25 @@ class SamplePrediction:
 
 def sample_predictions(dataset: Dataset, logits: np.ndarray) -> list[SamplePrediction]:
     """The first test samples as the network reads them. logits: `[samples, classes]`."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
-    probabilities = shifted / shifted.sum(-1, keepdims=True)
-    shown, is_image = dataset.test_inputs[: len(logits)], dataset.info.value.kind == "image"
-    grids = [grey(sample).tolist() if is_image else None for sample in shown]
+    inputs, labels = dataset.test_inputs[: len(logits)], dataset.test_labels[: len(logits)]
+    return shown(dataset, inputs, Reading(logits[: len(labels)], labels))
+
+
+def worst(dataset: Dataset, inputs: np.ndarray, reading: Reading, most: int = SAMPLES_SHOWN) -> list[SamplePrediction]:
+    """The mistakes of a reading that the network is surest of, the surest first; of equally sure ones the first."""
+    wrong = np.flatnonzero(~reading.hits)
+    order = np.argsort(-reading.probabilities[wrong].max(-1), kind="stable")
+    chosen = wrong[order[:most]]
+    return shown(dataset, inputs[chosen], Reading(reading.outputs[chosen], reading.labels[chosen]))
+
+
+def shown(dataset: Dataset, inputs: np.ndarray, reading: Reading) -> list[SamplePrediction]:
+    """Samples of a data set with what was said of them."""
+    is_image = dataset.info.value.kind == "image"
+    grids = [grey(sample).tolist() if is_image else None for sample in inputs]
     return [
         SamplePrediction(grid, int(label), int(row.argmax()), float(row.max()))
-        for grid, label, row in zip(grids, dataset.test_labels, probabilities, strict=False)
+        for grid, label, row in zip(grids, reading.labels, reading.probabilities, strict=True)
     ]
 
 

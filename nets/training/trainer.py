@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import InitVar, asdict, dataclass, field
+from dataclasses import InitVar, dataclass, field
 from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,21 +17,24 @@ from nets.datasets.input_statistics import input_statistics
 from nets.facts import Compilation
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.kernels import Choice
+from nets.metrics import Reading
 from nets.network import Variables, initial_variables, numbers_of, seed_key
 from nets.process import allocator
 from nets.process.device import device_description
 from nets.training.cache import Program
 from nets.training.clock import Clock
-from nets.training.events import EpochEnd, Event, Finished, Phase, Progress
+from nets.training.events import EpochEnd, Event, Finished, Log, Phase, Progress
+from nets.training.measures import Measures, baselines, no_better, values_of
 from nets.training.metrics import EpochMetrics
 from nets.training.objective import Objective
 from nets.training.pace import Pace
 from nets.training.programs import Programs, start
 from nets.training.rules import Rule, restore, states
-from nets.training.samples import SAMPLES_SHOWN, sample_predictions
+from nets.training.samples import SAMPLES_SHOWN, sample_predictions, worst
 from nets.training.sampling import Indices, Split, batches, epoch_order
 from nets.training.snapshot import Best, Snapshot
-from nets.training.state import Data, Gathered, RunNumbers, TrainState, Tree
+from nets.training.state import Data, Gathered, RunNumbers, Totals, TrainState, Tree
+from nets.training.step_losses import StepLosses
 from nets.training.sums import Sums
 from nets.training.timing import Times
 from nets.training.update import Update
@@ -60,9 +64,9 @@ class Run:
         self.train, self.validation, self.test = (np.arange(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
         self.workload: Workload = workload_on(architecture, hyperparams, dataset.info, kernels=kernels)
         drawn = np.concatenate([split.train, split.validation])
+        self.labels = np.concatenate([dataset.train_labels[drawn], dataset.test_labels]).astype(np.int32)
         self.data = Data(
-            jax.device_put(joined(dataset.train_inputs, drawn, dataset.test_inputs)),
-            jax.device_put(np.concatenate([dataset.train_labels[drawn], dataset.test_labels]).astype(np.int32)),
+            jax.device_put(joined(dataset.train_inputs, drawn, dataset.test_inputs)), jax.device_put(self.labels)
         )
         self.typical = dataset.train_inputs[split.train[:STANDARDISED_BY]]
         self.epoch_work = len(self.train) + EVALUATION_COST * len(self.validation)
@@ -98,6 +102,8 @@ class Trainer:
     times: Times = field(default_factory=Times)
 
     def __post_init__(self, resume: Snapshot | None) -> None:
+        self.measures = Measures(self.run.hyperparams, self.run.workload.graph.classes)
+        self.step_losses = StepLosses(self.run.hyperparams, len(self.run.train))
         self.numbers = self.run.numbers()
         self.evaluated = Objective.of_evaluation(self.numbers.objective)
         self.rules = self.run.rules()
@@ -124,6 +130,7 @@ class Trainer:
 
     def epochs(self) -> Iterator[Event]:
         """Train every epoch that is left and validate after each."""
+        yield from self.measures.begin()
         while self.epoch < self.run.hyperparams.epochs:
             self.epoch += 1
             self.tidy()
@@ -131,13 +138,15 @@ class Trainer:
             trained = yield from self.train_epoch(self.rows())
             self.average()
             training = self.clock.now() - began
-            validated, _ = yield from self.evaluate(self.variables, self.run.validation, "validation")
-            metrics = self.metrics(trained, validated, training, self.clock.now() - began)
+            validated, logits = yield from self.evaluate(self.variables, self.run.validation, "validation")
+            measured, remarks = self.measured(logits)
+            yield from remarks
+            metrics = self.metrics(trained, validated, training, self.clock.now() - began, measured)
             self.times.epoch(self.epoch, metrics.epoch_time)
             self.tidy()
             self.compare(metrics.val_loss)
             for rule in self.rules:
-                rule.see({name: value for name, value in asdict(metrics).items() if isinstance(value, float)})
+                rule.see(values_of(metrics))
             yield EpochEnd(self.epoch, partial(self.snapshot, metrics), self.times.told)
             yield metrics
 
@@ -152,7 +161,15 @@ class Trainer:
         if FLOAT * self.run.architecture.parameters >= MANY:
             allocator.release()
 
-    def metrics(self, trained: Sums, validated: Sums, training: float, seconds: float) -> EpochMetrics:
+    def measured(self, logits: np.ndarray) -> tuple[dict[str, Any] | None, list[Log]]:
+        """The metrics of the validation after this epoch, and what there is to say of them."""
+        if not self.measures:
+            return None, []
+        return self.measures.of_epoch(logits, self.run.labels[self.run.validation], epoch=self.epoch)
+
+    def metrics(
+        self, trained: Sums, validated: Sums, training: float, seconds: float, measured: dict[str, Any] | None
+    ) -> EpochMetrics:
         """What came of the epoch, which took `seconds`. `training`: those of its training alone."""
         h = self.run.hyperparams
         self.seconds += seconds
@@ -167,6 +184,7 @@ class Trainer:
             samples_per_sec=trained.samples / training,
             progress=self.epoch / h.epochs,
             eta_seconds=(h.epochs - self.epoch) * self.seconds / self.epoch,
+            metrics=measured,
         )
 
     @property
@@ -196,7 +214,6 @@ class Trainer:
             return (yield from self.train_epoch_in_parts(rows, self.programs.update))
         began = last = self.clock.now()
         sums, waiting = self.begin(), None
-        place = f"epoch {self.epoch}"
         for program, chunk, count in self.chunks(rows):
             self.times.dispatched(program, count, self.clock.now())
             self.state, totals = program(self.state, self.run.data, chunk, np.int32(count), self.numbers)
@@ -204,7 +221,7 @@ class Trainer:
             if is_ready(totals):  # on a CPU, where programs run when they are called
                 self.times.finished(self.clock.now())
             if waiting is not None:
-                sums.add(*waiting, place)
+                yield from self.heard(sums, *waiting)
                 now = self.clock.now()
                 self.times.finished(now, running=1)
                 self.pace.timed(waiting[1], now - last)
@@ -212,7 +229,7 @@ class Trainer:
                 yield self.progress("training", sums.samples / (now - began), sums.samples)
             waiting = totals, count
         assert waiting is not None
-        sums.add(*waiting, place)
+        yield from self.heard(sums, *waiting)
         self.times.finished(self.clock.now())
         self.clock.dispatched(None)
         yield self.progress("training", sums.samples / (self.clock.now() - began), sums.samples)
@@ -238,11 +255,17 @@ class Trainer:
                 further = sums.samples + min(first * r.part, int(samples))
                 yield self.progress("training", further / (now - began), further)
             gathered, self.state, totals = update(gathered, self.state, samples, self.numbers)
-            sums.add(totals, 1, f"epoch {self.epoch}")
+            yield from self.heard(sums, totals, 1)
             self.times.finished(self.clock.now())
         yield self.progress("training", sums.samples / (self.clock.now() - began), sums.samples)
         self.done += sums.samples
         return sums
+
+    def heard(self, sums: Sums, totals: Totals, count: int) -> Iterator[Event]:
+        """Read a chunk of the epoch under way, which waits for it, and tell of those steps that are asked for."""
+        first = len(sums.losses)
+        sums.add(totals, count, f"epoch {self.epoch}")
+        yield from self.step_losses.of(sums.losses, first=first, epoch=self.epoch)
 
     def begin(self) -> Sums:
         """Those of an epoch that starts."""
@@ -261,22 +284,26 @@ class Trainer:
     def evaluate(
         self, variables: Variables, rows: Indices, what: str
     ) -> Generator[Event, None, tuple[Sums, np.ndarray]]:
-        """Loss and accuracy over `rows`, and the logits of the first of them."""
-        sums, first, began = Sums(), None, self.clock.now()
-        batch = self.run.workload.evaluation_batch
-        last, pace = began, Pace(self.run.workload.first_evaluation())
+        """Loss and accuracy over `rows`, and the logits: of all of them where metrics are asked for, else of the
+        first. The program hands over those of the first batch of a chunk, so that all chunks have one batch then.
+        """
+        sums, began = Sums(), self.clock.now()
+        kept: list[jax.Array] = []
+        batch, whole = self.run.workload.evaluation_batch, bool(self.measures)
+        last, pace = began, Pace(1 if whole else self.run.workload.first_evaluation())
         for chunk, count in chunked(batches(rows, batch), longest_chunk(batch), pace):
             totals, logits = self.programs.evaluate(
                 variables, self.run.data, chunk, np.int32(count), self.numbers.layers, self.evaluated
             )
-            first = logits if first is None else first
+            kept += [logits] if whole or not kept else []
             sums.add(totals, count, f"the {what} after epoch {self.epoch}")
             now = self.clock.now()
-            pace.timed(count, now - last)
+            if not whole:
+                pace.timed(count, now - last)
             last = now
             yield self.progress("evaluating", sums.samples / (now - began), EVALUATION_COST * sums.samples)
         self.done += EVALUATION_COST * sums.samples
-        return sums, np.asarray(first)
+        return sums, np.concatenate(jax.device_get(kept))[: len(rows)]
 
     def progress(self, phase: Phase, samples_per_sec: float, further: float) -> Progress:
         """Where the run is: what is done, and how much `further` the pass in hand has come."""
@@ -297,6 +324,11 @@ class Trainer:
         self.tidy()
         variables = jax.device_put(self.best.variables) if self.best else self.variables
         tested, logits = yield from self.evaluate(variables, self.run.test, "test")
+        labels, whole = self.run.labels[self.run.test], bool(self.measures)
+        measured, remarks = self.measures.of_test(logits, labels) if whole else (None, [])
+        yield from remarks
+        known = baselines(validation=self.run.labels[self.run.validation], test=labels)
+        mistakes = worst(self.run.dataset, self.run.dataset.test_inputs, Reading(logits, labels)) if whole else None
         yield Finished(
             test_accuracy=tested.accuracy,
             test_loss=tested.mean_loss,
@@ -305,6 +337,10 @@ class Trainer:
             compile_seconds=compilation["seconds"],
             device=device_description(self.run.workload.place),
             best_epoch=self.best.epoch if self.best else None,
+            test_metrics=measured,
+            baseline_accuracy=known,
+            worst=mistakes,
+            warnings=no_better(tested.accuracy, known.get("test")),
             compilation=compilation,
             timing=self.times.told(),
         )

@@ -38,6 +38,8 @@ def test_defaults_are_those_of_the_reference() -> None:
         "keep_best": False,
         "ema": None,
         "swa": None,
+        "metrics": [],
+        "log_every": None,
         "precision": "float32",
         "device": None,
     }
