@@ -21,6 +21,7 @@ from nets.spec.values import Kind
 # In a docstring: `He et al., 2016`, `Ioffe & Szegedy, 2015`, `Hochreiter and Schmidhuber, 1997`; `nn.Conv2d`.
 PAPER = re.compile(r"[A-Z][\w-]+(?:(?:,| and| &) [A-Z][\w-]+)*(?: et al\.)?, (?:19|20)\d\d")
 PYTORCH = re.compile(r"`((?:nn|torch|torchvision)\.[\w.]+)`")
+KERAS = re.compile(r"Keras's `(\w+)`")
 ORDER = ("image", "any", "features", "sequence", "tokens")
 
 
@@ -107,6 +108,7 @@ def _entry(name: str, cls: type[Typed]) -> Json:
         "description": about,
         "papers": PAPER.findall(" ".join(about.split())),
         "pytorch": PYTORCH.findall(about),
+        "keras": KERAS.findall(about),
         "fields": fields,
         "order": list(fields),
         "required": required,

@@ -21,7 +21,7 @@ class Activation(Layer):
 
 @register
 class Relu(Activation):
-    """max(x, 0)."""
+    """max(x, 0). PyTorch's `nn.ReLU`. Nair & Hinton, 2010."""
 
     type: Literal["relu"] = "relu"
 
@@ -38,7 +38,7 @@ class Relu(Activation):
 
 @register
 class Sigmoid(Activation):
-    """1 / (1 + exp(-x))."""
+    """1 / (1 + exp(-x)). PyTorch's `nn.Sigmoid`. Rumelhart et al., 1986."""
 
     type: Literal["sigmoid"] = "sigmoid"
 
@@ -55,7 +55,7 @@ class Sigmoid(Activation):
 
 @register
 class Tanh(Activation):
-    """Hyperbolic tangent."""
+    """Hyperbolic tangent. PyTorch's `nn.Tanh`. LeCun et al., 1998."""
 
     type: Literal["tanh"] = "tanh"
 
@@ -72,7 +72,7 @@ class Tanh(Activation):
 
 @register
 class Softmax(Layer):
-    """Probabilities over the features, or the channels of each pixel.
+    """Probabilities over the features, or the channels of each pixel. PyTorch's `nn.Softmax` along them. Bridle, 1990.
 
     As the last layer it says how to read the output, and is not trained through: the loss takes the logits.
     """

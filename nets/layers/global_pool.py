@@ -64,7 +64,7 @@ class GlobalAvgPool(GlobalPool):
 
 @register
 class GlobalMaxPool(GlobalPool):
-    """Largest value of each channel over all pixels, or of each feature over all steps."""
+    """Largest value of each channel over all pixels, or feature over all steps. Keras's `GlobalMaxPooling2D`."""
 
     type: Literal["globalmaxpool"] = "globalmaxpool"
 

@@ -68,7 +68,7 @@ def cure(first: Value, other: Value, place: int) -> str:
 
 @register
 class Add(OfOneShape):
-    """The sum of all inputs, such as a skip connection."""
+    """The sum of all inputs, such as a skip connection. PyTorch's `torch.add`, Keras's `Add`. He et al., 2016."""
 
     type: Literal["add"] = "add"
     examples = (
@@ -83,7 +83,7 @@ class Add(OfOneShape):
 
 @register
 class Multiply(OfOneShape):
-    """The product of all inputs, value by value, such as a gate."""
+    """The product of all inputs, value by value, such as a gate. PyTorch's `torch.mul`, Keras's `Multiply`."""
 
     type: Literal["multiply"] = "multiply"
 
@@ -100,7 +100,7 @@ class Multiply(OfOneShape):
 
 @register
 class Subtract(OfOneShape):
-    """The first input minus the second."""
+    """The first input minus the second. PyTorch's `torch.sub`, Keras's `Subtract`."""
 
     type: Literal["subtract"] = "subtract"
     arity = (2, 2)
@@ -115,7 +115,7 @@ class Subtract(OfOneShape):
 
 @register
 class Average(OfOneShape):
-    """The mean of all inputs, value by value."""
+    """The mean of all inputs, value by value. Keras's `Average`."""
 
     type: Literal["average"] = "average"
     examples = (

@@ -82,7 +82,7 @@ class ToSequence(Layer):
 
 @register
 class ToImage(Layer):
-    """A sequence of patches as the image that they were cut from: `tosequence` the other way round."""
+    """A sequence of patches as the image that they were cut from: `tosequence` turned round. PyTorch's `nn.Fold`."""
 
     type: Literal["toimage"] = "toimage"
     patch_size: Sides = Field(default=1, description="Height and width of a patch.")

@@ -208,7 +208,7 @@ ORDER = {
 class Permute(Layer):
     """Axes in another order: those of an image are channels, height, width, those of a sequence length, features.
 
-    PyTorch's `Tensor.permute`, whose 0 for the batch may be left out: Keras's `Permute`. An image stays an image, a
+    PyTorch's `torch.permute`, whose 0 for the batch may be left out: Keras's `Permute`. An image stays an image, a
     sequence a sequence.
     """
 

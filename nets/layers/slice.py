@@ -20,7 +20,10 @@ Place = Annotated[Whole, Field(ge=-FARTHEST, le=FARTHEST)]
 
 @register
 class Slice(Layer):
-    """One step of a sequence as features, or a range of steps, channels, features, rows or columns, as in Python."""
+    """One step of a sequence as features, or a range of steps, channels, features, rows or columns, as in Python.
+
+    PyTorch's `torch.select` of a step; of a range what indexing with `start:stop:step` gives.
+    """
 
     type: Literal["slice"] = "slice"
     axis: Axis = Field(

@@ -69,7 +69,8 @@ def test_examples_are_listed_and_each_has_a_body_that_is_taken(trained: Trained)
 def test_an_entry_is_enough_to_draw_a_form_from() -> None:
     """Each field has a title, a sentence, and what it takes; types stand in groups, and every example is valid."""
     for entry in layer_entries():
-        assert entry["group"] in GROUPS and entry["order"] == list(entry["fields"])
+        assert entry["group"] in GROUPS, "name the module of the type in nets/layers/groups.py"
+        assert entry["order"] == list(entry["fields"])
         for field in entry["fields"].values():
             assert field["title"] and field["description"]
             assert {"type", "enum", "const", "anyOf", "$ref"} & field.keys()
@@ -81,6 +82,7 @@ def test_an_entry_is_enough_to_draw_a_form_from() -> None:
             own = {entry["aliases"].get(name, name): value for name, value in example["layer"].items()}
             assert own.keys() <= schema["properties"].keys() and set(schema["required"]) <= own.keys()
             assert example["gives"]["kind"] in entry["gives"]
+        assert entry["papers"] or entry["pytorch"] or entry["keras"], "say whose layer this is"
     papers = {entry["type"]: (entry["papers"], entry["pytorch"]) for entry in layer_entries()}
     assert papers["batchnorm2d"][1] == ["nn.BatchNorm2d"] and papers["residual_block"] == (["He et al., 2016"], [])
 
