@@ -31,6 +31,7 @@ from nets.examples import networks
 from nets.hyperparams.hyperparams import PARTS, Hyperparams
 from nets.layers import LAYERS
 from nets.layers.groups import GROUPS, group_of
+from nets.losses import LOSSES
 from nets.metrics import METRICS
 from nets.optimizers import OPTIMIZERS
 
@@ -38,6 +39,7 @@ TOP = Path(__file__).parent.parent
 READMES = sorted({TOP / "README.md", *TOP.glob("backend/**/README.md"), *TOP.glob("nets/**/README.md")})
 PLACE = re.compile(r"(<!-- table (\w+)[^>]*-->\n)(.*?)(<!-- end -->)", flags=re.DOTALL)
 
+MOST_NAMES = 8  # in a cell
 RECORD = ("compilation", "timing", "peak_memory", "environment", "dataset_sha256", "request_sha256")
 TITLES = {
     "dense": "Dense layers",
@@ -160,6 +162,10 @@ def metric_values(metric):
     names = " and ".join(f"`{name}`" for name in metric().parts())
     also = f" Also called {', '.join(f'`{word}`' for word in metric.also)}." if metric.also else ""
     return f" Told as {names}.{also}"
+
+
+def losses():
+    return "\n".join(entry(name, loss, "", loss.examples[0]) for name, loss in LOSSES.items())
 
 
 def usual(optimizer):
@@ -337,6 +343,10 @@ def short(default):
 
 def value_of(field, schema):
     """What a field takes, in words. `null` where it is the default is as good as left out, and not told."""
+    if "const" in field:
+        return f"`{json.dumps(field['const'])}`"
+    if len(field.get("enum", ())) > MOST_NAMES:
+        return "string"
     if "enum" in field:
         return " or ".join(f"`{json.dumps(each)}`" for each in field["enum"])
     if "$ref" in field:
@@ -390,7 +400,7 @@ TABLES = {
     make.__name__: make
     for make in (
         *(endpoints, codes, record, commands, remote, exit_codes, variables, settings),
-        *(layers, common, combinators, optimizers, averages, metrics, augmentations, warnings),
+        *(layers, common, combinators, optimizers, losses, averages, metrics, augmentations, warnings),
         *(hyperparameters, datasets, examples),
     )
 }

@@ -76,7 +76,7 @@ ARROWS = {
         "augment": "errors spec",
         "optimizers": "errors spec",
         "averages": "spec",
-        "losses": "spec",
+        "losses": "errors spec",
         "metrics": "errors spec",
         "views": "spec",
         "datasets": "durable errors spec",
@@ -110,12 +110,17 @@ NAMING_LAYERS = {
     "nets/training/programs.py": "Linear average",  # the smallest network, to rehearse on; a program
     "nets/network.py": "dropout",  # how Flax calls the stream of random numbers
     "nets/training/steps.py": "dropout",
+    "nets/losses/base.py": "embedding",  # what a network gives that ends in one
+    "nets/losses/embedding.py": "embedding",
+    "nets/losses/binary.py": "sigmoid softmax",  # what makes probabilities of logits
     "nets/architecture/frame.py": "maximum",  # JSON Schema's
     "nets/spec/fields.py": "maximum",
     "nets/spec/allowed.py": "maximum",
     "nets/augment/ranges.py": "maximum",
     "nets/training/check.py": "maximum",
     "nets/hyperparams/hyperparams.py": "maximum",
+    "nets/losses/per_class.py": "maximum",
+    "nets/training/loss_fit.py": "maximum",
     "nets/inspection/memory.py": "maximum",
     "backend/inference/pixels.py": "maximum",
     "backend/parsing/strict_json.py": "maximum",

@@ -18,8 +18,9 @@ from nets.architecture.common import KEPT, Common
 from nets.architecture.frame import Frame
 from nets.architecture.names import NAME
 from nets.architecture.schema import lists_of_layers
+from nets.augment import AUGMENTATIONS
 from nets.datasets import DATASETS
-from nets.hyperparams.hyperparams import ALIASES, Hyperparams
+from nets.hyperparams.hyperparams import ALIASES, PARTS, Hyperparams, part_schema
 from nets.layers import LAYERS
 from nets.losses import LOSSES
 from nets.metrics import METRICS, SEVERAL
@@ -76,6 +77,8 @@ def _whole(name: str, title: str, body: type[Definition], rules: Json, examples:
             "Merge": _choice("merge", "A layer that makes one value of several.", merges()),
             "Optimizer": _choice("optimizer", "An optimizer; only `type` is needed.", OPTIMIZERS, required=False),
             "Metric": _choice("metric", "A metric with its options.", METRICS),
+            "Loss": _choice("loss", "A loss; each option has a default.", LOSSES, required=False),
+            "Augmentation": _choice("augmentation", "What is done to training images.", AUGMENTATIONS),
             **dict(_definitions()),
         },
     }
@@ -102,9 +105,14 @@ def _architecture() -> Json:
 def _hyperparams() -> Json:
     fields = _clean(Hyperparams.model_json_schema())["properties"]
     fields["optimizer"] = {"$ref": "#/$defs/Optimizer", "description": fields["optimizer"].get("description", "")}
-    fields["loss"] |= one_of(LOSSES)
     names = [part for part in SEVERAL.schema()["items"]["anyOf"] if part.get("type") == "string" or "enum" in part]
     fields["metrics"] |= {"items": {"anyOf": [*names, {"$ref": "#/$defs/Metric"}]}, "maxItems": MOST_METRICS}
+    fields["loss"] = {
+        "anyOf": [one_of(LOSSES.words()), {"$ref": "#/$defs/Loss"}],
+        "description": fields["loss"].get("description", ""),
+    }
+    fields["augment"]["items"] = {"$ref": "#/$defs/Augmentation"}
+    fields |= {name: _clean(part_schema(name, fields[name])) for name in PARTS}
     about = fields["dataset_type"]["description"]
     fields["dataset_type"] = {"enum": [*DATASETS, None], "description": about}
     others = {alias: {**fields[name], "description": f"The same as `{name}`."} for alias, name in ALIASES.items()}
@@ -155,7 +163,10 @@ def _definitions() -> Iterator[tuple[str, Json]]:
         ignored = _clean(optimizer.ignored.model_json_schema()).get("properties", {})
         unused = {field: {**part, "description": f"{name} has none; ignored."} for field, part in ignored.items()}
         yield f"optimizer.{name}", _definition(name, optimizer, unused)
-
+    for name, loss in LOSSES.items():
+        yield f"loss.{name}", _definition(name, loss, {})
+    for name, augmentation in AUGMENTATIONS.items():
+        yield f"augmentation.{name}", _definition(name, augmentation, {})
     for name, metric in METRICS.items():
         yield f"metric.{name}", _definition(name, metric, {})
 

@@ -26,7 +26,6 @@ from nets.augment import AUGMENTATIONS
 from nets.errors import BrokenRule, Problem, SpecError
 from nets.hyperparams import hyperparams
 from nets.metrics import SEVERAL
-from nets.optimizers import OPTIMIZERS
 from nets.process.devices import find
 from nets.spec.fields import shown
 
@@ -170,7 +169,11 @@ def _described(name: str, schema: Callable[[], Json]) -> type[BaseModel]:
 def _hyperparams() -> Json:
     schema = hyperparams.Hyperparams.model_json_schema()
     augment = {**schema["properties"]["augment"], "items": AUGMENTATIONS.schema()}
-    fields = {**schema["properties"], "optimizer": OPTIMIZERS.schema(), "augment": augment}
+    fields = {
+        **schema["properties"],
+        **{name: kinds.schema() for name, kinds in hyperparams.TYPED.items()},
+        "augment": augment,
+    }
     fields["metrics"] = {**fields["metrics"], **SEVERAL.schema()}
     fields |= {name: hyperparams.part_schema(name, fields[name]) for name in hyperparams.PARTS}
     others = {alias: fields[name] for alias, name in hyperparams.ALIASES.items()}

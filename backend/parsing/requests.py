@@ -30,13 +30,15 @@ from nets.architecture.frame import Frame
 from nets.architecture.read import MAX_LAYERS
 from nets.errors import MOST_PROBLEMS, Problem, SpecError, found_at, seen
 from nets.hyperparams import hyperparams
-from nets.optimizers import OPTIMIZERS
 from nets.spec.fields import Boolean, Hint, Spec, Text, parse, wire_names
 from nets.spec.words import meant
 
 INSIDE: dict[str, Collection[str]] = {
     "hyperparams": wire_names(hyperparams.Hyperparams),
-    "hyperparams.optimizer": [name for kind in OPTIMIZERS.values() for name in wire_names(kind) if name != "type"],
+    **{
+        f"hyperparams.{field}": [name for kind in kinds.values() for name in wire_names(kind) if name != "type"]
+        for field, kinds in hyperparams.TYPED.items()
+    },
     "architecture": wire_names(Frame),
 }
 

@@ -13,9 +13,10 @@ from nets.augment.listed import MOST_AUGMENTATIONS, parse_augment
 from nets.averages import Ema, Swa
 from nets.datasets import DATASETS
 from nets.errors import Path, Problem, SpecError
-from nets.losses import LOSSES
+from nets.losses import LOSSES, CrossEntropy, Loss
 from nets.metrics import SEVERAL, Metric
 from nets.optimizers import OPTIMIZERS, Optimizer, Sgd
+from nets.spec.allowed import one_of
 from nets.spec.fields import Boolean, Hint, Real, Spec, Text, Whole, parse, shown
 from nets.spec.registry import Registry
 from nets.spec.words import meant
@@ -25,7 +26,10 @@ Reader = Callable[[object, Path], Any]
 Precision = Literal["float32", "bfloat16"]
 ALIASES = {"dataset": "dataset_type"}
 METRIC_LIST = {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "object"}]}}
-TYPED: Mapping[str, Registry[Any]] = {"optimizer": OPTIMIZERS}  # fields that are a type with its options
+TYPED: Mapping[str, Registry[Any]] = {  # fields that are a type with its options
+    "optimizer": OPTIMIZERS,
+    "loss": LOSSES,
+}
 PARTS: Mapping[str, type[Spec]] = {"ema": Ema, "swa": Swa}  # fields that are an object with its options, or null
 LISTED: Mapping[str, Reader] = {"augment": parse_augment, "metrics": SEVERAL.parse}  # fields that are lists of types
 
@@ -36,8 +40,8 @@ class Hyperparams(Spec):
     epochs: Annotated[Whole, Field(ge=1, le=100_000)] = Field(5, description="Passes over the training samples.")
     batch_size: Annotated[Whole, Field(ge=1, le=65_536)] = Field(64, description="Samples per step.")
     optimizer: Optimizer = Field(Sgd(), description="A type with its options.")
-    loss: Annotated[str, BeforeValidator(LOSSES.known)] = Field(
-        "cross_entropy", description="Loss of the logits; `cross_entropy` is softmax cross-entropy."
+    loss: Annotated[Loss, WithJsonSchema({"anyOf": [one_of(LOSSES.words()), {"type": "object"}]})] = Field(
+        CrossEntropy(), description="What is made small: the name of a loss, or a type with its options."
     )
     augment: Annotated[tuple[Augmentation, ...], Field(max_length=MOST_AUGMENTATIONS)] = Field(
         (),
@@ -87,7 +91,8 @@ class Hyperparams(Spec):
 
     def to_json(self) -> dict[str, Any]:
         """Every field filled in."""
-        return self.model_dump(mode="json", serialize_as_any=True)  # all that a type has, not its base class alone
+        found = self.model_dump(mode="json", serialize_as_any=True)  # all that a type has, not its base class alone
+        return {**found, "loss": self.loss.to_json()}
 
 
 def parse_hyperparams(value: object, path: Path = ("hyperparams",)) -> Hyperparams:
@@ -151,16 +156,22 @@ def part_schema(name: str, field: Mapping[str, Any]) -> dict[str, Any]:
     return {"anyOf": [made, {"type": "null"}], **told}
 
 
+DEFAULTS: Mapping[str, Any] = {"optimizer": Sgd().model_dump(mode="json"), "loss": "cross_entropy"}
+
+
 def merged(kept: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
     """Hyperparameters as JSON with what `sent` names, by whatever name, instead; unchecked.
 
-    An optimizer of the type that is kept, or of none, keeps the numbers that it leaves out; another type is taken as
-    it came, since its numbers mean something else. So does an object without types, such as `ema`.
+    An optimizer or a loss of the type that is kept, or of none, keeps the options that it leaves out; another type is
+    taken as it came, since its options mean something else. So is a name alone. An object without types, such as `ema`,
+    keeps what it leaves out.
     """
     result = _replaced(kept, sent, ALIASES)
-    own, optimizer = kept.get("optimizer", Sgd().model_dump(mode="json")), sent.get("optimizer")
-    if isinstance(own, dict) and isinstance(optimizer, dict) and optimizer.get("type", own["type"]) == own["type"]:
-        result["optimizer"] = _replaced(own, optimizer, Optimizer.aliases)
+    for field, registry in TYPED.items():
+        own, new = kept.get(field, DEFAULTS[field]), sent.get(field)
+        own = {"type": own} if isinstance(own, str) else own
+        if isinstance(own, dict) and isinstance(new, dict) and new.get("type", own["type"]) == own["type"]:
+            result[field] = _replaced(own, new, registry[own["type"]].aliases)
     for name, cls in PARTS.items():
         if isinstance(own := kept.get(name), dict) and isinstance(part := sent.get(name), dict):
             result[name] = _replaced(own, part, getattr(cls, "aliases", {}))

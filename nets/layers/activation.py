@@ -91,6 +91,9 @@ class Softmax(Layer):
     def apply(self, bound: Bound, *xs: Array) -> Array:
         return jax.nn.softmax(xs[0], axis=bound.axis("C"))
 
+    def read(self, logits: Array) -> Array:
+        return jax.nn.softmax(logits, axis=-1)
+
 
 @register
 class LogSoftmax(Layer):
@@ -110,6 +113,9 @@ class LogSoftmax(Layer):
 
     def apply(self, bound: Bound, *xs: Array) -> Array:
         return jax.nn.log_softmax(xs[0], axis=bound.axis("C"))
+
+    def read(self, logits: Array) -> Array:
+        return jax.nn.log_softmax(logits, axis=-1)
 
 
 @register

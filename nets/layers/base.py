@@ -317,6 +317,10 @@ class Layer(Typed):
         """The definition: every plan gives these numbers, up to how it rounds."""
         raise AssertionError(f"{type(self).__name__} has no apply")
 
+    def read(self, logits: Array) -> Array:
+        """What it makes of logits `[batch, classes]` as the last layer, where it is how they are read."""
+        return logits
+
     def to_json(self) -> dict[str, Any]:
         """The layer as a client could send it, every field filled in."""
         return self.model_dump(mode="json", by_alias=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -89,11 +90,15 @@ T = TypeVar("T", bound=Typed)
 
 
 class Registry(Names[type[S]], Generic[S]):
-    """Specifications by the value of their `type`. `example`: one as a client sends it, for messages."""
+    """Specifications by the value of their `type`. `example`: one as a client sends it, for messages.
 
-    def __init__(self, what: str, *, example: Mapping[str, Any], listed: str = "") -> None:
+    by_name: whether a name alone stands for the type with every option as it is by default.
+    """
+
+    def __init__(self, what: str, *, example: Mapping[str, Any], listed: str = "", by_name: bool = False) -> None:
         super().__init__(what, listed=listed)
         self.example = dict(example)
+        self.by_name = by_name
 
     def register(self, cls: type[T]) -> type[T]:
         """Add a class under the default of its `type`; ValueError where that, or another name of it, is taken."""
@@ -148,7 +153,13 @@ class Registry(Names[type[S]], Generic[S]):
         return parsed
 
     def _chosen(self, value: object, path: Path) -> tuple[type[S], dict[str, Any]]:
-        expected = {"type": "object", "required": ["type"], "properties": {"type": one_of(self)}}
+        expected: dict[str, Any] = {"type": "object", "required": ["type"], "properties": {"type": one_of(self)}}
+        if self.by_name and isinstance(value, str):
+            try:
+                name = self.known(value)
+            except BrokenRule as error:
+                raise SpecError([replace(error.at(path), got=value)]) from None
+            return self[name], {"type": name}
         if not isinstance(value, dict):
             near = self.near(value)
             rule = f"must be an object such as {shown(self.example)}, got {shown(value)}{as_an_object(near)}"
@@ -167,7 +178,8 @@ class Registry(Names[type[S]], Generic[S]):
 
     def schema(self) -> dict[str, Any]:
         """What `parse` takes, as JSON Schema."""
-        return {"anyOf": [_schema(cls) for cls in self.values()]}
+        names = [one_of(self.words())] if self.by_name else []
+        return {"anyOf": [*names, *(_schema(cls) for cls in self.values())]}
 
 
 @cache  # Of some 90 types, several times a document: it would take most of a second each time.

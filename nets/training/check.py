@@ -14,6 +14,7 @@ from nets.kernels import Choice
 from nets.metrics.accuracy import TopK
 from nets.process.device import cores
 from nets.spec.values import Kind, Value
+from nets.training.loss_fit import loss_misfits
 from nets.training.pace import LONGEST_STEP, sample_seconds
 from nets.training.sampling import split_sizes
 from nets.training.workload import workload_on
@@ -37,7 +38,7 @@ def check_fit(architecture: Architecture, hyperparams: Hyperparams, info: Datase
 def misfits(architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo) -> Iterator[Problem]:
     yield from unlike(architecture.graph.input, info)
     graph = architecture.graph
-    if graph.classes != len(info.classes):
+    if graph.classes != len(info.classes) and not hyperparams.loss.embeds:
         yield wrong_end(architecture, info)
     yield from far_from_the_samples(graph)
     if hyperparams.test_time_augmentation and graph.input.kind != "image":
@@ -46,6 +47,7 @@ def misfits(architecture: Architecture, hyperparams: Hyperparams, info: DatasetI
         yield Problem(path, rule, "conflict", expected=None, got=hyperparams.test_time_augmentation)
     yield from too_many(hyperparams, info)
     train, validation = split_sizes(hyperparams, info.train_size)
+    yield from loss_misfits(graph, hyperparams, info, train=train)
     if train >= 1:
         yield from single_values(architecture, hyperparams, train, validation)
     if train < 1 or validation < 1:

@@ -8,6 +8,7 @@ from _thread import get_native_id
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import jax
@@ -176,17 +177,22 @@ def compile_training(workload: Workload, chunk: int, batch: int) -> Program:
 def compile_gathering(workload: Workload) -> Program:
     """`Steps.gather` for the parts of a batch; what was gathered is donated."""
     steps, state, zero = workload.steps, workload.state(), np.int32(0)
-    gathered = jax.eval_shape(nothing_of, state.params)
+    gathered = gathered_shapes(workload, state)
     function = jax.jit(steps.gather, donate_argnums=0, compiler_options=steps.network.compiler_options)
     order = rows(-(-workload.batch // workload.part), workload.part)
     lowered = function.lower(gathered, state, workload.data(), order, (zero, zero), zero, workload.numbers())
     return executable(lowered)
 
 
+def gathered_shapes(workload: Workload, state: TrainState) -> Any:
+    """What the parts of a batch give, as shapes."""
+    return jax.eval_shape(partial(nothing_of, weighted=workload.objective.weighted), state.params)
+
+
 def compile_update(workload: Workload) -> Program:
     """`Steps.step_by`; what was gathered and the state are donated."""
     steps, state = workload.steps, workload.state()
-    gathered = jax.eval_shape(nothing_of, state.params)
+    gathered = gathered_shapes(workload, state)
     function = jax.jit(steps.step_by, donate_argnums=(0, 1), compiler_options=steps.network.compiler_options)
     return executable(function.lower(gathered, state, np.int32(0), workload.numbers()))
 

@@ -46,38 +46,53 @@ class Totals(NamedTuple):
     """What came of a chunk. `losses`: per batch the sum over its samples, not finite where the run diverged.
 
     Sums of losses are left to the host, which adds them exactly: how a pass is cut into chunks changes no digit.
+    weights: per batch the sum of those of its samples; None where all count alike.
     """
 
     losses: Float[Array, " chunk"]
     correct: Int[Array, ""]
     samples: Int[Array, ""]
+    weights: Float[Array, " chunk"] | None = None
 
 
 class Passed(NamedTuple):
-    """What came of a way forward: a share of the batch's mean loss, hits, and the moved running statistics."""
+    """What came of a way forward: a share of the batch's mean loss, hits, and the moved running statistics.
+
+    weight: the sum of the weights of its samples; None where all count alike.
+    """
 
     loss: Float[Array, ""]
     correct: Int[Array, ""]
     batch_stats: Tree
+    weight: Float[Array, ""] | None = None
 
 
 class Gathered(NamedTuple):
-    """What the parts of a batch gave so far: the gradient of their shares of the mean loss, and these shares."""
+    """What the parts of a batch gave so far: the gradient of their shares of the mean loss, and these shares.
+
+    weight: as `Passed` has it.
+    """
 
     gradients: Tree
     loss: Float[Array, ""]
     correct: Int[Array, ""]
+    weight: Float[Array, ""] | None = None
 
 
-def nothing_of(params: Tree) -> Gathered:
-    """Before the first part of a batch."""
-    return Gathered(jax.tree.map(jnp.zeros_like, params), jnp.float32(0), jnp.int32(0))
+def nothing_of(params: Tree, *, weighted: bool) -> Gathered:
+    """Before the first part of a batch. weighted: whether samples count by weights."""
+    weight = jnp.float32(0) if weighted else None
+    return Gathered(jax.tree.map(jnp.zeros_like, params), jnp.float32(0), jnp.int32(0), weight)
 
 
-def no_totals(chunk: int) -> Totals:
-    return Totals(jnp.zeros(chunk, jnp.float32), jnp.int32(0), jnp.int32(0))
+def no_totals(chunk: int, *, weighted: bool) -> Totals:
+    zeros = jnp.zeros(chunk, jnp.float32)
+    return Totals(zeros, jnp.int32(0), jnp.int32(0), zeros if weighted else None)
 
 
-def with_batch(totals: Totals, i: Array, *, loss: Array, correct: Array, samples: Array) -> Totals:
+def with_batch(
+    totals: Totals, i: Array, *, loss: Array, correct: Array, samples: Array, weight: Array | None
+) -> Totals:
     """Totals after batch `i`."""
-    return Totals(totals.losses.at[i].set(loss), totals.correct + correct, totals.samples + samples)
+    weights = None if totals.weights is None else totals.weights.at[i].set(weight)
+    return Totals(totals.losses.at[i].set(loss), totals.correct + correct, totals.samples + samples, weights)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import overload
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +31,23 @@ from nets.training.update import Update
 from nets.views import averaged
 
 
+@overload
+def summed(each: Array, real: Array) -> Array: ...
+
+
+@overload
+def summed(each: None, real: Array) -> None: ...
+
+
+@overload
+def summed(each: Array | None, real: Array) -> Array | None: ...
+
+
+def summed(each: Array | None, real: Array) -> Array | None:
+    """Over the samples that count; None of nothing."""
+    return None if each is None else jnp.where(real, each, 0).sum()
+
+
 @dataclass(frozen=True)
 class Steps:
     """The steps of one network. Hashable: what a compiled program depends on, update and objective without numbers."""
@@ -45,13 +63,16 @@ class Steps:
         """One optimizer step on the mean loss of a batch; rows of -1 do not count."""
         parts, samples = self.parts(rows), (rows >= 0).sum(dtype=jnp.int32)
         if len(parts) > 1:
-            gathered = self.gather(nothing_of(state.params), state, data, parts, (0, len(parts)), samples, numbers)
+            nothing = nothing_of(state.params, weighted=self.objective.weighted)
+            gathered = by_weight(self.gather(nothing, state, data, parts, (0, len(parts)), samples, numbers), samples)
             # Only networks whose statistics do not move are cut into parts.
-            passed = Passed(gathered.loss, gathered.correct, state.batch_stats)
+            passed = Passed(gathered.loss, gathered.correct, state.batch_stats, gathered.weight)
             return self.updated(state, gathered.gradients, state.batch_stats, numbers), passed
         key, seen = jax.random.fold_in(numbers.key, state.step), self.seen(state, data, parts, 0, samples, numbers)
         gradients, passed = self.gradient(state, seen, samples, key, numbers)
-        return self.updated(state, gradients, passed.batch_stats, numbers), passed
+        gathered = by_weight(Gathered(gradients, passed.loss, passed.correct, passed.weight), samples)
+        state = self.updated(state, gathered.gradients, passed.batch_stats, numbers)
+        return state, passed._replace(loss=gathered.loss)
 
     def updated(self, state: TrainState, gradients: Tree, batch_stats: Tree, numbers: RunNumbers) -> TrainState:
         """The state after a step of the optimizer."""
@@ -107,7 +128,8 @@ class Steps:
             seen = self.seen(state, data, parts, first + i, samples, numbers)
             more, part = self.gradient(state, seen, samples, part_key, numbers)
             gradients = jax.tree.map(jnp.add, gathered.gradients, more)
-            return Gathered(gradients, gathered.loss + part.loss, gathered.correct + part.correct)
+            weight = None if gathered.weight is None or part.weight is None else gathered.weight + part.weight
+            return Gathered(gradients, gathered.loss + part.loss, gathered.correct + part.correct, weight)
 
         return lax.fori_loop(0, count, add, gathered)
 
@@ -115,9 +137,12 @@ class Steps:
         self, gathered: Gathered, state: TrainState, samples: Int[Array, ""], numbers: RunNumbers
     ) -> tuple[Gathered, TrainState, Totals]:
         """The step of a batch whose parts were gathered, and nothing gathered for the next one."""
+        gathered = by_weight(gathered, samples)
         state = self.updated(state, gathered.gradients, state.batch_stats, numbers)
-        totals = Totals((gathered.loss * samples)[None], gathered.correct, samples)
-        return nothing_of(state.params), state, totals
+        weight = samples if gathered.weight is None else gathered.weight
+        weights = None if gathered.weight is None else gathered.weight[None]
+        totals = Totals((gathered.loss * weight)[None], gathered.correct, samples, weights)
+        return nothing_of(state.params, weighted=self.objective.weighted), state, totals
 
     def seen(
         self,
@@ -157,7 +182,10 @@ class Steps:
         key: Array,
         numbers: RunNumbers,
     ) -> Passed:
-        """A part of a batch through the network, with its share of the mean loss over `samples`."""
+        """A part of a batch through the network, with its share of the mean loss over `samples`.
+
+        Where samples count by weights it is what `by_weight` makes a share of the mean.
+        """
         logits, changed = self.network.apply(
             {"params": params, "batch_stats": batch_stats, "numbers": numbers.layers},
             seen.inputs,
@@ -165,10 +193,17 @@ class Steps:
             rngs={"dropout": key},
             mutable=["batch_stats"],
         )
-        each = self.objective.each(logits, seen.labels, numbers.objective, platform=self.platform, mixed=seen.mixed)
-        loss = jnp.where(seen.counts, each, 0).sum() / samples
+        outputs = self.outputs(logits)
+        terms = self.objective.terms(
+            outputs, seen.labels, numbers.objective, real=seen.counts, platform=self.platform, mixed=seen.mixed
+        )
+        loss = summed(terms.each, seen.counts) / samples
         correct = (seen.counts & (logits.argmax(-1) == seen.main)).sum(dtype=jnp.int32)
-        return Passed(loss, correct, changed.get("batch_stats", {}))
+        return Passed(loss, correct, changed.get("batch_stats", {}), summed(terms.weight, seen.counts))
+
+    def outputs(self, logits: Float[Array, "batch classes"]) -> Float[Array, "batch classes"]:
+        """What the loss takes: the logits, or what the last layer makes of them."""
+        return self.network.graph.last.layer.read(logits) if self.objective.loss.takes == "output" else logits
 
     def train_chunk(
         self, state: TrainState, data: Data, rows: Int[Array, "chunk batch"], count: Int[Array, ""], numbers: RunNumbers
@@ -179,10 +214,12 @@ class Steps:
             state, totals = carry
             state, passed = self.train_batch(state, data, rows[i], numbers)
             samples = (rows[i] >= 0).sum(dtype=jnp.int32)
-            totals = with_batch(totals, i, loss=passed.loss * samples, correct=passed.correct, samples=samples)
+            weight = passed.weight
+            loss = passed.loss * (samples if weight is None else weight)
+            totals = with_batch(totals, i, loss=loss, correct=passed.correct, samples=samples, weight=weight)
             return state, totals
 
-        return lax.fori_loop(0, count, step, (state, no_totals(len(rows))))
+        return lax.fori_loop(0, count, step, (state, no_totals(len(rows), weighted=self.objective.weighted)))
 
     def evaluate_chunk(
         self,
@@ -211,11 +248,26 @@ class Steps:
         def step(i: Array, carry: tuple[Totals, Array]) -> tuple[Totals, Array]:
             totals, first = carry
             real, labels, logits = rows[i] >= 0, data.labels[rows[i]], logits_of(rows[i])
-            each = self.objective.each(logits, labels, objective, platform=self.platform)
-            loss = jnp.where(real, each, 0).sum()
+            outputs = self.outputs(logits)
+            terms = self.objective.terms(outputs, labels, objective, real=real, platform=self.platform)
+            loss, weight = summed(terms.each, real), summed(terms.weight, real)
             correct = (real & (logits.argmax(-1) == labels)).sum(dtype=jnp.int32)
-            totals = with_batch(totals, i, loss=loss, correct=correct, samples=real.sum(dtype=jnp.int32))
+            samples = real.sum(dtype=jnp.int32)
+            totals = with_batch(totals, i, loss=loss, correct=correct, samples=samples, weight=weight)
             return totals, jnp.where(i == 0, logits, first)
 
         blank = jnp.zeros((rows.shape[1], self.network.graph.classes), jnp.float32)
-        return lax.fori_loop(0, count, step, (no_totals(len(rows)), blank))
+        return lax.fori_loop(0, count, step, (no_totals(len(rows), weighted=self.objective.weighted), blank))
+
+
+def by_weight(gathered: Gathered, samples: Int[Array, ""]) -> Gathered:
+    """What a whole batch of `samples` gave, by the sum of their weights where they have such.
+
+    Before that it is by their number, since no part of a batch knows the weights of the others. Without any weight
+    there is no gradient, and no loss.
+    """
+    if gathered.weight is None:
+        return gathered
+    factor = jnp.where(gathered.weight > 0, samples / jnp.where(gathered.weight > 0, gathered.weight, 1), 0)
+    gradients = jax.tree.map(lambda leaf: leaf * factor, gathered.gradients)
+    return gathered._replace(gradients=gradients, loss=gathered.loss * factor)

@@ -68,6 +68,7 @@ class Run:
         self.data = Data(
             jax.device_put(joined(dataset.train_inputs, drawn, dataset.test_inputs)), jax.device_put(self.labels)
         )
+        self.counts = np.bincount(dataset.train_labels[split.train], minlength=len(dataset.info.classes))
         self.typical = dataset.train_inputs[split.train[:STANDARDISED_BY]]
         self.epoch_work = len(self.train) + EVALUATION_COST * len(self.validation)
         self.update = Update.of(hyperparams, architecture.graph)
@@ -82,7 +83,7 @@ class Run:
         # Weights are drawn from the seed's own key; dropout from a key beside it.
         key = jax.random.fold_in(seed_key(self.hyperparams.seed), 0x64726F70)
         objective, steps = Objective.of(self.hyperparams), -(-len(self.train) // self.workload.batch)
-        numbers = objective.numbers(steps_per_epoch=steps)
+        numbers = objective.numbers(self.counts, steps_per_epoch=steps)
         return RunNumbers(numbers_of(self.architecture.graph), self.update.numbers(), numbers, key)
 
 
@@ -239,7 +240,7 @@ class Trainer:
     def train_epoch_in_parts(self, rows: Indices, update: Program) -> Generator[Event, None, Sums]:
         """The same where a step would be too long for one dispatch: nothing runs on that nobody can stop."""
         began, r = self.clock.now(), self.run.workload
-        sums, gathered = self.begin(), nothing_gathered(self.state.params)
+        sums, gathered = self.begin(), nothing_gathered(self.state.params, weighted=r.objective.weighted)
         for batch in batches(rows, r.batch):
             samples, parts = np.int32((batch >= 0).sum()), batches(batch, r.part)
             self.times.dispatched(update, 1, self.clock.now())
@@ -366,10 +367,11 @@ def started_from(samples: np.ndarray, graph: Graph, variables: Variables) -> Var
     return {**variables, "params": {**variables["params"], **more}}
 
 
-def nothing_gathered(params: Tree) -> Gathered:
+def nothing_gathered(params: Tree, *, weighted: bool) -> Gathered:
     """`steps.nothing_of` without a program of its own."""
     zeros = jax.tree.map(lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype)), params)
-    return Gathered(zeros, jax.device_put(np.float32(0)), jax.device_put(np.int32(0)))
+    nothing = jax.device_put(np.float32(0))
+    return Gathered(zeros, nothing, jax.device_put(np.int32(0)), jax.device_put(np.float32(0)) if weighted else None)
 
 
 def is_ready(tree: Tree) -> bool:

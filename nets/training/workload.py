@@ -101,7 +101,8 @@ class Workload:
 
     def numbers(self) -> RunNumbers:
         """Some numbers of such a run."""
-        return RunNumbers(numbers_of(self.graph), self.update.numbers(), self.objective.numbers(), jax.random.key(0))
+        objective = self.objective.numbers(np.ones(self.graph.classes, np.int64))
+        return RunNumbers(numbers_of(self.graph), self.update.numbers(), objective, jax.random.key(0))
 
     def state(self) -> TrainState:
         """The state of such a run as shapes."""

@@ -110,7 +110,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("no samples", params(max_samples=0), "/hyperparams/max_samples"),
     ("one sample to validate", params(max_samples=2, train_split=0.001), "/hyperparams/train_split"),
     ("shuffle a string", params(shuffle="no"), "/hyperparams/shuffle"),
-    ("unknown loss", params(loss="mse"), "/hyperparams/loss"),
+    ("unknown loss", params(loss="mes"), "/hyperparams/loss"),
     ("unknown data set", params(dataset_type="minst"), "/hyperparams/dataset_type"),
     ("data set a number", params(dataset_type=1), "/hyperparams/dataset_type"),
     ("unknown hyperparameter", params(epoch=1), "/hyperparams/epoch"),

@@ -35,7 +35,7 @@ def test_a_batch_computed_in_parts_is_the_same_step(architecture: Architecture, 
     plans = (plan_for("cpu", training=False), program.network.plan)
     assert program.part(batch) < batch
     assert [plan.micro_batch(architecture.graph) for plan in plans] == [None, part]
-    given = RunNumbers({}, Update.of(h, architecture.graph).numbers(), {}, jax.random.key(0))
+    given = RunNumbers({}, Update.of(h, architecture.graph).numbers(), {"loss": {}}, jax.random.key(0))
     on_device = Data(jnp.asarray(data.train_inputs), jnp.asarray(data.train_labels))
     rows = jnp.arange(batch).at[-3:].set(-1)
     results = []

@@ -176,7 +176,15 @@ def test_what_means_nothing_gets_no_hint() -> None:
 
 
 def test_every_name_of_the_table_is_one_of_ours() -> None:
-    specs = (Hyperparams, Frame, Common, *LAYERS.values(), *COMBINATORS.values(), *OPTIMIZERS.values())
+    specs = (
+        Hyperparams,
+        Frame,
+        Common,
+        *LAYERS.values(),
+        *COMBINATORS.values(),
+        *OPTIMIZERS.values(),
+        *LOSSES.values(),
+    )
     fields = {name for spec in specs for name in wire_names(spec)}
     requests = {"architecture", "hyperparams", "name", "description", "model_id", "run_id", "pixels", "batch", "queue"}
     values = {
