@@ -34,6 +34,9 @@ from nets.layers.groups import GROUPS, group_of
 from nets.losses import LOSSES
 from nets.metrics import METRICS
 from nets.optimizers import OPTIMIZERS
+from nets.schedules import SCHEDULES
+from nets.schedules.base import WarmedCurve
+from nets.schedules.decay import ToAnEnd
 
 TOP = Path(__file__).parent.parent
 READMES = sorted({TOP / "README.md", *TOP.glob("backend/**/README.md"), *TOP.glob("nets/**/README.md")})
@@ -166,6 +169,36 @@ def metric_values(metric):
 
 def losses():
     return "\n".join(entry(name, loss, "", loss.examples[0]) for name, loss in LOSSES.items())
+
+
+def schedules():
+    """The options that most of them have first, then each with its own."""
+    rows = [(*rows_of(kind)[name], kinds_with(name)) for name, kind in SHARED.items()]
+    parts = [table(("option of several", "value", "default", "meaning", "schedules"), rows)]
+    for name, schedule in SCHEDULES.items():
+        also = f" Also called {', '.join(f'`{word}`' for word in schedule.also)}." if schedule.also else ""
+        own = [row for field, row in rows_of(schedule).items() if not shares(schedule, field)]
+        told = "\n" + table(("option", "value", "default", "meaning"), own) if own else ""
+        parts.append(f"#### `{name}`\n\n{paragraph(schedule)}{also}\n{told}")
+    return "\n".join(parts)
+
+
+SHARED = {name: kind for kind in (WarmedCurve, ToAnEnd) for name in kind.model_fields if name != "type"}
+
+
+def kinds_with(field):
+    has = [f"`{name}`" for name, schedule in SCHEDULES.items() if shares(schedule, field)]
+    lack = [f"`{name}`" for name, schedule in SCHEDULES.items() if not shares(schedule, field)]
+    return ", ".join(has) if len(has) <= len(lack) else f"all but {', '.join(lack)}"
+
+
+def shares(schedule, field):
+    """Whether an option is one of the first table."""
+    return field in SHARED and rows_of(SHARED[field])[field] == rows_of(schedule).get(field)
+
+
+def rows_of(cls):
+    return dict(zip([name for name in cls.model_fields if name != "type"], options(cls, cls.aliases), strict=True))
 
 
 def usual(optimizer):
@@ -363,6 +396,8 @@ def list_of(field, schema):
     inner = field.get("items") or field["prefixItems"][0]
     if field.get("maxItems") == 1:  # its bounds are told beside it, too
         return "a list of one"
+    if inner.get("maxItems") == 2:
+        return "list of pairs"
     if field.get("maxItems") != 2:
         return (
             f"list of {' and '.join(WORDS[each.get('type', 'object')] + 's' for each in inner.get('anyOf', [inner]))}"
@@ -400,7 +435,7 @@ TABLES = {
     make.__name__: make
     for make in (
         *(endpoints, codes, record, commands, remote, exit_codes, variables, settings),
-        *(layers, common, combinators, optimizers, losses, averages, metrics, augmentations, warnings),
+        *(layers, common, combinators, optimizers, schedules, losses, averages, metrics, augmentations, warnings),
         *(hyperparameters, datasets, examples),
     )
 }

@@ -20,12 +20,13 @@ from nets.architecture.names import NAME
 from nets.architecture.schema import lists_of_layers
 from nets.augment import AUGMENTATIONS
 from nets.datasets import DATASETS
-from nets.hyperparams.hyperparams import ALIASES, PARTS, Hyperparams, part_schema
+from nets.hyperparams.hyperparams import ALIASES, PARTS, TYPED, Hyperparams, part_schema
 from nets.layers import LAYERS
 from nets.losses import LOSSES
 from nets.metrics import METRICS, SEVERAL
 from nets.metrics.several import MOST as MOST_METRICS
 from nets.optimizers import OPTIMIZERS
+from nets.schedules import SCHEDULES
 from nets.spec.allowed import one_of
 from nets.spec.registry import Typed, type_schema
 
@@ -38,7 +39,7 @@ WHOLE: Json = {  # what has to come if nothing is stored
     "required": ["architecture"],
     "properties": {
         "architecture": {"type": "object"},
-        "hyperparams": {"properties": {"optimizer": {"required": ["type"]}}},
+        "hyperparams": {"properties": {name: {"required": ["type"]} for name in TYPED}},
     },
 }
 
@@ -79,6 +80,7 @@ def _whole(name: str, title: str, body: type[Definition], rules: Json, examples:
             "Metric": _choice("metric", "A metric with its options.", METRICS),
             "Loss": _choice("loss", "A loss; each option has a default.", LOSSES, required=False),
             "Augmentation": _choice("augmentation", "What is done to training images.", AUGMENTATIONS),
+            "Schedule": _choice("schedule", "How the learning rate changes over a run.", SCHEDULES, required=False),
             **dict(_definitions()),
         },
     }
@@ -105,6 +107,8 @@ def _architecture() -> Json:
 def _hyperparams() -> Json:
     fields = _clean(Hyperparams.model_json_schema())["properties"]
     fields["optimizer"] = {"$ref": "#/$defs/Optimizer", "description": fields["optimizer"].get("description", "")}
+    schedules = [{"$ref": "#/$defs/Schedule"}, {"type": "null"}]
+    fields["lr_schedule"] = {"anyOf": schedules, "description": fields["lr_schedule"]["description"]}
     names = [part for part in SEVERAL.schema()["items"]["anyOf"] if part.get("type") == "string" or "enum" in part]
     fields["metrics"] |= {"items": {"anyOf": [*names, {"$ref": "#/$defs/Metric"}]}, "maxItems": MOST_METRICS}
     fields["loss"] = {
@@ -167,6 +171,9 @@ def _definitions() -> Iterator[tuple[str, Json]]:
         yield f"loss.{name}", _definition(name, loss, {})
     for name, augmentation in AUGMENTATIONS.items():
         yield f"augmentation.{name}", _definition(name, augmentation, {})
+    for name, schedule in SCHEDULES.items():
+        yield f"schedule.{name}", _definition(name, schedule, {})
+
     for name, metric in METRICS.items():
         yield f"metric.{name}", _definition(name, metric, {})
 

@@ -169,11 +169,11 @@ def _described(name: str, schema: Callable[[], Json]) -> type[BaseModel]:
 def _hyperparams() -> Json:
     schema = hyperparams.Hyperparams.model_json_schema()
     augment = {**schema["properties"]["augment"], "items": AUGMENTATIONS.schema()}
-    fields = {
-        **schema["properties"],
-        **{name: kinds.schema() for name, kinds in hyperparams.TYPED.items()},
-        "augment": augment,
-    }
+    about = {name: {"description": schema["properties"][name]["description"]} for name in hyperparams.TYPED}
+    typed = {name: {**about[name], **kinds.schema()} for name, kinds in hyperparams.TYPED.items()}
+    for name in hyperparams.OPTIONAL:
+        typed[name]["anyOf"] = [*typed[name]["anyOf"], {"type": "null"}]
+    fields = {**schema["properties"], **typed, "augment": augment}
     fields["metrics"] = {**fields["metrics"], **SEVERAL.schema()}
     fields |= {name: hyperparams.part_schema(name, fields[name]) for name in hyperparams.PARTS}
     others = {alias: fields[name] for alias, name in hyperparams.ALIASES.items()}

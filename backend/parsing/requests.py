@@ -36,7 +36,9 @@ from nets.spec.words import meant
 INSIDE: dict[str, Collection[str]] = {
     "hyperparams": wire_names(hyperparams.Hyperparams),
     **{
-        f"hyperparams.{field}": [name for kind in kinds.values() for name in wire_names(kind) if name != "type"]
+        f"hyperparams.{field}": [
+            name for kind in kinds.values() for name in wire_names(kind) if name not in ("type", *hyperparams.ELSEWHERE)
+        ]
         for field, kinds in hyperparams.TYPED.items()
     },
     "architecture": wire_names(Frame),

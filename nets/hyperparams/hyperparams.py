@@ -16,9 +16,10 @@ from nets.errors import Path, Problem, SpecError
 from nets.losses import LOSSES, CrossEntropy, Loss
 from nets.metrics import SEVERAL, Metric
 from nets.optimizers import OPTIMIZERS, Optimizer, Sgd
+from nets.schedules import SCHEDULES, Schedule
 from nets.spec.allowed import one_of
 from nets.spec.fields import Boolean, Hint, Real, Spec, Text, Whole, parse, shown
-from nets.spec.registry import Registry
+from nets.spec.registry import Registry, Typed
 from nets.spec.words import meant
 from nets.views import VIEWS
 
@@ -28,8 +29,11 @@ ALIASES = {"dataset": "dataset_type"}
 METRIC_LIST = {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "object"}]}}
 TYPED: Mapping[str, Registry[Any]] = {  # fields that are a type with its options
     "optimizer": OPTIMIZERS,
+    "lr_schedule": SCHEDULES,
     "loss": LOSSES,
 }
+OPTIONAL = ("lr_schedule",)  # those that may be null
+ELSEWHERE = ("metric", "mode", "patience", "threshold", "cooldown", "factor")  # which may as well be of other parts
 PARTS: Mapping[str, type[Spec]] = {"ema": Ema, "swa": Swa}  # fields that are an object with its options, or null
 LISTED: Mapping[str, Reader] = {"augment": parse_augment, "metrics": SEVERAL.parse}  # fields that are lists of types
 
@@ -40,6 +44,9 @@ class Hyperparams(Spec):
     epochs: Annotated[Whole, Field(ge=1, le=100_000)] = Field(5, description="Passes over the training samples.")
     batch_size: Annotated[Whole, Field(ge=1, le=65_536)] = Field(64, description="Samples per step.")
     optimizer: Optimizer = Field(Sgd(), description="A type with its options.")
+    lr_schedule: Schedule | None = Field(
+        None, description="How the learning rate changes over the run: a type with its options; without it not at all."
+    )
     loss: Annotated[Loss, WithJsonSchema({"anyOf": [one_of(LOSSES.words()), {"type": "object"}]})] = Field(
         CrossEntropy(), description="What is made small: the name of a loss, or a type with its options."
     )
@@ -104,13 +111,13 @@ def parse_hyperparams(value: object, path: Path = ("hyperparams",)) -> Hyperpara
     problems: list[Problem] = []
     typed: dict[str, Any] = {}
     for name, read in READERS.items():
-        if name in fields:
+        if name in fields and (name not in OPTIONAL or fields[name] is not None):
             try:
                 typed[name] = read(fields.pop(name), (*path, name))
             except SpecError as error:
                 problems += error.problems
     try:
-        hint = partial(in_the_optimizer, (value or {}).get("optimizer"))
+        hint = partial(inside, value or {})
         parsed = parse(Hyperparams, fields, path, owner="hyperparams", aliases=ALIASES, elsewhere=hint)
     except SpecError as error:
         raise SpecError([*error.problems, *problems]) from None
@@ -128,6 +135,8 @@ def conflicts(made: Hyperparams, path: Path) -> Iterator[Problem]:
         rule = f"must be at most {made.epochs}, the number of epochs, got {made.swa.from_epoch}"
         most, place = {"type": "integer", "minimum": 1, "maximum": made.epochs}, (*path, "swa", "from_epoch")
         yield Problem(place, rule, "out_of_range", expected=most, got=made.swa.from_epoch)
+    if made.lr_schedule is not None:
+        yield from made.lr_schedule.problems(made.optimizer.cycled(), (*path, "lr_schedule"))
 
 
 def part_reader(name: str, cls: type[Spec]) -> Reader:
@@ -162,14 +171,17 @@ DEFAULTS: Mapping[str, Any] = {"optimizer": Sgd().model_dump(mode="json"), "loss
 def merged(kept: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
     """Hyperparameters as JSON with what `sent` names, by whatever name, instead; unchecked.
 
-    An optimizer or a loss of the type that is kept, or of none, keeps the options that it leaves out; another type is
-    taken as it came, since its options mean something else. So is a name alone. An object without types, such as `ema`,
-    keeps what it leaves out.
+    An optimizer, a schedule or a loss of the type that is kept, or of none, keeps the options that it leaves out;
+    another type is taken as it came, since its options mean something else. So is a name alone. An object without
+    types, such as `ema`, keeps what it leaves out.
     """
     result = _replaced(kept, sent, ALIASES)
     for field, registry in TYPED.items():
-        own, new = kept.get(field, DEFAULTS[field]), sent.get(field)
-        own = {"type": own} if isinstance(own, str) else own
+        own, new = kept.get(field, DEFAULTS.get(field)), sent.get(field)
+        own, new = (
+            registry.by_its_own_name({"type": own} if isinstance(own, str) else own),
+            registry.by_its_own_name(new),
+        )
         if isinstance(own, dict) and isinstance(new, dict) and new.get("type", own["type"]) == own["type"]:
             result[field] = _replaced(own, new, registry[own["type"]].aliases)
     for name, cls in PARTS.items():
@@ -183,17 +195,21 @@ def _replaced(kept: Mapping[str, Any], sent: Mapping[str, Any], aliases: Mapping
     return {**{name: value for name, value in kept.items() if aliases.get(name, name) not in names}, **sent}
 
 
-def in_the_optimizer(sent: object, name: str, value: object) -> Hint:
-    """Where a field of an optimizer belongs that came beside it. sent: the optimizer."""
-    own = OPTIMIZERS.get(str(sent.get("type"))) if isinstance(sent, dict) else None
-    for kind, optimizer in OPTIMIZERS.items():
-        if found := meant(name, optimizer.model_fields.keys() - {"type"}):
-            example = f'{{"type": "{kind}", "{found[0]}": {shown(value)}}}'
-            fits = own and isinstance(sent, dict) and found[0] in own.model_fields and not named(sent, found[0], own)
-            return Hint(f" It belongs in optimizer: {example}.", home=("optimizer", found[0]) if fits else ())
+def inside(hyperparams: Mapping[str, Any], name: str, value: object) -> Hint:
+    """Where a field belongs that came beside the one that it is a field of. hyperparams: as they came."""
+    for home, registry in TYPED.items():
+        sent = hyperparams.get(home)
+        own = registry.get(str(sent.get("type"))) if isinstance(sent, dict) else None
+        for kind, cls in registry.items():
+            if found := meant(name, cls.model_fields.keys() - {"type", *ELSEWHERE}):
+                example = f'{{"type": "{kind}", "{found[0]}": {shown(value)}}}'
+                fits = (
+                    own and isinstance(sent, dict) and found[0] in own.model_fields and not named(sent, found[0], own)
+                )
+                return Hint(f" It belongs in {home}: {example}.", home=(home, found[0]) if fits else ())
     return Hint()
 
 
-def named(sent: Mapping[str, Any], field: str, own: type[Optimizer]) -> bool:
+def named(sent: Mapping[str, Any], field: str, own: type[Typed]) -> bool:
     """Whether a field came, by any of its names."""
     return any(own.aliases.get(name, name) == field for name in sent)

@@ -40,7 +40,8 @@ class Optimizer(Typed):
     """Base of the optimizer specifications.
 
     slots: arrays kept per parameter, for the memory estimate. usual_lr: the learning rates that people train with.
-    rates: the numbers that schedules and groups of layers multiply. decays: those by which weights decay.
+    rates: the numbers that schedules and groups of layers multiply. decays: those by which weights decay. momenta:
+    those that schedules may set, where it has them.
     """
 
     lr: LearningRate = 0.01
@@ -49,12 +50,18 @@ class Optimizer(Typed):
     usual_lr: ClassVar[tuple[float, float]]
     rates: ClassVar[tuple[str, ...]] = ("lr",)
     decays: ClassVar[tuple[str, ...]] = ("weight_decay",)
+    momenta: ClassVar[tuple[str, ...]] = ("b1", "momentum")
     averages: ClassVar[bool] = False  # whether it keeps averages of the weights, which are evaluated and saved
     divides: ClassVar[bool] = False  # whether updates are quotients by roots, which take longer than adding them
 
     @property
     def slots(self) -> int:
         return 2
+
+    def cycled(self) -> list[str]:
+        """Those of `momenta` that it has."""
+        numbers = self.numbers()
+        return [name for name in self.momenta if name in numbers]
 
     def state_kind(self) -> str:
         """What decides the arrays that the optimizer keeps: with equal kinds one goes on where the other stopped."""

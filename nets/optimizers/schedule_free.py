@@ -57,6 +57,7 @@ class ScheduleFreeAdamW(Optimizer):
     aliases = {**Optimizer.aliases, "epsilon": "eps"}
     ignored = Ignored
     averages = True
+    momenta = ()  # its b1 weighs averages
     divides = True
 
     @property

@@ -3,7 +3,7 @@
 from nets.schedules.base import SCHEDULES, Schedule, Span
 from nets.schedules.constant import Constant
 
-from nets.schedules.decay import Exponential, InverseSqrt, Linear, Polynomial  # isort: skip
+from nets.schedules.decay import Exponential, InverseSqrt, LinearDecay, Polynomial  # isort: skip
 from nets.schedules.stairs import MultiStep, Piecewise, Step  # isort: skip
 from nets.schedules.cosine import Cosine  # isort: skip
 from nets.schedules.one_cycle import OneCycle  # isort: skip
@@ -16,7 +16,7 @@ __all__ = [
     "Cosine",
     "Exponential",
     "InverseSqrt",
-    "Linear",
+    "LinearDecay",
     "MultiStep",
     "OneCycle",
     "Piecewise",

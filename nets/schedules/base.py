@@ -20,8 +20,8 @@ from nets.spec.fields import Real
 from nets.spec.registry import Registry, Typed
 from nets.spec.traced import STAND_IN
 
-Steps = Any  # a step, or an array of them: of JAX in a program, of NumPy on the host; float32
-Inputs = Mapping[str, Any]  # float32 scalars, and rows of them
+Steps = Any  # a step, or an array of them, as real numbers: of JAX in a program, of NumPy on the host
+Inputs = Mapping[str, Any]  # scalars, and rows of them
 MOST_EPOCHS = 100_000
 Epochs = Annotated[Real, Field(ge=0, le=MOST_EPOCHS)]
 SomeEpochs = Annotated[Real, Field(gt=0, le=MOST_EPOCHS)]
@@ -83,12 +83,12 @@ class Schedule(Typed):
         """Between which steps the factor only rises or only falls, beside the first and the last one."""
         return ()
 
-    def over(self, numbers: Collection[str]) -> Self:
-        """As it is with an optimizer that has these numbers."""
+    def over(self, momenta: Collection[str]) -> Self:
+        """As it is with an optimizer that has these momenta."""
         return self
 
-    def problems(self, numbers: Collection[str], path: Path) -> Iterator[Problem]:
-        """Why it does not go with an optimizer that has these numbers."""
+    def problems(self, momenta: Collection[str], path: Path) -> Iterator[Problem]:
+        """Why it does not go with an optimizer that has these momenta."""
         yield from ()
 
     def structure(self) -> Self:
@@ -121,8 +121,11 @@ class Curve(Schedule):
 
     def scale(self, step: Any, n: Inputs) -> Any:
         xp = arrays(step)
-        at = xp.clip(xp.asarray(step, xp.float32) - n["begin"], 0.0, n["horizon"] - 1)
-        return self.at(at, n, xp)
+        return self.at(self.place(step, n, xp), n, xp)
+
+    def place(self, step: Any, n: Inputs, xp: ModuleType) -> Steps:
+        """A step of the run as one of the curve."""
+        return xp.clip(number(step, xp) - n["begin"], 0.0, n["horizon"] - 1)
 
     def at(self, at: Steps, n: Inputs, xp: ModuleType) -> Any:
         """The factor in a step of the curve: 0 to its horizon - 1."""
@@ -172,7 +175,7 @@ def towards(final: Any, share: Any) -> Any:
 
 def half_cosine(share: Any, xp: ModuleType) -> Any:
     """(1 - cos(pi share)) / 2, without the loss of all digits near 0, where float32 would give 0."""
-    sine = xp.sin(xp.float32(np.pi / 2) * share)
+    sine = xp.sin(np.pi / 2 * share)
     return sine * sine
 
 
@@ -186,9 +189,14 @@ def arrays(step: Any) -> ModuleType:
     return np if isinstance(step, np.ndarray | np.generic | int | float) else jnp
 
 
+def number(step: Any, xp: ModuleType) -> Steps:
+    """A whole number as one to compute with: of float32 in programs, of float64 on the host."""
+    return xp.asarray(step, xp.float32 if xp is jnp or getattr(step, "dtype", None) == np.float32 else xp.float64)
+
+
 def on_host(inputs: Inputs) -> dict[str, Any]:
-    """Inputs as NumPy's, in the precision of programs."""
-    return {name: np.asarray(value, np.float32) for name, value in inputs.items()}
+    """Inputs as NumPy's."""
+    return {name: np.asarray(value, np.float64) for name, value in inputs.items()}
 
 
 SCHEDULES: Registry[Schedule] = Registry("schedule", example={"type": "cosine", "warmup_epochs": 1})

@@ -71,7 +71,7 @@ def cycle(since: Steps, period: Any, growth: Any, xp: ModuleType) -> tuple[Any, 
     """Where the cycle of a step begins, and how long it is: the i-th is `period * growth^i` steps long."""
     reached = behind(since, xp)
     even = xp.floor(reached / period)
-    more = xp.where(growth > 1, growth, xp.float32(2))
+    more = xp.where(growth > 1, growth, 2.0)
     place = xp.floor(xp.log(reached / period * (more - 1) + 1) / xp.log(more))
 
     def start(i: Any) -> Any:

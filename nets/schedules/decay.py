@@ -41,7 +41,7 @@ class ToAnEnd(WarmedCurve):
 
 
 @SCHEDULES.register
-class Linear(ToAnEnd):
+class LinearDecay(ToAnEnd):
     """In a line to `final_lr`. `torch.optim.lr_scheduler.LinearLR` with a `start_factor` of 1, in steps."""
 
     type: Literal["linear"] = "linear"

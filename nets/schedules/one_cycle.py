@@ -12,9 +12,8 @@ from nets.errors import Path, Problem
 from nets.schedules.base import SCHEDULES, Curve, Epochs, Inputs, Span, Steps, arrays, half_cosine
 from nets.spec.fields import Boolean, Real
 
-Divisor = Annotated[Real, Field(ge=1, le=1e9)]
+Divisor = Annotated[Real, Field(ge=1, le=10**9)]
 MomentumOf = Annotated[Real, Field(ge=0, lt=1)]
-MOMENTA = ("b1", "momentum")  # what optimizers call theirs
 
 
 @SCHEDULES.register
@@ -78,7 +77,7 @@ class OneCycle(Curve):
         if not self.cycle_momentum:
             return None
         xp = arrays(step)
-        at = xp.clip(xp.asarray(step, xp.float32) - n["begin"], 0.0, n["horizon"] - 1)
+        at = self.place(step, n, xp)
         high = n["max_momentum"]
         return self.through(at, n, xp, (high, n["base_momentum"], high, high))
 
@@ -99,17 +98,17 @@ class OneCycle(Curve):
     def marks(self, n: Inputs) -> Sequence[float]:
         return n["begin"] + n["rise"], n["begin"] + n["fall"]
 
-    def over(self, numbers: Collection[str]) -> Self:
+    def over(self, momenta: Collection[str]) -> Self:
         """With `cycle_momentum` said."""
         if self.cycle_momentum is not None:
             return self
-        return self.model_copy(update={"cycle_momentum": any(name in numbers for name in MOMENTA)})
+        return self.model_copy(update={"cycle_momentum": bool(momenta)})
 
     def structure(self) -> Self:
         return super().structure().model_copy(update={"cycle_momentum": bool(self.cycle_momentum)})
 
-    def problems(self, numbers: Collection[str], path: Path) -> Iterator[Problem]:
-        if self.cycle_momentum and not any(name in numbers for name in MOMENTA):
+    def problems(self, momenta: Collection[str], path: Path) -> Iterator[Problem]:
+        if self.cycle_momentum and not momenta:
             rule = (
                 "needs an optimizer with a momentum above 0 or betas; leave it out, send false, or give it a momentum"
             )

@@ -18,6 +18,7 @@ from nets.schedules.base import (
     WarmUp,
     WarmUpFrom,
     arrays,
+    number,
     warm_up,
     warmed,
 )
@@ -77,7 +78,7 @@ class ReduceOnPlateau(Schedule):
 
     def scale(self, step: Any, n: Inputs) -> Any:
         xp = arrays(step)
-        at = xp.maximum(xp.asarray(step, xp.float32) - n["passed"], 0.0)
+        at = xp.maximum(number(step, xp) - n["passed"], 0.0)
         return warmed(at, n, xp) * n["reduced"]
 
     def marks(self, n: Inputs) -> Sequence[float]:

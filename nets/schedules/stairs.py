@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Annotated, Any, Literal, Self
 
-import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from nets.errors import BrokenRule
@@ -183,7 +182,7 @@ class Piecewise(WarmedCurve):
 
 def passed(at: Steps, row: Any, xp: ModuleType) -> Any:
     """How many of a row have come."""
-    return (xp.expand_dims(at, -1) >= row).sum(-1).astype(xp.float32)
+    return (xp.expand_dims(at, -1) >= row).sum(-1).astype(at.dtype)
 
 
 def reached(at: Steps, row: Any, xp: ModuleType) -> Any:
@@ -196,5 +195,5 @@ def between(at: Steps, n: Inputs, xp: ModuleType) -> Any:
     steps, factors = n["points"], n["factors"]
     place = reached(at, steps, xp)
     following = xp.minimum(place + 1, len(steps) - 1)
-    way = (at - steps[place]) / xp.maximum(steps[following] - steps[place], np.float32(1e-6))
+    way = (at - steps[place]) / xp.maximum(steps[following] - steps[place], 1e-6)
     return factors[place] + (factors[following] - factors[place]) * xp.clip(way, 0.0, 1.0)

@@ -10,7 +10,10 @@ from nets.facts import About
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """One finished epoch. Losses in nats, accuracies and progress as fractions, seconds without compilation."""
+    """One finished epoch. Losses in nats, accuracies and progress as fractions, seconds without compilation.
+
+    learning_rate: of the epoch's last step.
+    """
 
     epoch: int
     train_loss: float

@@ -28,6 +28,11 @@ def split_sizes(hyperparams: Hyperparams, available: int) -> tuple[int, int]:
     return train, drawn - train
 
 
+def steps_per_epoch(hyperparams: Hyperparams, train: int) -> int:
+    """How many steps an epoch takes that trains on so many samples."""
+    return -(-train // min(hyperparams.batch_size, train)) if train else 1
+
+
 def draw(hyperparams: Hyperparams, available: int) -> Split:
     """`max_samples` of the training set without replacement, cut in two by `train_split`."""
     train, validation = split_sizes(hyperparams, available)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from nets.hyperparams.hyperparams import Hyperparams
@@ -49,11 +49,11 @@ class StepLosses:
         """The smallest n."""
         return -(-self.hyperparams.epochs * self.steps_per_epoch // MOST_STEPS)
 
-    def of(self, losses: list[float], *, first: int, epoch: int) -> Iterator[StepLoss]:
-        """Those among the sums of an epoch's batches from index `first` on."""
+    def of(self, losses: list[float], *, first: int, epoch: int, rate: Callable[[int], float]) -> Iterator[StepLoss]:
+        """Those among the sums of an epoch's batches from index `first` on. rate: the learning rate of a step."""
         every = self.every
         for place, loss in enumerate(losses[first:] if every else (), first):
             step = (epoch - 1) * self.steps_per_epoch + place + 1
             if every and step % every == 0:
                 samples = min(self.batch, self.train - place * self.batch)
-                yield StepLoss(epoch, step, loss / samples, self.hyperparams.optimizer.lr)
+                yield StepLoss(epoch, step, loss / samples, rate(step))

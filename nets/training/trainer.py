@@ -24,6 +24,7 @@ from nets.process.device import device_description
 from nets.training.cache import Program
 from nets.training.clock import Clock
 from nets.training.events import EpochEnd, Event, Finished, Log, Phase, Progress
+from nets.training.learning_rate import LearningRate, plateau_of
 from nets.training.measures import Measures, baselines, no_better, values_of
 from nets.training.metrics import EpochMetrics
 from nets.training.objective import Objective
@@ -76,15 +77,15 @@ class Run:
 
     def rules(self) -> Sequence[Rule]:
         """Those that look at each epoch of the run, with nothing seen."""
-        return ()
+        return [rule for rule in [plateau_of(self.hyperparams)] if rule is not None]
 
-    def numbers(self) -> RunNumbers:
+    def numbers(self, rate: LearningRate) -> RunNumbers:
         """The numbers of the run, and the key of all that is random in its steps."""
         # Weights are drawn from the seed's own key; dropout from a key beside it.
         key = jax.random.fold_in(seed_key(self.hyperparams.seed), 0x64726F70)
         objective, steps = Objective.of(self.hyperparams), -(-len(self.train) // self.workload.batch)
-        numbers = objective.numbers(self.counts, steps_per_epoch=steps)
-        return RunNumbers(numbers_of(self.architecture.graph), self.update.numbers(), numbers, key)
+        numbers, update = objective.numbers(self.counts, steps_per_epoch=steps), self.update.numbers(rate.inputs())
+        return RunNumbers(numbers_of(self.architecture.graph), update, numbers, key)
 
 
 @dataclass
@@ -105,9 +106,10 @@ class Trainer:
     def __post_init__(self, resume: Snapshot | None) -> None:
         self.measures = Measures(self.run.hyperparams, self.run.workload.graph.classes)
         self.step_losses = StepLosses(self.run.hyperparams, len(self.run.train))
-        self.numbers = self.run.numbers()
-        self.evaluated = Objective.of_evaluation(self.numbers.objective)
         self.rules = self.run.rules()
+        self.learning_rate = LearningRate.of(self.run.hyperparams, len(self.run.train), self.rules)
+        self.numbers = self.run.numbers(self.learning_rate)
+        self.evaluated = Objective.of_evaluation(self.numbers.objective)
         self.pace = Pace(self.run.workload.first_chunk())
         self.state: TrainState
         self.tidy()
@@ -126,6 +128,8 @@ class Trainer:
         self.epoch, self.seconds = snapshot.epoch, snapshot.seconds
         self.done = snapshot.epoch * self.run.epoch_work
         restore(self.rules, snapshot.rules)
+        self.learning_rate.go_on(steps=int(snapshot.state.step), epochs=snapshot.epoch)
+        self.numbers = self.run.numbers(self.learning_rate)
         if self.run.hyperparams.keep_best:
             self.best = snapshot.best or Best(snapshot.epoch, snapshot.metrics.val_loss, snapshot.variables)
 
@@ -148,6 +152,8 @@ class Trainer:
             self.compare(metrics.val_loss)
             for rule in self.rules:
                 rule.see(values_of(metrics))
+            if self.learning_rate.changed:
+                self.numbers = self.run.numbers(self.learning_rate)
             yield EpochEnd(self.epoch, partial(self.snapshot, metrics), self.times.told)
             yield metrics
 
@@ -180,7 +186,7 @@ class Trainer:
             val_loss=validated.mean_loss,
             train_accuracy=trained.accuracy,
             val_accuracy=validated.accuracy,
-            learning_rate=h.optimizer.lr,
+            learning_rate=self.learning_rate.at_the_end_of(self.epoch),
             epoch_time=seconds,
             samples_per_sec=trained.samples / training,
             progress=self.epoch / h.epochs,
@@ -266,7 +272,7 @@ class Trainer:
         """Read a chunk of the epoch under way, which waits for it, and tell of those steps that are asked for."""
         first = len(sums.losses)
         sums.add(totals, count, f"epoch {self.epoch}")
-        yield from self.step_losses.of(sums.losses, first=first, epoch=self.epoch)
+        yield from self.step_losses.of(sums.losses, first=first, epoch=self.epoch, rate=self.learning_rate.of_step)
 
     def begin(self) -> Sums:
         """Those of an epoch that starts."""

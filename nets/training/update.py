@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Int
 
@@ -19,6 +20,7 @@ from nets.network import Variables
 from nets.optimizers import Optimizer
 from nets.optimizers.base import averages_in
 from nets.optimizers.trees import joined
+from nets.schedules import Schedule, Span
 from nets.training.state import TrainState, Tree
 
 Numbers = Mapping[str, Mapping[str, Array]]
@@ -32,23 +34,30 @@ class Update:
     """
 
     optimizer: Optimizer
+    schedule: Schedule | None = None
     ema: Ema | None = None
     swa: Swa | None = None
 
     @classmethod
     def of(cls, hyperparams: Hyperparams, graph: Graph) -> Self:
         """That of a run of a network, with its numbers."""
-        return cls(hyperparams.optimizer, hyperparams.ema, hyperparams.swa)
+        schedule = hyperparams.lr_schedule
+        schedule = schedule and schedule.over(hyperparams.optimizer.cycled())
+        return cls(hyperparams.optimizer, schedule, hyperparams.ema, hyperparams.swa)
 
     def structure(self) -> Update:
         """The same with its numbers taken out."""
         averages = self.ema and self.ema.structure(), self.swa and self.swa.structure()
-        return Update(self.optimizer.structure(), *averages)
+        return Update(self.optimizer.structure(), self.schedule and self.schedule.structure(), *averages)
 
-    def numbers(self) -> dict[str, dict[str, Array]]:
-        """The inputs of a compiled program, by part and name: float32 scalars."""
-        averages = {"ema": scalars(self.ema.numbers())} if self.ema else {}
-        return {"optimizer": scalars(self.optimizer.numbers()), **averages}
+    def numbers(self, rates: Mapping[str, Any] | None = None) -> dict[str, dict[str, Array]]:
+        """The inputs of a compiled program, by part and name: float32 scalars. rates: those of the schedule."""
+        found = {"optimizer": scalars(self.optimizer.numbers())}
+        if self.schedule is not None:
+            found["schedule"] = scalars(rates or self.schedule.inputs(Span()))
+        if self.ema is not None:
+            found["ema"] = scalars(self.ema.numbers())
+        return found
 
     @property
     def slots(self) -> int:
@@ -104,12 +113,22 @@ class Update:
 
     def transform(self, step: Int[Array, ""], numbers: Numbers) -> optax.GradientTransformation:
         """The optimizer of a step, with the learning rate that it has there."""
-        return self.optimizer.transform(numbers["optimizer"])
+        return self.optimizer.transform(self.scheduled(step, numbers))
+
+    def scheduled(self, step: Int[Array, ""], numbers: Numbers) -> Mapping[str, Array]:
+        """The optimizer's numbers, as the schedule has them in a step."""
+        n = numbers["optimizer"]
+        if self.schedule is None:
+            return n
+        factor = self.schedule.scale(step, numbers["schedule"])
+        n = {**n, **{name: n[name] * factor for name in self.optimizer.rates}}
+        momentum = self.schedule.momentum(step, numbers["schedule"])
+        return n if momentum is None else {**n, **{name: momentum for name in self.optimizer.cycled()}}
 
 
-def scalars(numbers: Mapping[str, float]) -> dict[str, Array]:
-    """Numbers as inputs of a program."""
-    return {name: jnp.float32(value) for name, value in numbers.items()}
+def scalars(numbers: Mapping[str, Any]) -> dict[str, Array]:
+    """Numbers, and rows of numbers, as inputs of a program."""
+    return {name: jnp.asarray(np.asarray(value, np.float32)) for name, value in numbers.items()}
 
 
 def weights(state: TrainState, source: str = "params") -> Variables:

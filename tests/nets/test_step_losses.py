@@ -28,9 +28,13 @@ def test_each_step_is_told_with_its_mean_loss():
 
 def test_every_nth_step_is_counted_over_all_epochs():
     told = StepLosses(hyper(log_every=4), 45)
-    assert [each.step for epoch in (1, 2) for each in told.of([8.0] * 6, first=0, epoch=epoch)] == [4, 8, 12]
-    assert [each.step for each in told.of([8.0] * 6, first=4, epoch=2)] == [12]
-    assert list(StepLosses(hyper(), 45).of([8.0] * 6, first=0, epoch=1)) == []
+    assert [each.step for epoch in (1, 2) for each in told.of([8.0] * 6, first=0, epoch=epoch, rate=float)] == [
+        4,
+        8,
+        12,
+    ]
+    assert [each.step for each in told.of([8.0] * 6, first=4, epoch=2, rate=float)] == [12]
+    assert list(StepLosses(hyper(), 45).of([8.0] * 6, first=0, epoch=1, rate=float)) == []
 
 
 @pytest.mark.parametrize(
