@@ -118,6 +118,7 @@ NAMING_LAYERS = {
     "nets/spec/fields.py": "maximum",
     "nets/spec/allowed.py": "maximum",
     "nets/augment/ranges.py": "maximum",
+    "nets/augment/warps.py": "scale",  # an augmentation's
     "nets/training/check.py": "maximum",
     "nets/hyperparams/hyperparams.py": "maximum threshold",
     "nets/losses/per_class.py": "maximum",

@@ -34,11 +34,9 @@ def resampled(images: Images, run: Sequence[tuple[Geometric, Chance, Numbers]]) 
             filled, kept = filled + before * (1 - inside) * n["fill"], before * inside
         y, x = brought_in(augmentation.border, y, height), brought_in(augmentation.border, x, width)
     found = pixels(images, y, x) if whole else interpolated(images, y, x)
-    if kept is None:
-        return found
-    if whole:  # either inside or outside: bytes stay bytes
+    if whole and kept is not None:  # either inside or outside: bytes stay bytes
         return jnp.where(kept[..., None] > 0, found, as_values(filled, images)[..., None])
-    return found * kept[..., None] + filled[..., None]
+    return found if kept is None else jnp.clip(found * kept[..., None] + filled[..., None], 0, 1)
 
 
 def share_inside(place: Array, size: int) -> Array:

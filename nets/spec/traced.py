@@ -20,7 +20,7 @@ class Traced:
     compiled; how much does not. names: of the numbers, where the field is a tuple of several.
     """
 
-    absent: float | None = None
+    absent: float | str | None = None
     names: tuple[str, ...] = ()
 
 

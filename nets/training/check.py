@@ -46,6 +46,7 @@ def misfits(architecture: Architecture, hyperparams: Hyperparams, info: DatasetI
         path = ("hyperparams", "test_time_augmentation")
         yield Problem(path, rule, "conflict", expected=None, got=hyperparams.test_time_augmentation)
     yield from too_many(hyperparams, info)
+    yield from unfit_augmentations(hyperparams, info)
     train, validation = split_sizes(hyperparams, info.train_size)
     yield from loss_misfits(graph, hyperparams, info, train=train)
     if train >= 1:
@@ -98,6 +99,19 @@ def far_from_the_samples(graph: Graph) -> Iterator[Problem]:
             path = (*node.path, "init")
             cure = "leave init out, or put the layer first"
             yield Problem(path, f"{rule}; {cure}", "conflict", expected="default", got="whitening")
+
+
+def unfit_augmentations(hyperparams: Hyperparams, info: DatasetInfo) -> Iterator[Problem]:
+    """Augmentations of what is no image, and of colours that are none."""
+    path, wanted = ("hyperparams", "augment"), info.value
+    if hyperparams.augment and wanted.kind != "image":
+        rule = f"needs images, and each sample of {info.name} is {SAMPLES[wanted.kind]}; leave it out"
+        yield Problem(path, rule, "mismatch", expected={"type": "array", "maxItems": 0}, fix=(Change("remove", path),))
+        return
+    for number, each in enumerate(hyperparams.augment):
+        if each.colours and wanted.channels not in (1, 3):
+            rule = f"{each.type} needs images of 3 channels, and those of {info.name} have {wanted.channels}; remove it"
+            yield Problem((*path, number), rule, "mismatch", fix=(Change("remove", (*path, number)),))
 
 
 def wrong_end(architecture: Architecture, info: DatasetInfo) -> Problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,8 @@ from nets.augment.base import AUGMENTATIONS, Augmentation
 from nets.augment.listed import parse_augment
 from nets.augment.mixing import mixed, partners_of
 from nets.augment.pipeline import Moment, augmented
+from nets.augment.policies import OPERATIONS, picked
+from nets.augment.warps import inverse, square_to
 from nets.errors import SpecError
 from nets.training.update import scalars
 
@@ -144,21 +147,113 @@ LISTED: list[dict[str, Any]] = [example for _, example in EXAMPLES if example["t
 
 
 def test_a_seed_and_a_step_decide() -> None:
-    first = seen(LISTED)
-    assert np.array_equal(seen(LISTED), first)
-    assert not np.array_equal(seen(LISTED, step=1), first)
-    assert not np.array_equal(seen(LISTED, seed=1), first)
+    for listed in (LISTED[:16], LISTED[16:]):
+        first = seen(listed)
+        assert np.array_equal(seen(listed), first)
+        assert not np.array_equal(seen(listed, step=1), first)
+        assert not np.array_equal(seen(listed, seed=1), first)
+        check_that_images_do_not_matter_to_each_other(listed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", LISTED, ids=lambda value: value["type"])
 def test_what_becomes_of_an_image_depends_on_no_other(example: dict[str, Any]) -> None:
-    """So that parts of a batch, and a last batch with fewer images, see the same."""
-    whole, listed = seen([example]), [example]
-    places = np.array([5, 6, 7, 8])
-    assert np.array_equal(seen(listed, IMAGES[5:9], places=places), whole[5:9])
-    grey = seen(listed, IMAGES[..., :1])
+    check_that_images_do_not_matter_to_each_other([example])
+    grey = seen([example], IMAGES[..., :1])
     assert grey.shape == (12, 9, 7, 1)
     assert np.isfinite(grey.astype(np.float32)).all()
+    assert grey.min() >= 0
+    assert grey.max() <= (255 if grey.dtype == np.uint8 else 1)
+
+
+def check_that_images_do_not_matter_to_each_other(listed: list[dict[str, Any]]) -> None:
+    """So that parts of a batch, and a last batch with fewer images, see the same."""
+    whole, places = seen(listed), np.arange(12)[::-1].copy()
+    there = seen(listed, IMAGES[places], places=places)
+    assert (
+        np.array_equal(there, whole[places])
+        if whole.dtype == np.uint8
+        else np.allclose(there, whole[places], atol=1e-6)
+    )
+
+
+def test_a_quarter_turn_is_one() -> None:
+    square = IMAGES[:, :7]
+    assert np.allclose(
+        seen([{"type": "rotate", "degrees": [90, 90]}], square), floats(np.rot90(square, axes=(1, 2))), atol=1e-4
+    )
+
+
+def test_warps_in_a_row_interpolate_once() -> None:
+    """There and back is where it was; one by one, what was between pixels would be lost."""
+    listed = [
+        {"type": "rotate", "degrees": [20, 20], "mode": "edge"},
+        {"type": "rotate", "degrees": [-20, -20], "mode": "edge"},
+    ]
+    images = IMAGES[:, :7, :, :]
+    both = seen(listed, images)
+    assert np.allclose(both[:, 2:5, 2:5], floats(images)[:, 2:5, 2:5], atol=1e-4)
+    assert not np.allclose(
+        seen(listed[1:], np.round(seen(listed[:1], images) * 255).astype(np.uint8))[:, 2:5, 2:5],
+        floats(images)[:, 2:5, 2:5],
+        atol=1e-2,
+    )
+
+
+def test_fills_are_what_is_outside() -> None:
+    """Of each augmentation its own, also within a run."""
+    listed = [
+        {"type": "rotate", "degrees": [45, 45], "fill": 0.25},
+        {"type": "scale", "scale": [0.5, 0.5], "fill": 0.75},
+    ]
+    found = seen(listed, np.full((1, 20, 20, 1), 255, np.uint8))[0, :, :, 0]
+    assert np.allclose(found[0], 0.75)
+    assert np.isclose(found, 0.25, atol=0.01).any()
+    assert np.isclose(found[10, 10], 1)
+
+
+def test_perspectives_carry_the_corners() -> None:
+    quad = np.array([[[0.1, 0.2], [0.9, 0.05], [0.95, 0.8], [0.2, 0.85]]], np.float32)
+    back = np.asarray(inverse(square_to(jnp.asarray(quad))))[0]
+    found = np.c_[quad[0], np.ones(4)] @ back.T
+    assert np.allclose(found[:, :2] / found[:, 2:], [[0, 0], [1, 0], [1, 1], [0, 1]], atol=1e-5)
+    still = seen([{"type": "perspective", "distortion_scale": 0, "p": 1}])
+    assert np.allclose(still, floats(IMAGES), atol=1e-4)
+
+
+def test_hues_are_those_of_colorsys() -> None:
+    turned = seen([{"type": "hue", "factor": [0.3, 0.3]}])
+    for before, after in zip(floats(IMAGES).reshape(-1, 3)[:50], turned.reshape(-1, 3)[:50], strict=True):
+        hue, saturation, value = colorsys.rgb_to_hsv(*before.tolist())
+        assert np.allclose(colorsys.hsv_to_rgb((hue + 0.3) % 1, saturation, value), after, atol=1e-4)
+
+
+def test_noise_has_its_deviation() -> None:
+    grey = np.full((4, 40, 40, 1), 128, np.uint8)
+    noise = seen([{"type": "gaussian_noise", "sigma": 0.05, "mean": 0.1}], grey) - 128 / 255
+    assert abs(noise.mean() - 0.1) < 0.005
+    assert abs(noise.std() - 0.05) < 0.003
+
+
+def test_boxes_have_their_areas() -> None:
+    white = np.full((300, 20, 20, 1), 255, np.uint8)
+    cut = seen([{"type": "cutout", "size": 6}], white) == 0
+    assert cut.sum((1, 2, 3)).max() == 36
+    assert 0.5 < (cut.sum((1, 2, 3)) == 36).mean() < 0.6  # (15 / 20)^2 of the centres keep all of it inside
+    erased = seen([{"type": "random_erasing", "p": 1, "scale": [0.1, 0.2], "ratio": [0.5, 2]}], white) == 0
+    areas = erased.sum((1, 2, 3)) / 400
+    assert areas.min() > 0.07 and areas.max() < 0.24
+    assert 0.13 < areas.mean() < 0.17
+    assert (seen([{"type": "random_erasing", "p": 0}], white) == 255).all()
+
+
+def test_policies_draw_each_operation_about_equally_often() -> None:
+    uniform = jnp.linspace(0, 0.9999999, 1400)
+    drawn = picked(jnp.stack([uniform, uniform], axis=1), uniform)
+    assert np.bincount(drawn.operation).tolist() == [100] * len(OPERATIONS)
+    weak = seen([{"type": "randaugment", "magnitude": 0, "num_ops": 1}], np.tile(IMAGES, (5, 1, 1, 1)))
+    same = np.isclose(weak, floats(np.tile(IMAGES, (5, 1, 1, 1))), atol=1e-4).all((1, 2, 3))
+    assert same.mean() > 0.7  # all but those of autocontrast and equalize, and what was at its bounds
 
 
 def test_mixing_is_of_two_images_of_the_batch() -> None:

@@ -20,7 +20,7 @@ ROWS = np.array([7, 3, 30, 11, 2, 40, 9, 1, 16, -1, -1, -1], np.int32)
 
 def seen(parts: int, step: int = 5) -> list[Seen]:
     objective = Objective.of(parse_hyperparams({"augment": AUGMENT}))
-    numbers = RunNumbers({}, {}, objective.numbers(steps_per_epoch=3), jax.random.key(0))
+    numbers = RunNumbers({}, {}, objective.numbers([20, 20, 20], steps_per_epoch=3), jax.random.key(0))
     dataset = stripes()
     data = Data(jnp.asarray(dataset.train_inputs), jnp.asarray(dataset.train_labels))
     program = jax.jit(partial(part_of, objective.structure()))
