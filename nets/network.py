@@ -85,10 +85,11 @@ class Network(nn.Module):
         return dict(self.plan.compiler_options(self.graph)) or None
 
     @nn.compact
-    def __call__(self, inputs: Array, *, train: bool, counted: Array | None = None) -> Float[Array, "batch classes"]:
+    def __call__(self, inputs: Array, *, train: bool, counted: Array | None = None, kept: tuple[str, ...] = ()) -> Any:
         """`inputs`: a batch in canonical order: images uint8 0..255 or float32 0..1, numbers float32, tokens int32.
 
-        counted: which samples count, where others only fill the batch up: for networks that compare them.
+        counted: which samples count, where others only fill the batch up: for networks that compare them. kept: ids of
+        nodes whose values are asked for, too: the logits come with a tuple of them then, in canonical order.
         """
         graph, batch = self.graph, len(inputs)
         bounds: dict[str, Bound] = {}
@@ -99,13 +100,17 @@ class Network(nn.Module):
         if graph.standardises:
             inputs = Standardised(graph.input.channels, name=INPUT)(inputs)
         values = {INPUT: Laid(inputs, canonical(graph.input))}
-        stages = schedule(graph, self.plan, batch=batch, train=train)
-        for part in looped(stages, self.plan.least_copies, positions=self.plan.least_positions):
+        stages = schedule(graph, self.plan, batch=batch, train=train, kept=kept)
+        plan = self.plan
+        for part in looped(stages, plan.least_copies, positions=plan.least_positions, kept=kept):
             if isinstance(part, Loop):
                 values[part.output] = self.loop(part, bounds, values)
             else:
                 values[part.output] = self.run(part, bounds, values)
-        return to(values[graph.logits], "BC").array.astype(jnp.float32)
+        logits = to(values[graph.logits], "BC").array.astype(jnp.float32)
+        if not kept:
+            return logits
+        return logits, tuple(to(values[name], canonical(graph.by_id[name].gives)).array for name in kept)
 
     def run(self, stage: Stage, bounds: Mapping[str, Bound], values: Mapping[str, Laid]) -> Laid:
         """What a stage gives."""

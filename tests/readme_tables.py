@@ -34,6 +34,7 @@ from nets.layers.groups import GROUPS, group_of
 from nets.losses import LOSSES
 from nets.metrics import METRICS
 from nets.optimizers import OPTIMIZERS
+from nets.regularizers import REGULARIZERS
 from nets.schedules import SCHEDULES
 from nets.schedules.base import WarmedCurve
 from nets.schedules.decay import ToAnEnd
@@ -199,6 +200,10 @@ def shares(schedule, field):
 
 def rows_of(cls):
     return dict(zip([name for name in cls.model_fields if name != "type"], options(cls, cls.aliases), strict=True))
+
+
+def regularizers():
+    return "\n".join(entry(name, each, "", each.examples[0]) for name, each in REGULARIZERS.items())
 
 
 def usual(optimizer):
@@ -435,7 +440,19 @@ TABLES = {
     make.__name__: make
     for make in (
         *(endpoints, codes, record, commands, remote, exit_codes, variables, settings),
-        *(layers, common, combinators, optimizers, schedules, losses, averages, metrics, augmentations, warnings),
+        *(
+            layers,
+            common,
+            combinators,
+            optimizers,
+            schedules,
+            losses,
+            regularizers,
+            averages,
+            metrics,
+            augmentations,
+            warnings,
+        ),
         *(hyperparameters, datasets, examples),
     )
 }

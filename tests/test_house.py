@@ -64,7 +64,7 @@ ARROWS = {
         "calibration": "architecture datasets durable facts hyperparams kernels layers numerics process training",
         "doubts": "architecture datasets errors hyperparams layers optimizers spec training",
         "training": "architecture augment averages checkpoint datasets durable earlier_names errors facts hyperparams"
-        " kernels layers losses metrics network optimizers packed process schedules spec views",
+        " kernels layers losses metrics network optimizers packed process regularizers schedules spec views",
         "inference": "architecture kernels network process views",
         "exchange": "architecture checkpoint errors layers network packed spec",
         "checkpoint": "architecture durable earlier_names errors network packed",
@@ -72,8 +72,9 @@ ARROWS = {
         "earlier_names": "architecture",
         "kernels": "architecture facts layers numerics process spec",
         "architecture": "errors layers spec",
-        "hyperparams": "augment averages datasets errors losses metrics optimizers schedules spec views",
+        "hyperparams": "augment averages datasets errors losses metrics optimizers regularizers schedules spec views",
         "augment": "errors spec",
+        "regularizers": "errors optimizers spec",
         "optimizers": "errors spec",
         "averages": "spec",
         "losses": "errors spec",
@@ -145,6 +146,7 @@ ASKING_FOR_RANKS = {
     "nets/datasets/arrays.py",  # a user's arrays: what they hold is told by their axes
     "nets/datasets/cache.py",  # files as they come
     "nets/datasets/tfds.py",
+    "nets/training/regularized.py",  # of weights, as the next
     "nets/inference.py",  # of weights: kernels are those of several axes
 }
 AT_HOME = ("nets/layers/", "nets/numerics/", "nets/kernels/")  # where ranks are asked for

@@ -26,6 +26,7 @@ from nets.losses import LOSSES
 from nets.metrics import METRICS, SEVERAL
 from nets.metrics.several import MOST as MOST_METRICS
 from nets.optimizers import OPTIMIZERS
+from nets.regularizers import REGULARIZERS
 from nets.schedules import SCHEDULES
 from nets.spec.allowed import one_of
 from nets.spec.registry import Typed, type_schema
@@ -79,6 +80,7 @@ def _whole(name: str, title: str, body: type[Definition], rules: Json, examples:
             "Optimizer": _choice("optimizer", "An optimizer; only `type` is needed.", OPTIMIZERS, required=False),
             "Metric": _choice("metric", "A metric with its options.", METRICS),
             "Loss": _choice("loss", "A loss; each option has a default.", LOSSES, required=False),
+            "Regularizer": _choice("regularizer", "What is made small beside the loss.", REGULARIZERS),
             "Augmentation": _choice("augmentation", "What is done to training images.", AUGMENTATIONS),
             "Schedule": _choice("schedule", "How the learning rate changes over a run.", SCHEDULES, required=False),
             **dict(_definitions()),
@@ -115,6 +117,7 @@ def _hyperparams() -> Json:
         "anyOf": [one_of(LOSSES.words()), {"$ref": "#/$defs/Loss"}],
         "description": fields["loss"].get("description", ""),
     }
+    fields["regularizers"]["items"] = {"$ref": "#/$defs/Regularizer"}
     fields["augment"]["items"] = {"$ref": "#/$defs/Augmentation"}
     fields |= {name: _clean(part_schema(name, fields[name])) for name in PARTS}
     about = fields["dataset_type"]["description"]
@@ -169,6 +172,8 @@ def _definitions() -> Iterator[tuple[str, Json]]:
         yield f"optimizer.{name}", _definition(name, optimizer, unused)
     for name, loss in LOSSES.items():
         yield f"loss.{name}", _definition(name, loss, {})
+    for name, regularizer in REGULARIZERS.items():
+        yield f"regularizer.{name}", _definition(name, regularizer, {})
     for name, augmentation in AUGMENTATIONS.items():
         yield f"augmentation.{name}", _definition(name, augmentation, {})
     for name, schedule in SCHEDULES.items():

@@ -27,6 +27,7 @@ from nets.errors import BrokenRule, Problem, SpecError
 from nets.hyperparams import hyperparams
 from nets.metrics import SEVERAL
 from nets.process.devices import find
+from nets.regularizers import REGULARIZERS
 from nets.spec.fields import shown
 
 T = TypeVar("T")
@@ -174,6 +175,7 @@ def _hyperparams() -> Json:
     for name in hyperparams.OPTIONAL:
         typed[name]["anyOf"] = [*typed[name]["anyOf"], {"type": "null"}]
     fields = {**schema["properties"], **typed, "augment": augment}
+    fields["regularizers"] = {**fields["regularizers"], "items": REGULARIZERS.schema()}
     fields["metrics"] = {**fields["metrics"], **SEVERAL.schema()}
     fields |= {name: hyperparams.part_schema(name, fields[name]) for name in hyperparams.PARTS}
     others = {alias: fields[name] for alias, name in hyperparams.ALIASES.items()}

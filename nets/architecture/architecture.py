@@ -34,12 +34,14 @@ class Architecture:
 
     layers: as written. filled: each of them by its place, with the fields that follow from what comes before, where
     those are the same in all copies of it. applied: each layer in each of its places, in an order in which they run.
+    outputs: as named.
     """
 
     graph: Graph
     layers: tuple[Written, ...] = field(compare=False, repr=False)
     filled: Mapping[Path, Layer] = field(compare=False, repr=False)
     applied: tuple[Applied, ...] = field(compare=False, repr=False)
+    outputs: tuple[str, ...] = field(default=(), compare=False)
 
     @cached_property
     def parameters(self) -> int:
@@ -63,7 +65,8 @@ class Architecture:
 
     def to_json(self) -> dict[str, Any]:
         """The canonical specification: every field filled in that is the same wherever its layer stands."""
-        return {**frame_json(self.graph.input), "layers": written_json(self.layers, self.filled)}
+        outputs = {"outputs": list(self.outputs)} if self.outputs else {}
+        return {**frame_json(self.graph.input), **outputs, "layers": written_json(self.layers, self.filled)}
 
     def summary_name(self) -> str:
         """A short readable name, e.g. `CNN 32-64-128-10`."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from nets.errors import BrokenRule, Change, Path, Problem, SpecError, set_to
+from nets.errors import BrokenRule, Change, Code, Path, Problem, SpecError, set_to
 from nets.spec.fields import MOST_WIDTH, Spec, Width, shown, whole
 from nets.spec.values import AXES, UNNAMED, Kind, Value, image, kind_of
 
@@ -31,6 +31,30 @@ def sizes(value: object) -> object:
     return numbers
 
 
+def named(value: object) -> object:
+    """Names of outputs."""
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+        rule = 'must be a list of names of layers such as ["main", "aux"]'
+        raise BrokenRule(f"{rule}, got {shown(value)}", "wrong_type")
+    if not 1 <= len(value) <= MOST_OUTPUTS:
+        code: Code = "too_long" if value else "too_short"
+        raise BrokenRule(f"must name 1 to {MOST_OUTPUTS} layers, got {len(value)}", code)
+    if len(set(value)) < len(value):
+        raise BrokenRule(
+            f"must name each layer once, got {shown(list(value))}", "duplicate", set_to=[*dict.fromkeys(value)]
+        )
+    return tuple(value)
+
+
+MOST_OUTPUTS = 16
+NAMED = {
+    "anyOf": [
+        {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MOST_OUTPUTS, "uniqueItems": True},
+        {"type": "null"},
+    ]
+}
 LEFT_OUT = {"type": "null"}
 SIZE = {"type": "integer", "minimum": 1, "maximum": MOST_WIDTH}
 SHAPE = {"anyOf": [{"type": "array", "items": SIZE, "minItems": 1, "maxItems": 3}, {"type": "null"}]}
@@ -48,6 +72,11 @@ class Frame(Spec):
     )
     input_vocabulary: Width | None = Field(
         None, description="Number of different tokens, for an input of tokens; input_shape is then [length]."
+    )
+    outputs: Annotated[tuple[str, ...] | None, BeforeValidator(named), WithJsonSchema(NAMED)] = Field(
+        None,
+        description="Names of layers that no other layer reads, where there are several: the first is the output, the "
+        "others are trained beside it.",
     )
     layers: list[Any]
 

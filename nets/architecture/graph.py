@@ -66,11 +66,13 @@ class Node:
 class Graph:
     """Nodes in topological order. Hashable: equal graphs share their compiled programs.
 
-    The output is what the one node gives that no other reads.
+    The output is what the one node gives that no other reads. outputs: the ids of several such nodes, where they are
+    named; the first is the output, the others only help to train.
     """
 
     input: Value
     nodes: tuple[Node, ...]
+    outputs: tuple[str, ...] = ()
 
     @cached_property
     def by_id(self) -> Mapping[str, Node]:
@@ -87,8 +89,20 @@ class Graph:
 
     @cached_property
     def last(self) -> Node:
-        """The one node that no other reads."""
+        """The node whose values are the output."""
+        if self.outputs:
+            return self.by_id[self.outputs[0]]
         return next(node for node in reversed(self.nodes) if not self.readers[node.id])
+
+    @cached_property
+    def ends(self) -> tuple[Node, ...]:
+        """The nodes that no other reads, the output first."""
+        return (self.last, *(self.by_id[name] for name in self.outputs[1:]))
+
+    @cached_property
+    def heads(self) -> tuple[str, ...]:
+        """The ids of what the loss takes of each end."""
+        return tuple(node.inputs[0] if node.layer.reads else node.id for node in self.ends)
 
     @property
     def output(self) -> Value:
@@ -102,12 +116,12 @@ class Graph:
     @cached_property
     def computed(self) -> tuple[Node, ...]:
         """The nodes that are computed: a final softmax is how logits are read, not a layer to train through."""
-        return tuple(node for node in self.nodes if node is not self.last or not node.layer.reads)
+        return tuple(node for node in self.nodes if node not in self.ends or not node.layer.reads)
 
     @cached_property
     def logits(self) -> str:
         """The id of what the loss takes."""
-        return self.last.inputs[0] if self.last.layer.reads else self.last.id
+        return self.heads[0]
 
     def arrays(self) -> dict[str, dict[str, dict[str, Parameter]]]:
         """Every array that a weight file holds: collection, node, name."""

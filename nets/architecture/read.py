@@ -44,8 +44,10 @@ def sketched(value: object, path: Path = ("architecture",), *, most_layers: int 
     """An architecture as far as it goes, with every problem in it."""
     problems: list[Problem] = []
     given: Value | None = None
+    outputs: tuple[str, ...] = ()
     try:
         frame = parse(Frame, value, path, owner="an architecture")
+        outputs = frame.outputs or ()
         given = input_value(frame, path)
     except SpecError as error:
         problems += error.problems
@@ -54,7 +56,7 @@ def sketched(value: object, path: Path = ("architecture",), *, most_layers: int 
         return Sketch(given, problems=first_of(problems, value, path))
     reader = Reader(path, problems, most=most_layers)
     try:
-        body = reader.whole(listed)
+        body = reader.whole(listed, outputs)
     except SpecError as error:
         return Sketch(given, problems=first_of(error.problems, value, path))
     placed = expand(body)
@@ -112,13 +114,13 @@ class Reader:
         self.most = most
         self.count = 0
 
-    def whole(self, listed: list[Any]) -> Body:
+    def whole(self, listed: list[Any], outputs: tuple[str, ...] = ()) -> Body:
         """The layers of a network; SpecError at once where there are too many."""
         place = (*self.path, "layers")
         if not 1 <= len(listed) <= self.most:
             rule = f"must have 1 to {self.most} layers, got {len(listed)}"
             raise SpecError([*self.problems, Problem(place, rule, *beyond(len(listed), self.most))])
-        body = self.body(Scope(self.named(listed)), place, None)
+        body = self.body(Scope(self.named(listed)), place, None, outputs)
         if (many := size(body)) > self.most:
             rule = f"must make a network of at most {self.most} layers, repetitions included"
             raise SpecError(
@@ -130,7 +132,7 @@ class Reader:
         """Layers as they came, each with its type's own name."""
         return [self.kinds.by_its_own_name(sent) for sent in listed]
 
-    def body(self, scope: Scope, path: Path, shown: Path | None) -> Body:
+    def body(self, scope: Scope, path: Path, shown: Path | None, outputs: tuple[str, ...] = ()) -> Body:
         """shown: where errors point that are about any of these layers; None for each layer's own place."""
         self.count += len(scope.listed)
         if self.count > self.most:
@@ -139,14 +141,30 @@ class Reader:
         rules = scope.rules.items()
         self.problems += [rule.at(shown or (*path, index, "name")) for index, rule in rules]
         items = tuple(self.item(scope, index, (*path, index), shown) for index in range(len(scope.listed)))
-        ends = [index for index in range(len(items)) if index not in scope.read]
+        asked = tuple(self.outputs(scope, items, outputs))
+        ends = [index for index in range(len(items)) if index not in scope.read and index not in asked]
+        ends += reversed(asked)
         last = ends[-1] if ends else len(items) - 1
-        for index in ends[:-1]:
+        for index in ends[: len(ends) - (len(asked) or 1)]:
             item = items[index]
             rule = f"no layer reads {item.label}, and {items[last].label} is the output already"
             cure = "name it in the inputs of another layer, or remove it"
+            cure = f"{cure}, or name it in outputs" if asked else cure
             self.problems.append(Problem(item.shown, f"{rule}; {cure}", "unused"))
-        return Body(items, last, scope.open)
+        return Body(items, last, scope.open, asked)
+
+    def outputs(self, scope: Scope, items: Sequence[Written], names: tuple[str, ...]) -> Iterator[int]:
+        """The places of the layers that are named as outputs."""
+        for number, name in enumerate(names):
+            place = (*self.path, "outputs", number)
+            found = scope.names.get(name)
+            if found is None:
+                self.problems.append(scope.unknown(name).at(place))
+                continue
+            if found in scope.read:
+                rule = f"{items[found].label} is read by another layer; name layers that no other one reads"
+                self.problems.append(Problem(place, rule, "conflict", got=name))
+            yield found
 
     def item(self, scope: Scope, index: int, path: Path, shown: Path | None) -> Written:
         sent, where = scope.listed[index], shown or path

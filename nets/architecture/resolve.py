@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from nets.architecture.architecture import Applied, Architecture
-from nets.architecture.expand import Placed
+from nets.architecture.expand import Placed, output_id
 from nets.architecture.graph import INPUT, Graph, Node
 from nets.architecture.lending import check_lent, check_worth, lender_of
 from nets.architecture.misfits import Words, takes_one, too_large, wrong_kind, wrong_number, wrong_times
@@ -47,31 +47,37 @@ def resolve(
     problems += resolver.problems
     if problems or given is None or len(resolver.applied) < len(placed):
         return Resolved(resolver.nodes)
-    graph = Graph(given, resolver.in_turns())
+    outputs = tuple(resolver.outputs[output_id(body.items[index], "")] for index in body.outputs)
+    graph = Graph(given, resolver.in_turns(), outputs)
     problems += check_whole(graph, body, path)
+    names = tuple(body.items[index].id for index in body.outputs)
     filled = {place: agreed(layers) for place, layers in resolver.filled.items()}
-    return Resolved(graph.by_id, Architecture(graph, body.items, filled, tuple(resolver.applied)))
+    return Resolved(graph.by_id, Architecture(graph, body.items, filled, tuple(resolver.applied), names))
 
 
 def check_whole(graph: Graph, body: Body, path: Path) -> list[Problem]:
     """Rules for the network as a whole."""
-    last = body.items[body.last].shown
-    unread = [node for node in graph.nodes if not graph.readers[node.id] and node is not graph.last]
+    unread = [node for node in graph.nodes if not graph.readers[node.id] and node not in graph.ends]
     problems = [Problem(node.path, f"no layer reads what {node.place} gives; remove it", "unused") for node in unread]
     if not any(node.arrays.parameters for node in graph.nodes):
         types = [name for name, cls in LAYERS.items() if cls.width]
         rule = f"must have a layer with weights to train, such as one of {', '.join(types[:2])}"
         expected = {"contains": {"properties": {"type": one_of(types)}}}
         problems.append(Problem((*path, "layers"), rule, "missing", expected=expected))
-    value = graph.output
+    for index, end in zip(body.outputs or (body.last,), graph.ends, strict=True):
+        problems += wrong_end(end.gives, body.items[index].shown)
+    return problems
+
+
+def wrong_end(value: Value, shown: Path) -> Iterator[Problem]:
+    """What a network cannot end in."""
     if value.kind != "features":
         cure = f"end with {Flatten().type} and a linear layer that has one output per class"
         got = f"{'an image' if value.kind == 'image' else f'a {value.kind}'} ({value.described()})"
-        problems.append(Problem(last, f"the network must end in features, got {got}; {cure}", "misfit"))
+        yield Problem(shown, f"the network must end in features, got {got}; {cure}", "misfit")
     elif value.size < 2:
         rule = "the network must end in one output per class, at least 2, got 1"
-        problems.append(Problem(last, rule, "out_of_range", expected=widths_from(2)))
-    return problems
+        yield Problem(shown, rule, "out_of_range", expected=widths_from(2))
 
 
 def widths_from(least: int) -> dict[str, Any]:

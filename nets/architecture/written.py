@@ -71,8 +71,12 @@ class Written:
 
 @dataclass(frozen=True)
 class Body:
-    """A list of layers. last: which of them gives what comes out. open: whether any reads what the list is given."""
+    """A list of layers. last: which of them gives what comes out. open: whether any reads what the list is given.
+
+    outputs: which give something, where several are named; `last` first.
+    """
 
     items: tuple[Written, ...]
     last: int
     open: bool
+    outputs: tuple[int, ...] = ()

@@ -12,20 +12,22 @@ from nets.augment import Augmentation
 from nets.augment.listed import MOST_AUGMENTATIONS, parse_augment
 from nets.averages import Ema, Swa
 from nets.datasets import DATASETS
-from nets.errors import Path, Problem, SpecError
+from nets.errors import BrokenRule, Path, Problem, SpecError
 from nets.losses import LOSSES, CrossEntropy, Loss
 from nets.metrics import SEVERAL, Metric
 from nets.optimizers import OPTIMIZERS, Optimizer, Sgd
+from nets.regularizers import Regularizer
+from nets.regularizers.listed import MOST_REGULARIZERS, parse_regularizers
 from nets.schedules import SCHEDULES, Schedule
 from nets.spec.allowed import one_of
-from nets.spec.fields import Boolean, Hint, Real, Spec, Text, Whole, parse, shown
+from nets.spec.fields import Boolean, Hint, Real, Spec, Text, Whole, parse, real, shown
 from nets.spec.registry import Registry, Typed
 from nets.spec.words import meant
 from nets.views import VIEWS
 
 Reader = Callable[[object, Path], Any]
 Precision = Literal["float32", "bfloat16"]
-ALIASES = {"dataset": "dataset_type"}
+ALIASES = {"dataset": "dataset_type", "regularisers": "regularizers"}
 METRIC_LIST = {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "object"}]}}
 TYPED: Mapping[str, Registry[Any]] = {  # fields that are a type with its options
     "optimizer": OPTIMIZERS,
@@ -35,7 +37,36 @@ TYPED: Mapping[str, Registry[Any]] = {  # fields that are a type with its option
 OPTIONAL = ("lr_schedule",)  # those that may be null
 ELSEWHERE = ("metric", "mode", "patience", "threshold", "cooldown", "factor")  # which may as well be of other parts
 PARTS: Mapping[str, type[Spec]] = {"ema": Ema, "swa": Swa}  # fields that are an object with its options, or null
-LISTED: Mapping[str, Reader] = {"augment": parse_augment, "metrics": SEVERAL.parse}  # fields that are lists of types
+LISTED: Mapping[str, Reader] = {  # fields that are lists of types
+    "augment": parse_augment,
+    "regularizers": parse_regularizers,
+    "metrics": SEVERAL.parse,
+}
+
+
+def output_weights(value: object) -> object:
+    """An object of numbers."""
+    if value is None:
+        return None
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+        rule = 'must be an object of a number for each name of an output, such as {"main": 1, "aux": 0.3}'
+        raise BrokenRule(f"{rule}, got {shown(value)}", "wrong_type")
+    found = {name: real(number) for name, number in value.items()}
+    for name, number in found.items():
+        if not 0 <= number <= MOST_OUTPUT_WEIGHT:
+            raise BrokenRule(
+                f"must be from 0 to {MOST_OUTPUT_WEIGHT:g}, got {shown(value[name])} of {shown(name)}", "out_of_range"
+            )
+    return found
+
+
+MOST_OUTPUT_WEIGHT = 1e6
+WEIGHT = {"type": "number", "minimum": 0, "maximum": MOST_OUTPUT_WEIGHT}
+OutputWeights = Annotated[
+    dict[str, float] | None,
+    BeforeValidator(output_weights),
+    WithJsonSchema({"anyOf": [{"type": "object", "additionalProperties": WEIGHT}, {"type": "null"}]}),
+]
 
 
 class Hyperparams(Spec):
@@ -49,6 +80,13 @@ class Hyperparams(Spec):
     )
     loss: Annotated[Loss, WithJsonSchema({"anyOf": [one_of(LOSSES.words()), {"type": "object"}]})] = Field(
         CrossEntropy(), description="What is made small: the name of a loss, or a type with its options."
+    )
+    regularizers: Annotated[tuple[Regularizer, ...], Field(max_length=MOST_REGULARIZERS)] = Field(
+        (), description="What is made small beside the loss: a list of types with their options."
+    )
+    output_weights: OutputWeights = Field(
+        None,
+        description="Of a network with several `outputs`: what their losses are multiplied by, by name; 1 without.",
     )
     augment: Annotated[tuple[Augmentation, ...], Field(max_length=MOST_AUGMENTATIONS)] = Field(
         (),
@@ -111,9 +149,11 @@ def parse_hyperparams(value: object, path: Path = ("hyperparams",)) -> Hyperpara
     problems: list[Problem] = []
     typed: dict[str, Any] = {}
     for name, read in READERS.items():
-        if name in fields and (name not in OPTIONAL or fields[name] is not None):
+        for said in [word for word in words_for(name) if word in fields][:1]:
+            if fields[said] is None and name in OPTIONAL:
+                continue
             try:
-                typed[name] = read(fields.pop(name), (*path, name))
+                typed[name] = read(fields.pop(said), (*path, said))
             except SpecError as error:
                 problems += error.problems
     try:
@@ -127,6 +167,11 @@ def parse_hyperparams(value: object, path: Path = ("hyperparams",)) -> Hyperpara
     if problems := list(conflicts(made, path)):
         raise SpecError(problems)
     return made
+
+
+def words_for(name: str) -> list[str]:
+    """The names by which a field may come."""
+    return [name, *(alias for alias, own in ALIASES.items() if own == name)]
 
 
 def conflicts(made: Hyperparams, path: Path) -> Iterator[Problem]:

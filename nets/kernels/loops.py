@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from nets.kernels.schedule import Stage
@@ -27,17 +27,20 @@ class Loop:
         return self.copies[-1][-1].output
 
 
-def looped(stages: Sequence[Stage], least: int | None, *, positions: int = 1) -> Iterator[Stage | Loop]:
+def looped(
+    stages: Sequence[Stage], least: int | None, *, positions: int = 1, kept: Collection[str] = ()
+) -> Iterator[Stage | Loop]:
     """The same stages, those of at least `least` equal blocks together, where a sample has so many positions.
 
     The weights of all blocks are put side by side for a loop. Where each is used once for a sample, as by features,
-    that costs as much as it saves.
+    that costs as much as it saves. kept: nodes whose values are asked for, and are not lost inside of a loop.
     """
     if least is None:
         yield from stages
         return
     signs = signatures(stages)
     readers = read_counts(stages)
+    readers.update({name: readers[name] + 1 for name in kept if name in readers})
     at = 0
     while at < len(stages):
         many = stages[at].nodes[-1].gives.positions >= positions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from nets.architecture.graph import Graph, Node
@@ -23,17 +23,18 @@ class Stage:
         return self.nodes[-1].id
 
 
-def schedule(graph: Graph, plan: Plan, *, batch: int, train: bool) -> tuple[Stage, ...]:
+def schedule(graph: Graph, plan: Plan, *, batch: int, train: bool, kept: Collection[str] = ()) -> tuple[Stage, ...]:
     """Every computed node in one stage, in an order in which they can run.
 
     The longest fusions are looked for first, all over the graph: from left to right, a convolution with a norm would
     take the norm away from a norm with a sum. A stage stands where its last node stood, behind all that it reads.
+    kept: nodes whose values are asked for, and are not lost inside of a fusion.
     """
     fused: dict[str, Stage] = {}  # by the last node
     taken: set[str] = set()
     for fusion in sorted(plan.fusions, key=lambda fusion: -len(fusion.chain)):
         for node in graph.computed:
-            nodes = chain(graph, fusion, node, taken)
+            nodes = chain(graph, fusion, node, taken, kept)
             if nodes and fusion.fits(Site(plan, nodes, graph.readers[nodes[-1].id], batch * node.times, train)):
                 fused[nodes[-1].id] = Stage(nodes, tuple(read_by(nodes)), fusion)
                 taken.update(inner.id for inner in nodes)
@@ -45,14 +46,14 @@ def schedule(graph: Graph, plan: Plan, *, batch: int, train: bool) -> tuple[Stag
     return tuple(stages)
 
 
-def chain(graph: Graph, fusion: Fusion, first: Node, taken: set[str]) -> tuple[Node, ...] | None:
+def chain(graph: Graph, fusion: Fusion, first: Node, taken: set[str], kept: Collection[str]) -> tuple[Node, ...] | None:
     """The nodes of a fusion from `first` on, if they are there and free: nothing else reads what lies between them."""
     nodes: list[Node] = []
     node = first
     for kind in fusion.chain:
         if nodes:
             readers = graph.readers[nodes[-1].id]
-            if len(readers) != 1 or nodes[-1].id == graph.logits:
+            if len(readers) != 1 or nodes[-1].id in (*graph.heads, *kept):
                 return None
             node = readers[0]
         if not isinstance(node.layer, kind) or node.id in taken:

@@ -48,7 +48,7 @@ def misfits(architecture: Architecture, hyperparams: Hyperparams, info: DatasetI
     yield from too_many(hyperparams, info)
     yield from unfit_augmentations(hyperparams, info)
     train, validation = split_sizes(hyperparams, info.train_size)
-    yield from loss_misfits(graph, hyperparams, info, train=train)
+    yield from loss_misfits(architecture, hyperparams, info, train=train)
     if train >= 1:
         yield from single_values(architecture, hyperparams, train, validation)
     if train < 1 or validation < 1:

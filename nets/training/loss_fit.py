@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nets.architecture.architecture import Architecture
 from nets.architecture.graph import Graph
 from nets.datasets import DatasetInfo
 from nets.errors import Change, Path, Problem
@@ -12,13 +13,24 @@ from nets.layers import LAYERS
 from nets.losses import Loss
 from nets.losses.entropy import NO_CLASS, OfClasses
 from nets.losses.likelihood import PoissonNll
+from nets.regularizers import OfActivity
+from nets.spec.allowed import one_of
+from nets.spec.fields import shown
+from nets.spec.words import closest
+from nets.training.regularized import Regularized
 
+MOST_NAMES = 200  # characters
 LOSS: Path = ("hyperparams", "loss")
 
 
-def loss_misfits(graph: Graph, hyperparams: Hyperparams, info: DatasetInfo, *, train: int) -> Iterator[Problem]:
+def loss_misfits(
+    architecture: Architecture, hyperparams: Hyperparams, info: DatasetInfo, *, train: int
+) -> Iterator[Problem]:
     """Every reason why the loss cannot be computed. train: how many samples are trained on."""
-    loss = hyperparams.loss
+    loss, graph = hyperparams.loss, architecture.graph
+    yield from other_ends(loss, graph, info)
+    yield from unknown_outputs(architecture, hyperparams)
+    yield from of_no_layer(graph, hyperparams)
     if loss.embeds:
         yield Problem(LOSS, f"{loss.type} is not trained with yet; use cross_entropy", "mismatch")
     yield from wrong_lengths(loss, info)
@@ -69,3 +81,43 @@ def wrong_values(loss: Loss, graph: Graph) -> Iterator[Problem]:
         detail = f"false needs rates, which are not below 0, but the network ends in {last.layer.type}; {cure}"
         fix = (Change("replace", (*LOSS, "log_input"), True),)
         yield Problem((*LOSS, "log_input"), detail, "misfit", expected=True, got=False, fix=fix)
+
+
+def other_ends(loss: Loss, graph: Graph, info: DatasetInfo) -> Iterator[Problem]:
+    """Outputs beside the first that have not one number for each class."""
+    for end in graph.ends[1:]:
+        if end.gives.channels != len(info.classes) and not loss.embeds:
+            rule = f"{end.place} is an output, and must give one number for each of the {len(info.classes)} classes"
+            yield Problem(end.path, f"{rule} of {info.name}, got {end.gives.channels}", "mismatch")
+
+
+def unknown_outputs(architecture: Architecture, hyperparams: Hyperparams) -> Iterator[Problem]:
+    """Weights of outputs that there are not."""
+    place: Path = ("hyperparams", "output_weights")
+    for name in hyperparams.output_weights or {}:
+        if name in architecture.outputs:
+            continue
+        if not architecture.outputs:
+            rule = "needs a network that names several outputs; name them in architecture.outputs, or leave it out"
+            yield Problem(place, rule, "conflict", got=hyperparams.output_weights, fix=(Change("remove", place),))
+            return
+        near = closest(name, architecture.outputs)
+        hint = f" Did you mean {shown(near[0])}?" if near else ""
+        rule = f"is not an output of the network.{hint} Its outputs: {', '.join(architecture.outputs)}"
+        yield Problem((*place, name), rule, "unknown_name", expected=one_of(architecture.outputs))
+    if hyperparams.output_weights and not any(
+        hyperparams.output_weights.get(name, 1.0) for name in architecture.outputs
+    ):
+        yield Problem(place, "must have a weight above 0, got only 0", "out_of_range", got=hyperparams.output_weights)
+
+
+def of_no_layer(graph: Graph, hyperparams: Hyperparams) -> Iterator[Problem]:
+    """Regularizers of which no layer is."""
+    for number, each in enumerate(hyperparams.regularizers):
+        if not Regularized.of(each, graph).nodes:
+            what = "that computes something" if isinstance(each, OfActivity) else "with weights for products"
+            names = ", ".join(node.id for node in graph.nodes if not node.part)
+            names = names if len(names) <= MOST_NAMES else f"{names[:MOST_NAMES]}..."
+            rule = f"{', '.join(map(shown, each.layers))} names no layer {what}; the layers are {names}"
+            got = list(each.layers) if len(each.layers) > 1 else each.layers[0]
+            yield Problem(("hyperparams", "regularizers", number, "layers"), rule, "unknown_name", got=got)

@@ -10,9 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from nets.architecture.architecture import Architecture
+from nets.architecture.graph import Graph
 from nets.augment import Augmentation
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.losses import Loss, Terms
+from nets.spec.traced import STAND_IN
+from nets.training.regularized import Regularized, activity, penalised
+from nets.training.state import Tree
 from nets.training.update import scalars
 
 Numbers = Mapping[str, Any]
@@ -33,26 +38,46 @@ class Objective:
     loss: Loss
     views: str | None = None  # that are evaluated
     augment: tuple[Augmentation, ...] = ()
+    regularizers: tuple[Regularized, ...] = ()
+    heads: tuple[float, ...] = ()  # the weights of several outputs
 
     @classmethod
-    def of(cls, hyperparams: Hyperparams) -> Self:
-        """That of a run, with its numbers."""
-        return cls(hyperparams.loss, hyperparams.test_time_augmentation, hyperparams.augment)
+    def of(cls, hyperparams: Hyperparams, architecture: Architecture) -> Self:
+        """That of a run of a network, with its numbers."""
+        weights, graph = hyperparams.output_weights or {}, architecture.graph
+        return cls(
+            hyperparams.loss,
+            hyperparams.test_time_augmentation,
+            hyperparams.augment,
+            tuple(Regularized.of(each, graph) for each in hyperparams.regularizers),
+            tuple(weights.get(name, 1.0) for name in architecture.outputs),
+        )
 
     def structure(self) -> Objective:
         """The same with its numbers taken out."""
-        return replace(self, loss=self.loss.structure(), augment=tuple(each.structure() for each in self.augment))
+        return replace(
+            self,
+            loss=self.loss.structure(),
+            augment=tuple(each.structure() for each in self.augment),
+            regularizers=tuple(each.structure() for each in self.regularizers),
+            heads=(STAND_IN,) * len(self.heads),
+        )
 
     def evaluated(self) -> Objective:
-        """The part of it that evaluation depends on: samples as they are."""
-        return replace(self, augment=())
+        """The part of it that evaluation depends on: samples as they are, and the loss of the output alone."""
+        return replace(self, augment=(), regularizers=(), heads=())
 
     def numbers(self, counts: Sequence[int] | np.ndarray, *, steps_per_epoch: int = 1) -> dict[str, Any]:
         """The inputs of a compiled program: float32 scalars, and arrays of one for each class.
 
         counts: how many training samples each class has.
         """
-        found = {"loss": self.loss.inputs(counts)}
+        found: dict[str, Any] = {"loss": self.loss.inputs(counts)}
+        if self.regularizers:
+            each = enumerate(self.regularizers)
+            found["regularizers"] = {str(number): scalars(one.regularizer.numbers()) for number, one in each}
+        if self.heads:
+            found["heads"] = jnp.asarray(np.asarray(self.heads, np.float32))
         if not self.augment:
             return found
         augment = {str(number): scalars(each.numbers()) for number, each in enumerate(self.augment)}
@@ -61,7 +86,31 @@ class Objective:
     @staticmethod
     def of_evaluation(numbers: Numbers) -> dict[str, Any]:
         """The numbers that evaluation takes, of all."""
-        return {name: each for name, each in numbers.items() if name not in ("augment", "steps_per_epoch")}
+        return {name: each for name, each in numbers.items() if name in ("loss",)}
+
+    def kept(self, graph: Graph) -> tuple[str, ...]:
+        """The ids of nodes whose values are asked for, beside the logits."""
+        regularized = (node for each in self.regularizers if not each.arrays for node in each.nodes)
+        return tuple(dict.fromkeys([*(graph.heads[1:] if self.heads else ()), *regularized]))
+
+    def penalised(self, gradients: Tree, params: Tree, numbers: Numbers) -> Tree:
+        """The gradients of the loss, and of what the weights are made small by."""
+        return (
+            penalised(self.regularizers, gradients, params, numbers["regularizers"]) if self.regularizers else gradients
+        )
+
+    def minimised(self, ends: Sequence[Terms], values: Mapping[str, Array], numbers: Numbers) -> Float[Array, " batch"]:
+        """What is made small of each sample: its loss, those of other outputs, and what its values add.
+
+        ends: of every output. values: what nodes give, by id.
+        """
+        total = ends[0].each
+        if self.heads:
+            total = sum((numbers["heads"][at] * end.each for at, end in enumerate(ends)), jnp.zeros_like(total))
+        more = activity(self.regularizers, values, numbers.get("regularizers", {}))
+        if more is None:
+            return total
+        return total + (more if ends[0].weight is None else more * ends[0].weight)
 
     @property
     def weighted(self) -> bool:

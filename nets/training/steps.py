@@ -11,6 +11,7 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from nets.losses import Terms
 from nets.network import Network
 from nets.training.objective import Objective
 from nets.training.pace import even_part, samples_at_most
@@ -76,6 +77,7 @@ class Steps:
 
     def updated(self, state: TrainState, gradients: Tree, batch_stats: Tree, numbers: RunNumbers) -> TrainState:
         """The state after a step of the optimizer."""
+        gradients = self.objective.penalised(gradients, state.params, numbers.objective)
         updates, opt_state = self.update.updates(gradients, state.opt_state, state.params, state.step, numbers.update)
         if self.update.optimizer.divides:
             updates = self.network.plan.set_apart(updates, self.network.graph)
@@ -167,8 +169,7 @@ class Steps:
         """The gradient of a part's share of the mean loss over `samples`, and what came of the way forward."""
 
         def loss(params: Tree) -> tuple[Array, Passed]:
-            passed = self.forward(params, state.batch_stats, seen, samples, key, numbers)
-            return passed.loss, passed
+            return self.forward(params, state.batch_stats, seen, samples, key, numbers)
 
         gradients, passed = jax.grad(loss, has_aux=True)(state.params)
         return gradients, passed
@@ -181,29 +182,44 @@ class Steps:
         samples: Int[Array, ""],
         key: Array,
         numbers: RunNumbers,
-    ) -> Passed:
-        """A part of a batch through the network, with its share of the mean loss over `samples`.
+    ) -> tuple[Array, Passed]:
+        """A part of a batch through the network: its share of what is made small, and of the mean loss over `samples`.
 
-        Where samples count by weights it is what `by_weight` makes a share of the mean.
+        Where samples count by weights they are what `by_weight` makes shares of the means.
         """
-        logits, changed = self.network.apply(
+        kept = self.objective.kept(self.network.graph)
+        found, changed = self.network.apply(
             {"params": params, "batch_stats": batch_stats, "numbers": numbers.layers},
             seen.inputs,
             train=True,
             rngs={"dropout": key},
             mutable=["batch_stats"],
+            **({"kept": kept} if kept else {}),
         )
-        outputs = self.outputs(logits)
-        terms = self.objective.terms(
-            outputs, seen.labels, numbers.objective, real=seen.counts, platform=self.platform, mixed=seen.mixed
-        )
+        logits, more = found if kept else (found, ())
+        values = dict(zip(kept, more, strict=True))
+        ends = [self.terms(logits, 0, seen, numbers)]
+        if self.objective.heads:
+            others = enumerate(self.network.graph.heads[1:], start=1)
+            ends += [self.terms(values[name].astype(jnp.float32), at, seen, numbers) for at, name in others]
+        terms = ends[0]
         loss = summed(terms.each, seen.counts) / samples
+        least = loss
+        if kept or self.objective.heads:
+            least = summed(self.objective.minimised(ends, values, numbers.objective), seen.counts) / samples
         correct = (seen.counts & (logits.argmax(-1) == seen.main)).sum(dtype=jnp.int32)
-        return Passed(loss, correct, changed.get("batch_stats", {}), summed(terms.weight, seen.counts))
+        return least, Passed(loss, correct, changed.get("batch_stats", {}), summed(terms.weight, seen.counts))
 
-    def outputs(self, logits: Float[Array, "batch classes"]) -> Float[Array, "batch classes"]:
-        """What the loss takes: the logits, or what the last layer makes of them."""
-        return self.network.graph.last.layer.read(logits) if self.objective.loss.takes == "output" else logits
+    def terms(self, logits: Float[Array, "part width"], end: int, seen: Seen, numbers: RunNumbers) -> Terms:
+        """What the loss makes of the logits of one of the outputs."""
+        outputs, own = self.outputs(logits, end), numbers.objective
+        return self.objective.terms(
+            outputs, seen.labels, own, real=seen.counts, platform=self.platform, mixed=seen.mixed
+        )
+
+    def outputs(self, logits: Float[Array, "batch classes"], end: int = 0) -> Float[Array, "batch classes"]:
+        """What the loss takes of one of the outputs: the logits, or what its last layer makes of them."""
+        return self.network.graph.ends[end].layer.read(logits) if self.objective.loss.takes == "output" else logits
 
     def train_chunk(
         self, state: TrainState, data: Data, rows: Int[Array, "chunk batch"], count: Int[Array, ""], numbers: RunNumbers

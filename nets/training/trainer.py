@@ -83,7 +83,7 @@ class Run:
         """The numbers of the run, and the key of all that is random in its steps."""
         # Weights are drawn from the seed's own key; dropout from a key beside it.
         key = jax.random.fold_in(seed_key(self.hyperparams.seed), 0x64726F70)
-        objective, steps = Objective.of(self.hyperparams), -(-len(self.train) // self.workload.batch)
+        objective, steps = Objective.of(self.hyperparams, self.architecture), -(-len(self.train) // self.workload.batch)
         numbers, update = objective.numbers(self.counts, steps_per_epoch=steps), self.update.numbers(rate.inputs())
         return RunNumbers(numbers_of(self.architecture.graph), update, numbers, key)
 

@@ -126,7 +126,7 @@ def workload_of(
     return Workload(
         graph=architecture.graph.structure,
         update=Update.of(hyperparams, architecture.graph).structure(),
-        objective=Objective.of(hyperparams).structure(),
+        objective=Objective.of(hyperparams, architecture).structure(),
         precision=hyperparams.precision,
         platform=device.platform,
         device=name_of(device),
