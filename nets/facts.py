@@ -33,7 +33,7 @@ class Tally(TypedDict):
 class ProgramOrigin(TypedDict):
     """One compiled program of a run, and where it came from."""
 
-    name: Annotated[str, About("`train`, `tail` (the last batch where it differs), `update` or `evaluate`.")]
+    name: Annotated[str, About("`train`, `tail` (the last batch where it differs), `update`, `evaluate` or `average`.")]
     source: Annotated[
         Source,
         About("`cold`: compiled anew. `disk`: read from the disk. `process`: a run of the process had used it."),
@@ -198,3 +198,29 @@ class HostFacts(TypedDict):
     ram_bytes: Annotated[int | None, About("Memory of the machine.")]
     jax: Annotated[str, About("Version of JAX.")]
     jaxlib: Annotated[str, About("Version of its compiled part.")]
+
+
+class StoppedBy(TypedDict):
+    """What ended the training of a run before the end of its last epoch."""
+
+    rule: Annotated[
+        Literal["early_stopping", "target", "max_steps", "max_seconds"], About("The hyperparameter that asked for it.")
+    ]
+    epoch: Annotated[int, About("The epoch that it was the end of.")]
+    whole: Annotated[bool, About("Whether that epoch has seen all of its samples.")]
+    step: Annotated[int, About("Steps of the optimizer until then.")]
+    seconds: Annotated[float, About("Time of all training and validation until then.")]
+    metric: Annotated[str | None, About("What was looked at; null for limits.")]
+    value: Annotated[float | None, About("Of the metric: the best until then, or that which reached the target.")]
+    best_epoch: Annotated[int | None, About("The epoch since which it has not been better, of `early_stopping`.")]
+    message: Annotated[str, About("The same as a sentence.")]
+
+
+class TargetReached(TypedDict):
+    """When a metric was first as good as `hyperparams.target` asks for."""
+
+    metric: str
+    target: float
+    value: Annotated[float, About("Of the metric, after that epoch.")]
+    epoch: int
+    seconds: Annotated[float, About("Time of all training and validation until then, compilation not counted.")]

@@ -143,6 +143,10 @@ def averages():
     return "\n".join(part(name, PARTS[name]) for name in ("ema", "swa"))
 
 
+def stopping():
+    return "\n".join(part(name, PARTS[name]) for name in ("early_stopping", "target"))
+
+
 def part(name, cls):
     """A field that is an object, with its options."""
     rows = options(cls, cls.aliases)
@@ -449,6 +453,7 @@ TABLES = {
             losses,
             regularizers,
             averages,
+            stopping,
             metrics,
             augmentations,
             warnings,

@@ -64,7 +64,7 @@ ARROWS = {
         "calibration": "architecture datasets durable facts hyperparams kernels layers numerics process training",
         "doubts": "architecture datasets errors hyperparams layers optimizers spec training",
         "training": "architecture augment averages checkpoint datasets durable earlier_names errors facts hyperparams"
-        " kernels layers losses metrics network optimizers packed process regularizers schedules spec views",
+        " kernels layers losses metrics network optimizers packed process regularizers schedules spec stopping views",
         "inference": "architecture kernels network process views",
         "exchange": "architecture checkpoint errors layers network packed spec",
         "checkpoint": "architecture durable earlier_names errors network packed",
@@ -72,11 +72,13 @@ ARROWS = {
         "earlier_names": "architecture",
         "kernels": "architecture facts layers numerics process spec",
         "architecture": "errors layers spec",
-        "hyperparams": "augment averages datasets errors losses metrics optimizers regularizers schedules spec views",
+        "hyperparams": "augment averages datasets errors losses metrics optimizers regularizers schedules spec"
+        " stopping views",
         "augment": "errors spec",
         "regularizers": "errors optimizers spec",
         "optimizers": "errors spec",
         "averages": "spec",
+        "stopping": "facts spec",
         "losses": "errors spec",
         "schedules": "errors facts spec",
         "metrics": "errors spec",

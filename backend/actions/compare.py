@@ -34,6 +34,7 @@ class Reached(TypedDict):
 class ComparedRun(TypedDict):
     """A run. `seconds`: from its last start to its end, or until now. `samples_per_second`: the median of the epochs
     that its record shows, without the first. `compilation`: where its programs came from, as in its record.
+    `stopped_by`: the rule that ended it before its last epoch. `seconds_to_target`: of training, until its `target`.
     """
 
     run_id: str
@@ -53,6 +54,8 @@ class ComparedRun(TypedDict):
     median_epoch_seconds: float | None
     median_step_seconds: float | None
     peak_memory_bytes: int | None
+    stopped_by: str | None
+    seconds_to_target: float | None
     test_accuracy: float | None
     test_loss: float | None
     test_metrics: Json | None
@@ -156,6 +159,8 @@ def described(run: RunRecord, parameters: int | None, now: datetime) -> Compared
         "median_epoch_seconds": run.timing["median_epoch_seconds"] if run.timing else None,
         "median_step_seconds": steps["p50"] if (steps := run.timing and run.timing["step_seconds"]) else None,
         "peak_memory_bytes": run.peak_memory["bytes"] if run.peak_memory else None,
+        "stopped_by": run.stopped_by["rule"] if run.stopped_by else None,
+        "seconds_to_target": run.target_reached["seconds"] if run.target_reached else None,
         "test_accuracy": run.test_accuracy,
         "test_loss": run.test_loss,
         "test_metrics": run.test_metrics,

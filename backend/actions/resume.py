@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from backend.errors import ApiError, not_found
@@ -17,6 +18,7 @@ from nets.architecture.read import parse_architecture
 from nets.errors import Change, CheckpointError, Problem, SpecError
 from nets.hyperparams.hyperparams import Hyperparams, merged, parse_hyperparams
 from nets.spec.fields import shown
+from nets.training.horizon import endings_of, go_on
 from nets.training.snapshot import Snapshot
 
 AGAIN = "start it again with POST /api/train"
@@ -76,7 +78,10 @@ class Resume:
         """The run and its state, for a new run of this definition. SpecError where it cannot go on so, ApiError 409."""
         if problems := _in_the_way(run, architecture, hyperparams):
             raise SpecError(problems)
-        return Source(run, self._snapshot(run, architecture, hyperparams))
+        snapshot = self._snapshot(run, architecture, hyperparams)
+        if problems := list(_ends_at_once(run, snapshot, hyperparams)):
+            raise SpecError(problems)
+        return Source(run, snapshot)
 
     def _require(self, run_id: str) -> RunRecord:
         run = self.store.get_run(run_id)
@@ -148,6 +153,17 @@ def _in_the_way(run: RunRecord, architecture: Architecture, hyperparams: Hyperpa
         detail = f"{rule}; leave it out, or train without resume_from"
         problems.append(_left_out("hyperparams", "optimizer", detail=detail, type=settings.optimizer.type))
     return problems
+
+
+def _ends_at_once(run: RunRecord, snapshot: Snapshot, hyperparams: Hyperparams) -> Iterator[Problem]:
+    """Rules that would end the new run before its first step, as where one of them has ended `run`."""
+    endings = endings_of(hyperparams)
+    go_on(endings, snapshot)
+    for rule in endings:
+        if (end := rule.end) is not None:
+            place, cure = rule.more
+            detail = f"would end this run at once, since of run {run.run_id}, which it continues, {end['message']}"
+            yield Problem(("hyperparams", *place), f"{detail}; send {cure}", "conflict")
 
 
 def _left_out(*place: str, detail: str, **expected: str) -> Problem:

@@ -4,7 +4,6 @@ from backend.client.answers import (
     Answer,
     Benchmark,
     Best,
-    Comparison,
     Dataset,
     Device,
     Health,
@@ -18,6 +17,7 @@ from backend.client.answers import (
     Started,
 )
 from backend.client.client import Client
+from backend.client.comparisons import Comparison
 from backend.client.download import Saved
 from backend.client.errors import (
     Ambiguous,

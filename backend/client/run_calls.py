@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, overload
 
-from backend.client.answers import Comparison, Inspected, Promoted, Run, Started, read
+from backend.client.answers import Inspected, Promoted, Run, Started, read
 from backend.client.calls import AnyModel, AnyRun, Calls
+from backend.client.comparisons import Comparison
 from backend.client.download import Download, Progress, Saved
 from backend.client.errors import Unavailable, Unreachable
 from backend.client.overrides import Body, body_of, changed

@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from backend.client import Client
-from backend.client.answers import ComparedRun, Comparison
+from backend.client.comparisons import ComparedRun, Comparison
 from backend.commands import exits
 from backend.commands.listing import WIDE
 from backend.commands.telling import Name, cell, number, percent, printable, say_json, screen, span, table
@@ -46,6 +46,8 @@ def reached(found: Comparison) -> list[Row]:
     rows = [
         ("state", [run.state for run in runs]),
         ("epoch", [f"{run.epoch}/{run.epochs_total}" for run in runs]),
+        ("ended by", [run.stopped_by or "" for run in runs]),
+        ("to target", [span(run.seconds_to_target) for run in runs]),
         ("best epoch", [f"{run.best.epoch}" if run.best else "" for run in runs]),
         ("best val loss", [best_of(run, "val_loss") for run in runs]),
         ("best val acc", [best_of(run, "val_accuracy") for run in runs]),

@@ -110,7 +110,14 @@ def end_of(run: Run, *, why: bool) -> Text:
     accuracy = f"  test accuracy {percent(run.test_accuracy)}" if run.test_accuracy is not None else ""
     line = Text(f"{run.short}  ").append(run.state, style=STYLES.get(run.state, ""))
     line.append(f"{accuracy}  after {seconds}" if seconds else accuracy)
+    if run.stopped_by:
+        line.append(f"  {ended_by(run.stopped_by)}")
     return line.append(f"\n{run.error}") if run.error and why else line
+
+
+def ended_by(stop: Mapping[str, Any]) -> str:
+    """The rule that ended a run before its last epoch, and where."""
+    return f"ended by {stop['rule']} in epoch {stop['epoch']}"
 
 
 @contextmanager
@@ -204,6 +211,7 @@ def line_of(event: Event) -> Text:
     state = str(data["state"])
     more = [f"place {data['queue_position']} in the queue"] if data.get("queue_position") else []
     more += [f"test accuracy {percent(data['test_accuracy'])}"] if data.get("test_accuracy") is not None else []
+    more += [ended_by(data["stopped_by"])] if data.get("stopped_by") else []
     more += ["resumed since"] if data.get("superseded") else [str(data["error"])] if data.get("error") else []
     return Text(f"{'state':<{WORD}} ").append(state, style=STYLES.get(state, "")).append("  ".join(["", *more]))
 

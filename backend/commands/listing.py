@@ -138,6 +138,11 @@ def lines_of(run: Run) -> Iterable[tuple[str, str | Text]]:
     yield from (("run", run.run_id), ("name", run.name), ("state", state), ("error", run.error or ""))
     yield from (("tags", joined(run.tags)), ("model", run.model_id))
     yield from (("data set", run.dataset_type), ("epochs", f"{run.epoch} of {run.epochs_total}"))
+    if run.stopped_by:
+        yield "ended by", f"{run.stopped_by['rule']}: {run.stopped_by['message']}"
+    if reached := run.target_reached:
+        when = f"in epoch {reached['epoch']}, after {span(reached['seconds'])} of training"
+        yield "target", f"{reached['metric']} {number(reached['value'])} {when}"
     yield "best", f"epoch {best.epoch}: loss {number(best.val_loss)}, {percent(best.val_accuracy)}" if best else ""
     yield "test", f"{percent(run.test_accuracy)}, loss {number(run.test_loss)}" if run.test_accuracy is not None else ""
     yield "network", network_of(run)

@@ -20,6 +20,8 @@ from backend.state.store import Store
 
 logger = logging.getLogger("lamina.runs")
 
+ENDS = ("error", "test_accuracy", "sample_predictions", "stopped_by", "target_reached")  # told of a run that ends
+
 
 class EventLog(Live):
     """What happens in runs: durable events through the store, and one transient progress slot per followed run."""
@@ -66,7 +68,7 @@ class EventLog(Live):
 
     def transition(self, run_id: str, state: RunState, **fields: Any) -> int:
         """Put a run into `state` with `fields`, durably; then wake the followers. `WrongState` as in the store."""
-        told: dict[str, Any] = {name: fields.get(name) for name in ("error", "test_accuracy", "sample_predictions")}
+        told: dict[str, Any] = {name: fields.get(name) for name in ENDS}
         data = state_data(run_id, state, **told)
         with self._publishing:
             event_id = self._store.transition(run_id, state, data=data, **fields)

@@ -7,6 +7,7 @@ import msgspec
 from backend.state.payloads import StateEvent
 from backend.state.records import UNREADABLE, Json, RunState
 from backend.state.rows import dumps
+from nets.facts import StoppedBy, TargetReached
 
 RETRY = b"retry: 3000\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
@@ -35,6 +36,8 @@ def state_data(
     error: str | None = None,
     test_accuracy: float | None = None,
     sample_predictions: list[Json] | None = None,
+    stopped_by: StoppedBy | None = None,
+    target_reached: TargetReached | None = None,
     queue_position: int | None = None,
     resumed: bool = False,
 ) -> Json:
@@ -46,6 +49,10 @@ def state_data(
         "test_accuracy": test_accuracy,
         "sample_predictions": sample_predictions,
     }
+    if stopped_by is not None:
+        data["stopped_by"] = stopped_by
+    if target_reached is not None:
+        data["target_reached"] = target_reached
     if queue_position is not None:
         data["queue_position"] = queue_position
     if resumed:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, NotRequired
 from typing_extensions import TypedDict
 
 from backend.state.records import BenchmarkState, Json, RunState, Told
+from nets.facts import StoppedBy, TargetReached
 
 
 class StateEvent(TypedDict):
@@ -20,6 +21,12 @@ class StateEvent(TypedDict):
     error: Annotated[str | None, Told("Of a failed run: why, in one sentence with the cure.")]
     test_accuracy: Annotated[float | None, Told("Of a succeeded run: the share of the test samples that it names.")]
     sample_predictions: Annotated[list[Json] | None, Told("Of a succeeded run: some test samples.")]
+    stopped_by: NotRequired[
+        Annotated[StoppedBy, Told("Of a succeeded run: what ended its training before the end of its last epoch.")]
+    ]
+    target_reached: NotRequired[
+        Annotated[TargetReached, Told("Of a succeeded run: when it was first as good as its `target` asks for.")]
+    ]
     queue_position: NotRequired[Annotated[int, Told("The place in the queue, from 1, while the run waits.")]]
     resumed: NotRequired[Annotated[Literal[True], Told("The run goes on after an earlier end.")]]
     superseded: NotRequired[Annotated[Literal[True], Told("The run was resumed: this is not its end.")]]

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from typing_extensions import TypedDict, is_typeddict
 
-from nets.facts import About, Compilation, Environment, PeakMemory, Timing
+from nets.facts import About, Compilation, Environment, PeakMemory, StoppedBy, TargetReached, Timing
 
 RunState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 ACTIVE: tuple[RunState, ...] = ("queued", "running")
@@ -152,7 +152,6 @@ class RunRecord:
     request_sha256: Annotated[str | None, Told("SHA-256 of the body of the request.", kept="facts")] = None
     resumable: Annotated[bool, Told("Whether the run ended early and can be resumed.", lasting=False)] = False
     resumed_from: Annotated[str | None, Told("The finished run whose training this one continues.")] = None
-    best_epoch: Annotated[int | None, Told("The epoch of the weights, with `keep_best`.")] = None
     test_metrics: Annotated[
         Json | None,
         Told("Of the test: those that `hyperparams.metrics` asks for, null where one has no value.", kept="facts"),
@@ -168,6 +167,13 @@ class RunRecord:
             lasting=False,
             kept="facts",
         ),
+    ] = None
+    best_epoch: Annotated[int | None, Told("The epoch of the weights, where the best one is kept.")] = None
+    stopped_by: Annotated[
+        StoppedBy | None, Told("What ended its training before the end of its last epoch.", kept="facts")
+    ] = None
+    target_reached: Annotated[
+        TargetReached | None, Told("When it was first as good as its `target` asks for.", kept="facts")
     ] = None
     curve: Annotated[Json | None, Told(shown=False, lasting=False)] = None  # see backend/state/curve.py
     summary: Annotated[Json | None, Told(shown=False, lasting=False)] = None  # see backend/state/summary.py

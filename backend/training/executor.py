@@ -44,6 +44,7 @@ logger = logging.getLogger("lamina.runs")
 FALLBACK = "digits"  # bundled: the data set that can always be had
 RESULTS = (
     *("test_accuracy", "test_loss", "compile_seconds", "device", "best_epoch", "test_metrics", "baseline_accuracy"),
+    *("stopped_by", "target_reached"),
 )
 
 

@@ -23,14 +23,16 @@ from nets.process.device import keep_compiled_programs
 from nets.process.devices import find
 from nets.process.energy import Energy, EnergyMeter
 from nets.process.peak_memory import PeakGauge
+from nets.training.arrays import on_host
 from nets.training.cache import ProgramCache
 from nets.training.fit import fit
 from nets.training.metrics import EpochMetrics
 from nets.training.programs import compiling
+from nets.training.run import Run
 from nets.training.sampling import draw
 from nets.training.sums import Sums
 from nets.training.timing import Times
-from nets.training.trainer import Run, Trainer, on_host
+from nets.training.trainer import Trainer
 
 # An epoch of a large network is cut to about so many operations: by what it costs, and not by how fast it is, so that
 # each device sees the same samples.

@@ -20,8 +20,9 @@ from nets.training.cache import ProgramCache
 from nets.training.compilation import compilation
 from nets.training.pace import sample_seconds
 from nets.training.programs import compiling
+from nets.training.run import Run
 from nets.training.sampling import draw
-from nets.training.trainer import Run, Trainer
+from nets.training.trainer import Trainer
 from nets.training.workload import workload_of
 
 Returned = TypeVar("Returned")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -12,17 +13,20 @@ from nets.augment import Augmentation
 from nets.augment.listed import MOST_AUGMENTATIONS, parse_augment
 from nets.averages import Ema, Swa
 from nets.datasets import DATASETS
-from nets.errors import BrokenRule, Path, Problem, SpecError
+from nets.errors import BrokenRule, Change, Path, Problem, SpecError
 from nets.losses import LOSSES, CrossEntropy, Loss
 from nets.metrics import SEVERAL, Metric
+from nets.metrics.names import metric_of
 from nets.optimizers import OPTIMIZERS, Optimizer, Sgd
 from nets.regularizers import Regularizer
 from nets.regularizers.listed import MOST_REGULARIZERS, parse_regularizers
 from nets.schedules import SCHEDULES, Schedule
 from nets.spec.allowed import one_of
 from nets.spec.fields import Boolean, Hint, Real, Spec, Text, Whole, parse, real, shown
-from nets.spec.registry import Registry, Typed
+from nets.spec.registry import Names, Registry, Typed
 from nets.spec.words import meant
+from nets.stopping import EarlyStopping, Target
+from nets.stopping.goals import GOALS, Goal
 from nets.views import VIEWS
 
 Reader = Callable[[object, Path], Any]
@@ -36,7 +40,12 @@ TYPED: Mapping[str, Registry[Any]] = {  # fields that are a type with its option
 }
 OPTIONAL = ("lr_schedule",)  # those that may be null
 ELSEWHERE = ("metric", "mode", "patience", "threshold", "cooldown", "factor")  # which may as well be of other parts
-PARTS: Mapping[str, type[Spec]] = {"ema": Ema, "swa": Swa}  # fields that are an object with its options, or null
+PARTS: Mapping[str, type[Spec]] = {  # fields that are an object with its options, or null
+    "ema": Ema,
+    "swa": Swa,
+    "early_stopping": EarlyStopping,
+    "target": Target,
+}
 LISTED: Mapping[str, Reader] = {  # fields that are lists of types
     "augment": parse_augment,
     "regularizers": parse_regularizers,
@@ -108,7 +117,9 @@ class Hyperparams(Spec):
         None, description="Name of the data set; without it MNIST, or digits if MNIST cannot be had."
     )
     keep_best: Boolean = Field(
-        False, description="Test, save and use the epoch with the lowest validation loss instead of the last one."
+        False,
+        description="Test, save and use the epoch with the lowest validation loss instead of the last one; with "
+        "`early_stopping` and its `restore_best`, the one that is best by its metric.",
     )
     test_time_augmentation: Annotated[str, BeforeValidator(VIEWS.known)] | None = Field(
         None,
@@ -125,6 +136,18 @@ class Hyperparams(Spec):
     log_every: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = Field(
         None, description="Loss and learning rate are told of each n-th step; null tells of none."
     )
+    early_stopping: EarlyStopping | None = Field(
+        None, description="End the run when it no longer gets better; an object, `{}` for its defaults."
+    )
+    target: Target | None = Field(None, description="End the run when it is good enough, and tell when; an object.")
+    max_seconds: Annotated[Real, Field(gt=0, le=1e9)] | None = Field(
+        None,
+        description="How long all training and validation may take, compilation not counted: the epoch under way ends "
+        "about 0.1 s after, with what it has seen.",
+    )
+    max_steps: Annotated[Whole, Field(ge=1, le=2_000_000_000)] | None = Field(
+        None, description="Steps of the optimizer in all, after which the epoch under way ends with what it has seen."
+    )
     precision: Precision = Field(
         "float32", description="Precision of operands; sums, weights and statistics stay float32."
     )
@@ -133,6 +156,28 @@ class Hyperparams(Spec):
         description="Where to train: a platform (`cpu`, `gpu`, `tpu`) for its first device, or a device such as "
         "`gpu:1`, as `GET /api/devices` lists them; without it the default one.",
     )
+
+    def goal_of(self, metric: str, asked: Goal | None = None) -> Goal:
+        """Which values of a metric of the run are better. asked: what a part of it says."""
+        return asked or self.watched[metric]
+
+    @property
+    def watched(self) -> dict[str, Goal]:
+        """All single numbers that are measured after each epoch, by name, and which values are better."""
+        extra: dict[str, Goal] = {
+            f"val_{name}": "maximize" if metric.higher else "minimize"
+            for metric in self.metrics
+            for name in metric.single
+        }
+        return {**GOALS, **extra}
+
+    @property
+    def kept_by(self) -> tuple[str, Goal] | None:
+        """The metric by which the best epoch is kept, and its goal; None where the last one is."""
+        rule = self.early_stopping
+        if rule and rule.restore_best:
+            return rule.metric, self.goal_of(rule.metric, rule.goal)
+        return ("val_loss", "minimize") if self.keep_best else None
 
     def to_json(self) -> dict[str, Any]:
         """Every field filled in."""
@@ -163,7 +208,7 @@ def parse_hyperparams(value: object, path: Path = ("hyperparams",)) -> Hyperpara
         raise SpecError([*error.problems, *problems]) from None
     if problems:
         raise SpecError(problems)
-    made = parsed.model_copy(update=typed)
+    made = validated_ones(parsed.model_copy(update=typed))
     if problems := list(conflicts(made, path)):
         raise SpecError(problems)
     return made
@@ -174,14 +219,55 @@ def words_for(name: str) -> list[str]:
     return [name, *(alias for alias, own in ALIASES.items() if own == name)]
 
 
+def validated_ones(made: Hyperparams) -> Hyperparams:
+    """The same with `f1` as `val_f1` where a part looks at a metric: it is that of the validation."""
+    names = {name.removeprefix("val_"): name for name in made.watched if name not in GOALS}
+    for field in ("early_stopping", "target"):
+        part = getattr(made, field)
+        if part and part.metric in names:
+            made = made.model_copy(update={field: part.model_copy(update={"metric": names[part.metric]})})
+    return made
+
+
 def conflicts(made: Hyperparams, path: Path) -> Iterator[Problem]:
     """What is wrong about fields that are right each by itself."""
     if made.swa and made.swa.from_epoch > made.epochs:
         rule = f"must be at most {made.epochs}, the number of epochs, got {made.swa.from_epoch}"
-        most, place = {"type": "integer", "minimum": 1, "maximum": made.epochs}, (*path, "swa", "from_epoch")
-        yield Problem(place, rule, "out_of_range", expected=most, got=made.swa.from_epoch)
+        most = {"type": "integer", "minimum": 1, "maximum": made.epochs}
+        yield Problem((*path, "swa", "from_epoch"), rule, "out_of_range", expected=most, got=made.swa.from_epoch)
     if made.lr_schedule is not None:
         yield from made.lr_schedule.problems(made.optimizer.cycled(), (*path, "lr_schedule"))
+    for name, part in (("early_stopping", made.early_stopping), ("target", made.target)):
+        if part:
+            yield from unmeasured(part.metric, made.watched, (*path, name, "metric"))
+    if made.target:
+        yield from unreachable(made.target, (*path, "target", "value"))
+
+
+def unmeasured(metric: str, watched: Mapping[str, Goal], path: Path) -> Iterator[Problem]:
+    """A metric that is not computed after each epoch."""
+    known: Names[Goal] = Names("metric")
+    for name, goal in watched.items():
+        known.add(name, goal)
+    try:
+        known.known(metric)
+    except BrokenRule as rule:
+        once = " The test is measured once, when training has ended." * metric.startswith("test_")
+        other = metric_of(metric.removeprefix("val_"))
+        asked = f" Ask for it with metrics: {shown([other.type])}." if other and not once else ""
+        problem = rule.at(path)
+        yield replace(problem, detail=f"{problem.detail}{once or asked}", got=metric)
+
+
+def unreachable(target: Target, path: Path) -> Iterator[Problem]:
+    """An accuracy in percent."""
+    if target.metric.endswith("accuracy") and not 0 <= target.value <= 1:
+        share = target.value / 100
+        cure = f"; send {share:g} for {target.value:g} %" if 0 <= share <= 1 else ""
+        rule = f"must be a share from 0 to 1, as {target.metric} is, got {shown(target.value)}{cure}"
+        fix = (Change("replace", path, share),) if cure else ()
+        expected = {"type": "number", "minimum": 0, "maximum": 1}
+        yield Problem(path, rule, "out_of_range", expected=expected, got=target.value, fix=fix)
 
 
 def part_reader(name: str, cls: type[Spec]) -> Reader:

@@ -132,7 +132,7 @@ def _programs(workload: Workload) -> int:
 def _weights(architecture: Architecture, hyperparams: Hyperparams, *, gathered: bool) -> int:
     """With the state of the optimizer. gathered: whether gradients of parts of a batch are added up."""
     arrays = [math.prod(p.shape) for layer in architecture.graph.arrays()["params"].values() for p in layer.values()]
-    state, best = 1 + Update.of(hyperparams, architecture.graph).slots, int(hyperparams.keep_best)
+    state, best = 1 + Update.of(hyperparams, architecture.graph).slots, int(hyperparams.kept_by is not None)
     # The first step: what the weights were drawn into, their gradients, and updates or operands made of weights.
     begins = state + best + 3 + gathered
     # Going on from a file: its bytes, the arrays in it, and the largest of these once more on its way.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from nets.facts import Compilation, Timing
+from nets.facts import Compilation, StoppedBy, TargetReached, Timing
 from nets.network import Variables
 from nets.training.metrics import EpochMetrics
 from nets.training.samples import SamplePrediction
@@ -64,10 +64,11 @@ class Log:
 class Finished:
     """The last event of a run that went well. `variables`: params and running statistics, numpy arrays on the host.
 
-    `best_epoch`: with `keep_best`, the epoch that the variables and the test results are from.
+    `best_epoch`: where the best one is kept, the epoch that the variables and the test results are from.
     `test_metrics`: those that were asked for, by name. `baseline_accuracy`: of always answering the most frequent
     class, of `validation` and `test`. `worst`: where metrics were asked for, the mistakes that it is surest of.
     `warnings`: what its reader should know of the result.
+    `stopped_by`: the rule that ended training before the end of its last epoch. `target_reached`: when it was, if so.
     `compilation`, `timing`: as in `nets.facts`, for whoever compares machines.
     """
 
@@ -82,6 +83,8 @@ class Finished:
     baseline_accuracy: dict[str, float] | None = None
     worst: list[SamplePrediction] | None = None
     warnings: tuple[str, ...] = ()
+    stopped_by: StoppedBy | None = None
+    target_reached: TargetReached | None = None
     compilation: Compilation | None = field(default=None, compare=False)  # how it was computed, and not what came of it
     timing: Timing | None = field(default=None, compare=False)
 

@@ -14,9 +14,10 @@ from nets.training.cache import ProgramCache
 from nets.training.compilation import compilation as summed_up
 from nets.training.events import Compiled, Event, Progress
 from nets.training.programs import compiling
+from nets.training.run import Run
 from nets.training.sampling import draw
 from nets.training.snapshot import Snapshot
-from nets.training.trainer import Run, Trainer
+from nets.training.trainer import Trainer
 from nets.training.workload import device_of
 
 

@@ -55,6 +55,6 @@ class LearningRate:
         """number: counted from 1 over all epochs, as long as they are now."""
         return rate_at(self.schedule, self.span, self.span.passed + number - 1, **self.changed)
 
-    def at_the_end_of(self, epoch: int) -> float:
-        """Of its last step."""
-        return self.of_step(epoch * self.span.steps_per_epoch)
+    def last_of(self, steps: int) -> float:
+        """Of the last one of so many steps, over all epochs, however long these were."""
+        return rate_at(self.schedule, self.span, steps - 1, **self.changed)

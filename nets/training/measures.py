@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.metrics import Measured, Reading, baseline_accuracy, measured
-from nets.metrics.names import values_of as named
 from nets.training.events import Log
-from nets.training.metrics import EpochMetrics
 
 MOST_NUMBERS = 1_000_000  # in the lists and tables of a run's epochs, which are kept with their events
 
@@ -64,12 +62,6 @@ def baselines(**labels: np.ndarray) -> dict[str, float]:
     """The accuracy of always answering the most frequent class, of some samples by name."""
     found = {name: baseline_accuracy(each) for name, each in labels.items()}
     return {name: value for name, value in found.items() if value is not None}
-
-
-def values_of(metrics: EpochMetrics) -> dict[str, float]:
-    """What was measured of an epoch by name; the metrics that were asked for are `val_f1` and so on."""
-    told = {name: value for name, value in asdict(metrics).items() if isinstance(value, float)}
-    return {**named(metrics.metrics, "val_"), **told}
 
 
 def no_better(accuracy: float, baseline: float | None) -> tuple[str, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 from nets.facts import About
+from nets.metrics.names import values_of as named
 
 
 @dataclass(frozen=True)
@@ -29,3 +30,9 @@ class EpochMetrics:
         dict[str, Any] | None,
         About("Of the validation, by name: those that `hyperparams.metrics` asks for; null where one has no value."),
     ] = None
+
+
+def values_of(metrics: EpochMetrics) -> dict[str, float]:
+    """What was measured of an epoch by name; the metrics that were asked for are `val_f1` and so on."""
+    told = {name: value for name, value in asdict(metrics).items() if isinstance(value, float)}
+    return {**named(metrics.metrics, "val_"), **told}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from nets.errors import CheckpointError
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.network import Variables
 from nets.packed import packed
-from nets.training.metrics import EpochMetrics
+from nets.stopping.goals import Goal
+from nets.training.metrics import EpochMetrics, values_of
 from nets.training.state import TrainState
 from nets.training.update import Update, weights
 from nets.training.workload import state_shapes
@@ -31,11 +32,15 @@ DIGEST = 64  # hex digits of SHA-256 between the format and the body
 
 @dataclass(frozen=True)
 class Best:
-    """The network of the epoch with the lowest validation loss so far, on the host."""
+    """The network of the epoch with the best value of a metric so far, on the host."""
 
     epoch: int
-    val_loss: float
+    metric: str
+    value: float
     variables: Variables
+
+
+BEST = tuple(each.name for each in fields(Best))
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ def save_snapshot(path: Path, snapshot: Snapshot, *, owner: str = "") -> None:
         "state": serialization.to_state_dict(snapshot.state),
         "seconds": snapshot.seconds,
         "metrics": asdict(snapshot.metrics),
-        "best": {"epoch": best.epoch, "val_loss": best.val_loss, "variables": best.variables} if best else {},
+        "best": {name: getattr(best, name) for name in BEST} if best else {},
         "rules": snapshot.rules,
         "evaluated": snapshot.evaluated,
     }
@@ -114,6 +119,16 @@ def load_snapshot(path: Path, architecture: Architecture, hyperparams: Hyperpara
     )
 
 
+def best_of(snapshot: Snapshot, kept_by: tuple[str, Goal] | None) -> Best | None:
+    """The best epoch of a run by its metric, for one that keeps it so; None where none is kept, or known."""
+    if kept_by is None:
+        return None
+    if snapshot.best and snapshot.best.metric == kept_by[0]:
+        return snapshot.best
+    value = values_of(snapshot.metrics).get(kept_by[0])
+    return None if value is None else Best(snapshot.epoch, kept_by[0], value, snapshot.variables)
+
+
 def _averages(restored: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
     """Those that are wanted, as they are; those that were not taken are of no weights yet."""
     found = restored["state"]["averages"]
@@ -139,6 +154,8 @@ def _read(path: Path) -> dict[str, Any]:
     restored.setdefault("rules", {})  # older states have none, and no averages
     restored["state"].setdefault("averages", {})
     restored.setdefault("evaluated", "params")
+    if "val_loss" in restored["best"]:  # as it was when there was no other metric to be the best by
+        restored["best"] |= {"metric": "val_loss", "value": restored["best"].pop("val_loss")}
     if content.startswith(BEFORE):
         restored["seconds"] = sum(restored["epoch_times"])
     return restored

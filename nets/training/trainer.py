@@ -1,91 +1,46 @@
-"""A run in motion: what stays the same, its state, and the passes over its samples."""
+"""A run in motion: its state, and the passes over its samples."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import InitVar, dataclass, field
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import InitVar, dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 
-from nets.architecture.architecture import Architecture
 from nets.architecture.graph import INPUT, Graph
-from nets.datasets import Dataset
 from nets.datasets.input_statistics import input_statistics
-from nets.facts import Compilation
-from nets.hyperparams.hyperparams import Hyperparams
-from nets.kernels import Choice
+from nets.facts import Compilation, StoppedBy
 from nets.metrics import Reading
-from nets.network import Variables, initial_variables, numbers_of, seed_key
+from nets.network import Variables, initial_variables
 from nets.process import allocator
 from nets.process.device import device_description
+from nets.stopping.goals import better
+from nets.training.arrays import chunked, is_ready, nothing_gathered, on_host
 from nets.training.cache import Program
 from nets.training.clock import Clock
 from nets.training.events import EpochEnd, Event, Finished, Log, Phase, Progress
-from nets.training.learning_rate import LearningRate, plateau_of
-from nets.training.measures import Measures, baselines, no_better, values_of
-from nets.training.metrics import EpochMetrics
+from nets.training.horizon import Place, endings_of, go_on, stopped_by
+from nets.training.learning_rate import LearningRate
+from nets.training.measures import Measures, baselines, no_better
+from nets.training.metrics import EpochMetrics, values_of
 from nets.training.objective import Objective
 from nets.training.pace import Pace
 from nets.training.programs import Programs, start
-from nets.training.rules import Rule, restore, states
+from nets.training.rules import states
+from nets.training.run import EVALUATION_COST, Run
 from nets.training.samples import SAMPLES_SHOWN, sample_predictions, worst
-from nets.training.sampling import Indices, Split, batches, epoch_order
-from nets.training.snapshot import Best, Snapshot
-from nets.training.state import Data, Gathered, RunNumbers, Totals, TrainState, Tree
+from nets.training.sampling import Indices, batches, epoch_order
+from nets.training.snapshot import Best, Snapshot, best_of
+from nets.training.state import Totals, TrainState
 from nets.training.step_losses import StepLosses
 from nets.training.sums import Sums
 from nets.training.timing import Times
-from nets.training.update import Update
-from nets.training.workload import Workload, longest_chunk, workload_on
+from nets.training.workload import longest_chunk
 
-EVALUATION_COST = 1 / 3  # of a training step: no backward pass
 FLOAT, MANY = 4, 16 << 20  # bytes of a number, and of weights from which on their copies are worth giving back
-STANDARDISED_BY = 10_000  # training samples, at most, that say what mean and deviation are
-
-
-class Run:
-    """What stays the same while a run trains. Rows on the device: training, then validation, then test samples."""
-
-    def __init__(
-        self,
-        architecture: Architecture,
-        hyperparams: Hyperparams,
-        dataset: Dataset,
-        split: Split,
-        *,
-        kernels: Choice = "auto",
-    ) -> None:
-        self.architecture = architecture
-        self.hyperparams = hyperparams
-        self.dataset = dataset
-        sizes = np.cumsum([0, len(split.train), len(split.validation), len(dataset.test_labels)])
-        self.train, self.validation, self.test = (np.arange(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
-        self.workload: Workload = workload_on(architecture, hyperparams, dataset.info, kernels=kernels)
-        drawn = np.concatenate([split.train, split.validation])
-        self.labels = np.concatenate([dataset.train_labels[drawn], dataset.test_labels]).astype(np.int32)
-        self.data = Data(
-            jax.device_put(joined(dataset.train_inputs, drawn, dataset.test_inputs)), jax.device_put(self.labels)
-        )
-        self.counts = np.bincount(dataset.train_labels[split.train], minlength=len(dataset.info.classes))
-        self.typical = dataset.train_inputs[split.train[:STANDARDISED_BY]]
-        self.epoch_work = len(self.train) + EVALUATION_COST * len(self.validation)
-        self.update = Update.of(hyperparams, architecture.graph)
-        self.work = hyperparams.epochs * self.epoch_work + EVALUATION_COST * len(self.test)
-
-    def rules(self) -> Sequence[Rule]:
-        """Those that look at each epoch of the run, with nothing seen."""
-        return [rule for rule in [plateau_of(self.hyperparams)] if rule is not None]
-
-    def numbers(self, rate: LearningRate) -> RunNumbers:
-        """The numbers of the run, and the key of all that is random in its steps."""
-        # Weights are drawn from the seed's own key; dropout from a key beside it.
-        key = jax.random.fold_in(seed_key(self.hyperparams.seed), 0x64726F70)
-        objective, steps = Objective.of(self.hyperparams, self.architecture), -(-len(self.train) // self.workload.batch)
-        numbers, update = objective.numbers(self.counts, steps_per_epoch=steps), self.update.numbers(rate.inputs())
-        return RunNumbers(numbers_of(self.architecture.graph), update, numbers, key)
 
 
 @dataclass
@@ -99,17 +54,20 @@ class Trainer:
     epoch: int = 0
     seconds: float = 0.0  # that all epochs so far took
     clock: Clock = field(default_factory=lambda: Clock(is_ready))
-    best: Best | None = None  # with keep_best alone
+    best: Best | None = None  # where it is kept
+    stopped_by: StoppedBy | None = None
     trained: Sums | None = None  # of the epoch under way
     times: Times = field(default_factory=Times)
 
     def __post_init__(self, resume: Snapshot | None) -> None:
         self.measures = Measures(self.run.hyperparams, self.run.workload.graph.classes)
         self.step_losses = StepLosses(self.run.hyperparams, len(self.run.train))
-        self.rules = self.run.rules()
+        self.endings = endings_of(self.run.hyperparams)
+        self.rules = [*self.run.rules(), *self.endings]
         self.learning_rate = LearningRate.of(self.run.hyperparams, len(self.run.train), self.rules)
         self.numbers = self.run.numbers(self.learning_rate)
         self.evaluated = Objective.of_evaluation(self.numbers.objective)
+        self.work, self.began = self.run.work, self.clock.now()  # of the run, and of the epoch under way
         self.pace = Pace(self.run.workload.first_chunk())
         self.state: TrainState
         self.tidy()
@@ -127,35 +85,56 @@ class Trainer:
         self.state = jax.tree.map(lambda leaf: jax.device_put(np.array(leaf)), snapshot.state)
         self.epoch, self.seconds = snapshot.epoch, snapshot.seconds
         self.done = snapshot.epoch * self.run.epoch_work
-        restore(self.rules, snapshot.rules)
+        go_on(self.rules, snapshot)
         self.learning_rate.go_on(steps=int(snapshot.state.step), epochs=snapshot.epoch)
         self.numbers = self.run.numbers(self.learning_rate)
-        if self.run.hyperparams.keep_best:
-            self.best = snapshot.best or Best(snapshot.epoch, snapshot.metrics.val_loss, snapshot.variables)
+        at = Place(self.epoch, int(snapshot.state.step), self.seconds)
+        self.stopped_by = stopped_by(self.endings, at, self.run.hyperparams.epochs)
+        self.best = best_of(snapshot, self.run.hyperparams.kept_by)
 
     def epochs(self) -> Iterator[Event]:
         """Train every epoch that is left and validate after each."""
         yield from self.measures.begin()
-        while self.epoch < self.run.hyperparams.epochs:
+        while self.epoch < self.run.hyperparams.epochs and self.stopped_by is None:
             self.epoch += 1
             self.tidy()
-            began = self.clock.now()
+            self.began = self.clock.now()
             trained = yield from self.train_epoch(self.rows())
             self.average()
-            training = self.clock.now() - began
+            training = self.clock.now() - self.began
             validated, logits = yield from self.evaluate(self.variables, self.run.validation, "validation")
             measured, remarks = self.measured(logits)
             yield from remarks
-            metrics = self.metrics(trained, validated, training, self.clock.now() - began, measured)
+            at = self.place(trained)
+            metrics = self.metrics(trained, validated, training, at, measured)
             self.times.epoch(self.epoch, metrics.epoch_time)
             self.tidy()
-            self.compare(metrics.val_loss)
-            for rule in self.rules:
-                rule.see(values_of(metrics))
+            metrics = self.look(metrics, at)
             if self.learning_rate.changed:
                 self.numbers = self.run.numbers(self.learning_rate)
             yield EpochEnd(self.epoch, partial(self.snapshot, metrics), self.times.told)
             yield metrics
+            if self.stopped_by is not None:
+                yield Log("info", f"ended by {self.stopped_by['rule']}: {self.stopped_by['message']}")
+
+    def place(self, trained: Sums) -> Place:
+        """The end of the epoch, which is now."""
+        took = self.clock.now() - self.began
+        self.seconds += took
+        share = trained.samples / len(self.run.train)
+        return Place(self.epoch, int(self.state.step), self.seconds, took=took, share=share)
+
+    def look(self, metrics: EpochMetrics, at: Place) -> EpochMetrics:
+        """Have all rules see an epoch; its metrics, with nothing left to do where one ends the run."""
+        values = {**values_of(metrics), **at.values}
+        self.compare(values)
+        for rule in self.rules:
+            rule.see(values)
+        self.stopped_by = stopped_by(self.endings, at, self.run.hyperparams.epochs)
+        if self.stopped_by is None:
+            return metrics
+        self.work = self.done + EVALUATION_COST * len(self.run.test)
+        return replace(metrics, progress=1.0, eta_seconds=0.0)
 
     def average(self) -> None:
         """Count the weights at the end of an epoch, where they are averaged over the epochs."""
@@ -175,22 +154,20 @@ class Trainer:
         return self.measures.of_epoch(logits, self.run.labels[self.run.validation], epoch=self.epoch)
 
     def metrics(
-        self, trained: Sums, validated: Sums, training: float, seconds: float, measured: dict[str, Any] | None
+        self, trained: Sums, validated: Sums, training: float, at: Place, measured: dict[str, Any] | None
     ) -> EpochMetrics:
-        """What came of the epoch, which took `seconds`. `training`: those of its training alone."""
-        h = self.run.hyperparams
-        self.seconds += seconds
+        """What came of the epoch, which ended `at`. `training`: seconds of its training alone."""
         return EpochMetrics(
             epoch=self.epoch,
             train_loss=trained.mean_loss,
             val_loss=validated.mean_loss,
             train_accuracy=trained.accuracy,
             val_accuracy=validated.accuracy,
-            learning_rate=self.learning_rate.at_the_end_of(self.epoch),
-            epoch_time=seconds,
+            learning_rate=self.learning_rate.last_of(at.step),
+            epoch_time=at.took,
             samples_per_sec=trained.samples / training,
-            progress=self.epoch / h.epochs,
-            eta_seconds=(h.epochs - self.epoch) * self.seconds / self.epoch,
+            progress=self.run.horizon.progress(at),
+            eta_seconds=self.run.horizon.seconds_left(at),
             metrics=measured,
         )
 
@@ -199,11 +176,14 @@ class Trainer:
         """Of the network as it is now, on the device: those that are evaluated and kept."""
         return self.run.update.evaluated(self.state)
 
-    def compare(self, val_loss: float) -> None:
-        """Keep the network as it is now where `keep_best` asks for it. Of equally good epochs the first stays."""
-        if self.run.hyperparams.keep_best and (self.best is None or val_loss < self.best.val_loss):
+    def compare(self, values: Mapping[str, float]) -> None:
+        """Keep the network as it is now where the best epoch is kept. Of equally good epochs the first stays."""
+        if (kept := self.run.hyperparams.kept_by) is None or kept[0] not in values:
+            return
+        (metric, goal), so_far = kept, self.best.value if self.best else None
+        if better(goal, values[metric], so_far):
             self.best = None  # its memory is for the one that follows
-            self.best = Best(self.epoch, val_loss, on_host(self.variables))
+            self.best = Best(self.epoch, metric, values[metric], on_host(self.variables))
 
     def snapshot(self, metrics: EpochMetrics) -> Snapshot:
         """All that the epochs to come depend on, copied to the host."""
@@ -212,8 +192,13 @@ class Trainer:
 
     def rows(self) -> Indices:
         """The training samples in the order of this epoch."""
-        train = self.run.train
-        return train[epoch_order(self.run.hyperparams, len(train), epoch=self.epoch)]
+        train, left = self.run.train, self.run.horizon.left(int(self.state.step))
+        rows = train[epoch_order(self.run.hyperparams, len(train), epoch=self.epoch)]
+        return rows if left is None else rows[: left * self.run.workload.batch]
+
+    def late(self) -> bool:
+        """Whether the run has had all its time."""
+        return self.run.horizon.late(self.seconds + self.clock.now() - self.began)
 
     def train_epoch(self, rows: Indices) -> Generator[Event, None, Sums]:
         """One pass over `rows`. A chunk's totals are read while the next one runs."""
@@ -222,6 +207,8 @@ class Trainer:
         began = last = self.clock.now()
         sums, waiting = self.begin(), None
         for program, chunk, count in self.chunks(rows):
+            if waiting is not None and self.late():
+                break
             self.times.dispatched(program, count, self.clock.now())
             self.state, totals = program(self.state, self.run.data, chunk, np.int32(count), self.numbers)
             self.clock.dispatched(totals, count * self.pace.seconds_per_step)
@@ -248,6 +235,8 @@ class Trainer:
         began, r = self.clock.now(), self.run.workload
         sums, gathered = self.begin(), nothing_gathered(self.state.params, weighted=r.objective.weighted)
         for batch in batches(rows, r.batch):
+            if sums.samples and self.late():
+                break
             samples, parts = np.int32((batch >= 0).sum()), batches(batch, r.part)
             self.times.dispatched(update, 1, self.clock.now())
             first = 0
@@ -282,10 +271,11 @@ class Trainer:
     def chunks(self, rows: Indices) -> Iterator[tuple[Program, np.ndarray, int]]:
         """The dispatches of an epoch: program, batches, and how many of them count."""
         r = self.run.workload
-        whole = rows[: len(rows) - r.tail]
+        tail = len(rows) % r.batch if r.tail else 0
+        whole = rows[: len(rows) - tail]
         for chunk, count in chunked(batches(whole, r.batch), r.chunk, self.pace):
             yield self.programs.train, chunk, count
-        if r.tail:
+        if tail:
             yield self.programs.tail, rows[len(whole) :].astype(np.int32)[None], 1
 
     def evaluate(
@@ -314,7 +304,10 @@ class Trainer:
 
     def progress(self, phase: Phase, samples_per_sec: float, further: float) -> Progress:
         """Where the run is: what is done, and how much `further` the pass in hand has come."""
-        fraction = min((self.done + further) / self.run.work, 1.0)
+        fraction = min((self.done + further) / self.work, 1.0)
+        if (most := self.run.hyperparams.max_seconds) and phase == "training":
+            spent = min((self.seconds + self.clock.now() - self.began) / most, 1.0)
+            fraction = max(fraction, spent * (1 - EVALUATION_COST * len(self.run.test) / self.work))
         seen = self.trained if self.trained and self.trained.samples else None
         return Progress(
             phase,
@@ -348,17 +341,11 @@ class Trainer:
             baseline_accuracy=known,
             worst=mistakes,
             warnings=no_better(tested.accuracy, known.get("test")),
+            stopped_by=self.stopped_by,
+            target_reached=next((rule.reached for rule in self.endings if rule.reached), None),
             compilation=compilation,
             timing=self.times.told(),
         )
-
-
-def joined(inputs: np.ndarray, rows: Indices, more: np.ndarray) -> np.ndarray:
-    """The `rows` of some samples and all of others, without a copy of either on the way."""
-    found = np.empty((len(rows) + len(more), *inputs.shape[1:]), inputs.dtype)
-    np.take(inputs, rows, axis=0, out=found[: len(rows)], mode="clip")  # the other modes copy; all rows exist
-    found[len(rows) :] = more
-    return found
 
 
 def started_from(samples: np.ndarray, graph: Graph, variables: Variables) -> Variables:
@@ -371,31 +358,3 @@ def started_from(samples: np.ndarray, graph: Graph, variables: Variables) -> Var
         seen = (seen - variables["batch_stats"][INPUT]["mean"]) / variables["batch_stats"][INPUT]["std"]
     more = {node.id: {**variables["params"][node.id], **node.layer.started(seen)} for node in owners}
     return {**variables, "params": {**variables["params"], **more}}
-
-
-def nothing_gathered(params: Tree, *, weighted: bool) -> Gathered:
-    """`steps.nothing_of` without a program of its own."""
-    zeros = jax.tree.map(lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype)), params)
-    nothing = jax.device_put(np.float32(0))
-    return Gathered(zeros, nothing, jax.device_put(np.int32(0)), jax.device_put(np.float32(0)) if weighted else None)
-
-
-def is_ready(tree: Tree) -> bool:
-    """Whether the device has computed all of it."""
-    return all(leaf.is_ready() for leaf in jax.tree.leaves(tree))
-
-
-def on_host(tree: Tree) -> Tree:
-    """A copy in numpy that nothing else owns: on a CPU `device_get` alone may show the device's own allocator."""
-    return jax.tree.map(np.array, jax.device_get(tree))
-
-
-def chunked(order: np.ndarray, size: int, pace: Pace) -> Iterator[tuple[np.ndarray, int]]:
-    """Batches in chunks that hold up to `size` and are filled as `pace` says, each with how many batches count."""
-    at = 0
-    while at < len(order):
-        part = order[at : at + min(size, pace.steps)]
-        filled = np.full((size, order.shape[1]), -1, np.int32)
-        filled[: len(part)] = part
-        yield filled, len(part)
-        at += len(part)

@@ -26,9 +26,10 @@ from nets.datasets import Dataset, from_arrays, load
 from nets.process.device import prepare_process
 from nets.training.cache import ProgramCache
 from nets.training.programs import compiling
+from nets.training.run import Run
 from nets.training.sampling import draw
 from nets.training.sums import Sums
-from nets.training.trainer import Run, Trainer
+from nets.training.trainer import Trainer
 
 
 def result(generator: Generator[Any, None, Any]) -> Any:

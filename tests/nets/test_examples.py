@@ -23,8 +23,8 @@ from nets.training.check import check_fit
 from nets.training.events import Finished
 from nets.training.fit import fit
 from nets.training.programs import start
+from nets.training.run import Run
 from nets.training.sampling import draw
-from nets.training.trainer import Run
 from nets.training.workload import workload_of
 
 FOLDER = Path(examples.__file__).parent

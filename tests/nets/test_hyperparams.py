@@ -40,6 +40,10 @@ def test_defaults_are_those_of_the_reference() -> None:
         "swa": None,
         "metrics": [],
         "log_every": None,
+        "early_stopping": None,
+        "target": None,
+        "max_seconds": None,
+        "max_steps": None,
         "precision": "float32",
         "device": None,
     }

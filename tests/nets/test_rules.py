@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from nets.hyperparams.hyperparams import parse_hyperparams
-from nets.training import trainer
 from nets.training.events import EpochEnd
 from nets.training.fit import fit
 from nets.training.rules import Json, Values, restore, states
+from nets.training.run import Run
 from nets.training.snapshot import load_snapshot, save_snapshot
 from tests.nets.builders import network, stripes
 
@@ -44,7 +44,7 @@ def test_one_without_a_state_begins() -> None:
 def test_rules_see_each_epoch_and_go_on_from_a_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Seen] = []
 
-    class Watched(trainer.Run):
+    class Watched(Run):
         def rules(self) -> list[Seen]:
             made.append(Seen())
             return [made[-1]]
