@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from backend.cli.completing import datasets as complete_datasets
 from backend.cli.completing import runs as complete_runs
 from backend.cli.remote import AS_JSON, IDS_ONLY, LIMIT, RUN, RUNS, RUNS_NEEDED, Duration, filters, speaks
 from backend.cli.shape import Command
@@ -217,6 +218,48 @@ def infer(
     from backend.commands.asking import infer
 
     return infer(client, run, file, model=model, invert=invert, as_json=as_json, ids_only=ids_only)
+
+
+@click.command(cls=Command)
+@click.argument("named", metavar="RUN|MODEL", shell_complete=complete_runs)
+@click.option(
+    "--dataset", metavar="NAME", shell_complete=complete_datasets, help="one that fits [default: that of the run]"
+)
+@click.option(
+    "--split",
+    type=click.Choice(["test", "train", "validation"]),
+    default="test",
+    show_default=True,
+    help="train, validation: what the run trained on, or validated with",
+)
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME",
+    help="f1, top_3, auroc, confusion_matrix, ...; again for more; else those of the run",
+)
+@click.option("--max-samples", type=click.IntRange(min=1), metavar="N", help="the first N of them")
+@AS_JSON
+@speaks
+def evaluate(
+    client: Client,
+    named: str,
+    dataset: str | None,
+    split: Literal["test", "train", "validation"],
+    metrics: tuple[str, ...],
+    max_samples: int | None,
+    as_json: bool,
+) -> int:
+    """Measures the weights of a run, or the promoted ones of a model, on a data set.
+
+    The server evaluates one network at a time; a run that trains goes on, and gets most of the processor.
+    """
+    from backend.commands.evaluating import evaluate
+
+    return evaluate(
+        client, named, dataset=dataset, split=split, metrics=metrics, max_samples=max_samples, as_json=as_json
+    )
 
 
 @click.command(cls=Command)

@@ -2,7 +2,6 @@
 
 from backend.client.answers import (
     Answer,
-    Benchmark,
     Best,
     Dataset,
     Device,
@@ -16,6 +15,7 @@ from backend.client.answers import (
     Run,
     Started,
 )
+from backend.client.benchmark_calls import Benchmark
 from backend.client.client import Client
 from backend.client.comparisons import Comparison
 from backend.client.download import Saved
@@ -35,6 +35,7 @@ from backend.client.errors import (
     Unreachable,
     Unusable,
 )
+from backend.client.evaluation_calls import Evaluated
 from backend.client.example_calls import Example
 from backend.client.stream import Event
 
@@ -48,6 +49,7 @@ __all__ = [
     "Conflict",
     "Dataset",
     "Device",
+    "Evaluated",
     "Event",
     "Example",
     "Faulty",

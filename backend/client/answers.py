@@ -30,7 +30,10 @@ class Answer(Part, kw_only=True):
 
 
 class Metric(Part, kw_only=True):
-    """One epoch. Losses in nats, accuracies and progress as fractions, times in seconds."""
+    """One epoch. Losses in nats, accuracies and progress as fractions, times in seconds.
+
+    metrics: of the validation, those that were asked for.
+    """
 
     epoch: int
     train_loss: float
@@ -42,6 +45,7 @@ class Metric(Part, kw_only=True):
     samples_per_sec: float = 0.0
     progress: float = 0.0
     eta_seconds: float = 0.0
+    metrics: Json | None = None
 
 
 class Best(Part, kw_only=True):
@@ -75,6 +79,8 @@ class Run(Answer, kw_only=True):
     best: Best | None = None
     test_accuracy: float | None = None
     test_loss: float | None = None
+    test_metrics: Json | None = None
+    baseline_accuracy: dict[str, float] | None = None
     error: str | None = None
     stopped_by: Json | None = None
     target_reached: Json | None = None
@@ -101,6 +107,7 @@ class Run(Answer, kw_only=True):
     metrics_total: int = 0
     metrics: list[Metric] = []
     sample_predictions: list[Json] | None = None
+    worst: list[Json] | None = None
     events_url: str = ""
 
     @property
@@ -132,34 +139,6 @@ class Inspected(Answer, kw_only=True):
     kernels: Json | None = None
     dataset: str | None = None
     device: str | None = None
-
-
-class Benchmark(Answer, kw_only=True):
-    """A benchmark. `results`: as `results.json` of `lamina bench` has them, where it was asked for by itself."""
-
-    benchmark_id: str
-    state: str
-    created_at: str
-    name: str = ""
-    cells_total: int = 0
-    cells_measured: int = 0
-    started_at: str | None = None
-    completed_at: str | None = None
-    error: str | None = None
-    warnings: list[str] = []
-    request: Json = {}
-    queue_position: int | None = None
-    results: Json | None = None
-
-    @property
-    def short(self) -> str:
-        """The beginning of its id, as commands show it."""
-        return self.benchmark_id[:SHORT]
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more is measured."""
-        return self.state not in ("queued", "running")
 
 
 class Started(Answer, kw_only=True):

@@ -6,11 +6,40 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from backend.client.answers import Benchmark, read, read_all
-from backend.client.calls import PAGE, Calls
+from backend.client.answers import SHORT, Answer, read, read_all
+from backend.client.calls import PAGE, Calls, Json
 from backend.client.ids import whole_id
 from backend.client.overrides import body_of
 from backend.client.stream import Event, Follower
+
+
+class Benchmark(Answer, kw_only=True):
+    """A benchmark. `results`: as `results.json` of `lamina bench` has them, where it was asked for by itself."""
+
+    benchmark_id: str
+    state: str
+    created_at: str
+    name: str = ""
+    cells_total: int = 0
+    cells_measured: int = 0
+    started_at: str | None = None
+    completed_at: str | None = None
+    error: str | None = None
+    warnings: list[str] = []
+    request: Json = {}
+    queue_position: int | None = None
+    results: Json | None = None
+
+    @property
+    def short(self) -> str:
+        """The beginning of its id, as commands show it."""
+        return self.benchmark_id[:SHORT]
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is measured."""
+        return self.state not in ("queued", "running")
+
 
 AnyBenchmark: TypeAlias = str | Benchmark
 Report = Literal["json", "csv", "html"]

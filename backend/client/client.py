@@ -5,12 +5,12 @@ from __future__ import annotations
 from backend.client.answers import Dataset, Device, Health, LayerType, read, read_all
 from backend.client.benchmark_calls import BenchmarkCalls
 from backend.client.calls import Json
+from backend.client.evaluation_calls import EvaluationCalls
 from backend.client.example_calls import ExampleCalls
-from backend.client.model_calls import ModelCalls
 from backend.client.run_calls import RunCalls
 
 
-class Client(RunCalls, ModelCalls, BenchmarkCalls, ExampleCalls):
+class Client(RunCalls, EvaluationCalls, BenchmarkCalls, ExampleCalls):
     """Speaks to one server. Safe to share between threads.
 
     url: such as https://lab.example/lamina; else $LAMINA_URL, else http://127.0.0.1:8080. token: else $LAMINA_TOKEN.

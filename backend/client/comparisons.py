@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from backend.client.answers import SHORT, Answer, Best, Part
+from backend.client.answers import SHORT, Answer, Best, Json, Part
 
 
 class Reached(Part, kw_only=True):
@@ -40,6 +40,8 @@ class ComparedRun(Part, kw_only=True):
     seconds_to_target: float | None = None
     test_accuracy: float | None = None
     test_loss: float | None = None
+    test_metrics: Json | None = None
+    baseline_accuracy: dict[str, float] | None = None
     best: Best | None = None
 
     @property

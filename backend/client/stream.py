@@ -28,7 +28,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 
 @dataclass(frozen=True)
 class Event:
-    """One event. `name`: "state", "metric", "log" or "progress"; `id` is empty for one that is not kept."""
+    """One event. `name`: "state", "metric", "step", "log" or "progress"; `id` is empty for one that is not kept."""
 
     name: str
     data: Json

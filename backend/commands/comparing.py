@@ -10,7 +10,7 @@ from rich.table import Table
 from backend.client import Client
 from backend.client.comparisons import ComparedRun, Comparison
 from backend.commands import exits
-from backend.commands.listing import WIDE
+from backend.commands.listing import WIDE, singles
 from backend.commands.telling import Name, cell, number, percent, printable, say_json, screen, span, table
 
 TIMES = ("took", "samples/s")
@@ -53,12 +53,20 @@ def reached(found: Comparison) -> list[Row]:
         ("best val acc", [best_of(run, "val_accuracy") for run in runs]),
         ("last val loss", [last_of(found, place, "val_loss") for place in range(len(runs))]),
         ("test acc", [percent(run.test_accuracy) for run in runs]),
+        *of_tests(found),
         ("took", [span(run.seconds) for run in runs]),
         ("samples/s", [f"{run.samples_per_second:,.0f}" if run.samples_per_second else "" for run in runs]),
         ("ms per step", [number(1000 * run.median_step_seconds) if run.median_step_seconds else "" for run in runs]),
         ("compiled", [", ".join(filter(None, (run.compilation, span(run.compile_seconds)))) for run in runs]),
     ]
     return [row for row in rows if any(row[1])]
+
+
+def of_tests(found: Comparison) -> list[Row]:
+    """The metrics of tests that runs were asked for, as far as they are numbers."""
+    told = [singles(run.test_metrics) for run in found.runs]
+    names = [name for name in dict.fromkeys(name for each in told for name in each) if name != "accuracy"]
+    return [(f"test {name}", [number(each[name]) if name in each else "" for each in told]) for name in names]
 
 
 def best_of(run: ComparedRun, metric: str) -> str:

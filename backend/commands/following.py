@@ -14,6 +14,7 @@ from rich.text import Text
 from backend.client import Client, Event, Run, Started, TimedOut
 from backend.client.overrides import body_of, changed, object_in
 from backend.commands import exits
+from backend.commands.listing import singles
 from backend.commands.telling import STYLES, Screen, percent, printable, say_json, screen, seconds_between, span
 
 Show = Callable[[Event], None]
@@ -205,7 +206,11 @@ def line_of(event: Event) -> Text:
         train = f"train {data['train_loss']:.4g} {percent(data['train_accuracy'])}"
         val = f"val {data['val_loss']:.4g} {percent(data['val_accuracy'])}"
         rate = f"{data['samples_per_sec']:,.0f}/s"
-        return Text(f"{'epoch':<{WORD}} {data['epoch']}  {train}  {val}  {rate}  {span(data['epoch_time'])}")
+        told = "".join(f"{name} {value:.4g}  " for name, value in singles(data.get("metrics")).items())
+        return Text(f"{'epoch':<{WORD}} {data['epoch']}  {train}  {val}  {told}{rate}  {span(data['epoch_time'])}")
+    if event.name == "step":
+        figures = f"loss {data['loss']:.4g}  learning rate {data['learning_rate']:.4g}"
+        return Text(f"{'step':<{WORD}} {data['step']}  {figures}")
     if event.name == "log":
         return Text(f"{data.get('level', 'log'):<{WORD}} {data['message']}", style="yellow")
     state = str(data["state"])

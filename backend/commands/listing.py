@@ -97,6 +97,8 @@ def took(run: Run) -> float | None:
 def value_at(record: Mapping[str, Any], name: str) -> Any:
     """The value of a sort, where the record has it."""
     value: Any = record
+    if name not in record and name.startswith("test_"):
+        return (record.get("test_metrics") or {}).get(name.removeprefix("test_"))
     for part in name.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
     return value
@@ -145,6 +147,9 @@ def lines_of(run: Run) -> Iterable[tuple[str, str | Text]]:
         yield "target", f"{reached['metric']} {number(reached['value'])} {when}"
     yield "best", f"epoch {best.epoch}: loss {number(best.val_loss)}, {percent(best.val_accuracy)}" if best else ""
     yield "test", f"{percent(run.test_accuracy)}, loss {number(run.test_loss)}" if run.test_accuracy is not None else ""
+    baseline = (run.baseline_accuracy or {}).get("test")
+    yield "most frequent class", percent(baseline)
+    yield "test metrics", words_of(singles(run.test_metrics))
     yield "network", network_of(run)
     yield from (("hyperparams", words_of(run.hyperparams)), ("device", run.device or ""))
     yield "created", run.created_at[:19].replace("T", " ") + " UTC"
@@ -178,9 +183,16 @@ def words_of(values: Mapping[str, Any], before: str = "") -> str:
     return joined(parts)
 
 
+def singles(metrics: Mapping[str, Any] | None) -> dict[str, float]:
+    """Those of some metrics that are single numbers."""
+    return {name: value for name, value in (metrics or {}).items() if isinstance(value, int | float)}
+
+
 def table_of_epochs(run: Run) -> Table:
-    """The last epochs of a run, and its best."""
-    made = table("epoch", "train loss", "val loss", "train acc", "val acc", "samples/s", "time")
+    """The last epochs of a run, and its best; with the metrics that it was asked for, as far as they are numbers."""
+    asked = list(dict.fromkeys(name for metric in run.metrics[-EPOCHS:] for name in singles(metric.metrics)))
+    asked = [name for name in asked if name != "accuracy"]
+    made = table("epoch", "train loss", "val loss", "train acc", "val acc", *asked, "samples/s", "time")
     for column in made.columns:
         column.justify = "right"
     chosen = run.metrics[-EPOCHS:]
@@ -190,8 +202,10 @@ def table_of_epochs(run: Run) -> Table:
         losses = (f"{metric.train_loss:.4g}", f"{metric.val_loss:.4g}")
         accuracies = (percent(metric.train_accuracy), percent(metric.val_accuracy))
         speed = (f"{metric.samples_per_sec:,.0f}", span(metric.epoch_time))
-        style = "bold" if metric.epoch == best else ""
-        made.add_row(*(Text(each, style=style) for each in (str(metric.epoch), *losses, *accuracies, *speed)))
+        style, told = "bold" if metric.epoch == best else "", singles(metric.metrics)
+        beside = (number(told[name]) if name in told else "-" for name in asked)
+        cells = (str(metric.epoch), *losses, *accuracies, *beside, *speed)
+        made.add_row(*(Text(each, style=style) for each in cells))
     return made
 
 

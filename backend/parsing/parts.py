@@ -25,7 +25,7 @@ from nets.architecture.schema import architecture_schema
 from nets.augment import AUGMENTATIONS
 from nets.errors import BrokenRule, Problem, SpecError
 from nets.hyperparams import hyperparams
-from nets.metrics import SEVERAL
+from nets.metrics import SEVERAL, Metric
 from nets.process.devices import find
 from nets.regularizers import REGULARIZERS
 from nets.spec.fields import shown
@@ -135,6 +135,22 @@ Pixels = Annotated[  # checked by backend/inference/pixels.py, when it is known 
         }
     ),
 ]
+
+
+@dataclass(frozen=True)
+class MetricList(Rule):
+    """Metrics by name, or as objects with a type and options. `field`: where they stand."""
+
+    field: str
+
+    def check(self, value: object) -> tuple[Metric, ...]:
+        return SEVERAL.parse(value, (self.field,))
+
+    def schema(self) -> Json:
+        return SEVERAL.schema()
+
+
+Metrics = Annotated[tuple[Metric, ...], MetricList("metrics")]
 
 
 @dataclass(frozen=True)

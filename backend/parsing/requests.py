@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import Annotated, ClassVar, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from backend.parsing.parts import (
     LAYERS_ALLOWED,
@@ -19,6 +19,7 @@ from backend.parsing.parts import (
     Description,
     Hyperparams,
     Line,
+    Metrics,
     ModelId,
     Name,
     Pixels,
@@ -28,9 +29,10 @@ from backend.parsing.parts import (
 from backend.state.records import Json
 from nets.architecture.frame import Frame
 from nets.architecture.read import MAX_LAYERS
+from nets.datasets import DATASETS
 from nets.errors import MOST_PROBLEMS, Problem, SpecError, found_at, seen
 from nets.hyperparams import hyperparams
-from nets.spec.fields import Boolean, Hint, Spec, Text, parse, wire_names
+from nets.spec.fields import Boolean, Hint, Spec, Text, Whole, parse, wire_names
 from nets.spec.words import meant
 
 INSIDE: dict[str, Collection[str]] = {
@@ -222,6 +224,32 @@ class InferBody(Body):
             yield Problem(("batch",), rule, "conflict", expected={"type": "null"})
         if not {"pixels", "batch"} & set(came):
             yield missing("pixels", "is required for one image, or batch for many", {"type": "array"})
+
+
+class EvaluateBody(Body):
+    """A network, of a run or of a model's promoted or latest succeeded run, and the samples to measure it on."""
+
+    example: ClassVar[Json] = {"run_id": "r_0123456789abcdef", "split": "validation", "metrics": ["f1", "top_3"]}
+    run_id: RunId | None = Field(None, description="The run to evaluate.")
+    model_id: ModelId | None = Field(
+        None, description="The model to evaluate: by its promoted run, else its latest succeeded one."
+    )
+    dataset_type: Annotated[str, BeforeValidator(DATASETS.known)] | None = Field(
+        None, description="A data set of samples of that shape and as many classes; without it that of the run."
+    )
+    split: Literal["test", "train", "validation"] | None = Field(
+        None,
+        description="`test` (which null says, too), or those that the run trained on or validated with, by its seed.",
+    )
+    metrics: Metrics | None = Field(None, description="As in hyperparams; without them those of the run.")
+    max_samples: Annotated[Whole, Field(ge=1)] | None = Field(
+        None, description="The first of them alone; null for all."
+    )
+
+    @classmethod
+    def at_odds(cls, came: Collection[str]) -> Iterator[Problem]:
+        if not {"run_id", "model_id"} & set(came):
+            yield missing("run_id", "is required: the run to evaluate; or send model_id")
 
 
 R = TypeVar("R", bound=Body)

@@ -8,6 +8,7 @@ from backend.actions.benchmarks import BenchmarkOrders
 from backend.actions.definitions import Definitions
 from backend.actions.deletion import Deletion
 from backend.actions.devices import DeviceList
+from backend.actions.evaluation import Evaluation
 from backend.actions.health import Health
 from backend.actions.infer import Infer
 from backend.actions.inspection import Inspection
@@ -19,12 +20,14 @@ from backend.actions.pictures import Easel
 from backend.actions.promotion import Promotion
 from backend.actions.resume import Resume
 from backend.actions.weights import Weights
+from backend.events.capacity import Places
 from backend.services import Services
 from backend.state.sizes import Sizes
 from backend.web.api.benchmarks import BenchmarkRoutes
 from backend.web.api.catalog import CatalogRoutes
 from backend.web.api.compare import CompareRoutes
 from backend.web.api.devices import DeviceRoutes
+from backend.web.api.evaluation import EvaluationRoutes
 from backend.web.api.events import EventRoutes
 from backend.web.api.infer import InferRoutes
 from backend.web.api.inspection import InspectionRoutes
@@ -63,6 +66,7 @@ def register(app: Flask, parts: Services) -> None:
         CompareRoutes(store, easel),
         WeightsRoutes(Weights(networks), Downloads(parts.downloads)),
         EventRoutes(streams),
+        EvaluationRoutes(Evaluation(networks, parts.programs, parts.settings.data_dir, Places(1))),
         InferRoutes(Infer(networks, parts.telemetry)),
         CatalogRoutes(parts.settings.data_dir, health),
         DeviceRoutes(DeviceList(parts.measuring, runs)),

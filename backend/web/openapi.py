@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from backend.actions.compare import Comparison
 from backend.actions.devices import Devices
+from backend.actions.evaluation import EvaluationAnswer
 from backend.actions.infer import Answer, Answers
 from backend.events.ticks import EndEvent, TickEvent
 from backend.parsing.benchmarks import BenchmarkBody
@@ -42,6 +43,7 @@ from backend.parsing.requests import (
     CalibrateBody,
     CancelBody,
     DefineBody,
+    EvaluateBody,
     InferBody,
     LabelBody,
     PromoteBody,
@@ -82,7 +84,7 @@ VIEWS: tuple[type[Any], ...] = (
     *(Model, ModelWithRuns, Defined, Run, ListedRun, Accepted, Promoted, Metrics, Answer, Answers),
     *(EpochMetrics, SamplePrediction, StateEvent, MetricEvent, StepEvent, ProgressEvent, LogEvent),
     *(TickEvent, EndEvent),
-    *(Comparison, Devices, Report, PublicNetwork),
+    *(Comparison, Devices, Report, PublicNetwork, EvaluationAnswer),
     *(Benchmark, ListedBenchmark, AcceptedBenchmark),
     *(BenchmarkStateEvent, CellEvent, BenchmarkProgressEvent, BenchmarkLogEvent),
 )
@@ -99,6 +101,7 @@ SUBJECTS: Mapping[str, tuple[str, str]] = {  # by the blueprint that the routes 
     "compare": ("Compare", "Several runs side by side."),
     "weights": ("Weights", "What a run has learned, for other programs."),
     "models": ("Models", "Stored definitions, and the runs promoted into them."),
+    "evaluation": ("Evaluate", "Kept weights, measured on a data set."),
     "infer": ("Predict", "What a trained network says of images."),
     "devices": ("Devices", "What runs train on, and what it was measured to do."),
     "catalog": ("Server", "What this server offers, how it is, and what describes it."),
@@ -217,6 +220,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("POST", "/api/infer"): Operation(
         {200: {"anyOf": [ref("Answer"), ref("Answers")]}}, (InferBody,), errors=(404, 409, 422)
     ),
+    ("POST", "/api/evaluate"): Operation({200: ref("EvaluationAnswer")}, (EvaluateBody,), errors=(404, 409)),
     ("POST", "/api/benchmarks"): Operation({202: ref("AcceptedBenchmark")}, (BenchmarkBody,), errors=(404, 409)),
     ("GET", "/api/benchmarks"): Operation(
         {
@@ -372,6 +376,7 @@ def schemas() -> Json:
         made |= {**schema.pop("$defs", {}), view.__name__: schema}
     for name in ("Run", "ListedRun", "Accepted", "Metrics"):
         made[name]["properties"]["metrics"]["items"] = {"allOf": [ref("EpochMetrics"), obj({"run_id": TEXT})]}
+    made["EvaluationAnswer"]["properties"]["worst"]["items"] = ref("SamplePrediction")
     for name in ("Run", "ListedRun"):
         made[name]["properties"]["worst"]["anyOf"][0]["items"] = ref("SamplePrediction")
     for name in ("Run", "ListedRun", "StateEvent"):

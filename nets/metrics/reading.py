@@ -17,13 +17,13 @@ class Undefined(Exception):
 class Reading:
     """The outputs of a network for some samples, and their labels.
 
-    numbers: whether the outputs are numbers in themselves, which the loss compares with the one-hot labels, and no
-    logits. All is float64, so that means over many samples lose nothing.
+    numbers: what the loss itself compares with the one-hot labels, where it does. All is computed in float64, so that
+    means over many samples lose nothing.
     """
 
     outputs: Float[np.ndarray, "samples classes"]
     labels: Int[np.ndarray, " samples"]
-    numbers: bool = False
+    numbers: Float[np.ndarray, "samples classes"] | None = None
 
     @property
     def classes(self) -> int:
@@ -62,8 +62,8 @@ class Reading:
 
     @property
     def compared(self) -> Float[np.ndarray, "samples classes"]:
-        """What is held against the one-hot labels: the outputs where they are numbers, else the probabilities."""
-        return self.outputs.astype(np.float64) if self.numbers else self.probabilities
+        """What is held against the one-hot labels: the numbers of the loss, else the probabilities."""
+        return self.probabilities if self.numbers is None else self.numbers.astype(np.float64)
 
 
 def baseline_accuracy(labels: Int[np.ndarray, " samples"]) -> float | None:

@@ -1,7 +1,7 @@
 """How far the outputs are from the one-hot labels: 1 at the class of a sample, 0 elsewhere.
 
-Of losses that take logits, these are distances of the probabilities; of losses on numbers, such as mse, of the outputs
-themselves.
+Of losses on numbers, such as mse, these are distances of the outputs themselves, and with bce of their sigmoids; else
+of the probabilities.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nets.metrics.reading import Reading, Undefined
 
 @METRICS.register
 class Mse(Metric):
-    """The mean squared difference of probabilities (outputs, with a loss on numbers) and one-hot labels."""
+    """The mean squared difference of probabilities, or outputs of a loss on numbers, and one-hot labels."""
 
     type: Literal["mse"] = "mse"
     also = ("mean_squared_error",)
@@ -28,7 +28,7 @@ class Mse(Metric):
 
 @METRICS.register
 class Mae(Metric):
-    """The mean absolute difference of probabilities (outputs, with a loss on numbers) and one-hot labels."""
+    """The mean absolute difference of probabilities, or outputs of a loss on numbers, and one-hot labels."""
 
     type: Literal["mae"] = "mae"
     also = ("mean_absolute_error",)
@@ -52,7 +52,7 @@ class Rmse(Metric):
 
 @METRICS.register
 class R2(Metric):
-    """The share of the variance of the one-hot labels that probabilities (outputs, with a loss on numbers) explain.
+    """The share of the variance of one-hot labels that probabilities, or outputs of a loss on numbers, explain.
 
     The mean over the classes, as scikit-learn's `r2_score` has it; over those that have some samples and not all.
     """

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from nets.architecture.architecture import Architecture
 from nets.architecture.graph import INPUT, Graph, Node
 from nets.datasets import DatasetInfo
-from nets.errors import UNSAID, Change, Code, Problem, SpecError
+from nets.errors import UNSAID, Change, Code, Path, Problem, SpecError
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.kernels import Choice
 from nets.metrics.accuracy import TopK
@@ -45,7 +45,7 @@ def misfits(architecture: Architecture, hyperparams: Hyperparams, info: DatasetI
         rule = f"is for images, and {info.name} has {SAMPLES[graph.input.kind].split()[-1]}; leave it out"
         path = ("hyperparams", "test_time_augmentation")
         yield Problem(path, rule, "conflict", expected=None, got=hyperparams.test_time_augmentation)
-    yield from too_many(hyperparams, info)
+    yield from too_many(hyperparams, info, ("hyperparams", "metrics"))
     yield from unfit_augmentations(hyperparams, info)
     train, validation = split_sizes(hyperparams, info.train_size)
     yield from loss_misfits(architecture, hyperparams, info, train=train)
@@ -60,16 +60,15 @@ def misfits(architecture: Architecture, hyperparams: Hyperparams, info: DatasetI
         yield share_of(hyperparams, detail, train + validation)
 
 
-def too_many(hyperparams: Hyperparams, info: DatasetInfo) -> Iterator[Problem]:
-    """Metrics of more classes than there are."""
+def too_many(hyperparams: Hyperparams, info: DatasetInfo, path: Path) -> Iterator[Problem]:
+    """Metrics of more classes than there are. path: of their list."""
     classes = len(info.classes)
     for place, metric in enumerate(hyperparams.metrics):
         if isinstance(metric, TopK) and metric.k > classes:
             rule = f"must be at most {classes} for the {classes} classes of {info.name}, got {metric.k}"
             cure = f'send {{"type": "top_k", "k": {classes}}} or less, or leave it out'
             expected = {"type": "integer", "minimum": 1, "maximum": classes}
-            path = ("hyperparams", "metrics", place, "k")
-            yield Problem(path, f"{rule}; {cure}", "out_of_range", expected=expected, got=metric.k)
+            yield Problem((*path, place, "k"), f"{rule}; {cure}", "out_of_range", expected=expected, got=metric.k)
 
 
 def unlike(given: Value, info: DatasetInfo) -> Iterator[Problem]:

@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
+from scipy.special import expit
 
+from nets.architecture.graph import Graph
+from nets.datasets import Dataset
 from nets.hyperparams.hyperparams import Hyperparams
-from nets.metrics import Measured, Reading, baseline_accuracy, measured
+from nets.losses import Loss
+from nets.metrics import Measured, Metric, Reading, baseline_accuracy, measured
 from nets.training.events import Log
+from nets.training.samples import SamplePrediction, worst
 
 MOST_NUMBERS = 1_000_000  # in the lists and tables of a run's epochs, which are kept with their events
+EMBEDS = "its loss makes embeddings, which say no class"
+
+
+def reading_of(logits: np.ndarray, labels: np.ndarray, *, loss: Loss, graph: Graph) -> Reading:
+    """What a network trained with a loss says of samples by its logits.
+
+    With losses on numbers, such as mse, these are what the last layer gives; with bce, the sigmoids of the logits.
+    """
+    if not loss.one_hot or loss.wants:
+        return Reading(logits, labels)
+    read = graph.last.layer.read(jnp.asarray(logits)) if loss.takes == "output" else expit(logits)
+    return Reading(logits, labels, np.asarray(read))
+
+
+def measured_with(metrics: Sequence[Metric], reading: Reading, *, loss: Loss, whole: bool = True) -> Measured:
+    """The metrics of a network that was trained with a loss."""
+    if loss.embeds:
+        names = dict.fromkeys(name for metric in metrics for name in metric.parts())
+        return Measured({name: None for name in names}, {name: EMBEDS for name in names})
+    return measured(metrics, reading, whole=whole)
 
 
 @dataclass
@@ -22,7 +49,7 @@ class Measures:
     """
 
     hyperparams: Hyperparams
-    classes: int
+    graph: Graph
     reasons: set[tuple[str, str]] = field(default_factory=set)
 
     def __bool__(self) -> bool:
@@ -31,25 +58,40 @@ class Measures:
 
     @property
     def every(self) -> int:
-        numbers = sum(metric.size(self.classes) for metric in self.hyperparams.metrics)
+        numbers = sum(metric.size(self.graph.classes) for metric in self.hyperparams.metrics)
         return max(1, -(-self.hyperparams.epochs * numbers // MOST_NUMBERS))
 
     def begin(self) -> list[Log]:
         """What a reader has to know before the first epoch."""
         if self.every == 1:
             return []
-        long = ", ".join(metric.type for metric in self.hyperparams.metrics if metric.size(self.classes))
+        long = ", ".join(metric.type for metric in self.hyperparams.metrics if metric.size(1))
         rule = f"so that no more than {MOST_NUMBERS:,} numbers are kept, {long} are told of one epoch in {self.every}"
         return [Log("warning", f"{rule}, and of the last one")]
 
     def of_epoch(self, logits: np.ndarray, labels: np.ndarray, *, epoch: int) -> tuple[dict[str, Any], list[Log]]:
         """Of the validation after an epoch."""
         whole = epoch % self.every == 0 or epoch == self.hyperparams.epochs
-        return self.told(measured(self.hyperparams.metrics, Reading(logits, labels), whole=whole), "validation")
+        return self.told(self.measured(self.reading(logits, labels), whole=whole), "validation")
 
-    def of_test(self, logits: np.ndarray, labels: np.ndarray) -> tuple[dict[str, Any], list[Log]]:
+    def of_test(self, reading: Reading) -> tuple[dict[str, Any], list[Log]]:
         """Of the test."""
-        return self.told(measured(self.hyperparams.metrics, Reading(logits, labels)), "test")
+        return self.told(self.measured(reading), "test")
+
+    def reading(self, logits: np.ndarray, labels: np.ndarray) -> Reading:
+        """Of samples, by the loss of the run."""
+        return reading_of(logits, labels, loss=self.hyperparams.loss, graph=self.graph)
+
+    def measured(self, reading: Reading, *, whole: bool = True) -> Measured:
+        return measured_with(self.hyperparams.metrics, reading, loss=self.hyperparams.loss, whole=whole)
+
+    def worst(self, dataset: Dataset, reading: Reading) -> list[SamplePrediction]:
+        """The mistakes of the test that the network is surest of; an embedding makes none."""
+        return [] if self.hyperparams.loss.embeds else worst(dataset, dataset.test_inputs, reading)
+
+    def remarks(self, accuracy: float, baseline: float | None) -> tuple[str, ...]:
+        """What a reader should know of the accuracy of the test."""
+        return () if self.hyperparams.loss.embeds else no_better(accuracy, baseline)
 
     def told(self, found: Measured, where: str) -> tuple[dict[str, Any], list[Log]]:
         """Values, and what was not said yet of those that are missing."""

@@ -80,45 +80,56 @@ def parts(workload: Workload) -> Iterator[Part]:
         yield Part("update", workload, lambda: compile_update(workload))
     else:
         yield Part("train", workload, lambda: compile_training(workload, workload.chunk, workload.batch))
-    # Evaluation knows no update and no batches of training: one program for all of them.
-    evaluated = replace(
-        workload, update=Update(Sgd().structure()), objective=workload.objective.evaluated(), batch=1, tail=0
-    )
-    yield Part("evaluate", evaluated, lambda: compile_evaluation(workload))
+    yield evaluation(workload)
     if workload.update.swa:
         yield Part("average", workload, lambda: compile_averaging(workload))
     if workload.tail:
         yield Part("tail", workload, lambda: compile_training(workload, 1, workload.tail))
 
 
+def evaluation(workload: Workload) -> Part:
+    """The program that evaluates. It knows no update and no batches of training: one program for all of them."""
+    evaluated = replace(
+        workload, update=Update(Sgd().structure()), objective=workload.objective.evaluated(), batch=1, tail=0
+    )
+    return Part("evaluate", evaluated, lambda: compile_evaluation(workload))
+
+
 def compiling(workload: Workload, cache: ProgramCache, report: Report) -> Generator[Report, None, Programs]:
-    """The programs of a workload; yields `report` again and again while one that is not in the cache is compiled.
+    """The programs of a workload; yields as `compiled` does, and raises as it does."""
+    wanted = list(parts(workload))
+    there = {part.name for part in wanted if cache.find(part.key) is not None}
+    done = yield from compiled(wanted, cache, report)
+    arrived = [Arrival(part.name, *used, ahead=part.name in there) for part in wanted if (used := cache.used(part.key))]
+    ends = done.get("update"), done.get("average")
+    return Programs(done["train"], done.get("tail", done["train"]), done["evaluate"], *ends, arrived)
+
+
+def compiled(
+    wanted: Sequence[Part], cache: ProgramCache, report: Report
+) -> Generator[Report, None, dict[str, Program]]:
+    """Some programs by name; yields `report` again and again while one that is not in the cache is compiled.
 
     They are compiled side by side, on threads of their own. Closing the generator waits for none of them: what has not
     begun is dropped; what has begun cannot be stopped, goes on at a low priority, and is there for who asks again.
     Raises CompilersBusy.
     """
-    wanted = list(parts(workload))
     if cache.under_way() >= MOST_UNDER_WAY and any(cache.find(part.key) is None for part in wanted):
         raise CompilersBusy(f"{cache.under_way()} programs of networks are being compiled; wait until some are done")
     threads: list[int] = []
     compiler = ThreadPoolExecutor(COMPILERS, "compiler", initializer=lambda: threads.append(get_native_id()))
     waiting: list[Future[Program]] = []
     try:
-        there = {part.name for part in wanted if cache.find(part.key) is not None}
         found = {part.name: begun(part, cache, compiler) for part in wanted}
         waiting = [future for future in found.values() if isinstance(future, Future)]
         while waiting:
             yield report
             waiting = list(wait(waiting, ASKED_AGAIN).not_done)
-        done = {name: future.result() if isinstance(future, Future) else future for name, future in found.items()}
+        return {name: future.result() if isinstance(future, Future) else future for name, future in found.items()}
     finally:
         if waiting:
             give_way(threads)
         compiler.shutdown(wait=False, cancel_futures=True)
-    arrived = [Arrival(part.name, *used, ahead=part.name in there) for part in wanted if (used := cache.used(part.key))]
-    ends = done.get("update"), done.get("average")
-    return Programs(done["train"], done.get("tail", done["train"]), done["evaluate"], *ends, arrived)
 
 
 def begun(part: Part, cache: ProgramCache, compiler: Executor) -> Program | Future[Program]:

@@ -28,12 +28,26 @@ def sample_predictions(dataset: Dataset, logits: np.ndarray) -> list[SamplePredi
     return shown(dataset, inputs, Reading(logits[: len(labels)], labels))
 
 
-def worst(dataset: Dataset, inputs: np.ndarray, reading: Reading, most: int = SAMPLES_SHOWN) -> list[SamplePrediction]:
-    """The mistakes of a reading that the network is surest of, the surest first; of equally sure ones the first."""
+def worst(
+    dataset: Dataset,
+    inputs: np.ndarray,
+    reading: Reading,
+    most: int = SAMPLES_SHOWN,
+    *,
+    rows: np.ndarray | None = None,
+) -> list[SamplePrediction]:
+    """The mistakes of a reading that the network is surest of, the surest first; of equally sure ones the first.
+
+    rows: which of the inputs were read, where these are not all.
+    """
     wrong = np.flatnonzero(~reading.hits)
     order = np.argsort(-reading.probabilities[wrong].max(-1), kind="stable")
     chosen = wrong[order[:most]]
-    return shown(dataset, inputs[chosen], Reading(reading.outputs[chosen], reading.labels[chosen]))
+    return shown(
+        dataset,
+        inputs[chosen if rows is None else rows[chosen]],
+        Reading(reading.outputs[chosen], reading.labels[chosen]),
+    )
 
 
 def shown(dataset: Dataset, inputs: np.ndarray, reading: Reading) -> list[SamplePrediction]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from nets.hyperparams.hyperparams import Hyperparams
+from nets.training.sums import Sums
 
 MOST_STEPS = 2000  # told of a run
 
@@ -49,11 +50,12 @@ class StepLosses:
         """The smallest n."""
         return -(-self.hyperparams.epochs * self.steps_per_epoch // MOST_STEPS)
 
-    def of(self, losses: list[float], *, first: int, epoch: int, rate: Callable[[int], float]) -> Iterator[StepLoss]:
-        """Those among the sums of an epoch's batches from index `first` on. rate: the learning rate of a step."""
+    def of(self, sums: Sums, *, first: int, epoch: int, rate: Callable[[int], float]) -> Iterator[StepLoss]:
+        """Those among the batches of an epoch from index `first` on. rate: the learning rate of a step."""
         every = self.every
-        for place, loss in enumerate(losses[first:] if every else (), first):
+        for place, loss in enumerate(sums.losses[first:] if every else (), first):
             step = (epoch - 1) * self.steps_per_epoch + place + 1
             if every and step % every == 0:
                 samples = min(self.batch, self.train - place * self.batch)
-                yield StepLoss(epoch, step, loss / samples, rate(step))
+                counted = (sums.weights[place] or 1.0) if sums.weights else samples
+                yield StepLoss(epoch, step, loss / counted, rate(step))

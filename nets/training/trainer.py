@@ -13,7 +13,6 @@ import numpy as np
 from nets.architecture.graph import INPUT, Graph
 from nets.datasets.input_statistics import input_statistics
 from nets.facts import Compilation, StoppedBy
-from nets.metrics import Reading
 from nets.network import Variables, initial_variables
 from nets.process import allocator
 from nets.process.device import device_description
@@ -24,14 +23,14 @@ from nets.training.clock import Clock
 from nets.training.events import EpochEnd, Event, Finished, Log, Phase, Progress
 from nets.training.horizon import Place, endings_of, go_on, stopped_by
 from nets.training.learning_rate import LearningRate
-from nets.training.measures import Measures, baselines, no_better
+from nets.training.measures import Measures, baselines
 from nets.training.metrics import EpochMetrics, values_of
 from nets.training.objective import Objective
 from nets.training.pace import Pace
 from nets.training.programs import Programs, start
 from nets.training.rules import states
 from nets.training.run import EVALUATION_COST, Run
-from nets.training.samples import SAMPLES_SHOWN, sample_predictions, worst
+from nets.training.samples import SAMPLES_SHOWN, sample_predictions
 from nets.training.sampling import Indices, batches, epoch_order
 from nets.training.snapshot import Best, Snapshot, best_of
 from nets.training.state import Totals, TrainState
@@ -60,7 +59,7 @@ class Trainer:
     times: Times = field(default_factory=Times)
 
     def __post_init__(self, resume: Snapshot | None) -> None:
-        self.measures = Measures(self.run.hyperparams, self.run.workload.graph.classes)
+        self.measures = Measures(self.run.hyperparams, self.run.architecture.graph)
         self.step_losses = StepLosses(self.run.hyperparams, len(self.run.train))
         self.endings = endings_of(self.run.hyperparams)
         self.rules = [*self.run.rules(), *self.endings]
@@ -261,7 +260,7 @@ class Trainer:
         """Read a chunk of the epoch under way, which waits for it, and tell of those steps that are asked for."""
         first = len(sums.losses)
         sums.add(totals, count, f"epoch {self.epoch}")
-        yield from self.step_losses.of(sums.losses, first=first, epoch=self.epoch, rate=self.learning_rate.of_step)
+        yield from self.step_losses.of(sums, first=first, epoch=self.epoch, rate=self.learning_rate.of_step)
 
     def begin(self) -> Sums:
         """Those of an epoch that starts."""
@@ -325,10 +324,10 @@ class Trainer:
         variables = jax.device_put(self.best.variables) if self.best else self.variables
         tested, logits = yield from self.evaluate(variables, self.run.test, "test")
         labels, whole = self.run.labels[self.run.test], bool(self.measures)
-        measured, remarks = self.measures.of_test(logits, labels) if whole else (None, [])
+        reading = self.measures.reading(logits, labels) if whole else None
+        measured, remarks = self.measures.of_test(reading) if reading else (None, [])
         yield from remarks
         known = baselines(validation=self.run.labels[self.run.validation], test=labels)
-        mistakes = worst(self.run.dataset, self.run.dataset.test_inputs, Reading(logits, labels)) if whole else None
         yield Finished(
             test_accuracy=tested.accuracy,
             test_loss=tested.mean_loss,
@@ -339,8 +338,8 @@ class Trainer:
             best_epoch=self.best.epoch if self.best else None,
             test_metrics=measured,
             baseline_accuracy=known,
-            worst=mistakes,
-            warnings=no_better(tested.accuracy, known.get("test")),
+            worst=self.measures.worst(self.run.dataset, reading) if reading else None,
+            warnings=self.measures.remarks(tested.accuracy, known.get("test")),
             stopped_by=self.stopped_by,
             target_reached=next((rule.reached for rule in self.endings if rule.reached), None),
             compilation=compilation,

@@ -11,10 +11,11 @@ from nets.metrics import Reading
 from nets.training import measures
 from nets.training.cache import ProgramCache
 from nets.training.check import check_fit
+from nets.training.evaluation import evaluate
 from nets.training.events import EpochEnd, Finished, Log
 from nets.training.fit import fit
-from nets.training.measures import Measures, baselines, no_better, values_of
-from nets.training.metrics import EpochMetrics
+from nets.training.measures import Measures, baselines, no_better, reading_of
+from nets.training.metrics import EpochMetrics, values_of
 from nets.training.samples import worst
 from nets.training.snapshot import load_snapshot, save_snapshot
 from nets.training.step_losses import StepLoss
@@ -140,5 +141,51 @@ def test_a_k_beyond_the_classes_is_refused():
 
 
 def test_measures_without_metrics_are_none():
-    assert not Measures(parse_hyperparams({}), 3) and Measures(parse_hyperparams({"metrics": ["f1"]}), 3)
+    assert not Measures(parse_hyperparams({}), NETWORK.graph) and Measures(
+        parse_hyperparams({"metrics": ["f1"]}), NETWORK.graph
+    )
     assert "metrics" in asdict(of(EpochMetrics, events_of(epochs=1))[0])
+
+
+def test_residuals_are_of_what_the_loss_compares():
+    """Outputs with mse, a softmax at the end among them; sigmoids with bce; probabilities with all others."""
+    softmax = network({"type": "linear", "out": 3}, {"type": "softmax"}).graph
+    logits, labels = np.array([[1.0, 0.0, -1.0]], np.float32), np.array([0])
+
+    def compared(loss, graph):
+        h = parse_hyperparams({"loss": loss})
+        return reading_of(logits, labels, loss=h.loss, graph=graph).compared[0]
+
+    shares = np.exp(logits[0]) / np.exp(logits[0]).sum()
+    assert np.array_equal(compared("mse", NETWORK.graph), logits[0])
+    assert np.allclose(compared("mse", softmax), shares)
+    assert np.allclose(compared("bce", NETWORK.graph), 1 / (1 + np.exp(-logits[0])))
+    assert np.allclose(compared("cross_entropy", softmax), shares)
+
+
+def test_an_embedding_says_no_class():
+    h = parse_hyperparams({"loss": "triplet", "metrics": ["f1", "accuracy"]})
+    found, said = Measures(h, NETWORK.graph).of_epoch(np.zeros((2, 2)), np.array([0, 5]), epoch=1)
+    assert found == {"f1": None, "f1_per_class": None, "accuracy": None} and "embeddings" in said[0].message
+
+
+def test_losses_with_weights_are_told_by_them():
+    """Of steps and of evaluations apart, as of epochs."""
+    fields = {"loss": {"type": "cross_entropy", "weight": [1, 2, 3]}, "log_every": 1, "metrics": ["mse"], "epochs": 1}
+    events = events_of(**fields)
+    steps, (epoch,), (ended,) = of(StepLoss, events), of(EpochMetrics, events), of(Finished, events)
+    assert min(each.loss for each in steps) <= epoch.train_loss <= max(each.loss for each in steps)
+    h = parse_hyperparams({"train_split": 0.6, "optimizer": {"type": "sgd", "lr": 0.01}, **fields})
+    passing = evaluate(NETWORK, h, ended.variables, DATA, metrics=h.metrics, programs=PROGRAMS)
+    while True:
+        try:
+            next(passing)
+        except StopIteration as end:
+            found = end.value
+            break
+    assert (found.loss, found.accuracy, found.measured.values) == (
+        ended.test_loss,
+        ended.test_accuracy,
+        ended.test_metrics,
+    )
+    assert found.worst == ended.worst and found.baseline_accuracy == ended.baseline_accuracy["test"]

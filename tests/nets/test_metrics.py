@@ -127,7 +127,7 @@ def test_a_bin_has_its_upper_end():
 def test_residuals_are_of_probabilities_or_of_numbers():
     """By what the loss takes the outputs for."""
     outputs, labels = np.array([[1.0, 0.0], [0.5, 0.0]]), np.array([0, 1])
-    numbers = of(["mse", "mae", "rmse", "r2"], Reading(outputs, labels, numbers=True))
+    numbers = of(["mse", "mae", "rmse", "r2"], Reading(outputs, labels, numbers=outputs))
     assert numbers["mse"] == pytest.approx((0 + 0 + 0.25 + 1) / 4) and numbers["mae"] == pytest.approx(1.5 / 4)
     assert numbers["rmse"] == pytest.approx(numbers["mse"] ** 0.5)
     assert numbers["r2"] == pytest.approx(sk.r2_score(np.eye(2)[labels], outputs))

@@ -7,6 +7,7 @@ from nets.training.cache import ProgramCache
 from nets.training.fit import fit
 from nets.training.metrics import EpochMetrics
 from nets.training.step_losses import MOST_STEPS, StepLoss, StepLosses
+from nets.training.sums import Sums
 from tests.nets.builders import network, stripes
 
 
@@ -28,13 +29,15 @@ def test_each_step_is_told_with_its_mean_loss():
 
 def test_every_nth_step_is_counted_over_all_epochs():
     told = StepLosses(hyper(log_every=4), 45)
-    assert [each.step for epoch in (1, 2) for each in told.of([8.0] * 6, first=0, epoch=epoch, rate=float)] == [
+    assert [each.step for epoch in (1, 2) for each in told.of(Sums([8.0] * 6), first=0, epoch=epoch, rate=float)] == [
         4,
         8,
         12,
     ]
-    assert [each.step for each in told.of([8.0] * 6, first=4, epoch=2, rate=float)] == [12]
-    assert list(StepLosses(hyper(), 45).of([8.0] * 6, first=0, epoch=1, rate=float)) == []
+    assert [each.step for each in told.of(Sums([8.0] * 6), first=4, epoch=2, rate=float)] == [12]
+    weighted = next(told.of(Sums([8.0] * 6, weights=[2.0] * 6), first=3, epoch=1, rate=float))
+    assert weighted.loss == 4.0
+    assert list(StepLosses(hyper(), 45).of(Sums([8.0] * 6), first=0, epoch=1, rate=float)) == []
 
 
 @pytest.mark.parametrize(
