@@ -34,6 +34,7 @@ from nets.layers.groups import GROUPS, group_of
 from nets.losses import LOSSES
 from nets.metrics import METRICS
 from nets.optimizers import OPTIMIZERS
+from nets.optimizers.groups import Group
 from nets.regularizers import REGULARIZERS
 from nets.schedules import SCHEDULES
 from nets.schedules.base import WarmedCurve
@@ -147,9 +148,13 @@ def stopping():
     return "\n".join(part(name, PARTS[name]) for name in ("early_stopping", "target"))
 
 
+def around():
+    return "\n".join([part("groups", Group), part("lookahead", PARTS["lookahead"])])
+
+
 def part(name, cls):
     """A field that is an object, with its options."""
-    rows = options(cls, cls.aliases)
+    rows = options(cls, getattr(cls, "aliases", {}))
     return f"#### `{name}`\n\n{paragraph(cls)}\n\n" + table(("option", "value", "default", "meaning"), rows)
 
 
@@ -449,6 +454,7 @@ TABLES = {
             common,
             combinators,
             optimizers,
+            around,
             schedules,
             losses,
             regularizers,

@@ -20,6 +20,7 @@ from nets.hyperparams.hyperparams import Hyperparams, merged, parse_hyperparams
 from nets.spec.fields import shown
 from nets.training.horizon import endings_of, go_on
 from nets.training.snapshot import Snapshot
+from nets.training.update import kept_otherwise
 
 AGAIN = "start it again with POST /api/train"
 SAMPLING = ("seed", "max_samples", "train_split", "dataset_type")  # what decides which samples train
@@ -152,6 +153,12 @@ def _in_the_way(run: RunRecord, architecture: Architecture, hyperparams: Hyperpa
         rule = f"must stay {kinds[0]} as in run {run.run_id}, whose optimizer state is continued, got {kinds[1]}"
         detail = f"{rule}; leave it out, or train without resume_from"
         problems.append(_left_out("hyperparams", "optimizer", detail=detail, type=settings.optimizer.type))
+    else:
+        for field in kept_otherwise(settings, hyperparams, architecture.graph):
+            rule = f"must be as in run {run.run_id}, whose optimizer state is continued"
+            detail = f"{rule}; leave it out, or train without resume_from"
+            place = ("hyperparams", field)
+            problems.append(Problem(place, detail, "mismatch", fix=(Change("remove", place),)))
     return problems
 
 

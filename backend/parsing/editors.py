@@ -26,6 +26,7 @@ from nets.losses import LOSSES
 from nets.metrics import METRICS, SEVERAL
 from nets.metrics.several import MOST as MOST_METRICS
 from nets.optimizers import OPTIMIZERS
+from nets.optimizers.groups import groups_schema
 from nets.regularizers import REGULARIZERS
 from nets.schedules import SCHEDULES
 from nets.spec.allowed import one_of
@@ -111,6 +112,7 @@ def _hyperparams() -> Json:
     fields["optimizer"] = {"$ref": "#/$defs/Optimizer", "description": fields["optimizer"].get("description", "")}
     schedules = [{"$ref": "#/$defs/Schedule"}, {"type": "null"}]
     fields["lr_schedule"] = {"anyOf": schedules, "description": fields["lr_schedule"]["description"]}
+    fields["groups"] = _clean(groups_schema(fields["groups"]))
     names = [part for part in SEVERAL.schema()["items"]["anyOf"] if part.get("type") == "string" or "enum" in part]
     fields["metrics"] |= {"items": {"anyOf": [*names, {"$ref": "#/$defs/Metric"}]}, "maxItems": MOST_METRICS}
     fields["loss"] = {

@@ -26,6 +26,7 @@ from nets.augment import AUGMENTATIONS
 from nets.errors import BrokenRule, Problem, SpecError
 from nets.hyperparams import hyperparams
 from nets.metrics import SEVERAL, Metric
+from nets.optimizers.groups import groups_schema
 from nets.process.devices import find
 from nets.regularizers import REGULARIZERS
 from nets.spec.fields import shown
@@ -193,6 +194,7 @@ def _hyperparams() -> Json:
     fields = {**schema["properties"], **typed, "augment": augment}
     fields["regularizers"] = {**fields["regularizers"], "items": REGULARIZERS.schema()}
     fields["metrics"] = {**fields["metrics"], **SEVERAL.schema()}
+    fields["groups"] = groups_schema(fields["groups"])
     fields |= {name: hyperparams.part_schema(name, fields[name]) for name in hyperparams.PARTS}
     others = {alias: fields[name] for alias, name in hyperparams.ALIASES.items()}
     return {"type": "object", "description": schema["description"], "properties": {**fields, **others}}

@@ -58,7 +58,7 @@ def of_step(workload: Workload, batch: int) -> dict[str, float]:
 def of_update(workload: Workload, parts: int) -> dict[str, float]:
     """Weights, gradients and what the optimizer keeps of each; gradients of parts of a batch are added up."""
     update, many = workload.update, parameters(workload.graph)
-    touched = many * (2 + update.moved)
+    touched = many * (2 * update.trained + update.moved)
     gathered = (parts + 1) * many if parts > 1 else 0.0
     found = {
         f"update.{update.optimizer.type}": touched,

@@ -18,6 +18,8 @@ from nets.losses import LOSSES, CrossEntropy, Loss
 from nets.metrics import SEVERAL, Metric
 from nets.metrics.names import metric_of
 from nets.optimizers import OPTIMIZERS, Optimizer, Sgd
+from nets.optimizers.groups import MOST_GROUPS, Group, Patterns, parse_groups
+from nets.optimizers.lookahead import Lookahead
 from nets.regularizers import Regularizer
 from nets.regularizers.listed import MOST_REGULARIZERS, parse_regularizers
 from nets.schedules import SCHEDULES, Schedule
@@ -41,15 +43,17 @@ TYPED: Mapping[str, Registry[Any]] = {  # fields that are a type with its option
 OPTIONAL = ("lr_schedule",)  # those that may be null
 ELSEWHERE = ("metric", "mode", "patience", "threshold", "cooldown", "factor")  # which may as well be of other parts
 PARTS: Mapping[str, type[Spec]] = {  # fields that are an object with its options, or null
+    "lookahead": Lookahead,
     "ema": Ema,
     "swa": Swa,
     "early_stopping": EarlyStopping,
     "target": Target,
 }
-LISTED: Mapping[str, Reader] = {  # fields that are lists of types
+LISTED: Mapping[str, Reader] = {  # fields that are lists of objects
     "augment": parse_augment,
     "regularizers": parse_regularizers,
     "metrics": SEVERAL.parse,
+    "groups": parse_groups,
 }
 
 
@@ -125,6 +129,24 @@ class Hyperparams(Spec):
         None,
         description="Views of each image whose logits are averaged wherever the network is validated, tested or asked: "
         "`flip` (as it is and mirrored), `flip_translate` (these, and moved by a pixel both ways).",
+    )
+    weight_decay_exclude: Literal["bias_and_norm"] | None = Field(
+        None, description="What weight decay leaves out: biases, and the factors and constants of norms."
+    )
+    groups: Annotated[tuple[Group, ...], Field(max_length=MOST_GROUPS)] = Field(
+        (), description="Layers with factors of their own: `layers` (names, or patterns), `lr`, `weight_decay`."
+    )
+    frozen: Patterns = Field(
+        (), description="Names of layers, or patterns, whose weights stay as they are; statistics of norms still move."
+    )
+    gradient_clip_norm: Annotated[Real, Field(gt=0, le=1e6)] | None = Field(
+        None, description="The largest norm of all gradients of a step together; PyTorch's `clip_grad_norm_`."
+    )
+    gradient_clip_value: Annotated[Real, Field(gt=0, le=1e6)] | None = Field(
+        None, description="The largest amount of each number of a gradient, before its norm; `clip_grad_value_`."
+    )
+    lookahead: Lookahead | None = Field(
+        None, description="Slow weights around the optimizer; an object, `{}` for its defaults."
     )
     ema: Ema | None = Field(None, description="Average the weights over the steps; an object, `{}` for its defaults.")
     swa: Swa | None = Field(None, description="Average the weights over the ends of epochs; an object.")
@@ -231,6 +253,10 @@ def validated_ones(made: Hyperparams) -> Hyperparams:
 
 def conflicts(made: Hyperparams, path: Path) -> Iterator[Problem]:
     """What is wrong about fields that are right each by itself."""
+    for name in ("lookahead", "ema", "swa") if made.optimizer.averages else ():
+        if getattr(made, name) is not None:
+            rule = f"cannot stand beside {made.optimizer.type}, which averages the weights itself; leave it out"
+            yield Problem((*path, name), rule, "conflict", expected=None, fix=(Change("remove", (*path, name)),))
     if made.swa and made.swa.from_epoch > made.epochs:
         rule = f"must be at most {made.epochs}, the number of epochs, got {made.swa.from_epoch}"
         most = {"type": "integer", "minimum": 1, "maximum": made.epochs}

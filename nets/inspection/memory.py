@@ -88,7 +88,7 @@ def memory_expected(
     nodes, compiled = workload.graph.nodes, 3 if workload.tail else 2
     norms, draws = sum(n.layer.across_batch for n in nodes), sum(n.layer.draws for n in nodes)
     programs = COMPILER + A_KIND * kinds + A_NORMED * compiled * norms + DRAWING * draws
-    optimizer = FLOAT * architecture.parameters * Update.of(hyperparams, architecture.graph).slots
+    optimizer = int(FLOAT * architecture.parameters * Update.of(hyperparams, architecture.graph).slots)
     return Memory(
         weights=max(0, int(IN_USE * (claim.weights + claim.optimizer)) - optimizer),
         optimizer=optimizer,

@@ -29,3 +29,8 @@ class Clipping(TracedSpec):
             factor = jnp.minimum(n["norm"] / (total + LEAST), 1)
             gradients = jax.tree.map(lambda g: g * factor, gradients)
         return gradients
+
+
+def clipping(norm: float | None, value: float | None) -> Clipping:
+    """That of hyperparameters, in which null is none."""
+    return Clipping(norm=norm or 0.0, value=value or 0.0)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Annotated
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from nets.errors import BrokenRule
-from nets.spec.fields import Real, shown
+from nets.errors import BrokenRule, Change, Code, Path, Problem, SpecError
+from nets.spec.fields import Real, parse, shown
 from nets.spec.traced import Traced, TracedSpec
 
 LONGEST, MOST = 200, 256  # characters of a pattern, and patterns of one list
+MOST_GROUPS = 64
 PATTERN = {"type": "string", "minLength": 1, "maxLength": LONGEST}
 LIST = {"type": "array", "items": PATTERN, "maxItems": MOST}
 
@@ -43,6 +44,42 @@ class Group(TracedSpec):
     )
     lr: Annotated[Share, Traced()] = Field(default=1.0, description="Factor of the learning rate.")
     weight_decay: Annotated[Share, Traced()] = Field(default=1.0, description="Factor of the weight decay.")
+
+    aliases: ClassVar[Mapping[str, str]] = {"learning_rate": "lr"}
+
+    def structure(self) -> Self:
+        """What a compiled program depends on: which layers these are, the program itself knows."""
+        return super().structure().model_copy(update={"layers": ("*",)})
+
+
+def parse_groups(value: object, path: Path) -> tuple[Group, ...]:
+    """The groups of a list, null for none; SpecError with every problem."""
+    several = [] if value is None else value
+    if not isinstance(several, list | tuple) or len(several) > MOST_GROUPS:
+        rule = f'must be a list of up to {MOST_GROUPS} objects such as {{"layers": "head*", "lr": 0.1}}'
+        code: Code = "too_long" if isinstance(several, list) else "wrong_type"
+        expected = {"type": "array", "maxItems": MOST_GROUPS, "items": {"type": "object"}}
+        fix = (Change("replace", path, [value]),) if isinstance(value, dict) else ()
+        raise SpecError([Problem(path, f"{rule}, got {shown(value)}", code, expected=expected, got=value, fix=fix)])
+    found: list[Group] = []
+    problems: list[Problem] = []
+    for place, item in enumerate(several):
+        try:
+            found.append(parse(Group, item, (*path, place), owner="a group", aliases=Group.aliases))
+        except SpecError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError(problems)
+    return tuple(found)
+
+
+def groups_schema(field: Mapping[str, Any]) -> dict[str, Any]:
+    """What `parse_groups` takes, as JSON Schema. field: of the schema of all fields."""
+    schema = Group.model_json_schema()
+    others = {alias: schema["properties"][own] for alias, own in Group.aliases.items()}
+    item = {**schema, "properties": {**schema["properties"], **others}}
+    told = {key: field[key] for key in ("default", "description") if key in field}
+    return {"type": "array", "maxItems": MOST_GROUPS, "items": item, **told}
 
 
 def matches(pattern: str, layer: str) -> bool:

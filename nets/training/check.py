@@ -14,6 +14,7 @@ from nets.kernels import Choice
 from nets.metrics.accuracy import TopK
 from nets.process.device import cores
 from nets.spec.values import Kind, Value
+from nets.training import members
 from nets.training.loss_fit import loss_misfits
 from nets.training.pace import LONGEST_STEP, sample_seconds
 from nets.training.sampling import split_sizes
@@ -46,6 +47,7 @@ def misfits(architecture: Architecture, hyperparams: Hyperparams, info: DatasetI
         path = ("hyperparams", "test_time_augmentation")
         yield Problem(path, rule, "conflict", expected=None, got=hyperparams.test_time_augmentation)
     yield from too_many(hyperparams, info, ("hyperparams", "metrics"))
+    yield from members.misfits(hyperparams, graph)
     yield from unfit_augmentations(hyperparams, info)
     train, validation = split_sizes(hyperparams, info.train_size)
     yield from loss_misfits(architecture, hyperparams, info, train=train)

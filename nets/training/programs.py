@@ -8,7 +8,6 @@ from _thread import get_native_id
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, TypeVar
 
 import jax
@@ -25,7 +24,7 @@ from nets.process.devices import on
 from nets.process.origins import executable
 from nets.training.cache import Program, ProgramCache
 from nets.training.compilation import Arrival
-from nets.training.state import TrainState, nothing_of
+from nets.training.state import TrainState
 from nets.training.update import Update
 from nets.training.workload import Workload, longest_chunk, shapes, workload_of
 
@@ -197,7 +196,7 @@ def compile_gathering(workload: Workload) -> Program:
 
 def gathered_shapes(workload: Workload, state: TrainState) -> Any:
     """What the parts of a batch give, as shapes."""
-    return jax.eval_shape(partial(nothing_of, weighted=workload.objective.weighted), state.params)
+    return jax.eval_shape(workload.steps.nothing, state.params)
 
 
 def compile_update(workload: Workload) -> Program:

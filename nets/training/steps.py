@@ -7,7 +7,6 @@ from typing import overload
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import lax
 from jaxtyping import Array, Float, Int
 
@@ -64,7 +63,7 @@ class Steps:
         """One optimizer step on the mean loss of a batch; rows of -1 do not count."""
         parts, samples = self.parts(rows), (rows >= 0).sum(dtype=jnp.int32)
         if len(parts) > 1:
-            nothing = nothing_of(state.params, weighted=self.objective.weighted)
+            nothing = self.nothing(state.params)
             gathered = by_weight(self.gather(nothing, state, data, parts, (0, len(parts)), samples, numbers), samples)
             # Only networks whose statistics do not move are cut into parts.
             passed = Passed(gathered.loss, gathered.correct, state.batch_stats, gathered.weight)
@@ -81,7 +80,7 @@ class Steps:
         updates, opt_state = self.update.updates(gradients, state.opt_state, state.params, state.step, numbers.update)
         if self.update.optimizer.divides:
             updates = self.network.plan.set_apart(updates, self.network.graph)
-        params = optax.apply_updates(state.params, updates)
+        params = self.update.added(state.params, updates)
         after = TrainState(params, batch_stats, opt_state, state.step + 1, state.averages)
         return self.update.averaged(after, numbers.update)
 
@@ -144,7 +143,11 @@ class Steps:
         weight = samples if gathered.weight is None else gathered.weight
         weights = None if gathered.weight is None else gathered.weight[None]
         totals = Totals((gathered.loss * weight)[None], gathered.correct, samples, weights)
-        return nothing_of(state.params, weighted=self.objective.weighted), state, totals
+        return self.nothing(state.params), state, totals
+
+    def nothing(self, params: Tree) -> Gathered:
+        """Before the first part of a batch: zeros for all parameters that change."""
+        return nothing_of(self.update.changed(params), weighted=self.objective.weighted)
 
     def seen(
         self,
@@ -168,10 +171,11 @@ class Steps:
     ) -> tuple[Tree, Passed]:
         """The gradient of a part's share of the mean loss over `samples`, and what came of the way forward."""
 
-        def loss(params: Tree) -> tuple[Array, Passed]:
+        def loss(changed: Tree) -> tuple[Array, Passed]:
+            params = self.update.whole(changed, state.params)
             return self.forward(params, state.batch_stats, seen, samples, key, numbers)
 
-        gradients, passed = jax.grad(loss, has_aux=True)(state.params)
+        gradients, passed = jax.grad(loss, has_aux=True)(self.update.changed(state.params))
         return gradients, passed
 
     def forward(

@@ -232,7 +232,10 @@ class Trainer:
     def train_epoch_in_parts(self, rows: Indices, update: Program) -> Generator[Event, None, Sums]:
         """The same where a step would be too long for one dispatch: nothing runs on that nobody can stop."""
         began, r = self.clock.now(), self.run.workload
-        sums, gathered = self.begin(), nothing_gathered(self.state.params, weighted=r.objective.weighted)
+        sums, gathered = (
+            self.begin(),
+            nothing_gathered(self.run.update.changed(self.state.params), weighted=r.objective.weighted),
+        )
         for batch in batches(rows, r.batch):
             if sums.samples and self.late():
                 break

@@ -1,0 +1,98 @@
+"""Which arrays of a network are changed by which numbers, and which stay as they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from nets.architecture.graph import Graph
+from nets.errors import Path, Problem
+from nets.hyperparams.hyperparams import Hyperparams
+from nets.layers.groups import group_of
+from nets.optimizers.groups import first_of, matches
+from nets.spec.allowed import one_of
+from nets.spec.fields import did_you_mean, shown, suggested
+
+Place = tuple[str, str]  # of an array: layer and name
+MOST_LISTED = 40  # names of layers in a message
+FROZEN: Path = ("hyperparams", "frozen")
+
+
+@dataclass(frozen=True)
+class Members:
+    """Arrays that are changed by the same numbers.
+
+    factors: the place in `Hyperparams.groups` of what these are multiplied by. decays: whether weight decay reaches
+    them.
+    """
+
+    arrays: frozenset[Place]
+    factors: int | None
+    decays: bool
+
+    def has(self, layer: str, name: str) -> bool:
+        return (layer, name) in self.arrays
+
+
+def members_of(hyperparams: Hyperparams, graph: Graph) -> tuple[Members, ...]:
+    """All arrays that training changes, by what changes them; nothing where one rule changes all of them."""
+    if not (hyperparams.groups or hyperparams.frozen or hyperparams.weight_decay_exclude):
+        return ()
+    groups, excludes = [each.layers for each in hyperparams.groups], hyperparams.weight_decay_exclude is not None
+    found: dict[tuple[int | None, bool], set[Place]] = {}
+    for node in graph.nodes:
+        if is_frozen(hyperparams, node.id):
+            continue
+        norm = group_of(type(node.layer)) == "norm"
+        for name in node.arrays.parameters:
+            decays = not (excludes and (norm or "bias" in name))
+            found.setdefault((first_of(groups, node.id), decays), set()).add((node.id, name))
+    # In an order that does not depend on how layers come: what is kept of them is filed by it.
+    order = sorted(found, key=lambda key: (key[0] is not None, key[0] or 0, not key[1]))
+    return tuple(Members(frozenset(found[key]), *key) for key in order)
+
+
+def is_frozen(hyperparams: Hyperparams, layer: str) -> bool:
+    """Whether training leaves the arrays of a layer as they are."""
+    return any(matches(pattern, layer) for pattern in hyperparams.frozen)
+
+
+def share_of_trained(members: Sequence[Members], graph: Graph) -> float:
+    """How many of all trained numbers of a network belong to these."""
+    sizes = {(node.id, name): math.prod(p.shape) for node in graph.nodes for name, p in node.arrays.parameters.items()}
+    trained = sum(size for place, size in sizes.items() if any(each.has(*place) for each in members))
+    return trained / sum(sizes.values())
+
+
+def misfits(hyperparams: Hyperparams, graph: Graph) -> Iterator[Problem]:
+    """Patterns that name no layer, or none that is left for them."""
+    names = [node.id for node in graph.nodes if node.arrays.parameters]
+    yield from unmatched(hyperparams.frozen, names, FROZEN)
+    groups = [each.layers for each in hyperparams.groups]
+    for place, layers in enumerate(groups):
+        path: Path = ("hyperparams", "groups", place, "layers")
+        problems = list(unmatched(layers, names, path))
+        yield from problems
+        if not problems and all(first_of(groups[:place], name) is not None for name in names_by(layers, names)):
+            detail = "names only layers that an earlier group has: the first group that names a layer counts"
+            yield Problem(path, f"{detail}; put {shown(list(layers))} before it, or leave it out", "unused")
+    if names and all(is_frozen(hyperparams, name) for name in names):
+        yield Problem(FROZEN, "names every layer that has weights, so that nothing is left to train", "conflict")
+
+
+def names_by(patterns: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The layers that any of the patterns names."""
+    return [name for name in names if any(matches(pattern, name) for pattern in patterns)]
+
+
+def unmatched(patterns: Sequence[str], names: Sequence[str], path: Path) -> Iterator[Problem]:
+    """Each pattern that names no layer with weights."""
+    for pattern in patterns:
+        if names_by([pattern], names):
+            continue
+        more = f", and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+        listed = f"{', '.join(names[:MOST_LISTED])}{more}"
+        detail = f"{shown(pattern)} names no layer with weights.{did_you_mean(pattern, names)} There are: {listed}"
+        near = suggested(pattern, names)
+        yield Problem(path, detail, "unknown_name", expected=one_of(names[:MOST_LISTED]), got=pattern, suggestion=near)
