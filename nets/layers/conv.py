@@ -187,8 +187,9 @@ class Conv2d(Convolved):
 
     init: Literal["default", "dirac", "whitening"] = Field(
         default="default",
-        description="How the kernel starts: as PyTorch's default; `dirac`: channels come out as they came in; "
-        "`whitening`: by the training images, so that results are uncorrelated and vary alike (Coates & Ng, 2012).",
+        description="How the kernel starts: as PyTorch's default; `dirac`: the first outputs are the "
+        "inputs, further ones as by default; `whitening`: by the training images, so that results are uncorrelated "
+        "and vary alike (Coates & Ng, 2012).",
     )
 
     also = ("convolution2d",)
@@ -255,8 +256,8 @@ class Conv2d(Convolved):
         made = super().arrays(*inputs)
         if self.init != "dirac":
             return made
-        kernel = replace(made.parameters["kernel"], init=dirac)
-        return replace(made, parameters={**made.parameters, "kernel": kernel})
+        kernel = made.parameters["kernel"]
+        return replace(made, parameters={**made.parameters, "kernel": replace(kernel, init=dirac(kernel.init))})
 
     def structure(self) -> Self:
         """How a kernel starts changes no program."""

@@ -102,12 +102,17 @@ def on_device(values: np.ndarray) -> jax.Array:
     return jax.device_put(values)
 
 
-def dirac(key: jax.Array, shape: Shape) -> jax.Array:
-    """PyTorch's `dirac_`: a convolution `[kh, kw, in, out]` whose first channels come out as they came in, others 0."""
-    values = np.zeros(shape, np.float32)
-    same = range(min(shape[-2:]))
-    values[shape[0] // 2, shape[1] // 2, same, same] = 1
-    return on_device(values)
+def dirac(others: Init) -> Init:
+    """A convolution `[kh, kw, in, out]` whose first outputs are its inputs, as PyTorch's `dirac_` has them."""
+
+    def init(key: jax.Array, shape: Shape) -> jax.Array:
+        values = np.array(others(key, shape))
+        same = range(min(shape[-2:]))
+        values[..., : len(same)] = 0
+        values[shape[0] // 2, shape[1] // 2, same, same] = 1
+        return on_device(values)
+
+    return init
 
 
 def zeros(key: jax.Array, shape: Shape) -> jax.Array:

@@ -70,9 +70,10 @@ def test_a_start_of_the_identity_gives_what_came_in() -> None:
         {"type": "conv2d", "out_channels": 2, "kernel_size": 3, "padding": 1, "bias": False, "init": "dirac"}, END
     )
     (first, *_) = initial_variables(a.graph, seed=0)["params"].values()
-    kernel = np.zeros((3, 3, 1, 2), np.float32)
-    kernel[1, 1, 0, 0] = 1
-    assert np.array_equal(first["kernel"], kernel)
+    identity = np.zeros((3, 3, 1), np.float32)
+    identity[1, 1, 0] = 1
+    assert np.array_equal(first["kernel"][..., 0], identity)
+    assert len(np.unique(first["kernel"][..., 1])) == 9  # drawn
 
 
 def test_how_a_kernel_starts_changes_no_program() -> None:
