@@ -60,9 +60,9 @@ ARROWS = {
         " process spec training",
         "examples": "facts",
         "inspection": "architecture calibration datasets doubts errors facts hyperparams kernels process spec training"
-        " views",
+        " schedules views",
         "calibration": "architecture datasets durable facts hyperparams kernels layers numerics process training",
-        "doubts": "architecture datasets errors hyperparams layers optimizers spec training",
+        "doubts": "architecture datasets errors hyperparams layers optimizers schedules spec training",
         "training": "architecture augment averages checkpoint datasets durable earlier_names errors facts hyperparams"
         " kernels layers losses metrics network optimizers packed process regularizers schedules spec stopping views",
         "inference": "architecture kernels network process views",

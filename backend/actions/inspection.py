@@ -65,4 +65,6 @@ class Inspection:
 def ordered(order: Order, sent: Json) -> Subject:
     """A request that is accepted."""
     sketch, kept = Sketch.of(order.architecture.value), order.request.kept
-    return Subject(sketch, order.request.settings, datasets.info(order.dataset), sent={**sent, "hyperparams": kept})
+    return Subject(
+        sketch, order.request.settings, datasets.info(order.dataset), (), {**sent, "hyperparams": kept}, order.rates
+    )

@@ -13,7 +13,6 @@ from backend.state.errors import UnknownRecord
 from backend.state.records import Json, ModelRecord, RunRecord, utc_now
 from backend.state.store import Store
 from backend.training.runs import Runs
-from nets.doubts.doubt import Doubt
 
 
 @dataclass(frozen=True)
@@ -24,8 +23,8 @@ class Launch:
     runs: Runs
     orders: Orders
 
-    def run(self, body: Json) -> tuple[RunRecord, str, int | None, list[Doubt]]:
-        """Start or queue a run: (the run, its model's name, its place in the queue if it waits, what is doubted of it).
+    def run(self, body: Json) -> tuple[RunRecord, str, int | None, Order]:
+        """Start or queue a run: (the run, its model's name, its place in the queue if it waits, what was ordered).
 
         A model that is made for the run has its name; one that exists keeps its own, unless it is to be updated.
 
@@ -42,7 +41,7 @@ class Launch:
             raise
         if order.model is not None:
             model = self._update_model(order, order.model)
-        return run, model.name, self.runs.place_told(run.run_id, queue=order.queue), order.doubts
+        return run, model.name, self.runs.place_told(run.run_id, queue=order.queue), order
 
     def _create_model(self, order: Order) -> ModelRecord:
         now = utc_now()

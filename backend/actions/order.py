@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from backend.actions import retrain
+from backend.actions.extend import with_its_curve
 from backend.actions.resume import Resume, Source, filled_in, leaks
 from backend.errors import not_found
 from backend.parsing import canonical
@@ -25,13 +26,15 @@ from nets.doubts.rules import doubts
 from nets.errors import SpecError
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.kernels import Choice
+from nets.schedules.rates import Rates
+from nets.training.learning_rate import rates_of
 
 
 @dataclass(frozen=True)
 class Order:
     """A checked request for training. `architecture`: as sent, now or when `model` was stored.
 
-    doubts: what is legal and seldom meant; `warnings` has these as sentences, among others.
+    doubts: what is legal and seldom meant; `warnings` has these as sentences, among others. rates: of learning.
     """
 
     request: TrainBody
@@ -42,6 +45,7 @@ class Order:
     doubts: list[Doubt]
     source: Source | None
     kernels: Choice
+    rates: Rates
     request_sha256: str
 
     @property
@@ -94,6 +98,8 @@ class Orders:
         request = check(TrainBody, body, most_layers=self.limits.layers)
         if model_id is not None and model is None:
             raise not_found("model", model_id, listing="/api/models")
+        if before is not None:
+            request = with_its_curve(request, before, sent)
         architecture, hyperparams = request.architecture or _stored(model), request.settings
 
         source = self.resume.source_of(before, architecture.value, hyperparams) if before else None
@@ -106,6 +112,7 @@ class Orders:
             warnings += retrain.remarks(model, sent, hyperparams, update=bool(request.update_model))
         return Order(
             *(request, model, architecture, dataset, warnings, doubted, source, self.kernels),
+            rates=rates_of(hyperparams, info, source.snapshot if source else None),
             request_sha256=canonical.sha256(sent),
         )
 

@@ -30,8 +30,9 @@ from backend.state.records import Json
 from nets.architecture.frame import Frame
 from nets.architecture.read import MAX_LAYERS
 from nets.datasets import DATASETS
-from nets.errors import MOST_PROBLEMS, Problem, SpecError, found_at, seen
+from nets.errors import MOST_PROBLEMS, Change, Problem, SpecError, found_at, seen
 from nets.hyperparams import hyperparams
+from nets.schedules.extending import Extend
 from nets.spec.fields import Boolean, Hint, Spec, Text, Whole, parse, wire_names
 from nets.spec.words import meant
 
@@ -156,6 +157,11 @@ class TrainBody(Definition, Beginning):
     name: Name | None = Field(
         None, description="The name of the run, and of a model that is made for it; without it, that of the model."
     )
+    extend: Extend | None = Field(
+        None,
+        description="Beside resume_from, where more epochs change the curve of the learning rate: `rescale` lays "
+        "it over all of them, `hold` keeps it and then its last value, `restart` begins it again over those added.",
+    )
     tags: Tags | None = Field(None, description="To find the run by.")
     notes: Description | None = Field(None, description="About the run, for people.")
     queue: Boolean | None = Field(None, description="Wait in the queue if a run is active, instead of a 409.")
@@ -168,6 +174,9 @@ class TrainBody(Definition, Beginning):
         if "architecture" not in came and "model_id" not in came:
             detail = "is required: an object with a list of layers, or give the model_id of a stored definition"
             yield missing("architecture", detail, {"type": "object"})
+        if "extend" in came and "resume_from" not in came:
+            rule = "means something only beside resume_from, where a run is continued; leave it out"
+            yield Problem(("extend",), rule, "unused", expected={"type": "null"}, fix=(Change("remove", ("extend",)),))
 
     @property
     def kept(self) -> Json | None:

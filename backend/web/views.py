@@ -23,6 +23,7 @@ from backend.state.records import (
     told,
 )
 from nets.doubts.doubt import DoubtJson
+from nets.schedules.rates import Rates
 
 View = Any  # a TypedDict made from a record: no type checker follows it, so tests hold answers against the document
 ACCEPTED = (  # of a run
@@ -109,6 +110,7 @@ Accepted = view(
         "state": Literal["queued"],
         "status": Literal["queued"],
         "doubts": NotRequired[list[DoubtJson]],  # of POST /api/train; `warnings` has each as a sentence
+        "learning_rate": NotRequired[Rates],  # of POST /api/train
         "resumed_from": NotRequired[str],
         "epoch": NotRequired[int],
         "queue_position": NotRequired[int],

@@ -12,6 +12,7 @@ from nets.errors import UNSAID, Path, found_at, place, pointer
 from nets.hyperparams.hyperparams import ALIASES
 from nets.layers import LAYERS
 from nets.optimizers import Optimizer
+from nets.schedules import SCHEDULES
 
 MOST_PLACES = 100  # told of one doubt
 
@@ -92,4 +93,6 @@ def aliases(fields: Mapping[str, Any]) -> Mapping[str, str]:
     """The other names that fields of an object may come by."""
     kind = fields.get("type")
     name = LAYERS.named(kind) if isinstance(kind, str) else None
-    return LAYERS[name].aliases if name else {**ALIASES, **Optimizer.aliases}
+    named = SCHEDULES.named(kind) if isinstance(kind, str) else None
+    of_a_schedule = SCHEDULES[named].aliases if named else {}  # "linear" is one, too
+    return {**of_a_schedule, **(LAYERS[name].aliases if name else {**ALIASES, **Optimizer.aliases})}

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 from nets.doubts.case import Case
 from nets.doubts.doubt import Doubt
+from nets.doubts.of_schedules import laid
 from nets.optimizers import OPTIMIZERS
 from nets.spec.fields import shown, wire_names
 from nets.training.step_losses import MOST_STEPS, StepLosses
 
 FAR = 10  # times beyond what is usual
 EPSILON = 1e-9  # of quotients of decimal numbers
+TINY = 1e-30  # instead of a learning rate of 0
 BATCH = ("hyperparams", "batch_size")
 OPTIMIZER = ("hyperparams", "optimizer")
 STEPS, SMALL = 16, 8  # an epoch, and samples in a batch of few: of a batch_size that is told as a cure
@@ -20,12 +22,14 @@ STEPS, SMALL = 16, 8  # an epoch, and samples in a batch of few: of a batch_size
 def learning_rate(case: Case) -> Iterator[Doubt]:
     if case.hyperparams is None:
         return
-    optimizer = case.hyperparams.optimizer
+    optimizer, it = case.hyperparams.optimizer, laid(case)
     low, high = optimizer.usual_lr
-    above, below = optimizer.lr / high, low / optimizer.lr
+    lr = it.rates["largest"] if it else optimizer.lr
+    above, below = lr / high, low / max(lr, TINY)
     if max(above, below) >= FAR * (1 - EPSILON):
         side = "above" if above > 1 else "below"
-        reason = f"{optimizer.lr:g} is far {side} the {low:g} to {high:g} that {optimizer.type} usually learns with"
+        what = f"{lr:g}, the largest of the run," if it and lr != optimizer.lr else f"{lr:g}"
+        reason = f"{what} is far {side} the {low:g} to {high:g} that {optimizer.type} usually learns with"
         cure = f"begin with {type(optimizer).model_fields['lr'].default:g}, its default"
         yield Doubt("learning_rate", (*OPTIMIZER, "lr"), reason, cure)
 

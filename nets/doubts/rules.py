@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from nets.doubts import of_networks, of_training
+from nets.doubts import of_networks, of_schedules, of_training
 from nets.doubts.case import Case
 from nets.doubts.doubt import Doubt, grouped
 from nets.spec.registry import Names
@@ -108,6 +108,37 @@ rule(
     of_training.log_every,
     "a `log_every` by which more than 2,000 steps would be told of",
     "they are kept with the run: it is raised",
+)
+
+rule(
+    of_schedules.warmup_beyond_the_run,
+    "a warm-up of as many epochs as the run has, or as the curve is laid over",
+    "no step has the learning rate that was asked for",
+)
+rule(
+    of_schedules.idle_end,
+    "a learning rate below a thousandth of the largest in more than the last tenth of the run and the last epoch",
+    "these epochs cost as much as the others, and move hardly a weight",
+)
+rule(
+    of_schedules.never_reached,
+    "a step, a milestone or a point of a schedule behind the last epoch",
+    "it is often meant for a longer run",
+)
+rule(
+    of_schedules.cut_off_cycle,
+    "a cosine with restarts, whose last cycle ends above a tenth of the largest learning rate",
+    "weights settle at the end of a cycle",
+)
+rule(
+    of_schedules.rising_end,
+    "a `final_lr` above the optimizer's `lr`",
+    "learning rates fall, but in tests of how high they can be",
+)
+rule(
+    of_schedules.late_plateau,
+    "a `patience` that no run of so many epochs can lose",
+    "the learning rate is never reduced",
 )
 
 

@@ -28,8 +28,10 @@ from nets.kernels import Choice
 from nets.kernels.forms import Form, forms
 from nets.process.devices import by_name
 from nets.process.peak_memory import resident
+from nets.schedules.rates import Rates
 from nets.training.cache import ProgramCache
 from nets.training.check import check_fit, check_pace
+from nets.training.learning_rate import rates_of
 from nets.training.sampling import split_sizes
 from nets.training.workload import Workload, device_of, workload_on
 
@@ -76,6 +78,7 @@ class Report(TypedDict):
     problems: Annotated[list[dict[str, Any]], About("As the 400 of `POST /api/train` has them in `errors`.")]
     warnings: Annotated[list[DoubtJson], About("What is legal and seldom meant.")]
     dataset: Annotated[str | None, About("What it would train on.")]
+    learning_rate: Annotated[Rates | None, About("Of its first and its last step, and the largest one.")]
     device: Annotated[str | None, About("Where it would train.")]
     input_shape: Annotated[list[int] | None, About(SHAPE)]
     layers: Annotated[list[Row], About("A row for each layer.")]
@@ -88,13 +91,17 @@ class Report(TypedDict):
 
 @dataclass(frozen=True)
 class Subject:
-    """A body as far as it can be read. hyperparams, info: None where they are wrong or unknown. sent: the body."""
+    """A body as far as it can be read. hyperparams, info: None where they are wrong or unknown. sent: the body.
+
+    rates: of learning, where they are known already.
+    """
 
     sketch: Sketch
     hyperparams: Hyperparams | None
     info: DatasetInfo | None
     problems: Sequence[Problem] = ()
     sent: Mapping[str, Any] = field(default_factory=dict)
+    rates: Rates | None = None
 
     @property
     def graph(self) -> Graph | None:
@@ -104,6 +111,12 @@ class Subject:
     def case(self) -> Case:
         """To be doubted."""
         return Case(self.graph, self.hyperparams, self.info, self.sent, whole=self.sketch.whole is not None)
+
+    @property
+    def learning_rate(self) -> Rates | None:
+        """What it would learn with."""
+        known = self.hyperparams and self.info and split_sizes(self.hyperparams, self.info.train_size)[0]
+        return self.rates or (rates_of(self.hyperparams, self.info) if known else None)  # type: ignore[arg-type]
 
     def on(self, device: str) -> Subject:
         """The same, to train there."""
@@ -199,6 +212,7 @@ def report(
         "problems": [problem.to_json() for problem in subject.problems],
         "warnings": [doubt.to_json() for doubt in doubts(subject.case)],
         "dataset": subject.info.name if subject.info else None,
+        "learning_rate": subject.learning_rate,
         "device": workload.device if workload else None,
         "input_shape": list(given.shape) if given else None,
         "layers": rows,

@@ -22,12 +22,15 @@ class Rates(TypedDict):
     last: Annotated[float, About("Of the last step.")]
 
 
-def rates(schedule: Schedule | None, span: Span) -> Rates:
-    """First, largest and last; of a run from its first epoch on, also where it continues another one."""
+def rates(schedule: Schedule | None, span: Span, *, after: int = 0, **changed: float) -> Rates:
+    """First, largest and last. after: epochs, which are over where a run continues another one.
+
+    changed: inputs that are other than the schedule has them.
+    """
     if schedule is None:
         return {"first": span.lr, "largest": span.lr, "last": span.lr}
-    n = on_host(schedule.inputs(span))
-    found = rates_at(schedule, span, n, telling(schedule, span, n))
+    n = on_host({**schedule.inputs(span), **changed})
+    found = rates_at(schedule, span, n, telling(schedule, span, n, after))
     return {"first": found[0], "largest": max(found), "last": found[-1]}
 
 
@@ -44,11 +47,11 @@ def rates_at(schedule: Schedule, span: Span, n: Inputs, steps: Any) -> list[floa
     return [span.lr * float(factor) for factor in schedule.scale(steps, n)]
 
 
-def telling(schedule: Schedule, span: Span, n: Inputs) -> Any:
+def telling(schedule: Schedule, span: Span, n: Inputs, after: int) -> Any:
     """All steps; of many those at which the curve may turn, and others evenly between the first and the last one."""
-    steps = span.steps_per_epoch * span.epochs
+    first, steps = span.passed + span.steps_per_epoch * after, span.steps_per_epoch * (span.epochs - after)
     if steps <= MOST_LOOKED_AT:
-        return np.arange(span.passed, span.passed + steps)
-    even = np.linspace(0, steps - 1, MOST_LOOKED_AT).astype(np.int64) + span.passed
+        return np.arange(first, first + steps)
+    even = np.linspace(0, steps - 1, MOST_LOOKED_AT).astype(np.int64) + first
     turns: Sequence[int] = [int(mark) + near for mark in schedule.marks(n) for near in (-2, -1, 0, 1, 2)]
     return np.union1d(even, [step for step in turns if even[0] < step < even[-1]]).astype(np.int64)

@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from nets.datasets import DatasetInfo
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.schedules import Plateau, ReduceOnPlateau, Schedule, Span
-from nets.schedules.rates import rate_at
-from nets.training.rules import Rule
-from nets.training.sampling import steps_per_epoch
+from nets.schedules.rates import Rates, rate_at, rates
+from nets.training.rules import Rule, restore
+from nets.training.sampling import split_sizes, steps_per_epoch
+from nets.training.snapshot import Snapshot
 
 
 def span_of(hyperparams: Hyperparams, train: int) -> Span:
@@ -22,6 +24,16 @@ def plateau_of(hyperparams: Hyperparams) -> Plateau | None:
     """The rule that reduces the learning rate, where the schedule is one."""
     schedule = hyperparams.lr_schedule
     return Plateau(schedule, hyperparams.optimizer.lr) if isinstance(schedule, ReduceOnPlateau) else None
+
+
+def rates_of(hyperparams: Hyperparams, info: DatasetInfo, before: Snapshot | None = None) -> Rates:
+    """What a run on such data will have. before: what it continues."""
+    train, _ = split_sizes(hyperparams, info.train_size)
+    plateau, after = plateau_of(hyperparams), before.epoch if before else 0
+    if plateau and before:
+        restore([plateau], before.rules)
+    changed = {"reduced": plateau.reduced} if plateau else {}
+    return rates(hyperparams.lr_schedule, span_of(hyperparams, train), after=after, **changed)
 
 
 @dataclass

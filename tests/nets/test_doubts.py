@@ -66,6 +66,15 @@ def parallel(*branches: list[Json], merge: str = "concat") -> Json:
     return {"type": "parallel", "branches": list(branches), "merge": merge}
 
 
+def scheduled(kind: str, **options: Any) -> Json:
+    """A request of five epochs with a schedule."""
+    return body(END, epochs=5, lr_schedule={"type": kind, **options})
+
+
+def schedule(field: str = "") -> list[str]:
+    return [f"/hyperparams/lr_schedule{field and '/' + field}"]
+
+
 BATCH = ["/hyperparams/batch_size"]
 LR = ["/hyperparams/optimizer/lr"]
 FIRES: list[tuple[str, Json, list[str]]] = [
@@ -123,6 +132,19 @@ FIRES: list[tuple[str, Json, list[str]]] = [
     ("learning_rate", body(END, optimizer={"type": "adam", "lr": 0.1}), LR),
     ("learning_rate", body(END, optimizer={"type": "adamw", "learning_rate": 1e-8}), ["/hyperparams/optimizer/learning_rate"]),
     ("learning_rate", body(END, optimizer={"type": "rmsprop", "lr": 0.5}), LR),
+    ("learning_rate", body(END, optimizer={"type": "sgd"}, lr_schedule={"type": "piecewise", "points": [[1, 100]]}), LR),
+    ("warmup_beyond_the_run", scheduled("constant", warmup_epochs=5), schedule("warmup_epochs")),
+    ("warmup_beyond_the_run", scheduled("cosine", warmup_epochs=2, horizon_epochs=2), schedule("warmup_epochs")),
+    ("idle_end", scheduled("exponential", gamma=0.01), schedule()),
+    ("idle_end", scheduled("polynomial", power=5, horizon_epochs=2), schedule()),
+    ("idle_end", scheduled("piecewise", points=[[3, 0]]), schedule()),
+    ("never_reached", scheduled("step", step_epochs=5), schedule("step_epochs")),
+    ("never_reached", scheduled("multistep", milestones_epochs=[2, 7]), schedule("milestones_epochs")),
+    ("never_reached", scheduled("piecewise", points=[[0, 1], [9, 0.1]]), schedule("points")),
+    ("cut_off_cycle", scheduled("cosine", restart_epochs=2), schedule("restart_epochs")),
+    ("rising_end", scheduled("linear", final_lr=0.3), schedule("final_lr")),
+    ("rising_end", scheduled("linear", eta_min=0.3), schedule("eta_min")),
+    ("late_plateau", scheduled("reduce_on_plateau"), schedule("patience")),
     ("ignored_field", body(END, optimizer={"type": "adam", "momentum": 0.9}), ["/hyperparams/optimizer/momentum"]),
     ("ignored_field", body(END, optimizer={"type": "rmsprop", "nesterov": True}), ["/hyperparams/optimizer/nesterov"]),
 ]  # fmt: skip
@@ -136,6 +158,20 @@ SILENT: list[tuple[str, Json]] = [
     # A gate, whose weights sum to 1.
     ("softmax_before_end", body(HIDDEN, RELU, parallel([HIDDEN, SOFTMAX], [HIDDEN], merge="multiply"), END)),
     ("softmax_before_end", body(HIDDEN, RELU, parallel([HIDDEN, SOFTMAX, DROP], [HIDDEN], merge="multiply"), END)),
+    ("learning_rate", scheduled("cosine", warmup_epochs=1)),
+    ("learning_rate", scheduled("one_cycle")),
+    ("warmup_beyond_the_run", scheduled("linear", warmup_epochs=4.5)),
+    ("warmup_beyond_the_run", scheduled("one_cycle", warmup_epochs=1)),
+    ("idle_end", scheduled("cosine")),
+    ("idle_end", scheduled("polynomial", power=2)),
+    ("idle_end", scheduled("one_cycle")),
+    ("idle_end", scheduled("wsd", decay="sqrt")),
+    ("never_reached", scheduled("step", step_epochs=2)),
+    ("never_reached", scheduled("piecewise", points=[[0, 0.1], [2, 1], [5, 0]], interpolation="linear")),
+    ("cut_off_cycle", scheduled("cosine", restart_epochs=2.5)),
+    ("cut_off_cycle", scheduled("cosine", restart_epochs=5 / 7, restart_factor=2)),
+    ("rising_end", scheduled("linear", final_lr=0.1)),
+    ("late_plateau", scheduled("reduce_on_plateau", patience=2)),
     ("bounded_logits", body(HIDDEN, SIGMOID, END, SOFTMAX)),
     ("bounded_logits", body(END, parallel([SIGMOID], []), END)),
     ("bounded_logits", body(HIDDEN, TANH, END, NORM_1D, SOFTMAX)),

@@ -29,9 +29,10 @@ class TrainingRoutes:
     @route("POST", "/train")
     def train(self) -> ResponseReturnValue:
         """Start a run in the background, or queue it behind the active one."""
-        run, name, position, doubts = self.launch.run(json_object())
+        run, name, position, order = self.launch.run(json_object())
         g.run_id = run.run_id
-        answer = {**accepted(run, name, position), "doubts": [doubt.to_json() for doubt in doubts]}
+        doubts = [doubt.to_json() for doubt in order.doubts]
+        answer = {**accepted(run, name, position), "doubts": doubts, "learning_rate": order.rates}
         return jsonify(answer), 202, {"Location": f"/api/runs/{run.run_id}"}
 
     @route("POST", "/runs/<run_id>/cancel")
