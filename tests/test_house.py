@@ -62,7 +62,7 @@ ARROWS = {
         "inspection": "architecture calibration datasets doubts errors facts hyperparams kernels process spec training"
         " schedules views",
         "calibration": "architecture datasets durable facts hyperparams kernels layers numerics process training",
-        "doubts": "architecture datasets errors hyperparams layers optimizers schedules spec training",
+        "doubts": "architecture augment datasets errors hyperparams layers optimizers schedules spec training",
         "training": "architecture augment averages checkpoint datasets durable earlier_names errors facts hyperparams"
         " kernels layers losses metrics network optimizers packed process regularizers schedules spec stopping views",
         "inference": "architecture kernels network process views",
@@ -122,6 +122,8 @@ NAMING_LAYERS = {
     "nets/spec/allowed.py": "maximum",
     "nets/augment/ranges.py": "maximum",
     "nets/augment/warps.py": "scale",  # an augmentation's
+    "nets/augment/erasing.py": "scale",
+    "nets/augment/policies.py": "maximum",
     "nets/training/check.py": "maximum",
     "nets/hyperparams/hyperparams.py": "maximum threshold",
     "nets/losses/per_class.py": "maximum",

@@ -27,7 +27,9 @@ class Picture:
 
     name: str
     tag: str
-    draw: Callable[[], str]
+    draw: Callable[[], str | bytes]
+    media: str = "image/svg+xml"
+    ending: str = "svg"
 
 
 class Easel:
@@ -35,10 +37,10 @@ class Easel:
 
     def __init__(self) -> None:
         self._drawing = threading.Lock()
-        self._kept: OrderedDict[str, str] = OrderedDict()
+        self._kept: OrderedDict[str, str | bytes] = OrderedDict()
 
-    def drawn(self, picture: Picture) -> str:
-        """The SVG; ApiError 503 where many others are waited for."""
+    def drawn(self, picture: Picture) -> str | bytes:
+        """What its file has; ApiError 503 where many others are waited for."""
         if not self._drawing.acquire(timeout=PATIENCE):
             raise ApiError(503, "Other pictures are being drawn; try again later", headers={"Retry-After": "2"})
         try:

@@ -50,7 +50,7 @@ def lamina(context: click.Context, /, **server: str | None) -> int:
     return 0
 
 
-lamina.add("Training", training.inspect)
+lamina.add("Training", training.inspect, training.augment)
 lamina.add("Training", training.train, training.follow, training.wait, training.logs, training.cancel, training.resume)
 lamina.add("Runs and models", records.runs, records.show, records.compare, records.edit, records.delete)
 lamina.add("Runs and models", records.promote, records.models, records.infer, records.evaluate)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from backend.cli.completing import datasets
 from backend.cli.remote import AS_JSON, IDS_ONLY, RUN, RUNS, RUNS_NEEDED, TIMEOUT, Change, names_server, speaks, wanted
 from backend.cli.settings import settings
 from backend.cli.shape import Command
@@ -56,6 +57,34 @@ def train(
     labels = {"queue": queue or None, "name": name, "tags": tags or None, "notes": notes}
     values = {path: value_of(text) for path, text in changes}
     return train(client, file, values, labels, wait=wait, wish=Wish(timeout, ids_only, as_json))
+
+
+@click.command(cls=Command)
+@click.argument("what", metavar="FILE|JSON")
+@click.option("-o", "--output", "file", metavar="FILE", required=True, help="the PNG to write; - for standard output")
+@click.option("--dataset", metavar="NAME", shell_complete=datasets, help="whose samples; that of FILE, or MNIST")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="which samples, and what becomes of them")
+@click.option("--count", type=click.IntRange(1, 16), metavar="N", help="samples, side by side (default: 8)")
+@click.option("--times", type=click.IntRange(1, 8), metavar="N", help="epochs, below each other (default: 3)")
+@AS_JSON
+@speaks
+def augment(
+    client: Client,
+    what: str,
+    file: str,
+    dataset: str | None,
+    seed: int | None,
+    count: int | None,
+    times: int | None,
+    as_json: bool,
+) -> int:
+    """Draws samples before and after augmentation.
+
+    FILE|JSON: a list of augmentations, or a body of `lamina train` with one in its hyperparams.
+    """
+    from backend.commands.augmenting import augment
+
+    return augment(client, what, file, dataset=dataset, as_json=as_json, seed=seed, count=count, times=times)
 
 
 @click.command(cls=Command)

@@ -8,6 +8,7 @@ from backend.client.calls import Json
 from backend.client.evaluation_calls import EvaluationCalls
 from backend.client.example_calls import ExampleCalls
 from backend.client.run_calls import RunCalls
+from backend.client.transport import dumps
 
 
 class Client(RunCalls, EvaluationCalls, BenchmarkCalls, ExampleCalls):
@@ -29,6 +30,13 @@ class Client(RunCalls, EvaluationCalls, BenchmarkCalls, ExampleCalls):
     def datasets(self) -> list[Dataset]:
         """Every data set, and which are on the server's disk."""
         return read_all(Dataset, self.get("/api/datasets").get("datasets"))
+
+    def augment_preview(
+        self, augment: Json | list[Json], *, dataset: str | None = None, **look: str | int | None
+    ) -> bytes:
+        """Samples before and after augmentation, as a PNG. look: `seed`, `count` of samples, `times` of epochs."""
+        query = {"augment": dumps(augment).decode(), "dataset": dataset, **look}
+        return self.transport.send("GET", "/api/augment-preview", query=query).content
 
     def layers(self) -> list[LayerType]:
         """Every layer type and combinator."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
+from backend.actions.augment_preview import Previews
 from backend.actions.benchmarks import BenchmarkOrders
 from backend.actions.definitions import Definitions
 from backend.actions.deletion import Deletion
@@ -56,7 +57,7 @@ def register(app: Flask, parts: Services) -> None:
     benchmarks = BenchmarkOrders(parts.benchmarks, orders, parts.limits, parts.settings.kernels)
     launch = Launch(store, runs, orders)
     streams = EventStreams(parts.log, parts.benchmarks.log, parts.streams)
-    easel = Easel()
+    easel, previews = Easel(), Previews(parts.settings.data_dir, parts.default_dataset)
     for routes in (
         ModelRoutes(store, checkpoints, runs, definitions, Promotion(store, networks), deletion, sizes),
         TrainingRoutes(launch, resume, runs),
@@ -68,7 +69,7 @@ def register(app: Flask, parts: Services) -> None:
         EventRoutes(streams),
         EvaluationRoutes(Evaluation(networks, parts.programs, parts.settings.data_dir, Places(1))),
         InferRoutes(Infer(networks, parts.telemetry)),
-        CatalogRoutes(parts.settings.data_dir, health),
+        CatalogRoutes(parts.settings.data_dir, health, previews, easel),
         DeviceRoutes(DeviceList(parts.measuring, runs)),
     ):
         app.register_blueprint(blueprint(routes), url_prefix="/api")

@@ -20,6 +20,7 @@ from backend.actions.devices import Devices
 from backend.actions.evaluation import EvaluationAnswer
 from backend.actions.infer import Answer, Answers
 from backend.events.ticks import EndEvent, TickEvent
+from backend.parsing.augment_preview import AugmentPreview
 from backend.parsing.benchmarks import BenchmarkBody
 from backend.parsing.queries import (
     BenchmarkEvents,
@@ -89,7 +90,7 @@ VIEWS: tuple[type[Any], ...] = (
     *(BenchmarkStateEvent, CellEvent, BenchmarkProgressEvent, BenchmarkLogEvent),
 )
 STREAM = "text/event-stream"
-SVG = "image/svg+xml"
+SVG, PNG = "image/svg+xml", "image/png"
 LONGEST_SUMMARY = 64
 BETWEEN_SENTENCES = re.compile(r"(?<=\.) (?=[A-Z`0-9])")
 SUBJECTS: Mapping[str, tuple[str, str]] = {  # by the blueprint that the routes stand in: a tag, and what it is about
@@ -254,6 +255,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("POST", "/api/devices/calibrate"): Operation(
         {202: obj({"measuring": listed(TEXT)})}, (CalibrateBody,), needs_body=False, errors=(409,)
     ),
+    ("GET", "/api/augment-preview"): Operation({(200, PNG): BINARY, 304: {}}, query=AugmentPreview, errors=(409,)),
     ("GET", "/api/datasets"): Operation({200: obj({"datasets": listed(OBJECT)})}),
     ("GET", "/api/examples"): Operation({200: obj({"examples": listed(ref("PublicNetwork"))})}),
     ("GET", "/api/examples/<name>"): Operation({200: ref("PublicNetwork")}),

@@ -10,12 +10,12 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # a picture that is op
 
 
 def picture_answer(easel: Easel, picture: Picture) -> Response:
-    """An SVG; 304 for who has it, without drawing it."""
+    """It; 304 for who has it, without drawing it."""
     known = request.if_none_match.contains_weak(picture.tag)
-    response = Response(status=304) if known else Response(easel.drawn(picture), mimetype="image/svg+xml")
+    response = Response(status=304) if known else Response(easel.drawn(picture), mimetype=picture.media)
     response.set_etag(picture.tag)
     response.headers["Cache-Control"] = "private, no-cache"
     response.headers["Content-Security-Policy"] = POLICY
     if not known:
-        response.headers["Content-Disposition"] = f'inline; filename="{picture.name}.svg"'
+        response.headers["Content-Disposition"] = f'inline; filename="{picture.name}.{picture.ending}"'
     return response

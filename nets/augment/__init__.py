@@ -6,7 +6,7 @@ from nets.augment.moves import AlternatingFlip, HorizontalFlip, RandomCrop, Tran
 from nets.augment.warps import Perspective, Rotate, Shear, Zoom  # isort: skip
 from nets.augment.elastic import Elastic  # isort: skip
 from nets.augment.colours import Brightness, Contrast, Hue, Saturation  # isort: skip
-from nets.augment.noise import Blur, GaussianNoise  # isort: skip
+from nets.augment.noise import Blur, NormalNoise  # isort: skip
 from nets.augment.erasing import Cutout, RandomErasing  # isort: skip
 from nets.augment.policies import RandAugment, TrivialAugment  # isort: skip
 from nets.augment.mixing import Cutmix, Mixup  # isort: skip
@@ -21,7 +21,7 @@ __all__ = [
     "Cutmix",
     "Cutout",
     "Elastic",
-    "GaussianNoise",
+    "NormalNoise",
     "HorizontalFlip",
     "Hue",
     "Mixup",

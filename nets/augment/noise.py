@@ -23,7 +23,7 @@ def odd(value: int) -> int:
 
 
 @AUGMENTATIONS.register
-class GaussianNoise(OfPixels):
+class NormalNoise(OfPixels):
     """Numbers of a normal distribution added to every value. torchvision's `v2.GaussianNoise`."""
 
     type: Literal["gaussian_noise"] = "gaussian_noise"

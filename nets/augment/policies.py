@@ -16,14 +16,14 @@ from nets.augment.base import AUGMENTATIONS, Chance, Fill, Images, Numbers, OfPi
 from nets.augment.colours import blended, grey
 from nets.augment.noise import along
 from nets.augment.resample import interpolated, share_inside
-from nets.augment.warps import linear, middle, sheared, turned
+from nets.augment.warps import by_matrix, middle, rotation, sheared
 from nets.errors import BrokenRule
 from nets.spec.fields import Whole
 from nets.spec.traced import Traced
 
 Bins = Annotated[Whole, Field(ge=2, le=1000, description="How many strengths there are, from none on."), Traced()]
 OPERATIONS = (
-    *("identity", "shear_x", "shear_y", "translate_x", "translate_y", "rotate"),
+    *("nothing", "shear_x", "shear_y", "translate_x", "translate_y", "rotate"),
     *("brightness", "color", "contrast", "sharpness"),
     *("posterize", "solarize", "autocontrast", "equalize"),
 )
@@ -71,8 +71,8 @@ def warped(images: Images, drawn: Drawn, most: Most, fill: Array) -> Images:
         for name, far in (("translate_x", most.translate_x), ("translate_y", most.translate_y))
     )
     y, x = jnp.arange(height, dtype=jnp.float32)[None, :, None], jnp.arange(width, dtype=jnp.float32)[None, None, :]
-    y, x = linear(y, x, sheared(shear_x, shear_y), (-0.5, -0.5))  # about the upper left corner
-    y, x = linear(y, x, turned(drawn.where("rotate", most.degrees * signed)), middle(size))
+    y, x = by_matrix(y, x, sheared(shear_x, shear_y), (-0.5, -0.5))  # about the upper left corner
+    y, x = by_matrix(y, x, rotation(drawn.where("rotate", most.degrees * signed)), middle(size))
     y, x = y - down, x - right
     inside = (share_inside(y, height) * share_inside(x, width))[..., None]
     found = interpolated(images, jnp.clip(y, 0, height - 1), jnp.clip(x, 0, width - 1))

@@ -41,7 +41,9 @@ class Warp(Geometric):
         raise AssertionError(f"{type(self).__name__} has no warp")
 
 
-def linear(y: Array, x: Array, matrix: Sequence[Sequence[Array]], centre: tuple[float, float]) -> tuple[Array, Array]:
+def by_matrix(
+    y: Array, x: Array, matrix: Sequence[Sequence[Array]], centre: tuple[float, float]
+) -> tuple[Array, Array]:
     """Offsets from a centre (row, column) by a matrix of each sample, whose rows give x and y."""
     (xx, xy), (yx, yy) = ([at(each) for each in row] for row in matrix)
     below, right = y - centre[0], x - centre[1]
@@ -53,7 +55,7 @@ def middle(size: Size) -> tuple[float, float]:
     return (size[0] - 1) / 2, (size[1] - 1) / 2
 
 
-def turned(degrees: Array) -> list[list[Array]]:
+def rotation(degrees: Array) -> list[list[Array]]:
     """Where the pixels of an image come from that is turned to the left about its middle."""
     cos, sin = jnp.cos(jnp.deg2rad(degrees)), jnp.sin(jnp.deg2rad(degrees))
     return [[cos, -sin], [sin, cos]]
@@ -78,7 +80,7 @@ class Rotate(Warp):
     examples = ({"type": "rotate", "degrees": 15}, {"type": "rotate", "degrees": [0, 90], "p": 0.5, "mode": "reflect"})
 
     def warp(self, y: Array, x: Array, chance: Chance, n: Numbers, size: Size) -> tuple[Array, Array]:
-        return linear(y, x, turned(between(chance.uniform(), n, "degrees")), middle(size))
+        return by_matrix(y, x, rotation(between(chance.uniform(), n, "degrees")), middle(size))
 
 
 @AUGMENTATIONS.register
@@ -98,7 +100,7 @@ class Zoom(Warp):
     def warp(self, y: Array, x: Array, chance: Chance, n: Numbers, size: Size) -> tuple[Array, Array]:
         shrink = 1 / between(chance.uniform(), n, "scale")
         nothing = jnp.zeros_like(shrink)
-        return linear(y, x, [[shrink, nothing], [nothing, shrink]], middle(size))
+        return by_matrix(y, x, [[shrink, nothing], [nothing, shrink]], middle(size))
 
 
 @AUGMENTATIONS.register
@@ -124,7 +126,7 @@ class Shear(Warp):
         by_x, by_y = (
             jnp.tan(jnp.deg2rad(between(drawn[:, i], n, name))) for i, name in enumerate(("shear", "shear_y"))
         )
-        return linear(y, x, sheared(by_x, by_y), middle(size))
+        return by_matrix(y, x, sheared(by_x, by_y), middle(size))
 
 
 @AUGMENTATIONS.register

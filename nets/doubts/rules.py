@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from nets.doubts import of_networks, of_schedules, of_training
+from nets.doubts import of_augmentation, of_networks, of_schedules, of_training
 from nets.doubts.case import Case
 from nets.doubts.doubt import Doubt, grouped
 from nets.spec.registry import Names
@@ -108,6 +108,26 @@ rule(
     of_training.log_every,
     "a `log_every` by which more than 2,000 steps would be told of",
     "they are kept with the run: it is raised",
+)
+rule(
+    of_augmentation.flipped_writing,
+    "flips, and rotations of 60 degrees and more, of data sets of digits and letters",
+    "mirrored or turned, a sign is another one, or none",
+)
+rule(
+    of_augmentation.far_crop,
+    "a `padding` of `random_crop` above half of the image's side",
+    "some crops have hardly any of the image",
+)
+rule(
+    of_augmentation.colourless,
+    "`saturation` or `hue` of grey images",
+    "they stay as they are",
+)
+rule(
+    of_augmentation.mixed_briefly,
+    "`mixup` or `cutmix` in fewer than 5 epochs",
+    "mixed images regularise, and slow learning down at first",
 )
 
 rule(

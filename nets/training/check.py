@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from nets.architecture.architecture import Architecture
 from nets.architecture.graph import INPUT, Graph, Node
+from nets.augment import Augmentation
 from nets.datasets import DatasetInfo
 from nets.errors import UNSAID, Change, Code, Path, Problem, SpecError
 from nets.hyperparams.hyperparams import Hyperparams
@@ -48,7 +49,7 @@ def misfits(architecture: Architecture, hyperparams: Hyperparams, info: DatasetI
         yield Problem(path, rule, "conflict", expected=None, got=hyperparams.test_time_augmentation)
     yield from too_many(hyperparams, info, ("hyperparams", "metrics"))
     yield from members.misfits(hyperparams, graph)
-    yield from unfit_augmentations(hyperparams, info)
+    yield from unfit_augmentations(hyperparams.augment, info, ("hyperparams", "augment"))
     train, validation = split_sizes(hyperparams, info.train_size)
     yield from loss_misfits(architecture, hyperparams, info, train=train)
     if train >= 1:
@@ -102,14 +103,14 @@ def far_from_the_samples(graph: Graph) -> Iterator[Problem]:
             yield Problem(path, f"{rule}; {cure}", "conflict", expected="default", got="whitening")
 
 
-def unfit_augmentations(hyperparams: Hyperparams, info: DatasetInfo) -> Iterator[Problem]:
+def unfit_augmentations(augment: Sequence[Augmentation], info: DatasetInfo, path: Path) -> Iterator[Problem]:
     """Augmentations of what is no image, and of colours that are none."""
-    path, wanted = ("hyperparams", "augment"), info.value
-    if hyperparams.augment and wanted.kind != "image":
+    wanted = info.value
+    if augment and wanted.kind != "image":
         rule = f"needs images, and each sample of {info.name} is {SAMPLES[wanted.kind]}; leave it out"
         yield Problem(path, rule, "mismatch", expected={"type": "array", "maxItems": 0}, fix=(Change("remove", path),))
         return
-    for number, each in enumerate(hyperparams.augment):
+    for number, each in enumerate(augment):
         if each.colours and wanted.channels not in (1, 3):
             rule = f"{each.type} needs images of 3 channels, and those of {info.name} have {wanted.channels}; remove it"
             yield Problem((*path, number), rule, "mismatch", fix=(Change("remove", (*path, number)),))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from nets.augment import mixing
+from nets.augment import Augmentation, mixing
+from nets.augment.base import Numbers
 from nets.augment.mixing import Mix, partners_of
 from nets.augment.pipeline import MIXING, Moment, augmented
 from nets.training.objective import Mixed, Objective
@@ -49,19 +51,46 @@ def part_of(
     if not objective.augment:
         return plain
     epoch = step // numbers.objective["steps_per_epoch"].astype(jnp.int32)
-    moment = Moment(jax.random.fold_in(numbers.key, AUGMENT), step, epoch)
-    own = [numbers.objective["augment"][str(number)] for number in range(len(objective.augment))]
+    key = jax.random.fold_in(numbers.key, AUGMENT)
+    made = augmented_part(
+        *(objective.augment, data.inputs, parts, part, samples, step, epoch, numbers.objective["augment"], key)
+    )
+    if made.partners is None or made.share is None:
+        return plain._replace(inputs=made.images)
+    return plain._replace(inputs=made.images, mixed=Mixed(data.labels[made.partners], made.share))
+
+
+class Made(NamedTuple):
+    """Augmented images. partners: which samples they were mixed with, where they were; share: of the own label."""
+
+    images: Array
+    partners: Int[Array, " part"] | None = None
+    share: Array | None = None
+
+
+def augmented_part(
+    augment: tuple[Augmentation, ...],
+    inputs: Array,
+    parts: Int[Array, "parts part"],
+    part: int | Array,
+    samples: int | Array,
+    step: Int[Array, ""],
+    epoch: Int[Array, ""],
+    numbers: Mapping[str, Numbers],
+    key: Array,
+) -> Made:
+    """The images of one part of a batch, which are rows of `inputs`. key: of the augmentations of a run."""
+    moment, own = Moment(key, step, epoch), [numbers[str(number)] for number in range(len(augment))]
     places = part * parts.shape[1] + jnp.arange(parts.shape[1], dtype=jnp.int32)
-    inputs = augmented(objective.augment, plain.inputs, moment, places, rows, own)
-    mixes = [(each, n) for each, n in zip(objective.augment, own, strict=True) if isinstance(each, Mix)]
+    images = augmented(augment, inputs[parts[part]], moment, places, parts[part], own)
+    mixes = [(each, n) for each, n in zip(augment, own, strict=True) if isinstance(each, Mix)]
     if not mixes:
-        return plain._replace(inputs=inputs)
-    key = jax.random.fold_in(moment.now, MIXING)
-    there = partners_of(places, samples, key)
-    of_partners = parts.reshape(-1)[there]
-    if len(parts) == 1:
-        partners = inputs[there]
-    else:  # some of them are in other parts
-        partners = augmented(objective.augment, data.inputs[of_partners], moment, there, of_partners, own)
-    made = mixing.mixed([each for each, _ in mixes], [n for _, n in mixes], inputs, partners, key, moment.keys(places))
-    return plain._replace(inputs=made.images, mixed=Mixed(data.labels[of_partners], made.share))
+        return Made(images)
+    mixing_key = jax.random.fold_in(moment.now, MIXING)
+    there = partners_of(places, jnp.asarray(samples), mixing_key)
+    rows = parts.reshape(-1)[there]
+    # Where a batch is in parts, partners may be in other ones.
+    others = images[there] if len(parts) == 1 else augmented(augment, inputs[rows], moment, there, rows, own)
+    of_mixes = [n for _, n in mixes]
+    made = mixing.mixed([each for each, _ in mixes], of_mixes, images, others, mixing_key, moment.keys(places))
+    return Made(made.images, rows, made.share)

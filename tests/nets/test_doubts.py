@@ -46,11 +46,16 @@ def body(*layers: Any, **hyperparams: Any) -> Json:
     return {"architecture": {"input_shape": [1, 8, 8], "layers": list(layers)}, "hyperparams": hyperparams}
 
 
+def augmented(*augment: Json, **hyperparams: Any) -> Json:
+    """A request with these augmentations."""
+    return body(END, augment=list(augment), **hyperparams)
+
+
 def found(sent: Json, **more: Any) -> list[Doubt]:
-    """All doubts about a request that trains on stripes."""
+    """All doubts about a request that trains on stripes, unless it names another data set."""
     a = parse_architecture(sent["architecture"])
     h = parse_hyperparams({"batch_size": 18, **sent.get("hyperparams", {})})
-    return doubts(Case(a.graph, h, INFO, sent, **more))
+    return doubts(Case(a.graph, h, datasets.info(h.dataset_type) if h.dataset_type else INFO, sent, **more))
 
 
 def told(sent: Json) -> dict[str, list[str]]:
@@ -147,6 +152,13 @@ FIRES: list[tuple[str, Json, list[str]]] = [
     ("late_plateau", scheduled("reduce_on_plateau"), schedule("patience")),
     ("ignored_field", body(END, optimizer={"type": "adam", "momentum": 0.9}), ["/hyperparams/optimizer/momentum"]),
     ("ignored_field", body(END, optimizer={"type": "rmsprop", "nesterov": True}), ["/hyperparams/optimizer/nesterov"]),
+    ("flipped_writing", augmented({"type": "blur"}, {"type": "hflip"}, dataset_type="digits"), ["/hyperparams/augment/1"]),
+    ("flipped_writing", augmented({"type": "vertical_flip", "p": 0.1}, dataset_type="emnist"), ["/hyperparams/augment/0"]),
+    ("flipped_writing", augmented({"type": "alternating_flip"}, dataset_type="kmnist"), ["/hyperparams/augment/0"]),
+    ("flipped_writing", augmented({"type": "rotate", "degrees": 90}, dataset_type="mnist"), ["/hyperparams/augment/0/degrees"]),
+    ("far_crop", augmented({"type": "random_crop", "padding": 5}), ["/hyperparams/augment/0/padding"]),
+    ("colourless", augmented({"type": "blur"}, {"type": "saturation"}), ["/hyperparams/augment/1"]),
+    ("mixed_briefly", augmented({"type": "cutmix"}, epochs=3), ["/hyperparams/augment/0"]),
 ]  # fmt: skip
 SILENT: list[tuple[str, Json]] = [
     ("softmax_twice", body(END, SOFTMAX)),
@@ -210,6 +222,11 @@ SILENT: list[tuple[str, Json]] = [
     ("learning_rate", body(END, optimizer={"type": "rmsprop", "lr": 0.05})),
     ("ignored_field", body(END, optimizer={"type": "sgd", "momentum": 0.9, "nesterov": True})),
     ("ignored_field", body(END, optimizer={"type": "adam", "momentum": 0, "nesterov": False})),
+    ("flipped_writing", augmented({"type": "horizontal_flip"}, dataset_type="fashion_mnist")),
+    ("flipped_writing", augmented({"type": "horizontal_flip", "p": 0}, {"type": "rotate"}, dataset_type="mnist")),
+    ("far_crop", augmented({"type": "random_crop", "padding": 4})),
+    ("colourless", augmented({"type": "hue"}, dataset_type="cifar10")),
+    ("mixed_briefly", augmented({"type": "mixup"}, epochs=5)),
 ]  # fmt: skip
 
 

@@ -12,14 +12,15 @@ from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.training.objective import Objective
 from nets.training.seen import Seen, part_of
 from nets.training.state import Data, RunNumbers
-from tests.nets.builders import stripes
+from tests.nets.builders import TINY_CNN, network, stripes
 
 AUGMENT = [{"type": "random_crop", "padding": 2}, {"type": "mixup"}, {"type": "horizontal_flip"}, {"type": "cutmix"}]
 ROWS = np.array([7, 3, 30, 11, 2, 40, 9, 1, 16, -1, -1, -1], np.int32)
+CNN = network(*TINY_CNN)
 
 
 def seen(parts: int, step: int = 5) -> list[Seen]:
-    objective = Objective.of(parse_hyperparams({"augment": AUGMENT}))
+    objective = Objective.of(parse_hyperparams({"augment": AUGMENT}), CNN)
     numbers = RunNumbers({}, {}, objective.numbers([20, 20, 20], steps_per_epoch=3), jax.random.key(0))
     dataset = stripes()
     data = Data(jnp.asarray(dataset.train_inputs), jnp.asarray(dataset.train_labels))

@@ -9,12 +9,17 @@ from pathlib import Path
 from flask import Response, current_app, jsonify
 from flask.typing import ResponseReturnValue
 
+from backend.actions.augment_preview import Previews
 from backend.actions.health import Health
+from backend.actions.pictures import Easel
 from backend.errors import not_found
+from backend.parsing.augment_preview import AugmentPreview
 from backend.parsing.editors import model_schema, train_schema
 from backend.state.records import Json
 from backend.web.catalog import combinator_entries, dataset_entries, layer_entries
 from backend.web.openapi import document
+from backend.web.pictures import picture_answer
+from backend.web.query import asked
 from backend.web.routes import route
 from nets import examples
 
@@ -30,11 +35,18 @@ class CatalogRoutes:
 
     data_dir: Path
     health: Health
+    previews: Previews
+    easel: Easel
 
     @route("GET", "/datasets")
     def list_datasets(self) -> ResponseReturnValue:
         """Every data set, and which of them are on this disk."""
         return jsonify({"datasets": dataset_entries(self.data_dir)})
+
+    @route("GET", "/augment-preview")
+    def get_augment_preview(self) -> ResponseReturnValue:
+        """Samples of a data set before and after augmentation, as training would see them: a PNG."""
+        return picture_answer(self.easel, self.previews.of(asked(AugmentPreview)))
 
     @route("GET", "/layers")
     def list_layers(self) -> ResponseReturnValue:
