@@ -151,6 +151,7 @@ ASKING_FOR_RANKS = {
     "nets/datasets/cache.py",  # files as they come
     "nets/datasets/tfds.py",
     "nets/training/regularized.py",  # of weights, as the next
+    "nets/optimizers/adafactor.py",  # of matrices, rows and columns are kept
     "nets/inference.py",  # of weights: kernels are those of several axes
 }
 AT_HOME = ("nets/layers/", "nets/numerics/", "nets/kernels/")  # where ranks are asked for

@@ -306,8 +306,13 @@ def part_reader(name: str, cls: type[Spec]) -> Reader:
     return read
 
 
+def beside(name: str, value: object) -> Hint:
+    """Where a field belongs that came inside of one that has a type."""
+    return Hint(" It belongs in hyperparams, beside it.") if name in Hyperparams.model_fields else Hint()
+
+
 READERS: Mapping[str, Reader] = {
-    **{name: registry.parse for name, registry in TYPED.items()},
+    **{name: partial(registry.parse, elsewhere=beside) for name, registry in TYPED.items()},
     **{name: part_reader(name, cls) for name, cls in PARTS.items()},
     **LISTED,
 }

@@ -11,6 +11,7 @@ import pytest
 from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
 from nets.kernels import Choice, XlaPlan
 from nets.network import initial_variables
+from nets.optimizers import OPTIMIZERS
 from nets.training.pace import BACKWARD, LONGEST_PART, sample_seconds
 from nets.training.programs import start
 from nets.training.workload import Workload, workload_of, workload_on
@@ -81,7 +82,7 @@ def test_the_last_batch_is_computed_by_what_compiles_soonest_and_no_other() -> N
     assert (whole.update, whole.objective) == (last.update, last.objective)
 
 
-@pytest.mark.parametrize("kind", ["sgd", "adam", "adamw", "rmsprop"])
+@pytest.mark.parametrize("kind", OPTIMIZERS)
 def test_the_state_as_shapes_is_that_of_a_run(kind: str) -> None:
     workload = of(0.1, norm=True, optimizer={"type": kind})
     state = start(workload, initial_variables(workload.graph, seed=0))

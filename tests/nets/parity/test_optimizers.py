@@ -14,7 +14,7 @@ from nets.optimizers import OPTIMIZERS
 from nets.training.update import scalars
 from tests.nets.parity.trajectories import CASES, KEPT, STEPS, Arrays, Json, gradients, initial, name_of, recorded
 
-TELLING = [next(case for case in CASES if case["type"] == kind) for kind in ("nadam", "radam", "adafactor", "muon")]
+TELLING = [next(case for case in CASES if case["type"] == kind) for kind in ("radam", "muon")]
 NEAR = 1e-5  # relative, of the largest number of an array
 
 
