@@ -56,12 +56,15 @@ class Compilation(TypedDict):
         Literal["cold", "disk", "process", "mixed"],
         About("The one source of all programs, else `mixed`. A kernel that was compiled anew counts as `cold`."),
     ]
-    seconds: Annotated[float, About("Time that the run waited for its programs, which are compiled side by side.")]
+    seconds: Annotated[
+        float,
+        About("Time that the run waited for its programs, which are compiled side by side; `tail` while it trains."),
+    ]
     cold: Annotated[Tally, About("Programs that were compiled anew.")]
     disk: Annotated[Tally, About("Programs that were read from the disk.")]
     process: Annotated[Tally, About("Programs that a run of this process had used before.")]
     ahead: Annotated[int, About("How many were begun before the run asked: it has waited for less than they took.")]
-    programs: Annotated[list[ProgramOrigin], About("Each program.")]
+    programs: Annotated[list[ProgramOrigin], About("Each program that is there.")]
     kernels: Annotated[KernelOrigins, About("Kernels of machine code; their time is also in that of their programs.")]
 
 

@@ -132,9 +132,9 @@ class Executor:
                     self._warmer.succeeded(workload, dataset=job.dataset)
                     self._warn(job, event.warnings)
                     return event
-                if isinstance(event, Progress) and event.phase == "compiling":
-                    began = began or time.monotonic()
-                    self._limits.check_compiling(time.monotonic() - began)
+                if isinstance(event, Progress):
+                    began = (began or time.monotonic()) if event.phase == "compiling" else None
+                    self._limits.check_compiling(time.monotonic() - began if began else 0.0)
                 self._hear(job, event, pulse)
         raise RuntimeError("fit ended without a result")
 

@@ -40,7 +40,10 @@ LAST = 9  # runs of the same structure that count
 class Predicted(TypedDict):
     """What a run will take."""
 
-    compile_seconds: Annotated[float, About("Until every program of the run is there, which `programs` says how.")]
+    compile_seconds: Annotated[
+        float,
+        About("That the run waits for its programs, which are there as `programs` says."),
+    ]
     programs: Annotated[
         Source,
         About(
@@ -97,8 +100,10 @@ class Pace:
     def evaluation(self, samples: int) -> float:
         return self._of(of_evaluation(self.workload, samples * times(self.workload.objective.views)))
 
-    def compiling(self) -> float:
-        return self._of(of_compiling(self.workload))
+    def compiling(self, epoch: float) -> float:
+        """What a run waits for its programs: for that of the last batch after a first epoch of so many seconds."""
+        before = self._of(of_compiling(replace(self.workload, tail=0)))
+        return max(before, self._of(of_compiling(self.workload)) - epoch)
 
     def reading(self) -> float:
         """The same programs from the disk."""
@@ -140,7 +145,7 @@ def predict(
     kept = [each for each in alike if (each.train, each.validation) == (train, validation)]
     ready = programs is not None and all(part.key in programs for part in parts(workload))
     source: Source = "process" if ready else "disk" if kept else "cold"
-    compiling = until_programs(source, pace, alike)
+    compiling = until_programs(source, pace, alike, epoch)
     return {
         "compile_seconds": compiling,
         "programs": source,
@@ -151,13 +156,15 @@ def predict(
     }
 
 
-def until_programs(source: Source, pace: Pace, alike: Sequence[Measured]) -> float:
-    """Seconds until the programs of a workload are there. alike: runs of its structure."""
+def until_programs(source: Source, pace: Pace, alike: Sequence[Measured], epoch: float) -> float:
+    """Seconds that a run waits for its programs. alike: runs of its structure. epoch: seconds of its first one."""
     if source == "process":
         return 0.0
     if source == "disk":
         return statistics.median([each.read_seconds for each in alike if each.read_seconds] or [pace.reading()])
-    return statistics.median([each.compile_seconds for each in alike if each.compile_seconds] or [pace.compiling()])
+    return statistics.median(
+        [each.compile_seconds for each in alike if each.compile_seconds] or [pace.compiling(epoch)]
+    )
 
 
 def told(pace: Pace, workload: Workload) -> str:

@@ -28,6 +28,10 @@ class Clock:
         """What the device works on from now on, and for about how many seconds; None: nothing."""
         self._running, self._expected = result, expected
 
+    def waited(self, seconds: float) -> None:
+        """So long the run itself has waited for something that is no part of its work."""
+        self._stood += seconds
+
     def around(self, events: Iterator[Event]) -> Iterator[Event]:
         """The same events; the clock stands still while each is out."""
         for event in events:

@@ -47,7 +47,7 @@ class EpochEnd:
 
 @dataclass(frozen=True)
 class Compiled:
-    """The programs of the run are there, and where they came from."""
+    """Where the programs of the run came from that are there; again where one has come while it trained."""
 
     compilation: Compilation
 

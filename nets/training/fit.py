@@ -13,7 +13,7 @@ from nets.process.devices import placed
 from nets.training.cache import ProgramCache
 from nets.training.compilation import compilation as summed_up
 from nets.training.events import Compiled, Event, Progress
-from nets.training.programs import compiling
+from nets.training.programs import Pending, compiling
 from nets.training.run import Run
 from nets.training.sampling import draw
 from nets.training.snapshot import Snapshot
@@ -61,10 +61,15 @@ def _events(
     run = Run(architecture, hyperparams, dataset, split, kernels=kernels)
     yield Progress("loading", 0.0, 0, hyperparams.epochs)
     began = time.perf_counter()
-    compiled = yield from compiling(run.workload, cache, Progress("compiling", 0.0, 0, hyperparams.epochs))
-    compilation = summed_up(compiled.origins, seconds=time.perf_counter() - began)
-    yield Compiled(compilation)
-    trainer = Trainer(run, compiled, resume)
-    resume = None
-    yield from trainer.clock.around(trainer.epochs())
-    yield from trainer.clock.around(trainer.finish(compilation))
+    report = Progress("compiling", 0.0, 0, hyperparams.epochs)
+    programs = yield from compiling(run.workload, cache, report, tail_later=True)
+    waited = time.perf_counter() - began
+    try:
+        yield Compiled(summed_up(programs.origins, seconds=waited))
+        trainer = Trainer(run, programs, resume, waited)
+        resume = None
+        yield from trainer.clock.around(trainer.epochs())
+        yield from trainer.clock.around(trainer.finish())
+    finally:
+        if isinstance(programs.tail, Pending):
+            programs.tail.give_up()

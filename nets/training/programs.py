@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from _thread import get_native_id
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -39,7 +40,8 @@ ASKED_AGAIN = 0.1  # seconds between two reports of a compilation, which is when
 
 @dataclass(frozen=True)
 class Programs:
-    """The executables of a workload. `tail`: for the last batch where it differs, else the same as `train`.
+    """The executables of a workload. `tail`: for the last batch where it differs, else the same as `train`; Pending
+    where nobody has waited for it.
 
     update: where a step is cut, the end of it; `train` then gathers the gradients of its parts.
     average: where weights are averaged over epochs, what follows an epoch.
@@ -47,11 +49,40 @@ class Programs:
     """
 
     train: Program
-    tail: Program
+    tail: Program | Pending
     evaluate: Program
     update: Program | None = None
     average: Program | None = None
     origins: Sequence[Arrival] = ()
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A program that is compiled while the run trains already: it is first needed at the end of an epoch.
+
+    ahead: whether it was under way when the run asked. threads: those that compile it for this run.
+    """
+
+    part: Part
+    cache: ProgramCache
+    future: Future[Program]
+    ahead: bool
+    threads: Sequence[int]
+
+    def awaited(self, report: Report) -> Generator[Report, None, Program]:
+        """The program; yields `report` again and again while it is not there."""
+        while wait([self.future], ASKED_AGAIN).not_done:
+            yield report
+        return self.future.result()
+
+    def arrivals(self) -> list[Arrival]:
+        """Where it came from; nothing where it has given way already."""
+        return arrivals([self.part], self.cache, {self.part.name} if self.ahead else set())
+
+    def give_up(self) -> None:
+        """What has begun goes on at a low priority."""
+        if not self.future.done():
+            give_way(self.threads)
 
 
 @dataclass(frozen=True)
@@ -94,14 +125,21 @@ def evaluation(workload: Workload) -> Part:
     return Part("evaluate", evaluated, lambda: compile_evaluation(workload))
 
 
-def compiling(workload: Workload, cache: ProgramCache, report: Report) -> Generator[Report, None, Programs]:
-    """The programs of a workload; yields as `compiled` does, and raises as it does."""
+def compiling(
+    workload: Workload, cache: ProgramCache, report: Report, *, tail_later: bool = False
+) -> Generator[Report, None, Programs]:
+    """The programs of a workload; yields as `compiled` does, and raises as it does.
+
+    tail_later: the one for the last batch is begun when all others are there, and not waited for.
+    """
     wanted = list(parts(workload))
+    later = [p for p in wanted if tail_later and p.name == "tail" and not callable(cache.find(p.key))]
+    wanted = [part for part in wanted if part not in later]
     there = {part.name for part in wanted if cache.find(part.key) is not None}
     done = yield from compiled(wanted, cache, report)
-    arrived = [Arrival(part.name, *used, ahead=part.name in there) for part in wanted if (used := cache.used(part.key))]
+    tail = pending(later[0], cache) if later else done.get("tail", done["train"])
     ends = done.get("update"), done.get("average")
-    return Programs(done["train"], done.get("tail", done["train"]), done["evaluate"], *ends, arrived)
+    return Programs(done["train"], tail, done["evaluate"], *ends, arrivals(wanted, cache, there))
 
 
 def compiled(
@@ -115,8 +153,7 @@ def compiled(
     """
     if cache.under_way() >= MOST_UNDER_WAY and any(cache.find(part.key) is None for part in wanted):
         raise CompilersBusy(f"{cache.under_way()} programs of networks are being compiled; wait until some are done")
-    threads: list[int] = []
-    compiler = ThreadPoolExecutor(COMPILERS, "compiler", initializer=lambda: threads.append(get_native_id()))
+    compiler, threads = compilers(COMPILERS)
     waiting: list[Future[Program]] = []
     try:
         found = {part.name: begun(part, cache, compiler) for part in wanted}
@@ -131,6 +168,26 @@ def compiled(
         compiler.shutdown(wait=False, cancel_futures=True)
 
 
+def compilers(count: int) -> tuple[ThreadPoolExecutor, list[int]]:
+    """So many threads to compile on, and their ids as they begin."""
+    threads: list[int] = []
+    return ThreadPoolExecutor(count, "compiler", initializer=lambda: threads.append(get_native_id())), threads
+
+
+def pending(part: Part, cache: ProgramCache) -> Pending:
+    """A program whose compilation is under way or begins now."""
+    compiler, threads = compilers(1)
+    ahead = cache.find(part.key) is not None
+    future = compiler.submit(cache.compiled, part.key, part.program)
+    compiler.shutdown(wait=False)
+    return Pending(part, cache, future, ahead, threads)
+
+
+def arrivals(wanted: Sequence[Part], cache: ProgramCache, there: Container[str]) -> list[Arrival]:
+    """Where programs came from that a run uses from now on. there: the names of those that were not begun for it."""
+    return [Arrival(part.name, *used, ahead=part.name in there) for part in wanted if (used := cache.used(part.key))]
+
+
 def begun(part: Part, cache: ProgramCache, compiler: Executor) -> Program | Future[Program]:
     """A program from the cache; or its compilation, where it is under way or begins now."""
     return cache.find(part.key) or compiler.submit(cache.compiled, part.key, part.program)
@@ -140,7 +197,8 @@ def give_way(threads: Sequence[int]) -> None:
     """Leave the processors to all other threads. Those of the compiler's own pool do as before."""
     if sys.platform == "linux":  # elsewhere a thread has no priority of its own
         for thread in threads:
-            os.setpriority(os.PRIO_PROCESS, thread, LEAST_PRIORITY)
+            with suppress(ProcessLookupError):  # it is done
+                os.setpriority(os.PRIO_PROCESS, thread, LEAST_PRIORITY)
 
 
 def compile_next(workload: Workload, cache: ProgramCache) -> bool:

@@ -20,14 +20,15 @@ from nets.stopping.goals import better
 from nets.training.arrays import chunked, is_ready, nothing_gathered, on_host
 from nets.training.cache import Program
 from nets.training.clock import Clock
-from nets.training.events import EpochEnd, Event, Finished, Log, Phase, Progress
+from nets.training.compilation import compilation as summed_up
+from nets.training.events import Compiled, EpochEnd, Event, Finished, Log, Phase, Progress
 from nets.training.horizon import Place, endings_of, go_on, stopped_by
 from nets.training.learning_rate import LearningRate
 from nets.training.measures import Measures, baselines
 from nets.training.metrics import EpochMetrics, values_of
 from nets.training.objective import Objective
 from nets.training.pace import Pace
-from nets.training.programs import Programs, start
+from nets.training.programs import Pending, Programs, start
 from nets.training.rules import states
 from nets.training.run import EVALUATION_COST, Run
 from nets.training.samples import SAMPLES_SHOWN, sample_predictions
@@ -49,6 +50,7 @@ class Trainer:
     run: Run
     programs: Programs
     resume: InitVar[Snapshot | None] = None
+    compiling: float = 0.0  # seconds that the run has waited for programs
     done: float = 0.0  # of run.work
     epoch: int = 0
     seconds: float = 0.0  # that all epochs so far took
@@ -208,6 +210,8 @@ class Trainer:
         for program, chunk, count in self.chunks(rows):
             if waiting is not None and self.late():
                 break
+            if isinstance(program, Pending):
+                program = yield from self.arrived(program)
             self.times.dispatched(program, count, self.clock.now())
             self.state, totals = program(self.state, self.run.data, chunk, np.int32(count), self.numbers)
             self.clock.dispatched(totals, count * self.pace.seconds_per_step)
@@ -270,7 +274,24 @@ class Trainer:
         self.trained = Sums()
         return self.trained
 
-    def chunks(self, rows: Indices) -> Iterator[tuple[Program, np.ndarray, int]]:
+    def arrived(self, late: Pending) -> Generator[Event, None, Program]:
+        """A program that was compiled meanwhile. The time that the run waits for it is none of its training."""
+        jax.block_until_ready(self.state)
+        began = self.clock.now()
+        program = yield from late.awaited(self.progress("compiling", None, self.trained.samples if self.trained else 0))
+        waited = self.clock.now() - began
+        self.clock.waited(waited)
+        self.compiling += waited
+        self.programs = replace(self.programs, tail=program, origins=[*self.programs.origins, *late.arrivals()])
+        yield Compiled(self.compilation)
+        return program
+
+    @property
+    def compilation(self) -> Compilation:
+        """Of the programs that are there."""
+        return summed_up(self.programs.origins, seconds=self.compiling)
+
+    def chunks(self, rows: Indices) -> Iterator[tuple[Program | Pending, np.ndarray, int]]:
         """The dispatches of an epoch: program, batches, and how many of them count."""
         r = self.run.workload
         tail = len(rows) % r.batch if r.tail else 0
@@ -304,7 +325,7 @@ class Trainer:
         self.done += EVALUATION_COST * sums.samples
         return sums, np.concatenate(jax.device_get(kept))[: len(rows)]
 
-    def progress(self, phase: Phase, samples_per_sec: float, further: float) -> Progress:
+    def progress(self, phase: Phase, samples_per_sec: float | None, further: float) -> Progress:
         """Where the run is: what is done, and how much `further` the pass in hand has come."""
         fraction = min((self.done + further) / self.work, 1.0)
         if (most := self.run.hyperparams.max_seconds) and phase == "training":
@@ -321,9 +342,10 @@ class Trainer:
             accuracy=seen.accuracy if seen else None,
         )
 
-    def finish(self, compilation: Compilation) -> Iterator[Event]:
+    def finish(self) -> Iterator[Event]:
         """Measure once on the test split, and hand over the weights."""
         self.tidy()
+        compilation = self.compilation
         variables = jax.device_put(self.best.variables) if self.best else self.variables
         tested, logits = yield from self.evaluate(variables, self.run.test, "test")
         labels, whole = self.run.labels[self.run.test], bool(self.measures)

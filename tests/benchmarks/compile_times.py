@@ -3,9 +3,10 @@
 usage: python -m tests.benchmarks.compile_times [-k KERNELS] [-b BATCH] [NAME | BODY.json ...]
 
 Each is compiled in a process of its own, with nothing on the disk that another has compiled: every program that the run
-waits for before its first step, side by side as it would. Prints a line each: the seconds that the run waits, those of
-all processors together, of each program on its thread, and how many native kernels came with them. CPU seconds depend
-least on what else the machine does; two cores need at least half of them.
+waits for before its first step, side by side as it would, and then the one for the last batch of an epoch, which is
+compiled while the first epoch trains. Prints a line each: the seconds that the run waits before its first step, those of
+all processors until then and for the last batch, of each program on its thread, and how many native kernels came with
+them. CPU seconds depend least on what else the machine does; two cores need at least half of them.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from nets.datasets import DATASETS
 from nets.process.device import prepare_process
 from nets.training.cache import ProgramCache
 from nets.training.compilation import compilation
-from nets.training.programs import compiling, rehearse, smallest
+from nets.training.programs import Pending, compiling, rehearse, smallest
+from nets.training.sampling import split_sizes
 from nets.training.workload import workload_of
 from tests.benchmarks.epochs import result
 
 ROOT = Path(__file__).parents[2]
 SAMPLES, TESTED = 50_000, 10_000  # of a data set that Lamina does not know
-VALIDATED = 0.1  # of the training samples
 LIMIT = 600  # seconds
 
 
@@ -47,16 +48,23 @@ def measured(body: dict[str, Any], kernels: Any) -> dict[str, Any]:
     architecture, hyperparams = parse_architecture(body["architecture"]), parse_hyperparams(body["hyperparams"])
     known = DATASETS.get(hyperparams.dataset_type or "")
     samples, tested = (known.train_size, known.test_size) if known else (SAMPLES, TESTED)
-    train = samples - int(samples * VALIDATED)
-    workload = workload_of(architecture, hyperparams, train=train, samples=samples + tested, kernels=kernels)
+    train, validation = split_sizes(hyperparams, samples)
+    samples = train + validation + tested
+    workload = workload_of(architecture, hyperparams, train=train, samples=samples, kernels=kernels)
     rehearse(smallest())  # as a server does before anybody asks
     began, computed = time.perf_counter(), time.process_time()
-    programs = result(compiling(workload, ProgramCache(), None))
+    programs = result(compiling(workload, ProgramCache(), None, tail_later=True))
     wall, cpu = time.perf_counter() - began, time.process_time() - computed
-    told = compilation(programs.origins, seconds=wall)
+    origins = list(programs.origins)
+    if isinstance(programs.tail, Pending):
+        result(programs.tail.awaited(None))
+        origins += programs.tail.arrivals()
+    late = time.process_time() - computed - cpu
+    told = compilation(origins, seconds=wall)
     return {
         "wall": round(wall, 2),
         "cpu": round(cpu, 2),
+        "late cpu": round(late, 2),
         "programs": {each["name"]: round(each["seconds"], 2) for each in told["programs"]},
         "kernels": told["kernels"]["cold"]["count"],
         "MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,

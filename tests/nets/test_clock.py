@@ -32,3 +32,11 @@ def test_what_the_device_does_while_somebody_listens_counts() -> None:
     time.sleep(0.2)
     next(heard)
     assert 0.04 <= clock.now() - began < 0.15, "it was done in between: about as soon as was expected"
+
+
+def test_what_the_run_has_waited_for_is_none_of_its_time() -> None:
+    clock = Clock(lambda result: True)
+    began = clock.now()
+    time.sleep(0.05)
+    clock.waited(clock.now() - began)
+    assert clock.now() - began < 0.04

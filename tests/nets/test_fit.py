@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,9 +22,13 @@ from nets.datasets import Dataset, from_arrays
 from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.inference import Predictor
 from nets.network import Network, Variables, initial_variables, numbers_of
-from nets.training.events import Finished
+from nets.training import programs
+from nets.training.cache import Program, ProgramCache
+from nets.training.events import Compiled, EpochEnd, Event, Finished, Progress
 from nets.training.fit import fit
 from nets.training.metrics import EpochMetrics
+from nets.training.workload import Workload
+from tests.nets.builders import network, stripes
 from tests.nets.kernels.common import XLA, random
 from tests.nets.networks import DENSENET, ENCODER, RESNET_20, SIAMESE, TWO_BRANCHES
 
@@ -122,3 +130,84 @@ def test_weights_that_are_shared_stay_so() -> None:
             towers = theirs[lender][name], theirs[borrower][name]
             assert all(jnp.abs(tower).max() > 0 for tower in towers)
             np.testing.assert_allclose(found, sum(towers), rtol=1e-4, atol=1e-5)
+
+
+LATE = network({"type": "linear", "out": 4}, {"type": "batchnorm1d"}, {"type": "linear", "out": 3})
+TWO = parse_hyperparams({"epochs": 2, "batch_size": 20, "train_split": 0.8})  # 48 samples: the last batch is one of 8
+WAITED = 0.3
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """The program for the last batch is there once this is set."""
+    compile_training, go_on = programs.compile_training, threading.Event()
+
+    def compile(workload: Workload, chunk: int, batch: int) -> Program:
+        assert batch != workload.tail or go_on.wait(60)
+        return compile_training(workload, chunk, batch)
+
+    monkeypatch.setattr(programs, "compile_training", compile)
+    yield go_on
+    go_on.set()
+
+
+def outcome(events: list[Event]) -> Any:
+    """All that repeats itself."""
+    metrics = [
+        replace(m, epoch_time=0, samples_per_sec=0, eta_seconds=0) for m in events if isinstance(m, EpochMetrics)
+    ]
+    assert isinstance(events[-1], Finished)
+    return metrics, jax.tree.map(np.ndarray.tolist, events[-1].variables)
+
+
+def test_training_begins_before_the_program_for_the_last_batch_is_there(held: threading.Event) -> None:
+    """What the run waits for it is told as compilation, is no time of an epoch, and changes no digit."""
+    cache, events, began, seen = ProgramCache(), [], 0.0, []
+    for event in fit(LATE, TWO, stripes(), programs=cache):
+        events.append(event)
+        if isinstance(event, Compiled):
+            seen.append(event.compilation)
+        if isinstance(event, Progress) and event.phase == "compiling" and event.epoch:
+            began = began or time.monotonic()
+            assert event.epoch == 1 and 0 <= event.fraction < 1
+            if time.monotonic() > began + WAITED:
+                held.set()
+    assert [[each["name"] for each in told["programs"]] for told in seen] == [
+        ["train", "evaluate"],
+        ["train", "evaluate", "tail"],
+    ]
+    assert seen[1]["seconds"] >= seen[0]["seconds"] + WAITED
+    first, finished = next(event for event in events if isinstance(event, EpochMetrics)), events[-1]
+    assert first.epoch_time < WAITED
+    assert isinstance(finished, Finished) and finished.compilation == seen[1]
+    assert finished.compile_seconds == seen[1]["seconds"]
+    again = list(fit(LATE, TWO, stripes(), programs=cache))
+    assert [event.compilation["kind"] for event in again if isinstance(event, Compiled)] == ["process"]
+    assert outcome(again) == outcome(events)
+
+
+def test_a_run_that_is_stopped_while_it_waits_resumes_to_the_same_digits(held: threading.Event) -> None:
+    cache = ProgramCache()
+    run = fit(LATE, TWO, stripes(), programs=cache)
+    assert any(isinstance(event, Progress) and event.phase == "compiling" and event.epoch for event in run)
+    run.close()
+    held.set()
+    kept, whole = [], []
+    for event in fit(LATE, TWO, stripes(), programs=cache):
+        whole.append(event)
+        kept += [event.take()] if isinstance(event, EpochEnd) else []
+    resumed = list(fit(LATE, TWO, stripes(), programs=cache, resume=kept[0]))
+    assert outcome(resumed)[1] == outcome(whole)[1] and outcome(resumed)[0] == outcome(whole)[0][1:]
+
+
+def test_a_program_that_cannot_be_compiled_ends_the_run_that_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    compile_training = programs.compile_training
+
+    def fail(workload: Workload, chunk: int, batch: int) -> Program:
+        if batch == workload.tail:
+            raise MemoryError
+        return compile_training(workload, chunk, batch)
+
+    monkeypatch.setattr(programs, "compile_training", fail)
+    with pytest.raises(MemoryError):
+        list(fit(LATE, TWO, stripes()))

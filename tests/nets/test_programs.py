@@ -16,7 +16,7 @@ from nets.errors import CompilersBusy
 from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.training import programs
 from nets.training.cache import ProgramCache
-from nets.training.programs import Programs, compile_next, compiling, rehearse
+from nets.training.programs import Pending, Programs, compile_next, compiling, rehearse
 from nets.training.workload import Workload, workload_of
 from tests.nets.builders import network
 
@@ -53,12 +53,13 @@ class Compiler:
         self.cache = ProgramCache()
         self.begun: list[tuple[str, int, int]] = []
         self.stuck: set[int] = set()
+        self.slow: set[str] = set()
         self.go_on = threading.Event()
 
     def compile(self, what: str, workload: Workload) -> Callable[..., object]:
         width = next(node.layer.out_features for node in workload.graph.nodes if node.arrays)
         self.begun.append((what, width, threading.get_native_id()))
-        assert width not in self.stuck or self.go_on.wait(DEADLINE)
+        assert not (width in self.stuck or what in self.slow) or self.go_on.wait(DEADLINE)
         return lambda: (what, width)
 
     def of(self, width: int) -> list[str]:
@@ -126,6 +127,7 @@ def test_compilations_that_were_given_up_hold_up_nobody(compiler: Compiler) -> N
         give_up(compiler, width)
     for width in (6, 7):
         made, told = compiled(of_width(width), compiler.cache)
+        assert callable(made.tail)
         assert [each() for each in (made.train, made.tail, made.evaluate)] == [
             ("train 8", width),
             ("train 5", width),
@@ -137,6 +139,49 @@ def test_compilations_that_were_given_up_hold_up_nobody(compiler: Compiler) -> N
     until(lambda: not compiler.cache.under_way())
     compiled(of_width(3), compiler.cache)
     assert compiler.of(3) == ["evaluate", "train 5", "train 8"], "what had begun was not compiled a second time"
+
+
+def late(width: int, cache: ProgramCache) -> tuple[Programs, Pending]:
+    """The programs that a run waits for before it trains, and the one that it does not wait for."""
+    generator = compiling(of_width(width), cache, None, tail_later=True)
+    while True:
+        try:
+            next(generator)
+        except StopIteration as end:
+            assert isinstance(end.value.tail, Pending)
+            return end.value, end.value.tail
+
+
+def test_the_program_for_the_last_batch_is_begun_behind_the_others(compiler: Compiler) -> None:
+    compiler.slow.add("train 5")
+    made, tail = late(3, compiler.cache)
+    assert made.train() == ("train 8", 3) and {one.name for one in made.origins} == {"train", "evaluate"}
+    until(lambda: compiler.of(3) == ["evaluate", "train 5", "train 8"])
+    waits = tail.awaited("a while")
+    assert next(waits) == next(waits) == "a while"
+    compiler.go_on.set()
+    with pytest.raises(StopIteration) as end:
+        [next(waits) for _ in iter(int, 1)]
+    assert end.value.value() == ("train 5", 3)
+    assert [(one.name, one.told["source"], one.ahead) for one in tail.arrivals()] == [("tail", "cold", False)]
+    again = compiling(of_width(3), compiler.cache, None, tail_later=True)
+    with pytest.raises(StopIteration) as there:
+        next(again)
+    assert there.value.value.tail() == ("train 5", 3), "what is there is no longer late"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread has no priority of its own")
+def test_the_program_for_the_last_batch_gives_way_when_its_run_ends_before(compiler: Compiler) -> None:
+    compiler.slow.add("train 5")
+    _, tail = late(3, compiler.cache)
+    until(lambda: len(compiler.of(3)) == 3)
+    tail.give_up()
+    (thread,) = (thread for what, _, thread in compiler.begun if what == "train 5")
+    assert os.getpriority(os.PRIO_PROCESS, thread) == 19
+    _, again = late(3, compiler.cache)
+    compiler.go_on.set()
+    list(again.awaited(None))
+    assert again.arrivals()[0].ahead and compiler.of(3) == ["evaluate", "train 5", "train 8"]
 
 
 def test_who_asks_again_waits_for_the_compilation_that_was_given_up(compiler: Compiler) -> None:
