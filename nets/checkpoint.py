@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from nets.network import Variables
 from nets.packed import packed
 
 Place = tuple[str, ...]
+CLASSES = "classes"  # the collection of what a network that ends in an embedding is read by
 
 
 def save_weights(path: Path, variables: Variables) -> str:
@@ -58,10 +60,24 @@ def damaged(path: Path) -> CheckpointError:
 def fitted(path: Path, restored: Any, architecture: Architecture) -> Variables:
     """The tree of a file under the names of today; CheckpointError unless it is that of `architecture`."""
     restored = renamed(restored, architecture.graph)
-    problem = next(misfits(restored, architecture), None)
+    classes = restored.pop(CLASSES, None) if isinstance(restored, dict) else None
+    problems = chain(misfits(restored, architecture), () if classes is None else misplaced(classes, architecture))
+    problem = next(problems, None)
     if problem is not None:
         raise CheckpointError(f"the weight file {path.name} does not fit the architecture: {problem}")
-    return {collection: restored[collection] for collection in ("params", "batch_stats")}
+    found = {collection: restored[collection] for collection in ("params", "batch_stats")}
+    return found if classes is None else {**found, CLASSES: classes}
+
+
+def misplaced(classes: Any, architecture: Architecture) -> Iterator[str]:
+    """Differences between what a network that ends in an embedding is read by, and what that has to be."""
+    means: Any = classes.get("means") if isinstance(classes, dict) else None
+    count = means.shape[0] if getattr(means, "shape", ()) else 0
+    shapes = {"means": (count, architecture.graph.classes), "sharpness": (1,), "unit": (1,)}
+    expected: dict[Place, tuple[tuple[int, ...], np.dtype[Any]]] = {
+        (name,): (shape, np.dtype(np.float32)) for name, shape in shapes.items()
+    }
+    yield from (f"{CLASSES}/{problem}" for problem in differences(classes, expected))
 
 
 def misfits(restored: Any, architecture: Architecture) -> Iterator[str]:

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int, Shaped
 from nets.architecture.architecture import Architecture
 from nets.architecture.graph import Graph
 from nets.kernels import Choice, XlaPlan, plan_for
+from nets.losses.embedding import nearness
 from nets.network import Network, Variables, numbers_of
 from nets.process.devices import default_device
 from nets.views import averaged
@@ -32,14 +33,20 @@ def read(
     inputs: Shaped[Array, "b ..."],
     count: Int[Array, ""] | int,
 ) -> Float[Array, "b classes"]:
-    """Probabilities of `inputs`, of which the first `count` are asked for: the logits, softmaxed once."""
+    """Probabilities of `inputs`, of which the first `count` are asked for: the logits, softmaxed once.
+
+    A network that ends in an embedding is read by how near the means of the classes are, where `variables` have them.
+    """
+    classes = variables.get("classes")
+    held = {name: each for name, each in variables.items() if name != "classes"}
     counted = jnp.arange(len(inputs)) < count if network.graph.compares else None
 
     def logits_of(inputs: Array) -> Array:
-        logits: Array = network.apply(variables, inputs, train=False, counted=counted)
+        logits: Array = network.apply(held, inputs, train=False, counted=counted)
         return logits
 
-    return jax.nn.softmax(averaged(logits_of, inputs, views), axis=-1)
+    logits = averaged(logits_of, inputs, views)
+    return jax.nn.softmax(logits if classes is None else nearness(logits, classes), axis=-1)
 
 
 def reader(

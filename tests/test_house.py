@@ -65,7 +65,7 @@ ARROWS = {
         "doubts": "architecture augment datasets errors hyperparams layers optimizers schedules spec training",
         "training": "architecture augment averages checkpoint datasets durable earlier_names errors facts hyperparams"
         " kernels layers losses metrics network optimizers packed process regularizers schedules spec stopping views",
-        "inference": "architecture kernels network process views",
+        "inference": "architecture kernels losses network process views",
         "exchange": "architecture checkpoint errors layers network packed spec",
         "checkpoint": "architecture durable earlier_names errors network packed",
         "network": "architecture kernels layers",

@@ -77,7 +77,7 @@ class Evaluation:
         metrics = hyperparams.metrics if request.metrics is None else request.metrics
         asked = hyperparams.model_copy(update={"metrics": metrics})
         info = datasets.info(request.dataset_type or run.dataset)
-        require_fit(loaded.predictor.architecture.graph, info, asked, by_request=request.metrics is not None)
+        require_fit(loaded, info, asked, by_request=request.metrics is not None)
         with self._place():
             data, kernels = self._data(info), cast(Choice, run.kernels)
             found = self._evaluated(loaded, asked, data, request, kernels)
@@ -175,13 +175,13 @@ def hyperparams_of(run: RunRecord) -> Hyperparams:
         raise ApiError(409, f"{rule}; train it again") from None
 
 
-def require_fit(graph: Graph, info: DatasetInfo, hyperparams: Hyperparams, *, by_request: bool) -> None:
+def require_fit(loaded: Loaded, info: DatasetInfo, hyperparams: Hyperparams, *, by_request: bool) -> None:
     """SpecError where a network does not take the samples of a data set, or has other classes; or metrics have more."""
     problems = list(too_many(hyperparams, info, ("metrics",))) if by_request else []
-    embeds = hyperparams.loss.embeds
-    if not fits(graph, info, embeds=embeds):
-        others = [other.name for other in DATASETS.values() if fits(graph, other, embeds=embeds)]
-        takes = f"{graph.input.described()} of {graph.classes} classes"
+    graph, classes = loaded.predictor.architecture.graph, len(loaded.classes)
+    if not fits(graph, info, classes=classes):
+        others = [other.name for other in DATASETS.values() if fits(graph, other, classes=classes)]
+        takes = f"{graph.input.described()} of {classes} classes"
         has = f"those of {info.name} are {info.value.described()} of {len(info.classes)}"
         cure = f"send one of {', '.join(others)}, or leave it out" if others else "leave it out"
         rule = f"must be a data set that fits the network, which takes {takes}; {has}; {cure}"
@@ -190,9 +190,9 @@ def require_fit(graph: Graph, info: DatasetInfo, hyperparams: Hyperparams, *, by
         raise SpecError(problems)
 
 
-def fits(graph: Graph, info: DatasetInfo, *, embeds: bool) -> bool:
-    """Whether a network takes the samples of a data set, and has an output for each class, unless it embeds them."""
-    return (embeds or graph.classes == len(info.classes)) and next(unlike(graph.input, info), None) is None
+def fits(graph: Graph, info: DatasetInfo, *, classes: int) -> bool:
+    """Whether a network takes the samples of a data set, and was trained with as many classes."""
+    return classes == len(info.classes) and next(unlike(graph.input, info), None) is None
 
 
 def remarks(found: Evaluated, loaded: Loaded, info: DatasetInfo) -> Iterator[str]:

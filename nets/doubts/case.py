@@ -66,6 +66,12 @@ class Case:
     def classes(self) -> int:
         return self.graph.classes if self.graph else 0
 
+    @property
+    def scores(self) -> tuple[Node, ...]:
+        """The same where the loss takes them for logits: others take what the network ends in."""
+        taken = self.hyperparams is None or self.hyperparams.loss.takes == "logits"
+        return self.logits if taken else ()
+
     @cached_property
     def logits(self) -> tuple[Node, ...]:
         """The nodes whose values the logits are, also side by side; none where the end is unknown, or the input is one

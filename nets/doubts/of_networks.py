@@ -14,7 +14,7 @@ REMOVE = "remove it: the loss takes any numbers as logits, and applies softmax i
 
 
 def softmax_twice(case: Case) -> Iterator[Doubt]:
-    for node in case.logits:
+    for node in case.scores:
         if node.layer.probabilities:
             reason = f"the loss gets what went through a {node.layer.type} already"
             reason += ", and two cost about 10 points of accuracy"
@@ -36,7 +36,7 @@ def softmax_before_end(case: Case) -> Iterator[Doubt]:
 
 def bounded_logits(case: Case) -> Iterator[Doubt]:
     """Both ends of the range are bounds: a class can never be sure."""
-    for node in case.logits:
+    for node in case.scores:
         low, high = node.layer.limits
         if not node.layer.probabilities and not node.part and math.isfinite(high - low):
             surest = 1 / (1 + (case.classes - 1) * math.exp(low - high))
@@ -49,7 +49,7 @@ def bounded_logits(case: Case) -> Iterator[Doubt]:
 
 def relu_on_logits(case: Case) -> Iterator[Doubt]:
     """One end is: the classes beyond it get no gradient."""
-    for node in case.logits:
+    for node in case.scores:
         low, high = node.layer.limits
         if not node.part and math.isfinite(low) and not math.isfinite(high):
             reason = f"{node.layer.type} cuts off the logits below {low:g}, whose classes get no gradient then"

@@ -16,6 +16,7 @@ EPSILON = 1e-9  # of quotients of decimal numbers
 TINY = 1e-30  # instead of a learning rate of 0
 BATCH = ("hyperparams", "batch_size")
 OPTIMIZER = ("hyperparams", "optimizer")
+LOSS = ("hyperparams", "loss")
 STEPS, SMALL = 16, 8  # an epoch, and samples in a batch of few: of a batch_size that is told as a cure
 
 
@@ -82,3 +83,34 @@ def ignored_field(case: Case) -> Iterator[Doubt]:
         if optimizer.get(name):
             reason = f"{kind} has no {name}, so that {shown(optimizer[name])} is ignored"
             yield Doubt("ignored_field", (*OPTIMIZER, name), reason, "leave it out")
+
+
+def loss_of_numbers(case: Case) -> Iterator[Doubt]:
+    loss = case.hyperparams.loss if case.hyperparams else None
+    if loss is None or not loss.one_hot or loss.takes != "output" or loss.wants:
+        return
+    reason = f"{loss.type} takes the classes for numbers, 1 for the right one and 0 for the others"
+    reason += ", and learns them more slowly than cross_entropy"
+    if case.graph and case.whole and not case.graph.last.layer.reads:
+        reason += "; without a softmax at the end its predictions are no probabilities"
+    yield Doubt("loss_of_numbers", LOSS, reason, "use cross_entropy, unless that is what you want to see")
+
+
+def bce_of_softmax(case: Case) -> Iterator[Doubt]:
+    loss = case.hyperparams.loss if case.hyperparams else None
+    if loss is None or loss.takes != "logits" or not loss.one_hot or not case.graph or not case.whole:
+        return
+    last = case.graph.last.layer
+    if last.reads:
+        reason = f"{loss.type} asks for each class by itself whether it is right, and is not trained through the final"
+        reason += f" {last.type}"
+        yield Doubt("bce_of_softmax", LOSS, reason, "use cross_entropy where one class is right, or leave softmax out")
+
+
+def few_pairs(case: Case) -> Iterator[Doubt]:
+    h = case.hyperparams
+    if h is None or case.info is None or not h.loss.embeds or h.batch_size >= 2 * len(case.info.classes):
+        return
+    many = len(case.info.classes)
+    reason = f"{h.loss.type} compares the samples of a batch, and few of {h.batch_size} from {many} classes are of one"
+    yield Doubt("few_pairs", BATCH, reason, f"a batch_size of {1 << (4 * many - 1).bit_length()} has several of each")

@@ -160,6 +160,21 @@ rule(
     "a `patience` that no run of so many epochs can lose",
     "the learning rate is never reduced",
 )
+rule(
+    of_training.loss_of_numbers,
+    "a loss of numbers, such as `mse`, on class labels",
+    "its gradient is small where a network is wrong and sure",
+)
+rule(
+    of_training.bce_of_softmax,
+    "`bce`, and a final softmax",
+    "one asks for each class by itself, the other has the classes share a probability of 1",
+)
+rule(
+    of_training.few_pairs,
+    "`contrastive` or `triplet`, and a `batch_size` below twice the number of classes",
+    "samples without another one of their class in the batch have no loss",
+)
 
 
 def doubts(case: Case) -> list[Doubt]:

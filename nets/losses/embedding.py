@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import jax
@@ -36,10 +37,14 @@ class OfEmbeddings(Loss):
         """What squared distances from the means of classes are multiplied by, for the probabilities of predictions."""
         return 1.0
 
+    def places(self, outputs: Outputs) -> Outputs:
+        """What is compared of them."""
+        return scaled(outputs) if self.unit else outputs
+
     def terms(self, outputs: Outputs, targets: Targets, n: Numbers, *, real: Any, platform: str) -> Terms:
         others = real[:, None] & real & ~jnp.eye(len(targets), dtype=bool)
         same = others & (targets[:, None] == targets)
-        return self.compared(scaled(outputs) if self.unit else outputs, same, others & ~same, n)
+        return self.compared(self.places(outputs), same, others & ~same, n)
 
     def compared(self, places: Outputs, same: Pairs, unlike: Pairs, n: Numbers) -> Terms:
         """What each sample adds, 0 where it cannot be compared. same, unlike: of the same class, and of another one."""
@@ -108,6 +113,29 @@ class Triplet(OfEmbeddings):
         each = jnp.maximum(distance(farthest) - distance(nearest) + n["margin"], 0)
         counts = same.any(-1) & unlike.any(-1)
         return Terms(jnp.where(counts, each, 0), counts.astype(jnp.float32))
+
+
+def nearness(outputs: Outputs, classes: Mapping[str, Array]) -> Float[Array, "batch classes"]:
+    """Logits of outputs by how near the mean of each class is. Snell et al., 2017.
+
+    classes: `means` [classes, width]; `sharpness` [1], by which squared distances are multiplied; `unit` [1], above 0
+    where outputs are scaled to a length of 1 first.
+    """
+    places = jnp.where(classes["unit"] > 0, scaled(outputs), outputs)
+    return -classes["sharpness"] * squared_distances(places, classes["means"])
+
+
+def hits(places: Outputs, labels: Targets, real: Bool[Array, " batch"]) -> Bool[Array, " batch"]:
+    """Which samples are nearest to the mean of their class among those of the batch, themselves left out of it.
+
+    One whose class has no other sample in the batch is no hit.
+    """
+    same = real & (labels[:, None] == labels)
+    others = same & ~jnp.eye(len(labels), dtype=bool)
+    means = product(same.astype(jnp.float32), places.T) / jnp.maximum(same.sum(-1, keepdims=True), 1)
+    own = product(others.astype(jnp.float32), places.T) / jnp.maximum(others.sum(-1, keepdims=True), 1)
+    nearest = jnp.where(real & ~same, squared_distances(places, means), FAR).min(-1)
+    return real & others.any(-1) & (((places - own) ** 2).sum(-1) < nearest)
 
 
 def scaled(places: Outputs) -> Outputs:

@@ -165,13 +165,14 @@ def check_pace(
     if each * workload.part <= LONGEST_STEP:
         return
     most = int(LONGEST_STEP / each)
+    whole = hyperparams.loss.type if hyperparams.loss.embeds else "batch normalisation"
     unstoppable = f"and a cancel could not interrupt it; {LONGEST_STEP:g} s are allowed"
     if most < 1:
         problem = f"one image takes about {each:.1f} s forward and back, {unstoppable}. Use fewer or smaller layers"
         raise SpecError([Problem(("architecture", "layers"), problem, "too_costly")])
     detail = (
         f"must be at most {most} for this network, got {hyperparams.batch_size}: a step of {workload.part} images "
-        f"takes about {each * workload.part:.1f} s, which batch normalisation needs at once, {unstoppable}"
+        f"takes about {each * workload.part:.1f} s, which {whole} needs at once, {unstoppable}"
     )
     raise SpecError([batch_of(hyperparams, detail, "too_costly", {"minimum": 1, "maximum": most})])
 

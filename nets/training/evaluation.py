@@ -16,11 +16,11 @@ from nets.architecture.architecture import Architecture
 from nets.datasets import Dataset
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.kernels import Choice
-from nets.metrics import Measured, Metric, baseline_accuracy
+from nets.metrics import Measured, Metric, baseline_accuracy, measured
 from nets.network import Variables, numbers_of
 from nets.process.device import device_description
 from nets.training.cache import Program, ProgramCache
-from nets.training.measures import measured_with, reading_of
+from nets.training.measures import reading_of
 from nets.training.objective import Objective
 from nets.training.programs import compiled, evaluation
 from nets.training.samples import SamplePrediction, worst
@@ -95,7 +95,10 @@ def evaluate(
     labels = dataset.test_labels if split == "test" else dataset.train_labels
     rows = rows[:max_samples]
     here = hyperparams.model_copy(update={"device": None})
-    workload = workload_of(architecture, here, train=1, samples=1, kernels=kernels)
+    train, classes = 1, 0  # of which evaluation knows nothing, unless samples are compared with each other
+    if hyperparams.loss.embeds:
+        train, classes = len(drawn(hyperparams, dataset).train), len(variables["classes"]["means"])
+    workload = workload_of(architecture, here, train=train, samples=1, kernels=kernels, classes=classes)
     workload = replace(workload, samples=block_of(inputs, workload.evaluation_batch))
     part = evaluation(workload)
     cache = ProgramCache() if programs is None else programs
@@ -114,8 +117,8 @@ def evaluate(
         loss=pass_.loss(),
         accuracy=float(reading.hits.mean()),
         baseline_accuracy=baseline_accuracy(reading.labels) or 0.0,
-        measured=measured_with(metrics, reading, loss=loss),
-        worst=[] if loss.embeds else worst(dataset, inputs, reading, rows=rows),
+        measured=measured(metrics, reading),
+        worst=worst(dataset, inputs, reading, rows=rows),
         seconds=time.perf_counter() - began,
         device=device_description(workload.place),
     )
@@ -139,7 +142,7 @@ class Pass:
         objective: Mapping[str, Any],
     ) -> None:
         self.workload, self.program, self.layers, self.objective = workload, program, layers, objective
-        self.variables = {name: variables[name] for name in ("params", "batch_stats")}
+        self.variables = {name: each for name, each in variables.items() if name != "numbers"}
         self._weights: list[float] = []
         self._losses: list[float] = []
         self._logits: list[np.ndarray] = []

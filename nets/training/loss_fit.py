@@ -31,11 +31,10 @@ def loss_misfits(
     yield from other_ends(loss, graph, info)
     yield from unknown_outputs(architecture, hyperparams)
     yield from of_no_layer(graph, hyperparams)
-    if loss.embeds:
-        yield Problem(LOSS, f"{loss.type} is not trained with yet; use cross_entropy", "mismatch")
     yield from wrong_lengths(loss, info)
     yield from unknown_class(loss, info)
     yield from wrong_values(loss, graph)
+    yield from mixed_places(hyperparams)
     batch = min(hyperparams.batch_size, train)
     if 0 < batch < loss.pairs:
         detail = (
@@ -43,6 +42,15 @@ def loss_misfits(
         )
         expected, path = {"type": "integer", "minimum": loss.pairs}, ("hyperparams", "batch_size")
         yield Problem(path, detail, "out_of_range", expected=expected, got=hyperparams.batch_size)
+
+
+def mixed_places(hyperparams: Hyperparams) -> Iterator[Problem]:
+    """Samples made of two, which are of no one class to be compared by."""
+    for number, each in enumerate(hyperparams.augment):
+        if each.mixes and hyperparams.loss.embeds:
+            path: Path = ("hyperparams", "augment", number)
+            rule = f"{each.type} makes samples of two classes, and {hyperparams.loss.type} compares samples of one"
+            yield Problem(path, f"{rule}; remove it", "conflict", fix=(Change("remove", path),))
 
 
 def wrong_lengths(loss: Loss, info: DatasetInfo) -> Iterator[Problem]:

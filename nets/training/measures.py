@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,12 +13,11 @@ from nets.architecture.graph import Graph
 from nets.datasets import Dataset
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.losses import Loss
-from nets.metrics import Measured, Metric, Reading, baseline_accuracy, measured
+from nets.metrics import Measured, Reading, baseline_accuracy, measured
 from nets.training.events import Log
 from nets.training.samples import SamplePrediction, worst
 
 MOST_NUMBERS = 1_000_000  # in the lists and tables of a run's epochs, which are kept with their events
-EMBEDS = "its loss makes embeddings, which say no class"
 
 
 def reading_of(logits: np.ndarray, labels: np.ndarray, *, loss: Loss, graph: Graph) -> Reading:
@@ -31,14 +29,6 @@ def reading_of(logits: np.ndarray, labels: np.ndarray, *, loss: Loss, graph: Gra
         return Reading(logits, labels)
     read = graph.last.layer.read(jnp.asarray(logits)) if loss.takes == "output" else expit(logits)
     return Reading(logits, labels, np.asarray(read))
-
-
-def measured_with(metrics: Sequence[Metric], reading: Reading, *, loss: Loss, whole: bool = True) -> Measured:
-    """The metrics of a network that was trained with a loss."""
-    if loss.embeds:
-        names = dict.fromkeys(name for metric in metrics for name in metric.parts())
-        return Measured({name: None for name in names}, {name: EMBEDS for name in names})
-    return measured(metrics, reading, whole=whole)
 
 
 @dataclass
@@ -83,15 +73,15 @@ class Measures:
         return reading_of(logits, labels, loss=self.hyperparams.loss, graph=self.graph)
 
     def measured(self, reading: Reading, *, whole: bool = True) -> Measured:
-        return measured_with(self.hyperparams.metrics, reading, loss=self.hyperparams.loss, whole=whole)
+        return measured(self.hyperparams.metrics, reading, whole=whole)
 
     def worst(self, dataset: Dataset, reading: Reading) -> list[SamplePrediction]:
-        """The mistakes of the test that the network is surest of; an embedding makes none."""
-        return [] if self.hyperparams.loss.embeds else worst(dataset, dataset.test_inputs, reading)
+        """The mistakes of the test that the network is surest of."""
+        return worst(dataset, dataset.test_inputs, reading)
 
     def remarks(self, accuracy: float, baseline: float | None) -> tuple[str, ...]:
         """What a reader should know of the accuracy of the test."""
-        return () if self.hyperparams.loss.embeds else no_better(accuracy, baseline)
+        return no_better(accuracy, baseline)
 
     def told(self, found: Measured, where: str) -> tuple[dict[str, Any], list[Log]]:
         """Values, and what was not said yet of those that are missing."""

@@ -25,6 +25,7 @@ from nets.process.devices import on
 from nets.process.origins import executable
 from nets.training.cache import Program, ProgramCache
 from nets.training.compilation import Arrival
+from nets.training.means import read_by_shapes, shapes_of
 from nets.training.state import TrainState
 from nets.training.update import Update
 from nets.training.workload import Workload, longest_chunk, shapes, workload_of
@@ -44,6 +45,7 @@ class Programs:
     where nobody has waited for it.
 
     update: where a step is cut, the end of it; `train` then gathers the gradients of its parts.
+    means: where a network ends in an embedding, where the classes are in it.
     average: where weights are averaged over epochs, what follows an epoch.
     origins: where each of them came from.
     """
@@ -53,6 +55,7 @@ class Programs:
     evaluate: Program
     update: Program | None = None
     average: Program | None = None
+    means: Program | None = None
     origins: Sequence[Arrival] = ()
 
 
@@ -111,6 +114,8 @@ def parts(workload: Workload) -> Iterator[Part]:
     else:
         yield Part("train", workload, lambda: compile_training(workload, workload.chunk, workload.batch))
     yield evaluation(workload)
+    if workload.objective.loss.embeds:
+        yield means_of(workload)
     if workload.update.swa:
         yield Part("average", workload, lambda: compile_averaging(workload))
     if workload.tail:
@@ -119,10 +124,19 @@ def parts(workload: Workload) -> Iterator[Part]:
 
 def evaluation(workload: Workload) -> Part:
     """The program that evaluates. It knows no update and no batches of training: one program for all of them."""
-    evaluated = replace(
-        workload, update=Update(Sgd().structure()), objective=workload.objective.evaluated(), batch=1, tail=0
-    )
-    return Part("evaluate", evaluated, lambda: compile_evaluation(workload))
+    return Part("evaluate", evaluated(workload), lambda: compile_evaluation(workload))
+
+
+def means_of(workload: Workload) -> Part:
+    """The program that tells where classes are in an embedding."""
+    return Part("means", evaluated(workload), lambda: compile_means(workload))
+
+
+def evaluated(workload: Workload) -> Workload:
+    """What evaluation depends on of a workload."""
+    batch = workload.batch if workload.objective.loss.embeds else 1
+    update, objective = Update(Sgd().structure()), workload.objective.evaluated()
+    return replace(workload, update=update, objective=objective, batch=batch, tail=0)
 
 
 def compiling(
@@ -138,7 +152,7 @@ def compiling(
     there = {part.name for part in wanted if cache.find(part.key) is not None}
     done = yield from compiled(wanted, cache, report)
     tail = pending(later[0], cache) if later else done.get("tail", done["train"])
-    ends = done.get("update"), done.get("average")
+    ends = done.get("update"), done.get("average"), done.get("means")
     return Programs(done["train"], tail, done["evaluate"], *ends, arrivals(wanted, cache, there))
 
 
@@ -276,11 +290,28 @@ def compile_evaluation(workload: Workload) -> Program:
     function = jax.jit(steps.evaluate_chunk, compiler_options=steps.network.compiler_options)
     order, numbers = rows(longest_chunk(workload.evaluation_batch), workload.evaluation_batch), workload.numbers()
     variables, layers, objective = (
-        shapes(workload.graph),
+        read_shapes(workload),
         numbers.layers,
         workload.objective.of_evaluation(numbers.objective),
     )
     return executable(function.lower(variables, workload.data(), order, np.int32(0), layers, objective))
+
+
+def read_shapes(workload: Workload) -> Any:
+    """What is evaluated, as shapes."""
+    found = shapes(workload.graph)
+    if not workload.objective.loss.embeds:
+        return found
+    return {**found, "classes": read_by_shapes(workload.classes, workload.graph.classes)}
+
+
+def compile_means(workload: Workload) -> Program:
+    """`Steps.means_chunk`."""
+    steps, layers = workload.steps, workload.numbers().layers
+    function = jax.jit(steps.means_chunk, compiler_options=steps.network.compiler_options)
+    order = rows(longest_chunk(workload.evaluation_batch), workload.evaluation_batch)
+    held, variables = shapes_of(workload.classes, workload.graph.classes), shapes(workload.graph)
+    return executable(function.lower(held, variables, workload.data(), order, np.int32(0), layers))
 
 
 def rows(chunk: int, batch: int) -> jax.ShapeDtypeStruct:

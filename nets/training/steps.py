@@ -8,10 +8,12 @@ from typing import overload
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from nets.losses import Terms
+from nets.losses.embedding import OfEmbeddings, hits, nearness
 from nets.network import Network
+from nets.training.means import Places, added
 from nets.training.objective import Objective
 from nets.training.pace import even_part, samples_at_most
 from nets.training.seen import Seen, part_of
@@ -96,7 +98,7 @@ class Steps:
     def part(self, batch: int) -> int:
         """How many samples of a batch go forward and back at a time."""
         most, long = self.network.plan.micro_batch(self.network.graph), samples_at_most(self.network)
-        if self.network.graph.normalises:
+        if self.network.graph.normalises or self.objective.loss.embeds:
             return batch
         if long < min(batch, most or batch):
             return even_part(batch, long)
@@ -211,8 +213,15 @@ class Steps:
         least = loss
         if kept or self.objective.heads:
             least = summed(self.objective.minimised(ends, values, numbers.objective), seen.counts) / samples
-        correct = (seen.counts & (logits.argmax(-1) == seen.main)).sum(dtype=jnp.int32)
+        correct = self.hits(logits, seen).sum(dtype=jnp.int32)
         return least, Passed(loss, correct, changed.get("batch_stats", {}), summed(terms.weight, seen.counts))
+
+    def hits(self, logits: Float[Array, "part width"], seen: Seen) -> Bool[Array, " part"]:
+        """Which samples are told right: by the largest logit, or the nearest mean of a class in the batch."""
+        loss = self.objective.loss
+        if isinstance(loss, OfEmbeddings):
+            return hits(loss.places(logits), seen.labels, seen.counts)
+        return seen.counts & (logits.argmax(-1) == seen.main)
 
     def terms(self, logits: Float[Array, "part width"], end: int, seen: Seen, numbers: RunNumbers) -> Terms:
         """What the loss makes of the logits of one of the outputs."""
@@ -241,6 +250,38 @@ class Steps:
 
         return lax.fori_loop(0, count, step, (state, no_totals(len(rows), weighted=self.objective.weighted)))
 
+    def evaluated(
+        self, variables: Tree, data: Data, batch: Int[Array, " batch"], layers: Tree
+    ) -> Float[Array, "batch width"]:
+        """The logits of a batch that is not trained on, or what else the network ends in."""
+        counted = batch >= 0 if self.network.graph.compares else None
+        held = {"params": variables["params"], "batch_stats": variables["batch_stats"], "numbers": layers}
+
+        def network(inputs: Array) -> Array:
+            logits: Array = self.network.apply(held, inputs, train=False, counted=counted)
+            return logits
+
+        return averaged(network, data.inputs[batch], self.objective.views)
+
+    def means_chunk(
+        self,
+        held: Places,
+        variables: Tree,
+        data: Data,
+        rows: Int[Array, "chunk batch"],
+        count: Int[Array, ""],
+        layers: Tree,
+    ) -> Places:
+        """Where the samples of the first `count` batches of `rows` are, beside those that are held."""
+        loss = self.objective.loss
+        assert isinstance(loss, OfEmbeddings), loss.type
+
+        def step(i: Array, held: Places) -> Places:
+            places = loss.places(self.evaluated(variables, data, rows[i], layers))
+            return added(held, places, data.labels[rows[i]], rows[i] >= 0)
+
+        return lax.fori_loop(0, count, step, held)
+
     def evaluate_chunk(
         self,
         variables: Tree,
@@ -255,28 +296,21 @@ class Steps:
         layers, objective: as in `RunNumbers`.
         """
 
-        def logits_of(batch: Int[Array, " batch"]) -> Float[Array, "batch classes"]:
-            counted = batch >= 0 if self.network.graph.compares else None
-            held = {**variables, "numbers": layers}
-
-            def network(inputs: Array) -> Array:
-                logits: Array = self.network.apply(held, inputs, train=False, counted=counted)
-                return logits
-
-            return averaged(network, data.inputs[batch], self.objective.views)
-
         def step(i: Array, carry: tuple[Totals, Array]) -> tuple[Totals, Array]:
             totals, first = carry
-            real, labels, logits = rows[i] >= 0, data.labels[rows[i]], logits_of(rows[i])
+            real, labels = rows[i] >= 0, data.labels[rows[i]]
+            logits = self.evaluated(variables, data, rows[i], layers)
             outputs = self.outputs(logits)
             terms = self.objective.terms(outputs, labels, objective, real=real, platform=self.platform)
             loss, weight = summed(terms.each, real), summed(terms.weight, real)
+            logits = nearness(logits, variables["classes"]) if self.objective.loss.embeds else logits
             correct = (real & (logits.argmax(-1) == labels)).sum(dtype=jnp.int32)
             samples = real.sum(dtype=jnp.int32)
             totals = with_batch(totals, i, loss=loss, correct=correct, samples=samples, weight=weight)
             return totals, jnp.where(i == 0, logits, first)
 
-        blank = jnp.zeros((rows.shape[1], self.network.graph.classes), jnp.float32)
+        classes = len(variables["classes"]["means"]) if self.objective.loss.embeds else self.network.graph.classes
+        blank = jnp.zeros((rows.shape[1], classes), jnp.float32)
         return lax.fori_loop(0, count, step, (no_totals(len(rows), weighted=self.objective.weighted), blank))
 
 

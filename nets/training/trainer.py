@@ -17,6 +17,7 @@ from nets.network import Variables, initial_variables
 from nets.process import allocator
 from nets.process.device import device_description
 from nets.stopping.goals import better
+from nets.training import means
 from nets.training.arrays import chunked, is_ready, nothing_gathered, on_host
 from nets.training.cache import Program
 from nets.training.clock import Clock
@@ -103,7 +104,8 @@ class Trainer:
             trained = yield from self.train_epoch(self.rows())
             self.average()
             training = self.clock.now() - self.began
-            validated, logits = yield from self.evaluate(self.variables, self.run.validation, "validation")
+            variables = yield from self.readable(self.variables)
+            validated, logits = yield from self.evaluate(variables, self.run.validation, "validation")
             measured, remarks = self.measured(logits)
             yield from remarks
             at = self.place(trained)
@@ -325,6 +327,20 @@ class Trainer:
         self.done += EVALUATION_COST * sums.samples
         return sums, np.concatenate(jax.device_get(kept))[: len(rows)]
 
+    def readable(self, variables: Variables) -> Generator[Event, None, Variables]:
+        """With the means of the classes, where the network ends in places that are read by the nearest of them."""
+        if self.programs.means is None:
+            return variables
+        held, began = means.nothing(self.run.workload.classes, self.run.workload.graph.classes), self.clock.now()
+        train, batch = self.run.train, self.run.workload.evaluation_batch
+        for chunk, count in chunked(
+            batches(train, batch), longest_chunk(batch), Pace(self.run.workload.first_evaluation())
+        ):
+            held = self.programs.means(held, variables, self.run.data, chunk, np.int32(count), self.numbers.layers)
+            jax.block_until_ready(held.counts)
+            yield self.progress("evaluating", len(train) / max(self.clock.now() - began, 1e-9), 0)
+        return {**variables, "classes": means.read_by(held, self.run.hyperparams.loss)}
+
     def progress(self, phase: Phase, samples_per_sec: float | None, further: float) -> Progress:
         """Where the run is: what is done, and how much `further` the pass in hand has come."""
         fraction = min((self.done + further) / self.work, 1.0)
@@ -346,7 +362,7 @@ class Trainer:
         """Measure once on the test split, and hand over the weights."""
         self.tidy()
         compilation = self.compilation
-        variables = jax.device_put(self.best.variables) if self.best else self.variables
+        variables = yield from self.readable(jax.device_put(self.best.variables) if self.best else self.variables)
         tested, logits = yield from self.evaluate(variables, self.run.test, "test")
         labels, whole = self.run.labels[self.run.test], bool(self.measures)
         reading = self.measures.reading(logits, labels) if whole else None

@@ -43,6 +43,7 @@ class Workload:
     batch: int
     tail: int  # size of the last batch where it needs a program of its own, else 0
     samples: int  # rows on the device
+    classes: int = 0  # of the data: as many as the network has logits, unless it ends in an embedding
 
     @property
     def steps(self) -> Steps:
@@ -70,6 +71,8 @@ class Workload:
     def evaluation_batch(self) -> int:
         """Samples evaluated at a time."""
         network = self.steps.network
+        if self.objective.loss.embeds:
+            return self.batch  # by whose samples each is compared
         return min(network.plan.evaluation_batch or LARGE_EVALUATION, samples_at_most(network, forward=True))
 
     def first_chunk(self) -> int:
@@ -101,7 +104,7 @@ class Workload:
 
     def numbers(self) -> RunNumbers:
         """Some numbers of such a run."""
-        objective = self.objective.numbers(np.ones(self.graph.classes, np.int64))
+        objective = self.objective.numbers(np.ones(self.classes, np.int64))
         return RunNumbers(numbers_of(self.graph), self.update.numbers(), objective, jax.random.key(0))
 
     def state(self) -> TrainState:
@@ -115,13 +118,20 @@ def workload_on(
     """The workload of a run on a data set of these sizes."""
     train, validation = split_sizes(hyperparams, info.train_size)
     samples = train + validation + info.test_size
-    return workload_of(architecture, hyperparams, train=train, samples=samples, kernels=kernels)
+    classes = len(info.classes) if hyperparams.loss.embeds else 0
+    return workload_of(architecture, hyperparams, train=train, samples=samples, kernels=kernels, classes=classes)
 
 
 def workload_of(
-    architecture: Architecture, hyperparams: Hyperparams, *, train: int, samples: int, kernels: Choice = "auto"
+    architecture: Architecture,
+    hyperparams: Hyperparams,
+    *,
+    train: int,
+    samples: int,
+    kernels: Choice = "auto",
+    classes: int = 0,
 ) -> Workload:
-    """The workload of a run that trains on `train` of `samples` rows on the device."""
+    """The workload of a run that trains on `train` of `samples` rows on the device. classes: 0 for those of the end."""
     batch, device = min(hyperparams.batch_size, train), device_of(hyperparams)
     return Workload(
         graph=architecture.graph.structure,
@@ -135,6 +145,7 @@ def workload_of(
         # Padding would enter the statistics of a norm over the batch: such networks see the true last batch.
         tail=train % batch if architecture.graph.normalises else 0,
         samples=samples,
+        classes=classes or architecture.graph.classes,
     )
 
 

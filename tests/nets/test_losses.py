@@ -11,8 +11,12 @@ import optax
 import pytest
 
 from nets.errors import SpecError
+from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.losses import LOSSES, Loss
 from nets.losses.base import Terms
+from nets.training.fit import fit
+from nets.training.metrics import EpochMetrics
+from tests.nets.builders import network, stripes
 from tests.nets.parity.loss_cases import BATCH, CASES, COUNTS, batch_of, read
 
 NOTHING: dict[str, Any] = {}
@@ -158,6 +162,21 @@ def test_a_batch_of_which_nothing_counts_has_no_gradient() -> None:
     assert not np.any(terms.each) and not np.any(terms.weight)
     alone = parsed("triplet").terms(outputs, labels, {"margin": 1.0, "eps": 0.0}, real=labels > 0, platform="cpu")
     assert not np.any(alone.each) and not np.any(alone.weight)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_network_overfits_eight_samples_by_each_loss(name: str) -> None:
+    end = {"nll": "logsoftmax", "kl_div": "logsoftmax", "poisson_nll": "identity"}.get(name, "softmax")
+    layers = [{"type": "linear", "out": 32}, {"type": "tanh"}, {"type": "linear", "out": 3}]
+    a = network(*layers, *([] if parsed(name).embeds else [{"type": end}]))
+    optimizer = {"type": "adam", "lr": 0.02 if name != "triplet" else 0.001}
+    h = parse_hyperparams(
+        {"epochs": 80, "batch_size": 8, "loss": name, "optimizer": optimizer, "train_split": 0.8, "max_samples": 10}
+    )
+    metrics = [event for event in fit(a, h, stripes()) if isinstance(event, EpochMetrics)]
+    assert metrics[-1].train_accuracy == 1.0
+    assert metrics[-1].train_loss < 0.9 * metrics[0].train_loss
 
 
 def test_json_reads_back_as_the_same() -> None:

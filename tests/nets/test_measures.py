@@ -163,12 +163,6 @@ def test_residuals_are_of_what_the_loss_compares():
     assert np.allclose(compared("cross_entropy", softmax), shares)
 
 
-def test_an_embedding_says_no_class():
-    h = parse_hyperparams({"loss": "triplet", "metrics": ["f1", "accuracy"]})
-    found, said = Measures(h, NETWORK.graph).of_epoch(np.zeros((2, 2)), np.array([0, 5]), epoch=1)
-    assert found == {"f1": None, "f1_per_class": None, "accuracy": None} and "embeddings" in said[0].message
-
-
 def test_losses_with_weights_are_told_by_them():
     """Of steps and of evaluations apart, as of epochs."""
     fields = {"loss": {"type": "cross_entropy", "weight": [1, 2, 3]}, "log_every": 1, "metrics": ["mse"], "epochs": 1}
