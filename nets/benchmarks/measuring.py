@@ -120,14 +120,15 @@ def whole_batches(job: Job, dataset: Dataset) -> Hyperparams:
     """As many samples as fill whole batches, so that steps are alike."""
     h, available = job.hyperparams, len(dataset.train_labels)
     each = flops_train_step(job.architecture.graph, 1)
-    affordable = max(int(EPOCH_FLOPS / each), LEAST_BATCHES * h.batch_size)
+    batch = h.batch_size * h.accumulate
+    affordable = max(int(EPOCH_FLOPS / each), LEAST_BATCHES * batch)
     wanted = min(job.max_samples, int(affordable / h.train_split))
-    drawn = min(max(wanted, math.ceil(h.batch_size / h.train_split) + 1), available)
-    while drawn > 2 and int(drawn * h.train_split) % h.batch_size:
+    drawn = min(max(wanted, math.ceil(batch / h.train_split) + 1), available)
+    while drawn > 2 and int(drawn * h.train_split) % batch:
         drawn -= 1
-    if int(drawn * h.train_split) < h.batch_size:
+    if int(drawn * h.train_split) < batch:
         most = int(available * h.train_split)
-        raise ValueError(f"batch_size must be at most {most}, the samples there are to train on, got {h.batch_size}")
+        raise ValueError(f"batch_size must be at most {most}, the samples there are to train on, got {batch}")
     return h.model_copy(update={"max_samples": drawn})
 
 

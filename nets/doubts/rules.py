@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from nets.doubts import of_augmentation, of_networks, of_schedules, of_training
+from nets.doubts import of_augmentation, of_networks, of_schedules, of_stopping, of_training
 from nets.doubts.case import Case
 from nets.doubts.doubt import Doubt, grouped
 from nets.spec.registry import Names
@@ -174,6 +174,26 @@ rule(
     of_training.few_pairs,
     "`contrastive` or `triplet`, and a `batch_size` below twice the number of classes",
     "samples without another one of their class in the batch have no loss",
+)
+rule(
+    of_stopping.patience,
+    "a `patience` of `early_stopping` that is not less than `epochs`",
+    "it can never end the run",
+)
+rule(
+    of_stopping.first_weights,
+    "an `ema` of whose average at the end of the run 10 % and more are the first weights, or that has seen none",
+    "it averages weights that have hardly learned; a short run wants a smaller `decay`, or `warmup`",
+)
+rule(
+    of_stopping.no_limit,
+    "more `max_steps` than all epochs have",
+    "it can never end the run",
+)
+rule(
+    of_stopping.accumulate,
+    "an `accumulate` of more batches than an epoch has",
+    "an epoch is one step, and learns little",
 )
 
 

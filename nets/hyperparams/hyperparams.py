@@ -87,6 +87,11 @@ class Hyperparams(Spec):
 
     epochs: Annotated[Whole, Field(ge=1, le=100_000)] = Field(5, description="Passes over the training samples.")
     batch_size: Annotated[Whole, Field(ge=1, le=65_536)] = Field(64, description="Samples per step.")
+    accumulate: Annotated[Whole, Field(ge=1, le=65_536)] = Field(
+        1,
+        description="Batches that make one step of the optimizer: their gradients are averaged over all samples; the "
+        "last step of an epoch takes what is left.",
+    )
     optimizer: Optimizer = Field(Sgd(), description="A type with its options.")
     lr_schedule: Schedule | None = Field(
         None, description="How the learning rate changes over the run: a type with its options; without it not at all."

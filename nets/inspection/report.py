@@ -32,7 +32,7 @@ from nets.schedules.rates import Rates
 from nets.training.cache import ProgramCache
 from nets.training.check import check_fit, check_pace
 from nets.training.learning_rate import rates_of
-from nets.training.sampling import split_sizes
+from nets.training.sampling import samples_per_step, split_sizes, steps_per_epoch
 from nets.training.workload import Workload, device_of, workload_on
 
 USUAL = "mnist"  # the data set of a body that names none
@@ -45,7 +45,8 @@ class Totals(TypedDict):
     macs_forward: Annotated[int, About("Multiply-adds of one sample's way forward.")]
     flops_forward: Annotated[int, About("Floating point operations of it: 2 for a multiply-add.")]
     flops_train_step: Annotated[int | None, About("Those of one step of training; null where its batch is unknown.")]
-    batch: Annotated[int | None, About("Samples of a step of training.")]
+    batch: Annotated[int | None, About("Samples of a step of training: those of `accumulate` batches.")]
+    steps_per_epoch: Annotated[int | None, About("Steps of the optimizer; null where the data are unknown.")]
 
 
 class MemoryNeeded(TypedDict):
@@ -229,15 +230,17 @@ def totals(subject: Subject) -> Totals:
     graph, nodes = subject.graph, subject.graph.nodes if subject.graph else ()
     macs = sum(node.cost.macs for node in nodes)
     back = sum(flops_backward(graph).values()) if graph else 0
-    batch = subject.hyperparams.batch_size if subject.hyperparams else None
-    if batch and subject.info and subject.hyperparams:
-        batch = min(batch, split_sizes(subject.hyperparams, subject.info.train_size)[0]) or None
+    h, steps = subject.hyperparams, None
+    batch = h.batch_size * h.accumulate if h else None
+    if h and subject.info and (train := split_sizes(h, subject.info.train_size)[0]):
+        batch, steps = samples_per_step(h, train), steps_per_epoch(h, train)
     return {
         "params": sum(own_parameters(node) for node in nodes),
         "macs_forward": macs,
         "flops_forward": 2 * macs,
         "flops_train_step": batch * (2 * macs + back) if batch else None,
         "batch": batch,
+        "steps_per_epoch": steps,
     }
 
 

@@ -98,6 +98,8 @@ WORDS: Mapping[str, str] = {
     "min_delta": "mindelta threshold tolerance tol",
     "metric": "monitor quantity validationmetric",
     "goal": "mode direction",
+    "accumulate": "gradientaccumulation gradientaccumulationsteps accumulategradbatches accumulationsteps gradaccum "
+    "gradaccumulation gradientaccumulationbatches everykschedule accumulation accum",
     "ema": "exponentialmovingaverage emadecay modelema useema averagedmodel weightaveraging polyak polyakaveraging",
     "swa": "stochasticweightaveraging swastart weightaveraging averagedmodel",
     "precision": "dtype mixedprecision amp computedtype",

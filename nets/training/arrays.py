@@ -20,11 +20,13 @@ def joined(inputs: np.ndarray, rows: Indices, more: np.ndarray) -> np.ndarray:
     return found
 
 
-def nothing_gathered(params: Tree, *, weighted: bool) -> Gathered:
+def nothing_gathered(params: Tree, *, weighted: bool, batch_stats: Tree = None) -> Gathered:
     """`steps.nothing_of` without a program of its own."""
     zeros = jax.tree.map(lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype)), params)
     nothing = jax.device_put(np.float32(0))
-    return Gathered(zeros, nothing, jax.device_put(np.int32(0)), jax.device_put(np.float32(0)) if weighted else None)
+    weight = jax.device_put(np.float32(0)) if weighted else None
+    stats = jax.tree.map(lambda leaf: jax.device_put(np.array(leaf)), batch_stats)  # what is gathered is donated
+    return Gathered(zeros, nothing, jax.device_put(np.int32(0)), weight, stats)
 
 
 def is_ready(tree: Tree) -> bool:

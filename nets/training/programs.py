@@ -9,6 +9,7 @@ from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import jax
@@ -118,7 +119,9 @@ def parts(workload: Workload) -> Iterator[Part]:
         yield means_of(workload)
     if workload.update.swa:
         yield Part("average", workload, lambda: compile_averaging(workload))
-    if workload.tail:
+    if workload.rest:
+        yield Part("tail", workload, lambda: compile_last(workload))
+    elif workload.tail and not workload.cut:
         yield Part("tail", workload, lambda: compile_training(workload, 1, workload.tail))
 
 
@@ -136,7 +139,7 @@ def evaluated(workload: Workload) -> Workload:
     """What evaluation depends on of a workload."""
     batch = workload.batch if workload.objective.loss.embeds else 1
     update, objective = Update(Sgd().structure()), workload.objective.evaluated()
-    return replace(workload, update=update, objective=objective, batch=batch, tail=0)
+    return replace(workload, update=update, objective=objective, batch=batch, tail=0, micro=None)
 
 
 def compiling(
@@ -266,9 +269,19 @@ def compile_gathering(workload: Workload) -> Program:
     return executable(lowered)
 
 
+def compile_last(workload: Workload) -> Program:
+    """`Steps.last` for the part of the last batch that is shorter; what was gathered is donated."""
+    steps, state = workload.steps_on(workload.tail), workload.state()
+    last = partial(steps.last, size=workload.rest)
+    function = jax.jit(last, donate_argnums=0, compiler_options=steps.network.compiler_options)
+    order = rows(-(-workload.batch // workload.part), workload.part)
+    gathered = gathered_shapes(workload, state)
+    return executable(function.lower(gathered, state, workload.data(), order, np.int32(0), workload.numbers()))
+
+
 def gathered_shapes(workload: Workload, state: TrainState) -> Any:
     """What the parts of a batch give, as shapes."""
-    return jax.eval_shape(workload.steps.nothing, state.params)
+    return jax.eval_shape(workload.steps.nothing, state)
 
 
 def compile_update(workload: Workload) -> Program:

@@ -30,7 +30,12 @@ def split_sizes(hyperparams: Hyperparams, available: int) -> tuple[int, int]:
 
 def steps_per_epoch(hyperparams: Hyperparams, train: int) -> int:
     """How many steps an epoch takes that trains on so many samples."""
-    return -(-train // min(hyperparams.batch_size, train)) if train else 1
+    return -(-train // samples_per_step(hyperparams, train)) if train else 1
+
+
+def samples_per_step(hyperparams: Hyperparams, train: int) -> int:
+    """How many of so many samples make a step of the optimizer, but for the last one of an epoch."""
+    return min(hyperparams.batch_size * hyperparams.accumulate, train)
 
 
 def draw(hyperparams: Hyperparams, available: int) -> Split:

@@ -44,16 +44,22 @@ def part_of(
     samples: Int[Array, ""],
     step: Int[Array, ""],
     numbers: RunNumbers,
+    *,
+    size: int | None = None,
 ) -> Seen:
-    """One part of the batch that `parts` are, of which so many samples count. step: how many came before."""
-    rows = parts[part]
+    """One part of the batch that `parts` are, of which so many samples count. step: how many came before.
+
+    size: of a part that is shorter than the others.
+    """
+    rows = parts[part][:size]
     plain = Seen(data.inputs[rows], data.labels[rows], rows >= 0)
     if not objective.augment:
         return plain
     epoch = step // numbers.objective["steps_per_epoch"].astype(jnp.int32)
     key = jax.random.fold_in(numbers.key, AUGMENT)
     made = augmented_part(
-        *(objective.augment, data.inputs, parts, part, samples, step, epoch, numbers.objective["augment"], key)
+        *(objective.augment, data.inputs, parts, part, samples, step, epoch, numbers.objective["augment"], key),
+        size=size,
     )
     if made.partners is None or made.share is None:
         return plain._replace(inputs=made.images)
@@ -78,11 +84,14 @@ def augmented_part(
     epoch: Int[Array, ""],
     numbers: Mapping[str, Numbers],
     key: Array,
+    *,
+    size: int | None = None,
 ) -> Made:
     """The images of one part of a batch, which are rows of `inputs`. key: of the augmentations of a run."""
+    own_rows = parts[part][:size]
     moment, own = Moment(key, step, epoch), [numbers[str(number)] for number in range(len(augment))]
-    places = part * parts.shape[1] + jnp.arange(parts.shape[1], dtype=jnp.int32)
-    images = augmented(augment, inputs[parts[part]], moment, places, parts[part], own)
+    places = part * parts.shape[1] + jnp.arange(len(own_rows), dtype=jnp.int32)
+    images = augmented(augment, inputs[own_rows], moment, places, own_rows, own)
     mixes = [(each, n) for each, n in zip(augment, own, strict=True) if isinstance(each, Mix)]
     if not mixes:
         return Made(images)

@@ -70,19 +70,20 @@ class Passed(NamedTuple):
 class Gathered(NamedTuple):
     """What the parts of a batch gave so far: the gradient of their shares of the mean loss, and these shares.
 
-    weight: as `Passed` has it.
+    weight: as `Passed` has it. batch_stats: the running statistics, where the parts of a batch move them.
     """
 
     gradients: Tree
     loss: Float[Array, ""]
     correct: Int[Array, ""]
     weight: Float[Array, ""] | None = None
+    batch_stats: Tree = None
 
 
-def nothing_of(params: Tree, *, weighted: bool) -> Gathered:
+def nothing_of(params: Tree, *, weighted: bool, batch_stats: Tree = None) -> Gathered:
     """Before the first part of a batch. weighted: whether samples count by weights."""
     weight = jnp.float32(0) if weighted else None
-    return Gathered(jax.tree.map(jnp.zeros_like, params), jnp.float32(0), jnp.int32(0), weight)
+    return Gathered(jax.tree.map(jnp.zeros_like, params), jnp.float32(0), jnp.int32(0), weight, batch_stats)
 
 
 def no_totals(chunk: int, *, weighted: bool) -> Totals:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from nets.hyperparams.hyperparams import Hyperparams
+from nets.training.sampling import samples_per_step
 from nets.training.sums import Sums
 
 MOST_STEPS = 2000  # told of a run
@@ -33,7 +34,7 @@ class StepLosses:
 
     @property
     def batch(self) -> int:
-        return min(self.hyperparams.batch_size, self.train)
+        return samples_per_step(self.hyperparams, self.train)
 
     @property
     def steps_per_epoch(self) -> int:

@@ -58,6 +58,7 @@ class Steps:
     update: Update
     objective: Objective
     platform: str  # jax's name of the backend
+    micro: int | None = None  # samples of a batch that was asked for, where a step is made of several
 
     def train_batch(
         self, state: TrainState, data: Data, rows: Int[Array, " batch"], numbers: RunNumbers
@@ -65,16 +66,35 @@ class Steps:
         """One optimizer step on the mean loss of a batch; rows of -1 do not count."""
         parts, samples = self.parts(rows), (rows >= 0).sum(dtype=jnp.int32)
         if len(parts) > 1:
-            nothing = self.nothing(state.params)
-            gathered = by_weight(self.gather(nothing, state, data, parts, (0, len(parts)), samples, numbers), samples)
-            # Only networks whose statistics do not move are cut into parts.
-            passed = Passed(gathered.loss, gathered.correct, state.batch_stats, gathered.weight)
-            return self.updated(state, gathered.gradients, state.batch_stats, numbers), passed
+            gathered = by_weight(self.gathered(state, data, parts, len(rows), samples, numbers), samples)
+            stats = self.moved(state, gathered)
+            passed = Passed(gathered.loss, gathered.correct, stats, gathered.weight)
+            return self.updated(state, gathered.gradients, stats, numbers), passed
         key, seen = jax.random.fold_in(numbers.key, state.step), self.seen(state, data, parts, 0, samples, numbers)
         gradients, passed = self.gradient(state, seen, samples, key, numbers)
         gathered = by_weight(Gathered(gradients, passed.loss, passed.correct, passed.weight), samples)
         state = self.updated(state, gathered.gradients, passed.batch_stats, numbers)
         return state, passed._replace(loss=gathered.loss)
+
+    def gathered(
+        self,
+        state: TrainState,
+        data: Data,
+        parts: Int[Array, "parts part"],
+        batch: int,
+        samples: Int[Array, ""],
+        numbers: RunNumbers,
+    ) -> Gathered:
+        """What all parts of a batch give, of which only samples that fill it up are beyond `batch`."""
+        part = parts.shape[1]
+        count: int | Array = len(parts)
+        if self.network.graph.normalises:  # it sees no samples that fill a part up
+            whole, rest = divmod(batch, part)
+            gathered = self.gather(self.nothing(state), state, data, parts, (0, whole), samples, numbers)
+            return self.last(gathered, state, data, parts, samples, numbers, size=rest) if rest else gathered
+        if self.micro is not None:
+            count = -(-samples // part)
+        return self.gather(self.nothing(state), state, data, parts, (0, count), samples, numbers)
 
     def updated(self, state: TrainState, gradients: Tree, batch_stats: Tree, numbers: RunNumbers) -> TrainState:
         """The state after a step of the optimizer."""
@@ -97,6 +117,7 @@ class Steps:
 
     def part(self, batch: int) -> int:
         """How many samples of a batch go forward and back at a time."""
+        batch = min(batch, self.micro or batch)
         most, long = self.network.plan.micro_batch(self.network.graph), samples_at_most(self.network)
         if self.network.graph.normalises or self.objective.loss.embeds:
             return batch
@@ -127,29 +148,64 @@ class Steps:
         (first, count), key = counted, jax.random.fold_in(numbers.key, state.step)
 
         def add(i: Array, gathered: Gathered) -> Gathered:
-            part_key = jax.random.fold_in(key, first + i)
             seen = self.seen(state, data, parts, first + i, samples, numbers)
-            more, part = self.gradient(state, seen, samples, part_key, numbers)
-            gradients = jax.tree.map(jnp.add, gathered.gradients, more)
-            weight = None if gathered.weight is None or part.weight is None else gathered.weight + part.weight
-            return Gathered(gradients, gathered.loss + part.loss, gathered.correct + part.correct, weight)
+            return self.with_part(gathered, state, seen, samples, jax.random.fold_in(key, first + i), numbers)
 
         return lax.fori_loop(0, count, add, gathered)
+
+    def last(
+        self,
+        gathered: Gathered,
+        state: TrainState,
+        data: Data,
+        parts: Int[Array, "parts part"],
+        samples: Int[Array, ""],
+        numbers: RunNumbers,
+        *,
+        size: int,
+    ) -> Gathered:
+        """What was gathered and the part that is a batch's last one, of `size` samples, fewer than the others have."""
+        at = samples // parts.shape[1]
+        seen = part_of(self.objective, data, parts, at, samples, state.step, numbers, size=size)
+        key = jax.random.fold_in(jax.random.fold_in(numbers.key, state.step), at)
+        return self.with_part(gathered, state, seen, samples, key, numbers)
+
+    def with_part(
+        self,
+        gathered: Gathered,
+        state: TrainState,
+        seen: Seen,
+        samples: Int[Array, ""],
+        key: Array,
+        numbers: RunNumbers,
+    ) -> Gathered:
+        """What was gathered and one more part."""
+        moving = state.replace(batch_stats=self.moved(state, gathered))
+        more, part = self.gradient(moving, seen, samples, key, numbers)
+        gradients = jax.tree.map(jnp.add, gathered.gradients, more)
+        weight = None if gathered.weight is None or part.weight is None else gathered.weight + part.weight
+        stats = None if gathered.batch_stats is None else part.batch_stats
+        return Gathered(gradients, gathered.loss + part.loss, gathered.correct + part.correct, weight, stats)
+
+    def moved(self, state: TrainState, gathered: Gathered) -> Tree:
+        """The running statistics, as the parts of a batch have moved them."""
+        return state.batch_stats if gathered.batch_stats is None else gathered.batch_stats
 
     def step_by(
         self, gathered: Gathered, state: TrainState, samples: Int[Array, ""], numbers: RunNumbers
     ) -> tuple[Gathered, TrainState, Totals]:
         """The step of a batch whose parts were gathered, and nothing gathered for the next one."""
         gathered = by_weight(gathered, samples)
-        state = self.updated(state, gathered.gradients, state.batch_stats, numbers)
+        state = self.updated(state, gathered.gradients, self.moved(state, gathered), numbers)
         weight = samples if gathered.weight is None else gathered.weight
         weights = None if gathered.weight is None else gathered.weight[None]
         totals = Totals((gathered.loss * weight)[None], gathered.correct, samples, weights)
-        return self.nothing(state.params), state, totals
+        return self.nothing(state), state, totals
 
-    def nothing(self, params: Tree) -> Gathered:
-        """Before the first part of a batch: zeros for all parameters that change."""
-        return nothing_of(self.update.changed(params), weighted=self.objective.weighted)
+    def nothing(self, state: TrainState) -> Gathered:
+        """Before the first part of a batch: zeros for what changes, and the statistics that parts will move."""
+        stats = state.batch_stats if self.network.graph.normalises else None
+        return nothing_of(self.update.changed(state.params), weighted=self.objective.weighted, batch_stats=stats)
 
     def seen(
         self,

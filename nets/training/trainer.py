@@ -35,7 +35,7 @@ from nets.training.run import EVALUATION_COST, Run
 from nets.training.samples import SAMPLES_SHOWN, sample_predictions
 from nets.training.sampling import Indices, batches, epoch_order
 from nets.training.snapshot import Best, Snapshot, best_of
-from nets.training.state import Totals, TrainState
+from nets.training.state import Gathered, Totals, TrainState
 from nets.training.step_losses import StepLosses
 from nets.training.sums import Sums
 from nets.training.timing import Times
@@ -238,17 +238,15 @@ class Trainer:
     def train_epoch_in_parts(self, rows: Indices, update: Program) -> Generator[Event, None, Sums]:
         """The same where a step would be too long for one dispatch: nothing runs on that nobody can stop."""
         began, r = self.clock.now(), self.run.workload
-        sums, gathered = (
-            self.begin(),
-            nothing_gathered(self.run.update.changed(self.state.params), weighted=r.objective.weighted),
-        )
+        sums, gathered = self.begin(), self.nothing_gathered()
         for batch in batches(rows, r.batch):
             if sums.samples and self.late():
                 break
             samples, parts = np.int32((batch >= 0).sum()), batches(batch, r.part)
             self.times.dispatched(update, 1, self.clock.now())
             first = 0
-            for _, count in chunked(parts[: -(-samples // r.part)], len(parts), self.pace):
+            whole = samples // r.part if r.graph.normalises else -(-samples // r.part)
+            for _, count in chunked(parts[:whole], len(parts), self.pace):
                 last, counted = self.clock.now(), (np.int32(first), np.int32(count))
                 gathered = self.programs.train(
                     gathered, self.state, self.run.data, parts, counted, samples, self.numbers
@@ -258,6 +256,10 @@ class Trainer:
                 self.pace.timed(count, now - last)
                 further = sums.samples + min(first * r.part, int(samples))
                 yield self.progress("training", further / (now - began), further)
+            if whole * r.part < samples:
+                tail = self.programs.tail
+                program = (yield from self.arrived(tail)) if isinstance(tail, Pending) else tail
+                gathered = program(gathered, self.state, self.run.data, parts, samples, self.numbers)
             gathered, self.state, totals = update(gathered, self.state, samples, self.numbers)
             yield from self.heard(sums, totals, 1)
             self.times.finished(self.clock.now())
@@ -270,6 +272,12 @@ class Trainer:
         first = len(sums.losses)
         sums.add(totals, count, f"epoch {self.epoch}")
         yield from self.step_losses.of(sums, first=first, epoch=self.epoch, rate=self.learning_rate.of_step)
+
+    def nothing_gathered(self) -> Gathered:
+        """Before the first part of a batch."""
+        r, state = self.run.workload, self.state
+        stats = state.batch_stats if r.graph.normalises else None
+        return nothing_gathered(r.update.changed(state.params), weighted=r.objective.weighted, batch_stats=stats)
 
     def begin(self) -> Sums:
         """Those of an epoch that starts."""

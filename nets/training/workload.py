@@ -19,7 +19,7 @@ from nets.network import Network, numbers_of
 from nets.process.devices import find, name_of
 from nets.training.objective import Objective
 from nets.training.pace import BACKWARD, DISPATCH_SECONDS, sample_seconds, samples_at_most
-from nets.training.sampling import split_sizes
+from nets.training.sampling import samples_per_step, split_sizes
 from nets.training.state import Data, RunNumbers, TrainState
 from nets.training.steps import Steps
 from nets.training.update import Update, shapes_of
@@ -44,11 +44,12 @@ class Workload:
     tail: int  # size of the last batch where it needs a program of its own, else 0
     samples: int  # rows on the device
     classes: int = 0  # of the data: as many as the network has logits, unless it ends in an embedding
+    micro: int | None = None  # samples of a batch that was asked for, where `batch` is several of these
 
     @property
     def steps(self) -> Steps:
         plan = plan_for(self.platform, training=True, precision=self.precision, kernels=self.kernels)
-        return Steps(Network(self.graph, plan), self.update, self.objective, self.platform)
+        return Steps(Network(self.graph, plan), self.update, self.objective, self.platform, self.micro)
 
     def steps_on(self, batch: int) -> Steps:
         """Those that train on batches of this size: the last one of an epoch may be computed in its own way."""
@@ -95,6 +96,11 @@ class Workload:
         """Whether a step is several dispatches: one for some parts of its batch each, and one for the update."""
         return self.steps.cut(self.batch)
 
+    @property
+    def rest(self) -> int:
+        """Where a step is cut: the size of the part of the last batch that is shorter, for which there is a program."""
+        return self.tail % self.part if self.cut else 0
+
     def data(self) -> Data:
         """The samples as shapes."""
         value = self.graph.input
@@ -132,7 +138,7 @@ def workload_of(
     classes: int = 0,
 ) -> Workload:
     """The workload of a run that trains on `train` of `samples` rows on the device. classes: 0 for those of the end."""
-    batch, device = min(hyperparams.batch_size, train), device_of(hyperparams)
+    batch, device = samples_per_step(hyperparams, train), device_of(hyperparams)
     return Workload(
         graph=architecture.graph.structure,
         update=Update.of(hyperparams, architecture.graph).structure(),
@@ -146,6 +152,7 @@ def workload_of(
         tail=train % batch if architecture.graph.normalises else 0,
         samples=samples,
         classes=classes or architecture.graph.classes,
+        micro=hyperparams.batch_size if hyperparams.batch_size < batch else None,
     )
 
 

@@ -21,6 +21,7 @@ def test_defaults_are_those_of_the_reference() -> None:
     of_the_reference = {
         "epochs": 5,
         "batch_size": 64,
+        "accumulate": 1,
         "optimizer": {
             "type": "sgd",
             "lr": 0.1,

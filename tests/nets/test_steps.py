@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,8 @@ from nets.architecture.architecture import Architecture
 from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.kernels import plan_for
 from nets.network import Network, initial_variables
+from nets.training.events import Finished
+from nets.training.fit import fit
 from nets.training.programs import start
 from nets.training.state import Data, RunNumbers
 from nets.training.update import Update
@@ -45,3 +48,40 @@ def test_a_batch_computed_in_parts_is_the_same_step(architecture: Architecture, 
         results.append(jax.jit(steps.train_batch)(state, on_device, rows, given))
     for whole, parts in zip(jax.tree.leaves(results[0]), jax.tree.leaves(results[1]), strict=True):
         assert np.allclose(whole, parts, atol=1e-5)
+
+
+NORMED = network(
+    {"type": "conv2d", "out_channels": 2, "kernel_size": 3}, {"type": "batchnorm2d"}, {"type": "linear", "out": 3}
+)
+
+
+def trained(a: Architecture, **fields: Any) -> Finished:
+    """One epoch of 54 samples."""
+    event = list(fit(a, parse_hyperparams({"epochs": 1, **fields}), stripes()))[-1]
+    assert isinstance(event, Finished)
+    return event
+
+
+def alike(one: Any, other: Any) -> bool:
+    return all(np.allclose(a, b, atol=1e-6) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True))
+
+
+def test_batches_that_are_accumulated_are_the_step_of_one_batch() -> None:
+    """Also the last step, of the 14 samples that are left."""
+    adam = {"type": "adam", "lr": 0.01}
+    once = trained(DENSE, batch_size=20, optimizer=adam)
+    several = trained(DENSE, batch_size=5, accumulate=4, optimizer=adam)
+    assert alike(once.variables, several.variables)
+    assert several.test_loss == pytest.approx(once.test_loss, abs=1e-6)
+
+
+def test_norms_see_each_batch_by_itself_where_they_are_accumulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any learning the running statistics are those of single batches: six of 8, and 6 samples that are left."""
+    still = {"type": "sgd", "lr": 1e-30}
+    alone, several = (trained(NORMED, batch_size=8, accumulate=n, optimizer=still) for n in (1, 3))
+    assert alike(alone.variables["batch_stats"], several.variables["batch_stats"])
+    whole = trained(NORMED, batch_size=8, accumulate=3)
+    monkeypatch.setattr("nets.training.steps.samples_at_most", lambda *_, **__: 5)
+    cut = trained(NORMED, batch_size=8, accumulate=3)  # a step is several dispatches
+    assert cut.compilation and "update" in [each["name"] for each in cut.compilation["programs"]]
+    assert whole.test_loss == cut.test_loss and alike(whole.variables, cut.variables)
