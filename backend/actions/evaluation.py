@@ -30,6 +30,7 @@ from nets.training.check import too_many, unlike
 from nets.training.evaluation import Evaluated, SplitName, Step, evaluate
 
 LONGEST = 30.0  # seconds of an evaluation, compilation and pauses included: clients wait for a minute
+RESTS = 2  # times as long as a step took, after it, while something trains
 SOON, LATER = 2, 10  # seconds after which a client may try again
 T = TypeVar("T")
 
@@ -139,7 +140,7 @@ class Evaluation:
 def within(seconds: float, steps: Generator[Step, None, T], *, gives_way: Callable[[], bool]) -> T:
     """What comes of some steps. ApiError 503 where they take longer.
 
-    gives_way: whether to pause after each step for as long as it took, so that what trains gets most of the processor.
+    gives_way: whether to pause after each step for longer than it took, so that what trains gets most of the processor.
     """
     until = time.monotonic() + seconds
     with closing(steps):
@@ -157,7 +158,7 @@ def within(seconds: float, steps: Generator[Step, None, T], *, gives_way: Callab
                 cure = f"send a max_samples of {max(1, step.samples // 2)} or less, or try again when nothing trains"
                 raise busy(f"{step.samples} samples took the {seconds:g} s that an evaluation may take; {cure}", LATER)
             if step.phase == "evaluating" and gives_way():
-                time.sleep(min(now - began, 1.0))
+                time.sleep(min(RESTS * (now - began), 1.0))
 
 
 def busy(rule: str, seconds: int) -> ApiError:

@@ -175,3 +175,27 @@ def test_what_is_wrong_with_metrics(client: FlaskClient, metrics: object, pointe
     assert answer.status_code == 400, answer.json
     problem = answer.json["errors"][0]
     assert problem["pointer"] == pointer and (suggestion is None or problem["suggestion"] == suggestion)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_cut_off_tells_of_each_step_once(app: Flask) -> None:
+    """Those of the epoch that was under way, too, which is trained again."""
+    client = app.test_client()
+    body = {**BODY, "hyperparams": {**PARAMS, "epochs": 2000, "log_every": 1}}
+    accepted = client.post("/api/train", json=body).json
+    run_id, doubts = accepted["run_id"], [doubt["rule"] for doubt in accepted["doubts"]]
+    assert doubts == ["log_every"] and any("every 9th step is told of" in said for said in accepted["warnings"])
+    for wanted in (4, 9):  # the history is told from its beginning
+        count = [0]
+
+        def heard(name: str, data: object, count: list[int] = count, wanted: int = wanted) -> None:
+            count[0] += name == "step"
+            if name == "progress" and count[0] >= wanted:
+                client.post(f"/api/runs/{run_id}/cancel")
+
+        told = events_of(client, run_id, heard)
+        if wanted == 4:
+            assert client.post(f"/api/runs/{run_id}/resume").status_code == 202
+    steps = [data["step"] for name, data in told if name == "step"]
+    assert len(steps) >= 9 and steps == [9 * (at + 1) for at in range(len(steps))]
+    assert client.get(f"/api/runs/{run_id}/events?events=log").text.count("every 9th step") == 1
