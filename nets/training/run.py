@@ -8,10 +8,11 @@ import jax
 import numpy as np
 
 from nets.architecture.architecture import Architecture
+from nets.architecture.graph import INPUT, Graph
 from nets.datasets import Dataset
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.kernels import Choice
-from nets.network import numbers_of, seed_key
+from nets.network import Variables, numbers_of, seed_key
 from nets.training.arrays import joined
 from nets.training.horizon import Horizon
 from nets.training.learning_rate import LearningRate, plateau_of
@@ -73,3 +74,15 @@ class Run:
         objective, steps = Objective.of(self.hyperparams, self.architecture), -(-len(self.train) // self.workload.batch)
         numbers, update = objective.numbers(self.counts, steps_per_epoch=steps), self.update.numbers(rate.inputs())
         return RunNumbers(numbers_of(self.architecture.graph), update, numbers, key)
+
+
+def started_from(samples: np.ndarray, graph: Graph, variables: Variables) -> Variables:
+    """Fresh variables, and in place of some those that start from training samples."""
+    owners = [node for node in graph.nodes if node.layer.from_samples and not node.shares]
+    if not owners:
+        return variables
+    seen = samples.astype(np.float32) / np.float32(255 if samples.dtype == np.uint8 else 1)
+    if graph.standardises:
+        seen = (seen - variables["batch_stats"][INPUT]["mean"]) / variables["batch_stats"][INPUT]["std"]
+    more = {node.id: {**variables["params"][node.id], **node.layer.started(seen)} for node in owners}
+    return {**variables, "params": {**variables["params"], **more}}

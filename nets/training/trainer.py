@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from nets.architecture.graph import INPUT, Graph
 from nets.datasets.input_statistics import input_statistics
 from nets.facts import Compilation, StoppedBy
 from nets.network import Variables, initial_variables
@@ -31,7 +30,7 @@ from nets.training.objective import Objective
 from nets.training.pace import Pace
 from nets.training.programs import Pending, Programs, start
 from nets.training.rules import states
-from nets.training.run import EVALUATION_COST, Run
+from nets.training.run import EVALUATION_COST, Run, started_from
 from nets.training.samples import SAMPLES_SHOWN, sample_predictions
 from nets.training.sampling import Indices, batches, epoch_order
 from nets.training.snapshot import Best, Snapshot, best_of
@@ -394,15 +393,3 @@ class Trainer:
             compilation=compilation,
             timing=self.times.told(),
         )
-
-
-def started_from(samples: np.ndarray, graph: Graph, variables: Variables) -> Variables:
-    """Fresh variables, and in place of some those that start from training samples."""
-    owners = [node for node in graph.nodes if node.layer.from_samples and not node.shares]
-    if not owners:
-        return variables
-    seen = samples.astype(np.float32) / np.float32(255 if samples.dtype == np.uint8 else 1)
-    if graph.standardises:
-        seen = (seen - variables["batch_stats"][INPUT]["mean"]) / variables["batch_stats"][INPUT]["std"]
-    more = {node.id: {**variables["params"][node.id], **node.layer.started(seen)} for node in owners}
-    return {**variables, "params": {**variables["params"], **more}}

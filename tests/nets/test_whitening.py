@@ -15,9 +15,8 @@ from nets.kernels import plan_for
 from nets.layers.whitening import second_moments, whitening
 from nets.network import Network, initial_variables, numbers_of
 from nets.training.check import check_fit
-from nets.training.run import Run
+from nets.training.run import Run, started_from
 from nets.training.sampling import draw
-from nets.training.trainer import started_from
 from tests.nets.builders import network, stripes
 
 WHITE = {"type": "conv2d", "out_channels": 8, "kernel_size": 2, "bias": False, "init": "whitening"}
