@@ -92,7 +92,7 @@ def loss_of_numbers(case: Case) -> Iterator[Doubt]:
     reason = f"{loss.type} takes the classes for numbers, 1 for the right one and 0 for the others"
     reason += ", and learns them more slowly than cross_entropy"
     if case.graph and case.whole and not case.graph.last.layer.reads:
-        reason += "; without a softmax at the end its predictions are no probabilities"
+        reason += ". Without a softmax at the end its predictions are no probabilities"
     yield Doubt("loss_of_numbers", LOSS, reason, "use cross_entropy, unless that is what you want to see")
 
 

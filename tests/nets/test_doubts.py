@@ -80,6 +80,7 @@ def schedule(field: str = "") -> list[str]:
     return [f"/hyperparams/lr_schedule{field and '/' + field}"]
 
 
+LOSS = ["/hyperparams/loss"]
 BATCH = ["/hyperparams/batch_size"]
 LR = ["/hyperparams/optimizer/lr"]
 FIRES: list[tuple[str, Json, list[str]]] = [
@@ -132,6 +133,10 @@ FIRES: list[tuple[str, Json, list[str]]] = [
     ("large_batch", body(END, batch_size=55), BATCH),
     ("large_batch", body(END, batch_size=32, max_samples=20), BATCH),
     ("log_every", body(END, log_every=1, epochs=3000), ["/hyperparams/log_every"]),
+    ("loss_of_numbers", body(END, loss="mse"), LOSS),
+    ("loss_of_numbers", body(END, SOFTMAX, loss={"type": "huber", "delta": 0.5}), LOSS),
+    ("bce_of_softmax", body(END, SOFTMAX, loss="bce"), LOSS),
+    ("few_pairs", body(END, loss="contrastive", batch_size=16), BATCH),
     ("patience", body(END, epochs=5, early_stopping={"patience": 5}), ["/hyperparams/early_stopping/patience"]),
     ("first_weights", body(END, ema={}), ["/hyperparams/ema/decay"]),
     ("first_weights", body(END, ema={"every_steps": 500}), ["/hyperparams/ema/every_steps"]),
@@ -221,6 +226,13 @@ SILENT: list[tuple[str, Json]] = [
     ("last_batch_of_one", body(END, batch_size=53)),
     ("large_batch", body(END, batch_size=54)),
     ("log_every", body(END, log_every=1)),
+    ("loss_of_numbers", body(END, loss="bce")),
+    ("loss_of_numbers", body(END, {"type": "logsoftmax"}, loss="kl_div")),
+    ("bce_of_softmax", body(END, loss="bce")),
+    ("bce_of_softmax", body(END, SOFTMAX, loss="focal")),
+    ("few_pairs", body(END, loss="triplet", batch_size=20)),
+    ("bounded_logits", body(END, {"type": "sigmoid"}, loss="mse")),
+    ("relu_on_logits", body(END, RELU, loss="triplet")),
     ("patience", body(END, epochs=5, early_stopping={"patience": 4})),
     ("first_weights", body(END, ema={"warmup": True})),
     ("first_weights", body(END, ema={"decay": 0.9}, batch_size=7)),
@@ -280,6 +292,7 @@ TRUE_OF_GOOD = {  # which do what is doubted, and learn nevertheless
         *("vgg16-bn", "ennui-branches", "googlenet", "keras-forda", "flax-mnist"),
     },
     "dropout_before_norm": {"flax-mnist"},
+    "bounded_logits": {"nielsen"},  # whose loss is of squares, which is not looked at here
     "linear_after_linear": {"siamese", "siamese towers", "odd windows"},
 }
 
