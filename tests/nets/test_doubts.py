@@ -136,7 +136,7 @@ FIRES: list[tuple[str, Json, list[str]]] = [
     ("loss_of_numbers", body(END, loss="mse"), LOSS),
     ("loss_of_numbers", body(END, SOFTMAX, loss={"type": "huber", "delta": 0.5}), LOSS),
     ("bce_of_softmax", body(END, SOFTMAX, loss="bce"), LOSS),
-    ("few_pairs", body(END, loss="contrastive", batch_size=16), BATCH),
+    ("few_pairs", body(END, loss="contrastive", batch_size=4), BATCH),
     ("patience", body(END, epochs=5, early_stopping={"patience": 5}), ["/hyperparams/early_stopping/patience"]),
     ("first_weights", body(END, ema={}), ["/hyperparams/ema/decay"]),
     ("first_weights", body(END, ema={"every_steps": 500}), ["/hyperparams/ema/every_steps"]),
