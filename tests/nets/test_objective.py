@@ -133,3 +133,16 @@ def test_the_loss_of_a_mixed_sample_is_that_of_both_labels_by_their_shares(name:
     np.testing.assert_allclose(found.each, share * first.each + (1 - share) * second.each, rtol=1e-6)
     if first.weight is not None:
         np.testing.assert_allclose(found.weight, share * first.weight + (1 - share) * second.weight, rtol=1e-6)
+
+
+def test_runs_with_other_numbers_share_their_programs_and_runs_with_other_options_do_not() -> None:
+    def workload(loss: Any, **more: Any) -> Any:
+        return workload_of(TWO, parse_hyperparams({"loss": loss, **more}), train=64, samples=96)
+
+    smoothed = {"type": "cross_entropy", "label_smoothing": 0.1}
+    assert workload(smoothed) == workload({**smoothed, "label_smoothing": 0.2})
+    assert workload({**smoothed, "weight": [1, 2, 3]}) == workload({**smoothed, "weight": "balanced"})
+    assert workload("cross_entropy") == workload({**smoothed, "label_smoothing": 0})
+    assert workload("cross_entropy", output_weights={"aux": 0.3}) == workload("cross_entropy")
+    different = [workload(each) for each in ("cross_entropy", smoothed, {**smoothed, "weight": "balanced"}, "mse")]
+    assert len({hash(each) for each in different}) == 4
