@@ -189,7 +189,8 @@ def schedules():
         also = f" Also called {', '.join(f'`{word}`' for word in schedule.also)}." if schedule.also else ""
         own = [row for field, row in rows_of(schedule).items() if not shares(schedule, field)]
         told = "\n" + table(("option", "value", "default", "meaning"), own) if own else ""
-        parts.append(f"#### `{name}`\n\n{paragraph(schedule)}{also}\n{told}")
+        example = f"\n\nExample: `{json.dumps(schedule.examples[0])}`\n"
+        parts.append(f"#### `{name}`\n\n{paragraph(schedule)}{also}{example}{told}")
     return "\n".join(parts)
 
 

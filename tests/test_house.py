@@ -80,7 +80,7 @@ ARROWS = {
         "averages": "spec",
         "stopping": "facts spec",
         "losses": "errors spec",
-        "schedules": "errors facts spec",
+        "schedules": "errors facts spec stopping",
         "metrics": "errors spec",
         "views": "spec",
         "datasets": "durable errors spec",

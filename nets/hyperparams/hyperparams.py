@@ -41,7 +41,7 @@ TYPED: Mapping[str, Registry[Any]] = {  # fields that are a type with its option
     "loss": LOSSES,
 }
 OPTIONAL = ("lr_schedule",)  # those that may be null
-ELSEWHERE = ("metric", "mode", "patience", "threshold", "cooldown", "factor")  # which may as well be of other parts
+ELSEWHERE = ("metric", "goal", "patience", "threshold", "cooldown", "factor")  # which may as well be of other parts
 PARTS: Mapping[str, type[Spec]] = {  # fields that are an object with its options, or null
     "lookahead": Lookahead,
     "ema": Ema,
@@ -249,9 +249,9 @@ def words_for(name: str) -> list[str]:
 def validated_ones(made: Hyperparams) -> Hyperparams:
     """The same with `f1` as `val_f1` where a part looks at a metric: it is that of the validation."""
     names = {name.removeprefix("val_"): name for name in made.watched if name not in GOALS}
-    for field in ("early_stopping", "target"):
+    for field in ("early_stopping", "target", "lr_schedule"):
         part = getattr(made, field)
-        if part and part.metric in names:
+        if part and getattr(part, "metric", None) in names:
             made = made.model_copy(update={field: part.model_copy(update={"metric": names[part.metric]})})
     return made
 
@@ -268,9 +268,9 @@ def conflicts(made: Hyperparams, path: Path) -> Iterator[Problem]:
         yield Problem((*path, "swa", "from_epoch"), rule, "out_of_range", expected=most, got=made.swa.from_epoch)
     if made.lr_schedule is not None:
         yield from made.lr_schedule.problems(made.optimizer.cycled(), (*path, "lr_schedule"))
-    for name, part in (("early_stopping", made.early_stopping), ("target", made.target)):
-        if part:
-            yield from unmeasured(part.metric, made.watched, (*path, name, "metric"))
+    for name in ("early_stopping", "target", "lr_schedule"):
+        if metric := getattr(getattr(made, name), "metric", None):
+            yield from unmeasured(metric, made.watched, (*path, name, "metric"))
     if made.target:
         yield from unreachable(made.target, (*path, "target", "value"))
 

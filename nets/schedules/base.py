@@ -57,6 +57,7 @@ class Span:
 class Schedule(Typed):
     """Base of the schedules."""
 
+    examples: ClassVar[tuple[Mapping[str, Any], ...]]
     has_a_curve: ClassVar[bool] = True  # which is known before the run
 
     @property

@@ -14,5 +14,7 @@ class Constant(WarmedCurve):
 
     type: Literal["constant"] = "constant"
 
+    examples = ({"type": "constant", "warmup_epochs": 1},)
+
     def share(self, at: Steps, n: Inputs, xp: ModuleType) -> Any:
         return xp.ones_like(at)

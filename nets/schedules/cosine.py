@@ -38,6 +38,7 @@ class Cosine(ToAnEnd):
         default=1.0, description="How many times as long as the one before each next half cosine is."
     )
 
+    examples = ({"type": "cosine", "warmup_epochs": 0.5, "final_lr": 0.0001},)
     also = ("cosine_annealing", "cosine_decay", "cosine_restarts")
     aliases = {**ToAnEnd.aliases, "t_0": "restart_epochs", "t_mult": "restart_factor"}
 

@@ -46,6 +46,7 @@ class LinearDecay(ToAnEnd):
 
     type: Literal["linear"] = "linear"
 
+    examples = ({"type": "linear", "warmup_epochs": 1, "final_lr": 0.0001},)
     also = ("linear_decay",)
 
     def share(self, at: Steps, n: Inputs, xp: ModuleType) -> Any:
@@ -59,6 +60,7 @@ class Polynomial(ToAnEnd):
     type: Literal["polynomial"] = "polynomial"
     power: Annotated[Real, Field(gt=0, le=20)] = Field(default=1.0, description="1 is a line; above, it falls early.")
 
+    examples = ({"type": "polynomial", "power": 2},)
     also = ("poly", "polynomial_decay")
 
     def inputs(self, span: Span) -> dict[str, Any]:
@@ -76,6 +78,7 @@ class Exponential(WarmedCurve):
     gamma: Gamma = Field(default=0.95, description="What an epoch multiplies the learning rate by.")
     staircase: Boolean = Field(default=False, description="At the end of each epoch, instead of a little in each step.")
 
+    examples = ({"type": "exponential", "gamma": 0.9},)
     also = ("exponential_decay",)
     aliases = {"decay_rate": "gamma"}
 
@@ -100,6 +103,7 @@ class InverseSqrt(WarmedCurve):
         "those of the warm-up, or 1.",
     )
 
+    examples = ({"type": "inverse_sqrt", "warmup_epochs": 1},)
     also = ("inverse_square_root", "rsqrt", "noam")
 
     def inputs(self, span: Span) -> dict[str, Any]:

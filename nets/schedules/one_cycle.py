@@ -47,6 +47,7 @@ class OneCycle(Curve):
     base_momentum: MomentumOf = Field(default=0.85, description="The momentum at the largest learning rate.")
     max_momentum: MomentumOf = Field(default=0.95, description="The momentum at the first and at the last one.")
 
+    examples = ({"type": "one_cycle", "pct_start": 0.3, "div_factor": 25},)
     also = ("onecycle", "1cycle")
 
     @property

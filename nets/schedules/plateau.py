@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -22,15 +22,10 @@ from nets.schedules.base import (
     warm_up,
     warmed,
 )
-from nets.spec.fields import Real, Whole
+from nets.spec.fields import Real, Text, Whole
+from nets.stopping.goals import AnyGoal, Goal
 
 EpochCount = Annotated[Whole, Field(ge=0, le=100_000)]
-MODES: dict[str, Literal["min", "max"]] = {
-    "train_loss": "min",
-    "val_loss": "min",
-    "train_accuracy": "max",
-    "val_accuracy": "max",
-}
 
 
 @SCHEDULES.register
@@ -42,10 +37,12 @@ class ReduceOnPlateau(Schedule):
     type: Literal["reduce_on_plateau"] = "reduce_on_plateau"
     warmup_epochs: WarmUp = 0.0
     warmup_start_factor: WarmUpFrom = 0.0
-    metric: Literal["val_loss", "train_loss", "val_accuracy", "train_accuracy"] = Field(
-        default="val_loss", description="What is looked at after each epoch."
+    metric: Text = Field(
+        default="val_loss",
+        description="What is looked at after each epoch: `val_loss`, `val_accuracy`, `train_loss`, `train_accuracy`, "
+        "or a number of the run's `metrics`, such as `f1`.",
     )
-    mode: Literal["min", "max"] | None = Field(
+    goal: AnyGoal | None = Field(
         default=None, description="Whether less or more is better; without it as the metric has it."
     )
     factor: Annotated[Real, Field(gt=0, lt=1)] = Field(
@@ -65,8 +62,13 @@ class ReduceOnPlateau(Schedule):
     )
 
     also = ("plateau", "reduce_lr_on_plateau")
-    aliases = {"patience_epochs": "patience", "cooldown_epochs": "cooldown"}
+    aliases = {"monitor": "metric", "mode": "goal", "patience_epochs": "patience", "cooldown_epochs": "cooldown"}
+    examples = ({"type": "reduce_on_plateau", "patience": 3, "factor": 0.5},)
     has_a_curve: ClassVar[bool] = False
+
+    def structure(self) -> Self:
+        """Its type: what is looked at is decided outside of programs."""
+        return type(self)()
 
     def inputs(self, span: Span) -> dict[str, Any]:
         """passed: steps; reduced: the share that a `Plateau` has left; and those of the warm-up."""
@@ -84,11 +86,6 @@ class ReduceOnPlateau(Schedule):
     def marks(self, n: Inputs) -> Sequence[float]:
         return (n["passed"] + n["warmup"],)
 
-    @property
-    def better(self) -> Literal["min", "max"]:
-        """Which is better of a metric: less or more."""
-        return self.mode or MODES[self.metric]
-
 
 @dataclass
 class Plateau:
@@ -99,6 +96,7 @@ class Plateau:
 
     spec: ReduceOnPlateau
     lr: float
+    goal: Goal
     best: float | None = None
     bad: int = 0
     cooling: int = 0
@@ -123,7 +121,7 @@ class Plateau:
 
     def is_better(self, value: float) -> bool:
         """By more than the threshold."""
-        best, threshold, less = self.best, self.spec.threshold, self.spec.better == "min"
+        best, threshold, less = self.best, self.spec.threshold, self.goal == "minimize"
         if best is None or not isfinite(best):
             return isfinite(value)
         if self.spec.threshold_mode == "abs":
@@ -139,9 +137,11 @@ class Plateau:
 
     def state(self) -> dict[str, Any]:
         """All that it remembers, as JSON."""
-        return {"best": self.best, "bad": self.bad, "cooling": self.cooling, "reduced": self.reduced}
+        seen = {"best": self.best, "bad": self.bad, "cooling": self.cooling, "reduced": self.reduced}
+        return {"metric": self.spec.metric, "goal": self.goal, **seen}
 
     def go_on(self, state: Mapping[str, Any]) -> None:
-        """Remember what another one did."""
-        self.best, self.bad, self.cooling = state["best"], state["bad"], state["cooling"]
+        """Remember what another one did; of another metric how much is left alone."""
         self.reduced = state["reduced"]
+        if (state["metric"], state["goal"]) == (self.spec.metric, self.goal):
+            self.best, self.bad, self.cooling = state["best"], state["bad"], state["cooling"]

@@ -22,15 +22,15 @@ class Rates(TypedDict):
     last: Annotated[float, About("Of the last step.")]
 
 
-def rates(schedule: Schedule | None, span: Span, *, after: int = 0, **changed: float) -> Rates:
-    """First, largest and last. after: epochs, which are over where a run continues another one.
+def rates(schedule: Schedule | None, span: Span, *, after: int = 0, most: int | None = None, **changed: float) -> Rates:
+    """First, largest and last. after: epochs, which are over where a run continues another one. most: steps of the run.
 
     changed: inputs that are other than the schedule has them.
     """
     if schedule is None:
         return {"first": span.lr, "largest": span.lr, "last": span.lr}
     n = on_host({**schedule.inputs(span), **changed})
-    found = rates_at(schedule, span, n, telling(schedule, span, n, after))
+    found = rates_at(schedule, span, n, telling(schedule, span, n, after, most))
     return {"first": found[0], "largest": max(found), "last": found[-1]}
 
 
@@ -47,9 +47,11 @@ def rates_at(schedule: Schedule, span: Span, n: Inputs, steps: Any) -> list[floa
     return [span.lr * float(factor) for factor in schedule.scale(steps, n)]
 
 
-def telling(schedule: Schedule, span: Span, n: Inputs, after: int) -> Any:
+def telling(schedule: Schedule, span: Span, n: Inputs, after: int, most: int | None) -> Any:
     """All steps; of many those at which the curve may turn, and others evenly between the first and the last one."""
-    first, steps = span.passed + span.steps_per_epoch * after, span.steps_per_epoch * (span.epochs - after)
+    first = span.passed + span.steps_per_epoch * after
+    end = span.passed + span.steps_per_epoch * span.epochs
+    steps = max((end if most is None else min(end, most)) - first, 1)
     if steps <= MOST_LOOKED_AT:
         return np.arange(first, first + steps)
     even = np.linspace(0, steps - 1, MOST_LOOKED_AT).astype(np.int64) + first

@@ -84,6 +84,7 @@ class Step(WarmedCurve):
     step_epochs: SomeEpochs = Field(description="Epochs from one stair to the next.")
     gamma: Gamma = GAMMA
 
+    examples = ({"type": "step", "step_epochs": 2, "gamma": 0.5},)
     also = ("step_decay",)
     aliases = {"step_size": "step_epochs"}
 
@@ -112,6 +113,7 @@ class MultiStep(WarmedCurve):
     ]
     gamma: Gamma = GAMMA
 
+    examples = ({"type": "multistep", "milestones_epochs": [2, 4], "gamma": 0.1},)
     also = ("multi_step",)
     aliases = {"milestones": "milestones_epochs"}
 
@@ -156,6 +158,7 @@ class Piecewise(WarmedCurve):
         "the values at its beginning and at its end.",
     )
 
+    examples = ({"type": "piecewise", "points": [[0, 0.1], [1, 1], [5, 0]], "interpolation": "linear"},)
     also = ("piecewise_constant", "piecewise_linear")
 
     def whole(self) -> tuple[tuple[float, float], ...]:

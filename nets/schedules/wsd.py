@@ -28,6 +28,7 @@ class Wsd(ToAnEnd):
         default="linear", description="A line, half a cosine, or `1 - sqrt(way)`. Haegele et al., 2024."
     )
 
+    examples = ({"type": "wsd", "warmup_epochs": 0.5, "decay_epochs": 1},)
     also = ("warmup_stable_decay", "trapezoidal")
     aliases = {**ToAnEnd.aliases, "decay_type": "decay"}
 

@@ -113,6 +113,23 @@ WORDS: Mapping[str, str] = {
     "weight_decay": "decay wd l2 l2regularization weightdecayrate",
     "betas": "beta beta1 beta2 b1 b2",
     "alpha": "rho decayrate smoothing",
+    # schedules
+    "lr_schedule": "lrscheduler scheduler schedule learningrateschedule learningratescheduler lrdecay decay",
+    "constant": "constantlr constantwithwarmup",
+    "step": "steplr staircase",
+    "multistep": "multisteplr milestones",
+    "exponential": "exponentiallr exponentialdecay",
+    "polynomial": "polynomiallr polynomialdecay",
+    "one_cycle": "onecyclelr superconvergence",
+    "inverse_sqrt": "inversesquareroot noamlr transformer",
+    "wsd": "trapezoid warmupstabledecay",
+    "reduce_on_plateau": "reducelronplateau plateau",
+    "piecewise": "piecewiseconstantdecay piecewiseinterpolate interpolate triangular",
+    "warmup_epochs": "warmup warmupsteps warmupfraction warmupperiod numwarmupsteps warmuplength",
+    "final_lr": "endvalue endlr lrmin minimumlr finallearningrate minlearningrate",
+    "milestones_epochs": "boundaries",
+    "step_epochs": "stepsize every decaysteps",
+    "points": "values pairs knots",
     # values
     "cross_entropy": "crossentropyloss categoricalcrossentropy sparsecategoricalcrossentropy softmaxcrossentropy ce "
     "logloss softmaxloss",
@@ -127,7 +144,8 @@ WORDS: Mapping[str, str] = {
     "nll": "nllloss negativeloglikelihood",
     "kl_div": "kldiv kldivloss kldivergence kullbackleibler kl",
     "poisson_nll": "poissonnllloss poissonloss",
-    "cosine": "cosineembeddingloss cosineproximity cosineloss",
+    "cosine": "cosineembeddingloss cosineproximity cosineloss cosineannealing cosineannealinglr cosinedecay "
+    "cosineannealingwarmrestarts cosinedecayrestarts sgdr warmupcosine cosinewithwarmup",
     "contrastive": "contrastiveloss supervisedcontrastive supcon supconloss ntxent infonce simclr",
     "triplet": "tripletloss tripletmargin tripletmarginloss batchhard",
     "label_smoothing": "smoothing labelsmooth labelsmoothingfactor",

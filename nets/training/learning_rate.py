@@ -23,7 +23,9 @@ def span_of(hyperparams: Hyperparams, train: int) -> Span:
 def plateau_of(hyperparams: Hyperparams) -> Plateau | None:
     """The rule that reduces the learning rate, where the schedule is one."""
     schedule = hyperparams.lr_schedule
-    return Plateau(schedule, hyperparams.optimizer.lr) if isinstance(schedule, ReduceOnPlateau) else None
+    if not isinstance(schedule, ReduceOnPlateau):
+        return None
+    return Plateau(schedule, hyperparams.optimizer.lr, hyperparams.goal_of(schedule.metric, schedule.goal))
 
 
 def rates_of(hyperparams: Hyperparams, info: DatasetInfo, before: Snapshot | None = None) -> Rates:
@@ -33,7 +35,9 @@ def rates_of(hyperparams: Hyperparams, info: DatasetInfo, before: Snapshot | Non
     if plateau and before:
         restore([plateau], before.rules)
     changed = {"reduced": plateau.reduced} if plateau else {}
-    return rates(hyperparams.lr_schedule, span_of(hyperparams, train), after=after, **changed)
+    return rates(
+        hyperparams.lr_schedule, span_of(hyperparams, train), after=after, most=hyperparams.max_steps, **changed
+    )
 
 
 @dataclass

@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nets.errors import SpecError
 from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
 from nets.training import fit as module
 from nets.training.cache import ProgramCache
 from nets.training.events import Compiled, EpochEnd, Finished
-from nets.training.learning_rate import LearningRate, rates_of
+from nets.training.learning_rate import LearningRate, plateau_of, rates_of
 from nets.training.metrics import EpochMetrics
 from nets.training.snapshot import Snapshot, load_snapshot, save_snapshot
 from nets.training.update import Update
@@ -136,3 +137,13 @@ def test_other_batches_after_some_epochs_keep_the_place_on_the_curve() -> None:
     assert taken[1].state.step == 16
     resumed = metrics(list(fit(other, resume=taken[1])))
     assert [rate for rate, *_ in resumed] == [rate for rate, *_ in metrics(list(fit(other)))][2:]
+
+
+def test_a_plateau_looks_at_any_number_of_the_validation() -> None:
+    schedule = {"type": "plateau", "monitor": "f1", "mode": "max"}
+    h = hyper(schedule, metrics=["f1"])
+    rule = plateau_of(h)
+    assert rule is not None and (rule.spec.metric, rule.goal) == ("val_f1", "maximize")
+    assert Update.of(h, NET.graph).structure() == Update.of(hyper({"type": "plateau"}), NET.graph).structure()
+    with pytest.raises(SpecError, match=r"lr_schedule\.metric: must be one of .*Ask for it with metrics: \[\"f1\"\]"):
+        hyper(schedule)

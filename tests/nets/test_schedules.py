@@ -15,6 +15,7 @@ from nets.errors import SpecError
 from nets.schedules import SCHEDULES, Plateau, ReduceOnPlateau, Schedule, Span
 from nets.schedules.base import on_host
 from nets.schedules.rates import rate_at, rates
+from nets.stopping.goals import GOALS
 from tests.nets.parity.schedules import CASES, EPOCHS, LR, PLATEAUS, RECORDED, STEPS_PER_EPOCH
 
 Json = dict[str, Any]
@@ -75,12 +76,13 @@ def test_a_plateau_reduces_as_pytorch_does(name: str) -> None:
     fields, _, metrics = PLATEAUS[name]
     spec = schedule(type="reduce_on_plateau", **fields)
     assert isinstance(spec, ReduceOnPlateau)
-    rule, found = Plateau(spec, LR), []
+    goal = spec.goal or GOALS[spec.metric]
+    rule, found = Plateau(spec, LR, goal), []
     for value in metrics:
         rule.see({spec.metric: value})
         rule.see({"another": 0.0})
         found.append(LR * rule.reduced)
-        state, rule = rule.state(), Plateau(spec, LR)
+        state, rule = rule.state(), Plateau(spec, LR, goal)
         rule.go_on(state)
     assert np.allclose(found, TORCH[name], rtol=1e-9)
     assert len(set(found)) > 1 or not fields
@@ -231,6 +233,13 @@ def test_a_curve_can_begin_late_and_end_early() -> None:
     assert np.array_equal(early[:14], plain) and (early[14:] == plain[-1]).all()
 
 
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_the_examples_are_curves_of_a_few_epochs(kind: str) -> None:
+    for example in SCHEDULES[kind].examples:
+        assert example["type"] == kind
+        assert len(set(curve(schedule(**example), Span(10, 5, 0.1)).round(6))) > 1 or kind == "reduce_on_plateau"
+
+
 NEEDS_EPOCHS = {"linear", "polynomial", "cosine", "one_cycle", "wsd"}
 
 
@@ -265,7 +274,7 @@ def test_what_depends_on_the_number_of_epochs_says_so(kind: str) -> None:
         ({"type": "piecewise", "points": [[1, "x"]]}, r"must be a number, got"),
         ({"type": "piecewise", "points": [[1, 1], [1, 2]]}, r"rising order"),
         ({"type": "cosine", "restart_epochs": 1, "restart_factor": 0.5}, r"restart_factor: must be at least 1"),
-        ({"type": "reduce_on_plateau", "metric": "loss"}, r"metric: must be"),
+        ({"type": "reduce_on_plateau", "mode": "least"}, r"mode: must be 'minimize' or 'maximize', got"),
         ({"type": "reduce_on_plateau", "patience": 1.5}, r"patience: must be a whole number"),
     ],
 )

@@ -13,10 +13,11 @@ from nets.architecture.frame import Frame
 from nets.architecture.read import parse_architecture
 from nets.datasets import DATASETS
 from nets.errors import SpecError
-from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
+from nets.hyperparams.hyperparams import PARTS, Hyperparams, parse_hyperparams
 from nets.layers import LAYERS
 from nets.losses import LOSSES
 from nets.optimizers import OPTIMIZERS
+from nets.schedules import SCHEDULES
 from nets.spec.fields import did_you_mean, wire_names
 from nets.spec.words import WORDS, closest, plain
 
@@ -184,6 +185,8 @@ def test_every_name_of_the_table_is_one_of_ours() -> None:
         *COMBINATORS.values(),
         *OPTIMIZERS.values(),
         *LOSSES.values(),
+        *SCHEDULES.values(),
+        *PARTS.values(),
     )
     fields = {name for spec in specs for name in wire_names(spec)}
     requests = {"architecture", "hyperparams", "name", "description", "model_id", "run_id", "pixels", "batch", "queue"}
@@ -193,6 +196,7 @@ def test_every_name_of_the_table_is_one_of_ours() -> None:
         *OPTIMIZERS,
         *DATASETS,
         *LOSSES,
+        *SCHEDULES,
         "float32",
         "bfloat16",
         "same",
