@@ -23,6 +23,7 @@ from nets.layers.linear import Linear
 from nets.network import initial_variables
 from nets.optimizers import Sgd
 from nets.process.devices import on
+from nets.process.garbage import seldom_searched
 from nets.process.origins import executable
 from nets.training.cache import Program, ProgramCache
 from nets.training.compilation import Arrival
@@ -103,7 +104,7 @@ class Part:
 
     def program(self) -> Program:
         """It, compiled for the device of the workload."""
-        with on(self.depends_on.place):
+        with on(self.depends_on.place), seldom_searched():
             return self.compile()
 
 
