@@ -113,6 +113,7 @@ def _entry(name: str, cls: type[Typed]) -> Json:
         "order": list(fields),
         "required": required,
         "aliases": dict(cls.aliases),
+        "refused": dict(cls.refused),
         "schema": {
             "title": name,
             "description": about,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from nets.architecture.graph import Node
 from nets.doubts.case import Case, passes_on
@@ -109,8 +109,13 @@ def bias_before_norm(case: Case) -> Iterator[Doubt]:
             yield Doubt("bias_before_norm", path, reason, "set bias to false")
 
 
-def of_fields(case: Case) -> Iterator[Doubt]:
-    """What layers say of their own fields."""
-    for node in case.nodes:
-        for found in node.layer.doubts():
-            yield Doubt(found.rule, (*node.path, found.field), found.reason, found.cure)
+def of_fields(rule: str) -> Callable[[Case], Iterator[Doubt]]:
+    """What layers say of their own fields by one rule."""
+
+    def find(case: Case) -> Iterator[Doubt]:
+        for node in case.nodes:
+            for found in node.layer.doubts():
+                if found.rule == rule:
+                    yield Doubt(found.rule, (*node.path, found.field), found.reason, found.cure)
+
+    return find

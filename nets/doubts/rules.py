@@ -82,11 +82,17 @@ rule(
     "the norm subtracts it with the mean: it costs time and memory, and learns nothing",
 )
 rule(
-    of_networks.of_fields,
+    of_networks.of_fields("norm_momentum"),
     "a batch norm's `momentum` of 0, or above 0.5",
     "it is the weight of each new batch, as in PyTorch; Keras's is that of the old value: its 0.99 is 0.01 here",
     name="norm_momentum",
     cost="0: 91.7, 0.99: 94.8 instead of 96.1",
+)
+rule(
+    of_networks.of_fields("dropout_of_one_layer"),
+    "a `dropout` of a recurrent layer with `num_layers` 1",
+    "values are dropped between layers above each other, so that it does nothing, as PyTorch warns",
+    name="dropout_of_one_layer",
 )
 rule(
     of_training.last_batch_of_one,

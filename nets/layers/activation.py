@@ -10,12 +10,16 @@ import jax.numpy as jnp
 from jax import Array
 
 from nets.layers.base import Bound, Example, Layer, register
+from nets.layers.ignored import InPlace
 from nets.spec.values import features, image, sequence
+
+ALONG_CHANNELS = "It goes along the features, or the channels of each pixel; leave it out, or put permute around it"
 
 
 class Activation(Layer):
     """A function of each value."""
 
+    ignored = InPlace
     layouts = "elementwise"
 
 
@@ -78,6 +82,8 @@ class Softmax(Layer):
     """
 
     type: Literal["softmax"] = "softmax"
+
+    refused = {"dim": ALONG_CHANNELS}
     layouts = "any"
     reads = True
     bounds = (0, 1)
@@ -106,6 +112,7 @@ class LogSoftmax(Layer):
     type: Literal["logsoftmax"] = "logsoftmax"
 
     also = ("log_softmax",)
+    refused = {"dim": ALONG_CHANNELS}
     layouts = "any"
     reads = True
     bounds = (-math.inf, 0)
@@ -123,6 +130,8 @@ class Softmin(Layer):
     """Probabilities like those of softmax, the largest for the least value. PyTorch's `nn.Softmin`."""
 
     type: Literal["softmin"] = "softmin"
+
+    refused = {"dim": ALONG_CHANNELS}
     layouts = "any"
     bounds = (0, 1)
     probabilities = True

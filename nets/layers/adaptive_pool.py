@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from nets.errors import BrokenRule
 from nets.layers.base import Bound, Example, register
 from nets.layers.sliding import Sliding
-from nets.layers.windows import LARGEST, Steps
+from nets.layers.windows import LARGEST, NO_PLACES, Steps
 from nets.numerics.windows import Pair
 from nets.spec.fields import size, whole
 from nets.spec.values import Value, image, sequence
@@ -73,6 +73,8 @@ class AdaptiveAvgPool(AdaptivePool):
 
 class AdaptiveMaxPool(AdaptivePool):
     """Base of those that take the largest value."""
+
+    refused = NO_PLACES
 
     def apply(self, bound: Bound, *xs: Array) -> Array:
         y = bound.numerics.adaptive_max(self.as_image(xs[0]), self.places(bound.takes[0]))

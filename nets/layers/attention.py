@@ -13,7 +13,8 @@ from jax import Array
 from pydantic import Field
 
 from nets.layers.base import Bound, Cost, Example, Layer, Misfit, register
-from nets.layers.parameters import Arrays, Parameter, uniform, xavier, zeros
+from nets.layers.ignored import BatchFirst
+from nets.layers.parameters import Arrays, Parameter, normal, uniform, xavier, zeros
 from nets.numerics.normalise import keep_mask
 from nets.spec.fields import Boolean, Real, Width
 from nets.spec.traced import Traced
@@ -58,8 +59,16 @@ class MultiheadAttention(Layer):
     )
     rotary: Rotary = False
     mask_value: MaskValue = None
+    add_bias_kv: Boolean = Field(
+        default=False, description="Whether a trained key and a trained value stand behind those of the input."
+    )
+    add_zero_attn: Boolean = Field(
+        default=False,
+        description="Whether a key and a value of zeros stand behind the others: a query can look at none.",
+    )
 
     also = ("multihead_attention",)
+    ignored = BatchFirst
     aliases = {"heads": "num_heads", "nhead": "num_heads", "key_dim": "head_dim", "d_model": "embed_dim"}
     takes = ("sequence",)
     cures = {"tokens": "put embedding before it", "image": "put patchembedding or tosequence before it"}
@@ -87,6 +96,11 @@ class MultiheadAttention(Layer):
     def head(self, value: Value) -> int:
         """Features of a head, for queries of this value."""
         return self.head_dim or max(1, value.channels // self.num_heads)
+
+    @property
+    def added(self) -> int:
+        """How many keys stand behind those of the input."""
+        return self.add_bias_kv + self.add_zero_attn
 
     def misfits(self, *inputs: Value) -> Iterator[Misfit]:
         query, key, value = self.three(inputs)
@@ -121,6 +135,8 @@ class MultiheadAttention(Layer):
         else:
             sides = {"q_proj": query, "k_proj": key, "v_proj": value}
             found = {f"{name}_kernel": turned(f"{name}_weight", size, inner) for name, size in sides.items()}
+        if self.add_bias_kv:  # PyTorch's `xavier_normal_` of (1, 1, features)
+            found |= {name: Parameter((1, 1, inner), normal(inner**-0.5)) for name in ("bias_k", "bias_v")}
         out = Parameter((inner, query), uniform(inner), torch="out_proj.weight", turned=True)
         if not self.bias:
             return Arrays({**found, "out_proj_kernel": out})
@@ -133,7 +149,7 @@ class MultiheadAttention(Layer):
     def cost(self, *inputs: Value) -> Cost:
         """Four projections, the scores, and the sums that they weigh."""
         query, key, value = self.three(inputs)
-        asking, asked, inner = query.shape[0], key.shape[0], self.num_heads * self.head(query)
+        asking, asked, inner = query.shape[0], key.shape[0] + self.added, self.num_heads * self.head(query)
         weights = self.num_heads * asking * asked
         attended = 2 * asking * asked * inner
         projected = inner * (2 * query.size + key.size + value.size)
@@ -150,10 +166,21 @@ class MultiheadAttention(Layer):
         heads = [split_heads(x, self.num_heads) for x in self.projected(bound, xs)]
         if self.rotary:
             heads[:2] = [turned_round(x) for x in heads[:2]]
+        heads[1:] = [self.with_added(bound, x, name) for x, name in zip(heads[1:], ("bias_k", "bias_v"), strict=True)]
         attended = self.attended(bound, *heads, keys=keys)
         joined = attended.transpose(0, 2, 1, 3).reshape(*xs[0].shape[:2], -1)
         y = bound.numerics.dot(joined, bound.param("out_proj_kernel"))
         return y if (bias := bound.given("out_proj_bias")) is None else y + bias
+
+    def with_added(self, bound: Bound, x: Array, name: str) -> Array:
+        """Keys or values, `[batch, heads, length, width]`, and what stands behind them."""
+        parts = [x]
+        if (trained := bound.given(name)) is not None:
+            own = split_heads(trained, self.num_heads)
+            parts.append(jnp.broadcast_to(own, (x.shape[0], *own.shape[1:])))
+        if self.add_zero_attn:
+            parts.append(jnp.zeros_like(x[:, :, :1]))
+        return jnp.concatenate(parts, axis=2) if self.added else x
 
     def projected(self, bound: Bound, xs: Sequence[Array]) -> list[Array]:
         """Queries, keys and values, all heads beside each other."""
@@ -186,9 +213,13 @@ class MultiheadAttention(Layer):
         """Which keys each query sees: an array that goes with `[batch, heads, queries, keys]`; None for all."""
         parts: list[Array] = []
         if self.causal:
-            parts.append(jnp.asarray(np.tri(asking, asked, dtype=bool)))
+            past = np.tri(asking, asked - self.added, dtype=bool)
+            parts.append(jnp.asarray(np.pad(past, ((0, 0), (0, self.added)), constant_values=True)))
         if self.mask_value is not None:
-            parts.append(jnp.any(keys != self.mask_value, axis=-1)[:, None, None])
+            there = jnp.any(keys != self.mask_value, axis=-1)[:, None, None]
+            parts.append(
+                jnp.pad(there, ((0, 0),) * 3 + ((0, self.added),), constant_values=True) if self.added else there
+            )
         return parts[0] & parts[-1] if parts else None
 
 

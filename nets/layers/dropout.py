@@ -11,6 +11,7 @@ from pydantic import Field
 
 from nets.layers.base import Bound, Cost, Example, Layer, register
 from nets.layers.drawing import order_of, spread
+from nets.layers.ignored import InPlace
 from nets.numerics.normalise import keep_mask
 from nets.spec.fields import Real
 from nets.spec.traced import Traced
@@ -27,6 +28,7 @@ class Dropping(Layer):
     )
 
     aliases = {"rate": "p"}
+    ignored = InPlace
     layouts = "any"
     random = True
     keeps_values = True

@@ -53,6 +53,12 @@ class Embedding(Layer):
     )
 
     aliases = {"input_dim": "num_embeddings", "output_dim": "embedding_dim", "out": "embedding_dim"}
+    refused = {
+        "norm_type": "It goes with max_norm, which has no place in a step; leave it out",
+        "scale_grad_by_freq": "The gradient of a token would depend on how often other samples of the batch have it; "
+        "leave it out, and use a smaller lr",
+        "sparse": "The gradient is an array of all rows, with the same numbers; leave it out",
+    }
     takes = ("tokens",)
     cures = {
         "features": "send integers with input_vocabulary for tokens, or use linear",

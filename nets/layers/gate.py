@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 from pydantic import Field
 
-from nets.layers.activation import Activation
+from nets.layers.activation import ALONG_CHANNELS, Activation
 from nets.layers.base import Bound, Example, Layer, Misfit, register
 from nets.layers.drawing import across
 from nets.layers.parameters import Arrays, Parameter, constant
@@ -83,6 +83,8 @@ class Glu(Layer):
     """Half of the channels times the sigmoid of the other half. PyTorch's `nn.GLU` along them. Dauphin et al., 2017."""
 
     type: Literal["glu"] = "glu"
+
+    refused = {"dim": ALONG_CHANNELS}
 
     layouts = "any"
     examples = (

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from nets.layers.base import Bound, Example, Layer, Misfit, register
 from nets.layers.drawing import across
-from nets.layers.norm import Affine, Eps, Momentum
+from nets.layers.norm import Affine, Constant, Eps, Momentum, affine
 from nets.layers.parameters import Arrays, Parameter, ones, zeros
 from nets.numerics.normalise import standardised
 from nets.spec.fields import Boolean, Width
@@ -24,14 +24,14 @@ class OfEachSample(Layer):
     """Base of the norms that look at one sample at a time, with a factor and a constant for each channel."""
 
     affine: Affine = True
+    bias: Constant = True
 
     aliases = {"epsilon": "eps"}
     layouts = "any"
 
     def trained(self, *inputs: Value) -> dict[str, Parameter]:
         """The factors and constants."""
-        width = (inputs[0].channels,)
-        return {"scale": Parameter(width, ones, torch="weight"), "bias": Parameter(width, zeros)} if self.affine else {}
+        return affine((inputs[0].channels,), self.affine, self.bias)
 
     def arrays(self, *inputs: Value) -> Arrays:
         return Arrays(self.trained(*inputs))
@@ -40,7 +40,8 @@ class OfEachSample(Layer):
         """Normalised values times their factors, plus their constants."""
         if not self.affine:
             return y
-        return y * across(bound.param("scale"), bound) + across(bound.param("bias"), bound)
+        scaled = y * across(bound.param("scale"), bound)
+        return scaled if (bias := bound.given("bias")) is None else scaled + across(bias, bound)
 
 
 @register

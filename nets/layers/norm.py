@@ -21,7 +21,18 @@ Eps = Annotated[Real, Field(gt=0, le=1, description="Added to the variance.")]
 NEW_WEIGHT = "Weight of the new batch in the running statistics."
 Momentum = Annotated[Real, Field(ge=0, le=1, description=NEW_WEIGHT)]
 Affine = Annotated[Boolean, Field(description="Whether each channel gets a trained factor and a trained constant.")]
+Constant = Annotated[
+    Boolean,
+    Field(description="Whether each channel gets a trained constant beside its factor, where `affine` is true."),
+]
 USUAL = 0.5  # momentum, at most: what is above is mostly that of a framework which weighs the old value
+
+
+def affine(width: tuple[int], factor: bool, constant: bool) -> dict[str, Parameter]:
+    """A trained factor for each channel, and a constant beside it."""
+    if not factor:
+        return {}
+    return {"scale": Parameter(width, ones, torch="weight"), **({"bias": Parameter(width, zeros)} if constant else {})}
 
 
 class BatchNorm(Layer):
@@ -36,6 +47,7 @@ class BatchNorm(Layer):
     track_running_stats: Boolean = Field(
         default=True, description="Whether running statistics normalise in evaluation; else each batch does by its own."
     )
+    bias: Constant = True
 
     layouts = "any"
     across_batch = True
@@ -67,8 +79,7 @@ class BatchNorm(Layer):
             "var": Parameter(width, ones, torch="running_var"),
             **({"batches": Parameter((), zeros, torch="num_batches_tracked")} if self.momentum is None else {}),
         }
-        trained = {"scale": Parameter(width, ones, torch="weight"), "bias": Parameter(width, zeros)}
-        return Arrays(trained if self.affine else {}, tracked if self.track_running_stats else {})
+        return Arrays(affine(width, self.affine, self.bias), tracked if self.track_running_stats else {})
 
     @property
     def compares(self) -> bool:

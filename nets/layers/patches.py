@@ -59,6 +59,11 @@ class ToSequence(Layer):
     patch_size: Sides = Field(default=1, description="Height and width of a patch; both sides are multiples of it.")
 
     also = ("to_sequence",)
+    refused = {
+        "stride": "Patches stand side by side; leave it out, or use patchembedding or conv2d",
+        "padding": "Patches stand within the image; put zeropad2d before it",
+        "dilation": "Patches have no gaps; leave it out, or use conv2d",
+    }
     takes = ("image",)
     keeps_values = True
     examples = (

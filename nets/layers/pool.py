@@ -11,6 +11,7 @@ from pydantic import Field
 from nets.layers.base import Bound, Example, Misfit, register
 from nets.layers.sliding import Sliding
 from nets.layers.windows import (
+    NO_PLACES,
     Padding1d,
     PaddingField,
     Steps,
@@ -106,6 +107,7 @@ class MaxPool(Pool):
     ceil_mode: Boolean = Field(False, description=CEIL)
 
     aliases = {**Pool.aliases, "dilation_rate": "dilation"}
+    refused = NO_PLACES
 
     @property
     def margin(self) -> Pair | str:

@@ -14,6 +14,7 @@ from pydantic import Field
 from nets.layers.activation import Activation
 from nets.layers.base import Bound, Example, Layer, Misfit, register
 from nets.layers.drawing import across, order_of, spread
+from nets.layers.ignored import InPlace
 from nets.layers.parameters import Arrays, Parameter, constant
 from nets.spec.fields import Real, Width
 from nets.spec.values import Value, features, image
@@ -98,6 +99,7 @@ class RRelu(Layer):
     upper: Slope = Field(default=1 / 3, description="Largest slope below 0.")
 
     layouts = "any"
+    ignored = InPlace
     random = True
     examples = (Example({"type": "rrelu"}, (image(2, 3, 4),), image(2, 3, 4)),)
 

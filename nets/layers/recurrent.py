@@ -10,21 +10,17 @@ import jax.numpy as jnp
 from jax import Array
 from pydantic import Field
 
-from nets.layers.base import Bound, Cost, Example, Layer, Misfit, register
+from nets.layers.base import Bound, Cost, Doubted, Example, Layer, Misfit, register
+from nets.layers.ignored import BatchFirst
 from nets.layers.parameters import Arrays, Parameter, uniform
 from nets.numerics.normalise import keep_mask
 from nets.numerics.recurrence import Cell, Elman, Gru, Lstm, Weights, recurrence
-from nets.spec.fields import MOST_WIDTH, Boolean, Real, Spec, Whole, Width
+from nets.spec.fields import MOST_WIDTH, Boolean, Real, Whole, Width
 from nets.spec.traced import Traced
 from nets.spec.values import Value, features, sequence
 
 MOST_LAYERS = 64
-
-
-class BatchFirst(Spec):
-    """What builders send with recurrent layers: the batch is first here, whatever it says."""
-
-    batch_first: Boolean = True
+UNPROJECTED = {"proj_size": "Only lstm projects its states, as in PyTorch; use lstm, or put linear behind it"}
 
 
 class Recurrent(Layer):
@@ -61,6 +57,12 @@ class Recurrent(Layer):
     width = "hidden_size"
 
     parts: ClassVar[int] = 1  # how many times as wide as the state the weights are
+
+    def doubts(self) -> Iterator[Doubted]:
+        if self.dropout and self.num_layers == 1:
+            reason = f"{self.dropout:g} drops values between layers above each other, and there is one: it does nothing"
+            cure = f"put dropout with p = {self.dropout:g} behind it, or set num_layers"
+            yield Doubted("dropout_of_one_layer", "dropout", reason, cure)
 
     @property
     def cell(self) -> Cell:
@@ -163,6 +165,7 @@ class Rnn(Recurrent):
     nonlinearity: Literal["tanh", "relu"] = Field("tanh", description="What a state goes through.")
 
     also = ("simplernn", "simple_rnn")
+    refused = UNPROJECTED
     title = (2, "RNN")
     examples = (
         Example({"type": "rnn", "hidden_size": 4}, (sequence(5, 3),), sequence(5, 4)),
@@ -230,6 +233,7 @@ class GRU(Recurrent):
 
     type: Literal["gru"] = "gru"
 
+    refused = UNPROJECTED
     title = (2, "GRU")
     parts = Gru.gates
     examples = (

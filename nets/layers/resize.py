@@ -64,6 +64,9 @@ class Upsample(Layer):
     aliases = {"interpolation": "mode"}
     takes = ("image", "sequence")
     layouts = "any"
+    refused = {
+        "recompute_scale_factor": "Pixels are read at the scale that was sent, PyTorch's default; send size instead"
+    }
     examples = (
         Example({"type": "upsample", "scale_factor": 2}, (image(2, 3, 4),), image(2, 6, 8)),
         Example({"type": "upsample", "size": [5, 3], "mode": "bilinear"}, (image(2, 3, 4),), image(2, 5, 3)),

@@ -35,6 +35,7 @@ class Flatten(Layer):
     )
 
     keeps_values = True
+    refused = {"end_dim": "Axes are joined up to the last one; leave it out, or use reshape"}
     examples = (
         Example({"type": "flatten"}, (image(4, 3, 2),), features(24)),
         Example({"type": "flatten"}, (features(5),), features(5)),

@@ -43,6 +43,7 @@ class HardTanh(Activation):
     max_val: Number = Field(default=1.0, description="Upper bound.")
 
     also = ("hard_tanh",)
+    aliases = {"min_value": "min_val", "max_value": "max_val"}
     bounds = (-1, 1)
     examples = (Example({"type": "hardtanh", "min_val": -0.5}, (image(2, 3, 4),), image(2, 3, 4)),)
 

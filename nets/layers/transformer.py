@@ -63,6 +63,7 @@ class TransformerLayer(Composite):
     aliases = {"embed_dim": "d_model", "num_heads": "nhead", "heads": "nhead", "mlp_dim": "dim_feedforward"}
     takes = ("sequence",)
     cures = MultiheadAttention.cures
+    ignored = MultiheadAttention.ignored
     title = (3, "Transformer")
 
     def misfits(self, *inputs: Value) -> Iterator[Misfit]:

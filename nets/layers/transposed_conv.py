@@ -48,6 +48,7 @@ class Transposed(Sliding):
         "dilation_rate": "dilation",
         "use_bias": "bias",
     }
+    refused = {"padding_mode": "Nothing but zeros goes with a transposed convolution, as in PyTorch; leave it out"}
     title = (1, "CNN")
     width = "out_channels"
     linear_map = True

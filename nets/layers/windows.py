@@ -50,6 +50,7 @@ def alone(value: object) -> object:
     return value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
 
 
+NO_PLACES = {"return_indices": "A layer gives one value: the largest, not where it stood; leave it out"}
 PADDING = {"anyOf": [*size_schema(least=0)["anyOf"], {"enum": list(PADDINGS)}]}
 PaddingField = Annotated[int | Pair | Literal["same", "valid"], BeforeValidator(padding), WithJsonSchema(PADDING)]
 

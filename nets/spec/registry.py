@@ -11,6 +11,7 @@ from nets.errors import UNSAID, BrokenRule, Change, Path, Problem, SpecError
 from nets.spec.allowed import one_of
 from nets.spec.fields import (
     Elsewhere,
+    Hint,
     Spec,
     as_an_object,
     asked,
@@ -76,13 +77,15 @@ class Typed(TracedSpec):
 
     also: other names of the type, which clients may send in place of its own. aliases: other names of fields, to the
     field's own name. ignored: fields that clients send whatever the type, and that mean nothing for this one: checked,
-    then left out.
+    then left out. refused: fields that the same thing has in other libraries, and why it has none here: a sentence for
+    whoever sends one, with what to do instead.
     """
 
     type: str
     also: ClassVar[tuple[str, ...]] = ()
     aliases: ClassVar[Mapping[str, str]] = {}
     ignored: ClassVar[Fields] = Spec
+    refused: ClassVar[Mapping[str, str]] = {}
 
 
 S = TypeVar("S", bound=Typed)
@@ -139,13 +142,17 @@ class Registry(Names[type[S]], Generic[S]):
         cls, sent = self._chosen(value, path)
         ignored = {name: sent[name] for name in cls.ignored.model_fields if name in sent}
         own = {name: item for name, item in sent.items() if name not in ignored}
+
+        def hint(name: str, value: object) -> Hint:
+            return Hint(f" {cls.refused[name]}.") if name in cls.refused else elsewhere(name, value)
+
         problems: list[Problem] = []
         try:
             parse(cls.ignored, ignored, path, owner=sent["type"])
         except SpecError as error:
             problems += error.problems
         try:
-            parsed = parse(cls, own, path, owner=sent["type"], aliases=cls.aliases, elsewhere=elsewhere)
+            parsed = parse(cls, own, path, owner=sent["type"], aliases=cls.aliases, elsewhere=hint)
         except SpecError as error:
             raise SpecError([*problems, *error.problems]) from None
         if problems:

@@ -38,6 +38,7 @@ HIDDEN, END, END_ALONE = (
 CONV = {"type": "conv2d", "out_channels": 4, "kernel_size": 3, "padding": "same"}
 POOL = {"type": "maxpool2d", "kernel_size": 2}
 BLOCK = {"type": "residual_block", "out_channels": 4}
+ROWS, LSTM = {"type": "reshape", "shape": [8, 8]}, {"type": "lstm", "hidden_size": 3, "output": "last"}
 INFO = stripes(60).info  # of 8 x 8, with three classes
 
 
@@ -128,6 +129,7 @@ FIRES: list[tuple[str, Json, list[str]]] = [
     ("norm_momentum", body(NORM_2D, END, {**NORM_1D, "momentum": 0}), layer(2, field="momentum")),
     ("norm_momentum", body(NORM_2D, {**NORM_2D, "momentum": 0.99}, END), layer(1, field="momentum")),
     ("norm_momentum", body({**BLOCK, "momentum": 0.9}, END), layer(0, field="momentum")),
+    ("dropout_of_one_layer", body(ROWS, {**LSTM, "dropout": 0.2}, END), layer(1, field="dropout")),
     ("last_batch_of_one", body(NORM_2D, END, batch_size=53), BATCH),
     ("last_batch_of_one", body(BLOCK, END, batch_size=53), BATCH),
     ("large_batch", body(END, batch_size=55), BATCH),
@@ -222,6 +224,7 @@ SILENT: list[tuple[str, Json]] = [
     ("bias_before_norm", body(BLOCK, {**BLOCK, "stride": 2}, {**BLOCK, "bias": False}, END)),
     ("norm_momentum", body({**NORM_2D, "momentum": 0.5}, END)),
     ("norm_momentum", body(BLOCK, {**NORM_2D, "momentum": 0.01}, END)),
+    ("dropout_of_one_layer", body(ROWS, {**LSTM, "dropout": 0.2, "num_layers": 2, "output": "sequence"}, LSTM, END)),
     ("last_batch_of_one", body(NORM_2D, END, batch_size=54)),
     ("last_batch_of_one", body(END, batch_size=53)),
     ("large_batch", body(END, batch_size=54)),

@@ -85,7 +85,7 @@ def attends_plainly(site: Site) -> bool:
     """
     layer = site.nodes[0].layer
     assert isinstance(layer, MultiheadAttention)
-    plain = not layer.rotary and layer.mask_value is None and not (layer.dropout and site.train)
+    plain = not layer.rotary and layer.mask_value is None and not layer.added and not (layer.dropout and site.train)
     exact = site.plan.numerics.precision == "float32"
     return plain and exact and len(site.nodes[0].takes) == 1 and layer.num_heads <= ATTENTION_MOST_HEADS
 

@@ -17,6 +17,25 @@ CASES = {
     "attention of other widths": attention(", kdim=4, vdim=3", (5, 6), (4, 4), (4, 3)),
     "attention without biases": attention(", bias=False, dropout=0.2", bias=False, dropout=0.2, random=True),
     "causal attention": attention(", causal=True", causal=True),
+    "attention with a trained key": attention(", add_bias_kv=True", (5, 6), (4, 6), add_bias_kv=True),
+    "causal attention with a trained key and one of zeros": attention(
+        ", causal=True, add_bias_kv=True, add_zero_attn=True, bias=False",
+        causal=True, add_bias_kv=True, add_zero_attn=True, bias=False, batch_first=True,
+    ),
+    "attention of other widths with a key of zeros": attention(
+        ", kdim=4, vdim=3, add_zero_attn=True", (5, 6), (4, 4), (4, 3), add_zero_attn=True
+    ),
+    "attention with padded keys and added ones": Case(
+        [
+            {"type": "embedding", "embedding_dim": 2},
+            {"type": "relu"},
+            {"type": "multiheadattention", "num_heads": 2, "mask_value": 0, "add_bias_kv": True}
+            | {"add_zero_attn": True},
+        ],
+        (Tokens(9, 40),),
+        "nn.Sequential(nn.Embedding(40, 2), nn.ReLU(), Attention(2, 2, batch_first=True, mask_value=0, "
+        "add_bias_kv=True, add_zero_attn=True))",
+    ),
     "attention with padded keys": Case(
         [
             {"type": "embedding", "embedding_dim": 2},
@@ -52,7 +71,7 @@ CASES = {
         ((4, 18),),
         "nn.Sequential(Turned(), nn.Fold((4, 6), (2, 3), stride=(2, 3)))",
     ),
-}
+}  # fmt: skip
 INITIAL = {
     "multiheadattention": Case(
         {"type": "multiheadattention", "num_heads": 4}, ((3, 64),), "nn.MultiheadAttention(64, 4)"
@@ -61,6 +80,11 @@ INITIAL = {
         {"type": "multiheadattention", "num_heads": 4},
         ((3, 100), (3, 120), (3, 140)),
         "nn.MultiheadAttention(100, 4, kdim=120, vdim=140)",
+    ),
+    "attention with a trained key": Case(
+        {"type": "multiheadattention", "num_heads": 4, "add_bias_kv": True},
+        ((3, 400),),
+        "nn.MultiheadAttention(400, 4, add_bias_kv=True)",
     ),
     "embedding": Case({"type": "embedding", "embedding_dim": 100}, (Tokens(3, 120),), "nn.Embedding(120, 100)"),
     "patchembedding": Case(

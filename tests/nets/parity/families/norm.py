@@ -19,6 +19,10 @@ CASES = {
         "nn.BatchNorm2d(4, eps=0.01, momentum=0.3)", type="batchnorm2d", eps=0.01, momentum=0.3
     ),
     "batchnorm2d without weights": case("nn.BatchNorm2d(4, affine=False)", type="batchnorm2d", affine=False),
+    "batchnorm2d without a constant": case("nn.BatchNorm2d(4, bias=False)", type="batchnorm2d", bias=False),
+    "batchnorm1d of steps without a constant": case(
+        "nn.BatchNorm1d(6, bias=False)", type="batchnorm1d", bias=False, takes=STEPS, channels_first=True
+    ),
     "batchnorm2d without statistics": case(
         "nn.BatchNorm2d(4, track_running_stats=False)", type="batchnorm2d", track_running_stats=False
     ),
@@ -52,6 +56,10 @@ CASES = {
     ),
     "groupnorm of features": case(
         "nn.GroupNorm(2, 6, affine=False)", type="groupnorm", num_groups=2, affine=False, takes=FEATURES
+    ),
+    "groupnorm without a constant": case("nn.GroupNorm(2, 4, bias=False)", type="groupnorm", num_groups=2, bias=False),
+    "instancenorm2d without a constant": case(
+        "nn.InstanceNorm2d(4, affine=True, bias=False)", type="instancenorm2d", affine=True, bias=False
     ),
     "instancenorm2d": case("nn.InstanceNorm2d(4)", type="instancenorm2d"),
     "instancenorm2d with all": case(
