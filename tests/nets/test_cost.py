@@ -11,12 +11,14 @@ import pytest
 from nets.architecture.cost import by_layer, flops_backward, flops_train_step, totals
 from nets.architecture.read import parse_architecture
 from nets.layers import LAYERS
-from nets.layers.base import Example
+from nets.layers.base import Cost, Example
+from nets.spec.values import sequence
 from tests.nets.builders import network
 from tests.nets.networks import RESNET_20_PARAMETERS
 from tests.nets.public_networks import NAMES, architecture
 
 LINEAR = {"type": "linear", "out": 3}
+OF_LAYERS = json.loads((Path(__file__).parent / "flops_of_layers.json").read_text())["layers"]
 
 
 def costs(*layers: Any, shape: tuple[int, int, int] = (1, 8, 8)) -> Any:
@@ -84,6 +86,28 @@ def test_every_type_says_what_it_costs(example: Example) -> None:
     if len(example.takes) == 1 and example.gives.kind != "sequence":
         a = parse_architecture({"input_shape": list(example.takes[0].shape), "layers": [dict(example.json), LINEAR]})
         assert totals(a.graph, 1).macs_forward == cost.macs + 3 * example.gives.size
+
+
+@pytest.mark.parametrize("row", OF_LAYERS, ids=lambda row: json.dumps(row["layer"]))
+def test_recurrent_layers_and_attention_cost_what_pytorch_counts(row: dict[str, Any]) -> None:
+    assert cost_of(row["layer"], *row["takes"]).flops == row["flops"]
+
+
+def cost_of(layer: dict[str, Any], *takes: list[int]) -> Cost:
+    values = [sequence(*shape) for shape in takes]
+    return LAYERS.parse(layer, ()).filled(*values).cost(*values)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("sides", [1, 2])
+def test_a_projected_lstm_costs_its_products(layers: int, sides: int) -> None:
+    """Counted by hand, of 5 steps of 6 features: gates of inputs and states, and the projection."""
+    steps, features, hidden, projected = 5, 6, 4, 3
+    layer = {"type": "lstm", "hidden_size": hidden, "proj_size": projected, "num_layers": layers}
+    comes = [features, *[sides * projected] * (layers - 1)]
+    each = [4 * hidden * (enters + projected) + hidden * projected for enters in comes]
+    found = cost_of({**layer, "bidirectional": sides == 2}, [steps, features])
+    assert found.macs == steps * sides * sum(each)
 
 
 PYTORCH = json.loads((Path(__file__).parent / "flops_by_pytorch.json").read_text())["networks"]
