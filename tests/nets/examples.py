@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -164,7 +165,8 @@ class Outcome:
     one: Array
 
 
-def outcome(example: Example) -> Outcome:
+def outcome(example: Example, *, rounded: Sequence[str] = tuple(PLANS)) -> Outcome:
+    """rounded: the plans that compute it in bfloat16."""
     whole, bare = around(example), alone(example)
 
     def program(state: Variables, xs: Array, bare_state: Variables, bare_xs: Array) -> Any:
@@ -172,7 +174,7 @@ def outcome(example: Example) -> Outcome:
         return (
             {name: trained(whole, plan(name), state, xs) for name in PLANS},
             evaluated(bare, exact, bare_state, bare_xs),
-            {name: evaluated(bare, plan(name, "bfloat16"), bare_state, bare_xs) for name in PLANS},
+            {name: evaluated(bare, plan(name, "bfloat16"), bare_state, bare_xs) for name in rounded},
             evaluated(bare, exact, bare_state, one),
         )
 
