@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from nets.doubts import of_augmentation, of_networks, of_schedules, of_stopping, of_training
+from nets.doubts import of_augmentation, of_networks, of_optimizers, of_schedules, of_stopping, of_training
 from nets.doubts.case import Case
 from nets.doubts.doubt import Doubt, grouped
 from nets.spec.registry import Names
@@ -109,6 +109,11 @@ rule(
     "an `lr` 10 times and more beyond what the optimizer usually learns with (see [Optimizers](#optimizers))",
     "the loss leaves the finite numbers, or hardly moves",
     cost="sgd of 5: 9.8; adam of 0.1: 13.6, of 1e-06: 46.4",
+)
+rule(
+    of_optimizers.no_weight_decay,
+    "`weight_decay_exclude`, or a `weight_decay` of `groups`, and an optimizer without weight decay",
+    "there is nothing to leave out, or to multiply",
 )
 rule(
     of_training.log_every,

@@ -19,8 +19,8 @@ LIST = {"type": "array", "items": PATTERN, "maxItems": MOST}
 
 
 def patterns(value: object) -> tuple[str, ...]:
-    """A list of patterns, or a single one."""
-    several = value if isinstance(value, list | tuple) else [value]
+    """A list of patterns, or a single one; null for none."""
+    several = [] if value is None else value if isinstance(value, list | tuple) else [value]
     if len(several) > MOST:
         raise BrokenRule(f"must be at most {MOST} patterns, got {len(several)}", "too_long")
     for one in several:

@@ -195,6 +195,11 @@ def test_bad_options_are_told(fields: dict[str, Any], told: str) -> None:
         hyper(**fields)
 
 
+def test_null_is_none() -> None:
+    none = {"frozen": None, "groups": None, "lookahead": None, "gradient_clip_norm": None, "weight_decay_exclude": None}
+    assert hyper(**none) == hyper()
+
+
 def test_what_is_asked_for_comes_back_filled_in() -> None:
     h = hyper(groups=[{"layers": "head"}], frozen="stem*", lookahead={})
     told = h.to_json()

@@ -1,0 +1,24 @@
+"""Doubts about what stands around an optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nets.doubts.case import Case
+from nets.doubts.doubt import Doubt
+
+
+def no_weight_decay(case: Case) -> Iterator[Doubt]:
+    if case.hyperparams is None:
+        return
+    optimizer = case.hyperparams.optimizer
+    if any(getattr(optimizer, name) for name in optimizer.decays):
+        return
+    has = f"{optimizer.type} has a weight_decay of 0" if optimizer.decays else f"{optimizer.type} has no weight decay"
+    reason = f"{has}, so that this changes nothing"
+    cure = "give the optimizer a weight_decay, or leave it out" if optimizer.decays else "leave it out"
+    if case.hyperparams.weight_decay_exclude is not None:
+        yield Doubt("no_weight_decay", ("hyperparams", "weight_decay_exclude"), reason, cure)
+    for place, group in enumerate(case.hyperparams.groups):
+        if group.weight_decay != 1:
+            yield Doubt("no_weight_decay", ("hyperparams", "groups", place, "weight_decay"), reason, cure)
