@@ -59,7 +59,7 @@ ARROWS = {
         "benchmarks": "architecture calibration datasets errors facts hyperparams inference numerics plots"
         " process spec training",
         "examples": "facts",
-        "inspection": "architecture calibration datasets doubts errors facts hyperparams kernels process spec training"
+        "inspection": "architecture augment calibration datasets doubts errors facts hyperparams kernels process spec training"
         " schedules views",
         "calibration": "architecture datasets durable facts hyperparams kernels layers numerics process training",
         "doubts": "architecture augment datasets errors hyperparams layers optimizers schedules spec training",

@@ -111,6 +111,7 @@ Accepted = view(
         "status": Literal["queued"],
         "doubts": NotRequired[list[DoubtJson]],  # of POST /api/train; `warnings` has each as a sentence
         "learning_rate": NotRequired[Rates],  # of POST /api/train
+        "augmented": NotRequired[Literal["training"]],  # with `augment`: what sees augmented images, alone
         "resumed_from": NotRequired[str],
         "epoch": NotRequired[int],
         "queue_position": NotRequired[int],

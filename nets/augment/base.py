@@ -75,12 +75,20 @@ def between(share: Array, n: Numbers, name: str) -> Array:
 
 class Augmentation(Typed):
     """Base of the augmentations. examples: as clients send it. colours: whether it needs them, and leaves grey images
-    as they are.
+    as they are. nanoseconds: that it takes for each value of an image, as measured with two cores and MNIST. held: what
+    it works with beside the images, as a share of them as floats.
     """
 
+    nanoseconds: ClassVar[float] = 0.5
+    held: ClassVar[float] = 0.2
     examples: ClassVar[tuple[Mapping[str, Any], ...]]
     colours: ClassVar[bool] = False
     mixes: ClassVar[bool] = False
+
+    @property
+    def rounds(self) -> int:
+        """How often it does what it does."""
+        return 1
 
 
 class Geometric(Augmentation):

@@ -61,6 +61,7 @@ class Contrast(Jittered):
     `ColorJitter(contrast=...)`.
     """
 
+    nanoseconds, held = 1.6, 1.5
     type: Literal["contrast"] = "contrast"
     factor: Jitter = Field((0.6, 1.4), description=FACTORS)
 
@@ -94,6 +95,7 @@ class Saturation(Jittered):
 class Hue(OfPixels):
     """Colours turned on their wheel; grey images stay. torchvision's `ColorJitter(hue=...)`."""
 
+    nanoseconds, held = 2.0, 2.0
     type: Literal["hue"] = "hue"
     factor: Annotated[Turns, Traced(names=("factor_low", "factor_high"))] = Field(
         (-0.1, 0.1), description="Turns, from -0.5 to 0.5: one number is the range from minus to plus."

@@ -20,6 +20,7 @@ from nets.spec.traced import Traced
 class Elastic(Warp):
     """Every pixel moved a little, neighbours alike. torchvision's `ElasticTransform`; Simard et al., 2003."""
 
+    nanoseconds, held = 30.0, 12.0
     type: Literal["elastic"] = "elastic"
     alpha: Annotated[Real, Field(ge=0, le=10_000), Traced()] = Field(
         50.0, description="Strength: twice the pixels that a displacement of 1 before smoothing would move by."

@@ -52,6 +52,7 @@ class Cutout(OfPixels):
 class RandomErasing(OfPixels):
     """A box of the image covered. torchvision's `RandomErasing`; Zhong et al., 2020."""
 
+    nanoseconds, held = 2.0, 0.5
     type: Literal["random_erasing"] = "random_erasing"
     p: Annotated[Probability, Field(description="Share of the images of which a box is covered.")] = 0.5
     scale: Annotated[Shares, Traced(names=("scale_low", "scale_high"))] = Field(

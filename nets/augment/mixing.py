@@ -38,6 +38,7 @@ class Mix(Augmentation):
         False, description="Whether each image draws a share of its own, instead of one for all images of a step."
     )
     mixes: ClassVar[bool] = True
+    nanoseconds, held = 1.5, 1.0
     aliases = {"prob": "p"}
 
     def drawn(self, key: Array, keys: Array, n: Numbers) -> Float[Array, " batch"]:

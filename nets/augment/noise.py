@@ -26,6 +26,7 @@ def odd(value: int) -> int:
 class NormalNoise(OfPixels):
     """Numbers of a normal distribution added to every value. torchvision's `v2.GaussianNoise`."""
 
+    nanoseconds, held = 15.0, 4.5
     type: Literal["gaussian_noise"] = "gaussian_noise"
     mean: Annotated[Real, Field(ge=-1, le=1), Traced()] = Field(0.0, description="Mean of the noise.")
     sigma: Annotated[Real, Field(ge=0, le=10), Traced()] = Field(0.1, description="Deviation of the noise.")
@@ -45,6 +46,7 @@ class NormalNoise(OfPixels):
 class Blur(OfPixels):
     """A mean of each pixel and its neighbours by a Gaussian, mirrored at the edges. torchvision's `GaussianBlur`."""
 
+    nanoseconds, held = 5.0, 1.5
     type: Literal["blur"] = "blur"
     kernel_size: Annotated[Whole, Field(ge=3, le=63), AfterValidator(odd)] = Field(
         3, description="Pixels of a side that the mean is of; odd."

@@ -140,6 +140,7 @@ class RandAugment(OfPixels):
     `RandAugment`, but bilinear. Cubuk et al., 2020.
     """
 
+    nanoseconds, held = 52.0, 40.0
     type: Literal["randaugment"] = "randaugment"
     num_ops: Annotated[Whole, Field(ge=1, le=8)] = Field(2, description="Operations of each image.")
     num_magnitude_bins: Bins = 31
@@ -151,6 +152,10 @@ class RandAugment(OfPixels):
     also = ("rand_augment",)
     aliases = {"n": "num_ops", "m": "magnitude"}
     examples = ({"type": "randaugment", "num_ops": 2, "magnitude": 9},)
+
+    @property
+    def rounds(self) -> int:
+        return self.num_ops
 
     @field_validator("magnitude")
     @classmethod
@@ -178,6 +183,7 @@ class TrivialAugment(OfPixels):
     `TrivialAugmentWide`, but bilinear. Mueller & Hutter, 2021.
     """
 
+    nanoseconds, held = 50.0, 40.0
     type: Literal["trivial_augment"] = "trivial_augment"
     num_magnitude_bins: Bins = 31
     fill: Fill = 0.0

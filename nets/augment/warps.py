@@ -21,6 +21,7 @@ Homography = Float[Array, "batch 3 3"]
 class Warp(Geometric):
     """What warps share."""
 
+    nanoseconds = 2.7
     p: Probability = 1.0
     mode: Borders = "constant"
     fill: Fill = 0.0
@@ -135,6 +136,7 @@ class Perspective(Warp):
     `RandomPerspective`.
     """
 
+    nanoseconds = 4.5
     type: Literal["perspective"] = "perspective"
     distortion_scale: Annotated[Real, Field(ge=0, lt=1), Traced()] = Field(
         0.5, description="How far corners move at most, as a share of half a side."

@@ -9,6 +9,7 @@ from nets.architecture.architecture import Architecture
 from nets.datasets import DatasetInfo
 from nets.errors import UNSAID, Problem, SpecError
 from nets.hyperparams.hyperparams import Hyperparams
+from nets.inspection.augmenting import held
 from nets.kernels import Choice
 from nets.kernels.schedule import schedule
 from nets.training.pace import drawn
@@ -101,7 +102,7 @@ def memory_expected(
 def _expected_activations(workload: Workload) -> tuple[float, int]:
     """Bytes of a part of a batch by the stages that compute it, and how many kinds of convolution there are."""
     graph, plan, images = workload.graph, workload.steps.network.plan, workload.part
-    values = 0.0
+    values = float(held(workload))
     working: dict[str, int] = {}
     known = set()
     for stage in schedule(graph, plan, batch=images, train=True):
@@ -143,7 +144,7 @@ def _weights(architecture: Architecture, hyperparams: Hyperparams, *, gathered: 
 def _activations(workload: Workload) -> int:
     """Of the images that go through at a time."""
     evaluated = _of_images(workload, workload.evaluation_batch, training=False)
-    return int(AGAIN * max(_of_images(workload, workload.part, training=True), evaluated))
+    return int(AGAIN * max(_of_images(workload, workload.part, training=True) + held(workload), evaluated))
 
 
 def _of_images(workload: Workload, images: int, *, training: bool) -> int:

@@ -21,6 +21,7 @@ from nets.calibration.work import of_compiling, of_evaluation, of_reading, of_tr
 from nets.datasets import DatasetInfo
 from nets.facts import About, Source
 from nets.hyperparams.hyperparams import Hyperparams
+from nets.inspection import augmenting
 from nets.process.devices import find
 from nets.training.cache import ProgramCache
 from nets.training.programs import parts
@@ -85,7 +86,7 @@ class Pace:
 
     def epoch(self, train: int, validation: int) -> float:
         """One epoch, with its validation."""
-        return self._of(self._amounts(train)) + self.evaluation(validation)
+        return self._of(self._amounts(train)) + augmenting.seconds(self.workload, train) + self.evaluation(validation)
 
     def error(self, train: int) -> float:
         """What nine of ten epochs are within: more, the more of the time is that of what was never measured, and the
@@ -103,7 +104,8 @@ class Pace:
     def compiling(self, epoch: float) -> float:
         """What a run waits for its programs: for that of the last batch after a first epoch of so many seconds."""
         before = self._of(of_compiling(replace(self.workload, tail=0)))
-        return max(before, self._of(of_compiling(self.workload)) - epoch)
+        more = augmenting.compiling(self.workload)
+        return max(before, self._of(of_compiling(self.workload)) - epoch) + more
 
     def reading(self) -> float:
         """The same programs from the disk."""

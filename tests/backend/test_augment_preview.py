@@ -67,3 +67,13 @@ def test_the_command_takes_lists_and_bodies(tmp_path: Any) -> None:
         asked_for('{"hyperparams": {}}')
     with pytest.raises(Unusable, match="cannot be read"):
         asked_for(str(tmp_path / "missing.json"))
+
+
+def test_an_accepted_run_says_what_sees_augmented_images(client: Any) -> None:
+    network = {"input_size": 784, "layers": [{"type": "linear", "out": 10}]}
+    hyperparams = {"epochs": 1, "max_samples": 64, "dataset_type": "digits", "augment": FLIP}
+    answer = client.post("/api/train", json={"architecture": network, "hyperparams": hyperparams})
+    assert (answer.status_code, answer.json["augmented"]) == (202, "training")
+    assert answer.json["hyperparams"]["augment"] == FLIP
+    (doubt,) = (each for each in answer.json["doubts"] if each["rule"] == "flipped_writing")
+    assert doubt["pointer"] == "/hyperparams/augment/0"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +19,10 @@ from nets.augment.pipeline import Moment, augmented
 from nets.augment.policies import OPERATIONS, picked
 from nets.augment.warps import inverse, square_to
 from nets.errors import SpecError
+from nets.spec.values import Value, image
+from nets.training.check import unfit_augmentations
 from nets.training.update import scalars
+from tests.nets.builders import stripes
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 9, 7, 3), np.uint8)
 
@@ -311,3 +315,14 @@ def test_one_of_two_mixes_happens_as_often_as_their_p_say() -> None:
 def test_what_is_wrong_is_said(listed: Any, rule: str) -> None:
     with pytest.raises(SpecError, match=rule):
         parse_augment(listed, ("augment",))
+
+
+def test_what_does_not_fit_a_data_set_is_said() -> None:
+    info, listed = stripes().info, parse_augment([{"type": "blur"}, {"type": "hue"}], ())
+    (rows,) = unfit_augmentations(listed, replace(info, value=Value("features", (5,))), ("hyperparams", "augment"))
+    assert (
+        str(rows) == "hyperparams.augment: needs images, and each sample of stripes is a row of features; leave it out"
+    )
+    (hue,) = unfit_augmentations(listed, replace(info, value=image(4, 8, 8)), ("hyperparams", "augment"))
+    assert str(hue).startswith("hyperparams.augment[1]: hue needs images of 3 channels, and those of stripes have 4")
+    assert not list(unfit_augmentations(listed, info, ("hyperparams", "augment")))

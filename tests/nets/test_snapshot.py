@@ -32,6 +32,7 @@ NORMED = network(
     {"type": "linear", "out": 3},
 )
 EPOCHS = 3
+AUGMENT = [{"type": "random_crop", "padding": 1}, {"type": "alternating_flip"}, {"type": "mixup"}, {"type": "cutmix"}]
 MOMENTUM = {"type": "sgd", "lr": 0.05, "momentum": 0.9, "nesterov": True}
 ADAM = {"type": "adam", "lr": 0.02}
 DATA = stripes()
@@ -74,6 +75,7 @@ def stopped_after(epoch: int, a: Any, h: Hyperparams, path: Path, resume: Snapsh
         (NORMED, {"optimizer": {"type": "adamw", "lr": 0.01}}),
         (CNN, {"optimizer": {"type": "rmsprop", "lr": 0.01}, "keep_best": True}),
         (NORMED, {"optimizer": {"type": "sgd", "lr": 0.1}}),
+        pytest.param(CNN, {"optimizer": ADAM, "augment": AUGMENT}, marks=pytest.mark.slow),
     ],
     ids=lambda value: "-".join(map(str, value)) if isinstance(value, dict) else "",
 )

@@ -33,6 +33,8 @@ class TrainingRoutes:
         g.run_id = run.run_id
         doubts = [doubt.to_json() for doubt in order.doubts]
         answer = {**accepted(run, name, position), "doubts": doubts, "learning_rate": order.rates}
+        if run.hyperparams.get("augment"):
+            answer["augmented"] = "training"
         return jsonify(answer), 202, {"Location": f"/api/runs/{run.run_id}"}
 
     @route("POST", "/runs/<run_id>/cancel")
