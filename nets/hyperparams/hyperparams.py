@@ -161,7 +161,7 @@ class Hyperparams(Spec):
         "metrics by name, or as objects with a type and options.",
     )
     log_every: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = Field(
-        None, description="Loss and learning rate are told of each n-th step; null tells of none."
+        None, description="Loss and learning rate are told of each n-th step, of 2,000 at most; null tells of none."
     )
     early_stopping: EarlyStopping | None = Field(
         None, description="End the run when it no longer gets better; an object, `{}` for its defaults."

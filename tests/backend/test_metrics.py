@@ -12,7 +12,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.backend.conftest import BODY, PARAMS, Trained, finish
+from backend.cli.top import main
+from tests.backend.conftest import BODY, PARAMS, Trained, finish, serving
 from tests.backend.samples import METRIC
 from tests.backend.test_payloads import events_of, hold_against_the_document
 
@@ -159,6 +160,25 @@ def test_metrics_stand_side_by_side(trained: Trained, measured: str) -> None:
     assert found["runs"][0]["test_metrics"] == record["test_metrics"] and found["runs"][1]["test_metrics"] is None
     rows = list(csv.DictReader(io.StringIO(trained.client.get(f"/api/compare.csv?{runs}").text)))
     assert float(rows[1][f"val_f1 {measured}"]) == last and rows[1][f"val_f1 {trained.run_id}"] == ""
+
+
+def test_commands_show_metrics_and_steps(trained: Trained, measured: str, capsys: pytest.CaptureFixture[str]) -> None:
+    record = trained.client.get(f"/api/runs/{measured}").json
+
+    def said(*words: str) -> str:
+        assert main(["--url", url, *words]) == 0
+        return capsys.readouterr().out
+
+    with serving(trained.app) as url:
+        shown, f1 = said("show", measured), f"{record['metrics'][-1]['metrics']['f1']:.4g}"
+        for part in ("test metrics", "most frequent class", "auroc", "expected_calibration_error", f1):
+            assert part in shown
+        told = said("logs", measured).splitlines()
+        assert [line.split()[1] for line in told if line.startswith("step")] == ["4", "8", "12", "16"]
+        assert any(line.startswith("epoch") and f"f1 {f1}" in line for line in told)
+        side_by_side = said("compare", measured, trained.run_id)
+        assert "test f1" in side_by_side and f"{record['test_metrics']['f1']:.4g}" in side_by_side
+        assert "test_f1" in said("runs", "--sort", "-test_f1").splitlines()[0]
 
 
 @pytest.mark.parametrize(
