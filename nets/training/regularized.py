@@ -64,7 +64,10 @@ def penalty(found: Sequence[Regularized], params: Tree, numbers: Mapping[str, Nu
 
 
 def penalised(found: Sequence[Regularized], gradients: Tree, params: Tree, numbers: Mapping[str, Numbers]) -> Tree:
-    """The gradients with those of what the weights add; the rest of them as they are."""
+    """The gradients with those of what the weights add; the rest of them as they are.
+
+    Arrays without a gradient, since they are frozen, get none.
+    """
     held: dict[str, dict[str, Array]] = {}
     for each in found:
         for node, names in zip(each.nodes, each.arrays, strict=False):  # those of activity have no arrays
@@ -75,6 +78,7 @@ def penalised(found: Sequence[Regularized], gradients: Tree, params: Tree, numbe
     changed = {
         node: {**gradients[node], **{name: gradients[node][name] + array for name, array in arrays.items()}}
         for node, arrays in more.items()
+        if node in gradients
     }
     return {**gradients, **changed}
 

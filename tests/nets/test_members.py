@@ -222,6 +222,7 @@ ALL: dict[str, Any] = {
     "frozen": ["stem.0"],
     "weight_decay_exclude": "bias_and_norm",
     "gradient_clip_norm": 0.5,
+    "regularizers": [{"type": "l1"}],
     "lookahead": {"k": 4},
     "optimizer": {"type": "adamw", "lr": 0.01},
 }
