@@ -78,9 +78,9 @@ ARROWS = {
         "regularizers": "errors optimizers spec",
         "optimizers": "errors spec",
         "averages": "spec",
+        "schedules": "errors facts spec stopping",
         "stopping": "facts spec",
         "losses": "errors spec",
-        "schedules": "errors facts spec stopping",
         "metrics": "errors spec",
         "views": "spec",
         "datasets": "durable errors spec",
@@ -132,6 +132,7 @@ NAMING_LAYERS = {
     "backend/inference/pixels.py": "maximum",
     "backend/parsing/strict_json.py": "maximum",
     "backend/parsing/benchmarks.py": "maximum",
+    "nets/doubts/of_schedules.py": "linear",  # between points
     "nets/schedules/decay.py": "linear",  # a line down
     "nets/schedules/one_cycle.py": "linear",
     "nets/schedules/stairs.py": "linear",

@@ -144,7 +144,8 @@ class Inspected(Answer, kw_only=True):
 class Started(Answer, kw_only=True):
     """A run that was accepted. `hyperparams`: all that it uses; `warnings`: what the server remarks on the body.
 
-    doubts: of these remarks those that experience gives, each with `rule`, `pointer`, `reason`, `cure`.
+    doubts: of these remarks those that experience gives, each with `rule`, `pointer`, `reason`, `cure`. learning_rate:
+    `first`, `largest` and `last` of the run.
     """
 
     run_id: str
@@ -161,6 +162,7 @@ class Started(Answer, kw_only=True):
     queue_position: int | None = None
     warnings: list[str] = []
     doubts: list[Json] = []
+    learning_rate: dict[str, float] = {}
 
     @property
     def short(self) -> str:

@@ -95,6 +95,8 @@ def run_curves(
 ) -> str:
     """Loss and accuracy of one run, in training and validation, as an SVG of `width` x `height` pixels.
 
+    Also its learning rate, where that changes.
+
     `height`: at least; what the legend takes is added where it is too little.
     """
     palette = PALETTES[theme]
@@ -106,6 +108,10 @@ def run_curves(
             for number, part in enumerate(("train", "val"))
         ]
         panels.append(Panel(Measure(name, symbol), lines))
+    if len(set(course.metrics["learning_rate"])) > 1:
+        rate = line_of(course, "learning_rate", look(2, palette), x, size, best=False)
+        panels.append(Panel(MEASURES["learning_rate"], [rate]))
+    more = ", and its learning rate" if len(panels) > 2 else ""
     entries = [Entry("training", look(0, palette)), Entry("validation", look(1, palette))]
     if course.best is not None:
         ring = Look(palette.ink, "o", "-")
@@ -113,7 +119,7 @@ def run_curves(
     picture = Picture(
         title=course.name,
         told=f" · {course.told}" if course.told else "",
-        about=f"Loss and accuracy of {course.run_id} by {x}, in training and in validation.",
+        about=f"Loss and accuracy of {course.run_id} by {x}, in training and in validation{more}.",
         panels=panels,
         entries=entries,
         x=label_of(x, unit),

@@ -24,6 +24,7 @@ def course(run: int = 0, epochs: int = 5, **changed: Any) -> Course:
     losses = [2.0 * math.exp(-0.3 * epoch) + 0.01 * run for epoch in range(epochs)]
     values: dict[str, Any] = {name: losses for name in METRICS}
     values |= {name: [1 - loss / 3 for loss in losses] for name in ("train_accuracy", "val_accuracy")}
+    values["learning_rate"] = [0.1] * epochs
     fields: dict[str, Any] = {
         "run_id": f"r_{run:08x}",
         "name": f"Two layers #{run}",
@@ -51,6 +52,14 @@ def test_a_run_has_its_losses_accuracies_and_best_epoch_with_units(theme: Theme)
     assert read.count("epoch (number)") == 2 and "best epoch: 5" in read
     assert ("prefers-color-scheme:dark" in picture) == (theme == "auto")
     assert f"fill: {PALETTES[theme].paper}" in picture
+
+
+def test_a_learning_rate_that_changes_is_drawn_too() -> None:
+    metrics = {**course().metrics, "learning_rate": [0.1, 0.1, 0.05, 0.01, 0.001]}
+    picture = run_curves(course(metrics=metrics))
+    read = texts(picture)
+    assert "learning rate (per step, log scale)" in read and read.count("epoch (number)") == 3
+    assert "and its learning rate" in picture
 
 
 @pytest.mark.parametrize(("x", "label"), [("epoch", "epoch (number)"), ("seconds", "time of training, without compilation (s)")])  # fmt: skip
