@@ -109,7 +109,7 @@ NAMING_LAYERS = {
     "backend/demo/example.py": "*",  # the network of the demo
     "backend/parsing/requests.py": "linear relu softmax",  # the example of a body in the OpenAPI document
     "nets/architecture/combinators.py": "Add AsSequence Concat Conv2d EachStep Linear Relu timedistributed",  # the merges they stand for; their examples
-    "nets/architecture/misfits.py": "Flatten",  # told as a cure
+    "nets/architecture/misfits.py": "Embedding Flatten Reshape ToImage ToSequence",  # told as cures
     "nets/architecture/resolve.py": "AsImage Flatten",  # the adapters between kinds
     "nets/training/programs.py": "Linear average",  # the smallest network, to rehearse on; a program
     "nets/network.py": "dropout",  # how Flax calls the stream of random numbers

@@ -10,7 +10,9 @@ from nets.architecture.expand import Placed, Read
 from nets.errors import UNSAID, Change, Problem
 from nets.layers import LAYERS, Layer
 from nets.layers.base import Misfit
-from nets.layers.shape import Flatten
+from nets.layers.embedding import Embedding
+from nets.layers.patches import ToImage, ToSequence
+from nets.layers.shape import Flatten, Reshape
 from nets.spec.allowed import one_of
 from nets.spec.fields import MOST_WIDTH
 from nets.spec.values import Kind, Value
@@ -18,6 +20,15 @@ from nets.spec.values import Kind, Value
 ONE: dict[Kind, str] = {"features": "features", "image": "an image", "sequence": "a sequence", "tokens": "tokens"}
 FLATTENED: tuple[Kind, ...] = ("image", "sequence")
 MOST_NUMBERS = 2**31 - 1
+MAKES: dict[tuple[Kind, Kind], type[Layer]] = {  # what makes one kind of another, where it can be had at all
+    ("tokens", "sequence"): Embedding,
+    ("tokens", "image"): Embedding,
+    ("tokens", "features"): Embedding,
+    ("sequence", "image"): ToImage,
+    ("features", "image"): Reshape,
+    ("image", "sequence"): ToSequence,
+    ("features", "sequence"): Reshape,
+}
 PLACEHOLDER = re.compile(r"\{(field|before|shape|\d+)\}")
 
 
@@ -93,8 +104,8 @@ def any_cure(layer: Layer, value: Value) -> str:
     """What to do about a kind where the layer's type does not say it."""
     if "features" in layer.takes and value.kind in FLATTENED:
         return f"put {Flatten().type} before it"
-    takers = [name for name, cls in LAYERS.items() if takes_one(cls, value.kind)]
-    return f"{', '.join(takers[:8])} take {ONE[value.kind]}" if takers else f"no type takes {ONE[value.kind]} yet"
+    made = next((MAKES[value.kind, kind] for kind in layer.takes if (value.kind, kind) in MAKES), None)
+    return f"put {made.model_fields['type'].default} before it" if made else f"{layer.type} takes no {value.kind} yet"
 
 
 def takes_one(cls: type[Layer], kind: Kind) -> bool:
