@@ -403,3 +403,27 @@ def test_a_store_that_takes_no_metric_costs_no_epoch(host: Host, monkeypatch: py
     assert [metric["epoch"] for metric in record["metrics"]] == [1, 2]
     host.resume(record["run_id"])
     same(finish(host.client, record["run_id"]), whole)
+
+
+def test_a_run_that_a_rule_has_ended_tells_so_and_goes_on_with_more_patience(host: Host) -> None:
+    rule = {"patience": 2, "min_delta": 9}  # nothing is so much better
+    source = host.train(body(epochs=9, early_stopping=rule, target={"metric": "val_loss", "value": 9}))
+    ended = finish(host.client, source)
+    assert (ended["state"], ended["epoch"], ended["stopped_by"]["rule"]) == ("succeeded", 1, "target")
+    assert ended["target_reached"]["epoch"] == 1 and ended["metrics"][-1]["progress"] == 1
+    _, _, last = host.events(source)[-1]
+    assert last["stopped_by"] == ended["stopped_by"] and last["target_reached"] == ended["target_reached"]
+    assert f"{ended['stopped_by']['rule']}" in host.client.get("/api/runs.csv").text
+    same_again = host.client.post("/api/train", json={"resume_from": source})
+    assert (
+        same_again.status_code == 400
+        and "hyperparams.target.value: would end this run at once" in same_again.json["error"]
+    )
+    further = {"resume_from": source, "hyperparams": {"target": None}}
+    stopped = finish(host.client, host.train(further))
+    assert (stopped["epoch"], stopped["stopped_by"]["rule"]) == (3, "early_stopping")
+    again = host.client.post("/api/train", json={**further, "resume_from": stopped["run_id"]})
+    assert again.status_code == 400 and "early_stopping.patience" in again.json["error"]
+    assert "send more than 2, or null as early_stopping" in again.json["error"]
+    patient = {"resume_from": stopped["run_id"], "hyperparams": {"early_stopping": {"patience": 4}}}
+    assert finish(host.client, host.train(patient))["epoch"] == 5
