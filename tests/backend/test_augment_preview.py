@@ -50,6 +50,7 @@ def test_what_cannot_be_shown_is_said(client: Any, query: dict[str, str], status
     assert told in answer.get_data(as_text=True).replace('\\"', '"')
 
 
+@pytest.mark.slow
 def test_mixed_samples_are_shown_mixed() -> None:
     images = stripes(6).train_inputs[:6]
     (mixed,) = preview(parse_augment([{"type": "mixup", "alpha": 50}], ()), images, seed=1, times=1)

@@ -7,6 +7,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.training.objective import Objective
@@ -29,6 +30,7 @@ def seen(parts: int, step: int = 5) -> list[Seen]:
     return [program(data, rows, jnp.int32(part), jnp.int32(9), jnp.int32(step), numbers) for part in range(parts)]
 
 
+@pytest.mark.slow
 def test_parts_of_a_batch_see_what_the_whole_sees() -> None:
     """Also of partners in other parts; what fills the batch up is never one."""
     (whole,), parts = seen(1), seen(3)
@@ -42,6 +44,7 @@ def test_parts_of_a_batch_see_what_the_whole_sees() -> None:
     assert sorted(whole.mixed.labels[:9].tolist()) == sorted(labels[ROWS[:9]].tolist())
 
 
+@pytest.mark.slow
 def test_the_label_that_counts_is_that_of_the_larger_share() -> None:
     (whole,) = seen(1)
     assert whole.mixed is not None

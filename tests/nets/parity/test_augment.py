@@ -31,7 +31,9 @@ ONE: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", ONE)
+@pytest.mark.parametrize(
+    "name", [name if name == "rotate" else pytest.param(name, marks=pytest.mark.slow) for name in ONE]
+)
 def test_one_is_what_torchvision_gives(name: str) -> None:
     found = seen([{"type": name, **ONE[name]}], IMAGES)
     found = floats(found) if found.dtype == np.uint8 else found
@@ -44,6 +46,7 @@ OPERATIONS = {"shear_x": "shear_corner", "solarize": "solarize"} | {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_operations_of_policies_are_those_of_torchvision(name: str) -> None:
     magnitude = 1 - 100 / 255 if name == "solarize" else 1.0
