@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -36,10 +37,10 @@ def run_to_end(steps: Any) -> Any:
 def test_means_are_those_of_the_samples_that_count() -> None:
     places = np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
     labels, real = jnp.asarray([0, 1, 1, 0, 3, 1]), jnp.asarray([True] * 5 + [False])
-    held = read_by(added(nothing(4, 2), places, labels, real), LOSSES.parse("triplet", ("loss",)))
+    held = read_by(jax.jit(added)(nothing(4, 2), places, labels, real), LOSSES.parse("triplet", ("loss",)))
     np.testing.assert_allclose(held["means"][0], places[[0, 3]].mean(0), rtol=1e-6)
     np.testing.assert_allclose(held["means"][1], places[[1, 2]].mean(0), rtol=1e-6)
-    logits = nearness(places, held)
+    logits = np.asarray(jax.jit(nearness)(places, held))
     assert logits.shape == (6, 4) and np.isfinite(logits).all()
     assert logits.argmax(-1)[4] == 3 and (logits.argmax(-1) != 2).all(), "nothing is near to a class without a sample"
     np.testing.assert_allclose(logits[0, 1], -((places[0] - held["means"][1]) ** 2).sum(), rtol=1e-5)
@@ -48,9 +49,10 @@ def test_means_are_those_of_the_samples_that_count() -> None:
 def test_a_hit_is_nearest_to_the_others_of_its_class() -> None:
     places = jnp.asarray([[0.0, 0], [0.2, 0], [5, 5], [5.2, 5], [4.9, 5], [9, 9]])
     labels = jnp.asarray([0, 0, 1, 1, 0, 2])
-    found = hits(places, labels, jnp.asarray([True, True, True, True, True, True]))
+    told = jax.jit(hits)
+    found = told(places, labels, np.ones(6, bool))
     assert found.tolist() == [True, True, True, True, False, False], "one among others, and one by itself"
-    assert hits(places, labels, jnp.arange(6) != 3).tolist() == [True, True, False, False, False, False]
+    assert told(places, labels, np.arange(6) != 3).tolist() == [True, True, False, False, False, False]
 
 
 @pytest.mark.parametrize("loss", ["contrastive"])

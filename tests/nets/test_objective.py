@@ -88,7 +88,7 @@ def by_hand(params: Any, x: Any, y: Any) -> tuple[Any, Any]:
     return 0.8 * loss(main) + 0.3 * loss(aux) + penalties, loss(main)
 
 
-@pytest.mark.parametrize("part", [None, 16])
+@pytest.mark.parametrize("part", [pytest.param(None, marks=pytest.mark.slow), 16])
 def test_a_step_goes_down_what_is_made_small_however_a_batch_is_cut(part: int | None) -> None:
     random = np.random.default_rng(0)
     x, y = random.normal(size=(50, 6)).astype(np.float32), random.integers(0, 3, 50).astype(np.int32)
