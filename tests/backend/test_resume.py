@@ -127,6 +127,24 @@ POINTS = {
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        {"type": "cosine", "warmup_epochs": 2.5},
+        {"type": "reduce_on_plateau", "patience": 0, "threshold": 1, "factor": 0.5},
+    ],
+    ids=lambda schedule: schedule["type"],
+)
+def test_a_crash_keeps_the_curve_of_the_learning_rate(host: Host, schedule: Json) -> None:
+    """In a warm-up, and with what a plateau has seen."""
+    whole = finish(host.client, host.train(body(lr_schedule=schedule)))
+    run_id = host.dies(Checkpoints, "keep", on=2, after=True, body=body(lr_schedule=schedule))
+    host.resume(run_id)
+    same(finish(host.client, run_id), whole)
+    assert len({metric["learning_rate"] for metric in whole["metrics"]}) > 2
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
 def test_a_crash_at_a_point_costs_nothing(host: Host, point: str, monkeypatch: pytest.MonkeyPatch) -> None:
     owner, name, on, after = POINTS[point]
