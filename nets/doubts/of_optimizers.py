@@ -6,6 +6,19 @@ from collections.abc import Iterator
 
 from nets.doubts.case import Case
 from nets.doubts.doubt import Doubt
+from nets.optimizers import RmsProp
+
+EPSILON = 1e-9  # of quotients of decimal numbers
+
+
+def momentum_beside_rms(case: Case) -> Iterator[Doubt]:
+    if case.hyperparams is None or not isinstance(optimizer := case.hyperparams.optimizer, RmsProp):
+        return
+    times, usual = 1 / (1 - optimizer.momentum), optimizer.usual_lr[1]
+    if optimizer.momentum and optimizer.lr * times > usual * (1 + EPSILON):
+        reason = f"momentum counts with rmsprop too: {optimizer.momentum:g} makes its steps {times:.3g} times as long"
+        cure = f"leave it out, or begin with an lr of {usual / times:.2g}"
+        yield Doubt("momentum_beside_rms", ("hyperparams", "optimizer", "momentum"), reason, cure)
 
 
 def no_weight_decay(case: Case) -> Iterator[Doubt]:

@@ -111,6 +111,11 @@ rule(
     cost="sgd of 5: 9.8; adam of 0.1: 13.6, of 1e-06: 46.4",
 )
 rule(
+    of_optimizers.momentum_beside_rms,
+    "a `momentum` of `rmsprop` with a learning rate that is usual without one",
+    "visual builders send the momentum of sgd along; with rmsprop it makes steps longer",
+)
+rule(
     of_optimizers.no_weight_decay,
     "`weight_decay_exclude`, or a `weight_decay` of `groups`, and an optimizer without weight decay",
     "there is nothing to leave out, or to multiply",
