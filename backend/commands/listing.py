@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
@@ -31,6 +31,7 @@ from backend.commands.telling import (
 SOME = 30  # of a list, where people read
 WIDE = 100  # columns from which on a list has more
 EPOCHS = 12  # of a run that is shown
+METRICS_WIDE = 68  # characters of the names of metrics beside an epoch: with it they fit into 80
 SHOWN = {"best.val_loss", "best.val_accuracy", "test_accuracy", "created_at", "name", "epoch"}  # have a column anyway
 
 
@@ -113,8 +114,9 @@ def show(client: Client, run: str, *, as_json: bool) -> int:
     out = screen()
     out.show(sheet(found))
     if found.metrics:
-        out.print()
-        out.show(table_of_epochs(found))
+        for made in tables_of_epochs(found):
+            out.print()
+            out.show(made)
     for warning in found.warnings:
         out.print(Text(warning, style="yellow"))
     return exits.OK
@@ -188,25 +190,42 @@ def singles(metrics: Mapping[str, Any] | None) -> dict[str, float]:
     return {name: value for name, value in (metrics or {}).items() if isinstance(value, int | float)}
 
 
-def table_of_epochs(run: Run) -> Table:
-    """The last epochs of a run, and its best; with the metrics that it was asked for, as far as they are numbers."""
-    asked = list(dict.fromkeys(name for metric in run.metrics[-EPOCHS:] for name in singles(metric.metrics)))
-    asked = [name for name in asked if name != "accuracy"]
-    made = table("epoch", "train loss", "val loss", "train acc", "val acc", *asked, "samples/s", "time")
-    for column in made.columns:
-        column.justify = "right"
-    chosen = run.metrics[-EPOCHS:]
+def tables_of_epochs(run: Run) -> Iterator[Table]:
+    """The last epochs of a run, and its best; then the metrics that it was asked for, as far as they are numbers."""
     best = run.best.epoch if run.best else 0
-    chosen = [metric for metric in run.metrics[:-EPOCHS] if metric.epoch == best] + chosen
-    for metric in chosen:
+    chosen = [metric for metric in run.metrics[:-EPOCHS] if metric.epoch == best] + run.metrics[-EPOCHS:]
+    styles = ["bold" if metric.epoch == best else "" for metric in chosen]
+    made = to_the_right("epoch", "train loss", "val loss", "train acc", "val acc", "samples/s", "time")
+    for metric, style in zip(chosen, styles, strict=True):
         losses = (f"{metric.train_loss:.4g}", f"{metric.val_loss:.4g}")
         accuracies = (percent(metric.train_accuracy), percent(metric.val_accuracy))
         speed = (f"{metric.samples_per_sec:,.0f}", span(metric.epoch_time))
-        style, told = "bold" if metric.epoch == best else "", singles(metric.metrics)
-        beside = (number(told[name]) if name in told else "-" for name in asked)
-        cells = (str(metric.epoch), *losses, *accuracies, *beside, *speed)
-        made.add_row(*(Text(each, style=style) for each in cells))
-    return made
+        made.add_row(*(Text(each, style=style) for each in (str(metric.epoch), *losses, *accuracies, *speed)))
+    yield made
+    told = [singles(metric.metrics) for metric in chosen]
+    asked = list(dict.fromkeys(name for each in told for name in each if name != "accuracy"))
+    for names in lines_of_names(asked):
+        made = to_the_right("epoch", *names)
+        for metric, values, style in zip(chosen, told, styles, strict=True):
+            beside = (number(values[name]) if name in values else "-" for name in names)
+            made.add_row(*(Text(each, style=style) for each in (str(metric.epoch), *beside)))
+        yield made
+
+
+def to_the_right(*columns: str) -> Table:
+    return table(*columns, right=columns)
+
+
+def lines_of_names(names: Sequence[str]) -> Iterator[list[str]]:
+    """As many at a time as stand in a line of a terminal."""
+    line: list[str] = []
+    for name in names:
+        if line and sum(map(len, line)) + 2 * len(line) + len(name) > METRICS_WIDE:
+            yield line
+            line = []
+        line.append(name)
+    if line:
+        yield line
 
 
 def models(client: Client, *, limit: int | None, as_json: bool, ids_only: bool) -> int:

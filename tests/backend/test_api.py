@@ -178,7 +178,7 @@ def test_a_body_full_of_problems_is_answered_quickly_and_briefly(client: FlaskCl
     began = time.process_time()
     answer = client.post("/api/models", data=body, content_type="application/json")
     assert answer.status_code == 400 and len(answer.get_json()["errors"]) <= 100
-    assert len(answer.text) < 60_000 and time.process_time() - began < 5
+    assert len(answer.text) < 100 * 1000 and time.process_time() - began < 5
 
 
 HEADERS = [

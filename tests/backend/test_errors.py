@@ -140,7 +140,7 @@ def test_problems_are_told_to_programs_and_their_fixes_remove_them(client: Flask
 def test_a_builder_can_offer_what_is_right(client: FlaskClient) -> None:
     """The commonest mistakes, and what a button does about them."""
     net = {"input_size": 784, "layers": [{"type": "flatten"}, {"type": "linear", "in": 3000, "out": 10}]}
-    sent = {"architecture": net, "hyperparams": {"epoch": 3, "loss": "crossentropy"}, "nmae": "x", "learning_rate": 1}
+    sent = {"architecture": net, "hyperparams": {"epoch": 3, "loss": "cross_entrop"}, "nmae": "x", "learning_rate": 1}
     problems = {one["pointer"]: one for one in client.post("/api/train", json=sent).json["errors"]}
     wrong = problems["/architecture/layers/1/in"]
     assert (wrong["code"], wrong["expected"], wrong["got"]) == ("mismatch", 784, 3000)

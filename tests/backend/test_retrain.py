@@ -31,8 +31,8 @@ def test_a_stored_definition_is_trained_by_its_id(client: FlaskClient) -> None:
 
 
 STORED = {**PARAMS, "optimizer": {"type": "adam", "learning_rate": 0.02, "betas": [0.8, 0.99]}, "seed": 7}
-ADAM = {"type": "adam", "lr": 0.02, "betas": [0.8, 0.99], "eps": 1e-8, "weight_decay": 0.0}
-SGD = {"type": "sgd", "lr": 0.1, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0}
+ADAM = {"type": "adam", "lr": 0.02, "betas": [0.8, 0.99], "eps": 1e-8, "weight_decay": 0.0, "amsgrad": False}
+SGD = {"type": "sgd", "lr": 0.1, "momentum": 0.0, "dampening": 0.0, "nesterov": False, "weight_decay": 0.0}
 
 
 RETRAINED: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = [

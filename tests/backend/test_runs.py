@@ -52,7 +52,7 @@ def test_runs_are_listed_newest_first_and_filtered(app: Flask, held: threading.E
         ("limit=1&limit=2", "limit came 2 times"),
         ("before=0", "before: must be a whole number"),
         ("before=r_1", "before: must be a whole number"),
-        ("include=metric", "include: must be one or more of metrics, sample_predictions, architecture"),
+        ("include=metric", "include: must be one or more of metrics, sample_predictions, worst, architecture"),
         ("include=", "include: must be one or more of"),
         ("stat=queued", "Did you mean 'state'?"),
     ],

@@ -21,7 +21,8 @@ def test_every_open_bound_of_every_specification_holds_in_float32(kind: type[Spe
         above, below = open_bounds(kind, name)
         for value in [*(1e-300 for _ in above), *(bound - 1e-12 for bound in below)]:
             with pytest.raises(ValidationError, match="as float32, in which networks are computed"):
-                kind.model_validate({**whole, field.alias or name: (value, value) if name == "betas" else value})
+                several = (value,) * len(field.default) if isinstance(field.default, tuple) else value
+                kind.model_validate({**whole, field.alias or name: several})
 
 
 def test_a_size_is_one_number_or_a_pair() -> None:

@@ -104,7 +104,7 @@ class RunRoutes:
 
     @route("GET", "/runs/<run_id>/curves.svg")
     def get_curves(self, run_id: str) -> ResponseReturnValue:
-        """Loss and accuracy of a run as a picture, with its best epoch, and its learning rate where that changes."""
+        """Loss and accuracy of a run as a picture, with its best epoch, and a learning rate that changes."""
         query = asked(Curves)
         with self.store.moment():
             picture = of_run(self.store, self._find(run_id, metrics=True), query)
