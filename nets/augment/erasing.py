@@ -15,7 +15,6 @@ from nets.augment.base import (
     Numbers,
     OfPixels,
     Probability,
-    as_floats,
     as_values,
     between,
 )
@@ -85,7 +84,8 @@ class RandomErasing(OfPixels):
         box = between_places(first, side, (images.shape[1], images.shape[2]))
         if "value" in n:
             return jnp.where(box, as_values(n["value"], images), images)
-        return jnp.where(box, jnp.clip(chance.apart(1).normal(*images.shape[1:]), 0, 1), as_floats(images))
+        noise = jnp.clip(chance.apart(1).normal(*images.shape[1:]), 0, 1)
+        return jnp.where(box, as_values(noise, images), images)
 
 
 def between_places(first: Array, side: Array, size: tuple[int, int]) -> Array:

@@ -257,7 +257,9 @@ class Conv2d(Convolved):
         if self.init != "dirac":
             return made
         kernel = made.parameters["kernel"]
-        return replace(made, parameters={**made.parameters, "kernel": replace(kernel, init=dirac(kernel.init))})
+        return replace(
+            made, parameters={**made.parameters, "kernel": replace(kernel, init=dirac(math.prod(kernel.shape[:-1])))}
+        )
 
     def structure(self) -> Self:
         """How a kernel starts changes no program."""

@@ -13,6 +13,7 @@ import numpy as np
 from nets.spec.values import Shape
 
 Init = Callable[[jax.Array, Shape], jax.Array]  # (random key, shape) -> float32 values
+Draw = Callable[[np.random.Generator, Shape], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Arrays:
         return bool(self.parameters or self.statistics)
 
 
-def drawn(draw: Callable[[np.random.Generator, Shape], np.ndarray]) -> Init:
+def drawn(draw: Draw) -> Init:
     """Values that NumPy draws, seeded by the key's bits.
 
     Nothing to compile (a jitted draw of a small network's weights takes XLA two seconds), and every platform starts
@@ -64,6 +65,11 @@ def drawn(draw: Callable[[np.random.Generator, Shape], np.ndarray]) -> Init:
 
 def within(bound: float) -> Init:
     """Uniform from -bound to bound."""
+    return drawn(evenly(bound))
+
+
+def evenly(bound: float) -> Draw:
+    """The draw of `within`."""
     most = np.float32(bound)
 
     def draw(random: np.random.Generator, shape: Shape) -> np.ndarray:
@@ -73,7 +79,7 @@ def within(bound: float) -> Init:
         values *= most
         return values
 
-    return drawn(draw)
+    return draw
 
 
 def uniform(fan_in: int) -> Init:
@@ -102,17 +108,19 @@ def on_device(values: np.ndarray) -> jax.Array:
     return jax.device_put(values)
 
 
-def dirac(others: Init) -> Init:
+def dirac(fan_in: int) -> Init:
     """A convolution `[kh, kw, in, out]` whose first outputs are its inputs, as PyTorch's `dirac_` has them."""
 
-    def init(key: jax.Array, shape: Shape) -> jax.Array:
-        values = np.array(others(key, shape))
+    others = evenly(1 / math.sqrt(fan_in))
+
+    def draw(random: np.random.Generator, shape: Shape) -> np.ndarray:
+        values = others(random, shape)
         same = range(min(shape[-2:]))
         values[..., : len(same)] = 0
         values[shape[0] // 2, shape[1] // 2, same, same] = 1
-        return on_device(values)
+        return values
 
-    return init
+    return drawn(draw)
 
 
 def zeros(key: jax.Array, shape: Shape) -> jax.Array:

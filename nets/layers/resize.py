@@ -112,7 +112,7 @@ class Upsample(Layer):
             yield Misfit(
                 "mode",
                 f"{detail}, got {shown(self.mode)}",
-                code="not_one_of",
+                code="mismatch",
                 expected={"enum": modes},
                 set_to=modes[1],
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from scipy.stats import rankdata
 
 from nets.metrics.base import METRICS, Metric, Parts
 from nets.metrics.reading import Reading, Undefined
@@ -37,6 +36,8 @@ class Auroc(Metric):
 
     def per_class(self, reading: Reading) -> list[float | None]:
         """The area of each class against the rest; None of one without samples, or with all."""
+        from scipy.stats import rankdata  # most of a second, and records are read by whoever knows metrics by name
+
         ranks = rankdata(reading.probabilities, axis=0)
         samples = np.bincount(reading.labels, minlength=reading.classes).astype(np.float64)
         others = len(reading.labels) - samples

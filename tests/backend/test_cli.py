@@ -56,6 +56,7 @@ def test_help_answers_at_once():
         ("import backend.cli.top", HEAVY),
         ("import backend.demo.tour", ("jax", "numpy", "nets")),
         ("import backend.server.serve", ("jax", "flax", "sklearn")),
+        ("import backend.commands.state", ("jax", "flax", "scipy", "sklearn")),
     ],
 )
 def test_what_is_heavy_is_imported_late(statement, heavy):

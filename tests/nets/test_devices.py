@@ -100,7 +100,8 @@ for device in (None, "cpu:0", "cpu:1"):
         assert {name_of(place) for array in arrays for place in array.devices()} == {device or "cpu:0"}, arrays
         assert jax.config.jax_default_device is None  # of whoever takes the events
         if type(event).__name__ == "Compiled":
-            print(device, event.compilation["kind"])
+            compilation = event.compilation  # the last one tells of all programs
+    print(device, compilation["kind"])
     weights[device] = event.variables, event.test_loss
     del arrays, event
     for one, other in zip(jax.tree.leaves(weights[None]), jax.tree.leaves(weights[device]), strict=True):

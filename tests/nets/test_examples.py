@@ -22,6 +22,7 @@ from nets.spec.values import Value
 from nets.training.check import check_fit
 from nets.training.events import Finished
 from nets.training.fit import fit
+from nets.training.learning_rate import LearningRate
 from nets.training.programs import start
 from nets.training.run import Run
 from nets.training.sampling import draw
@@ -111,9 +112,10 @@ def test_an_example_trains(name: str) -> None:
     architecture, _ = parsed(name)
     samples, hyperparams = random_arrays(architecture.graph.input, architecture.graph.classes, 4), few(name, 2)
     run = Run(architecture, hyperparams, samples, draw(hyperparams, 4), kernels="xla")
+    rate = LearningRate.of(hyperparams, len(run.train), [])
     step = jax.jit(run.workload.steps.train_batch, compiler_options={"xla_backend_optimization_level": "0"})
     state = start(run.workload, initial_variables(run.workload.graph, seed=0))
-    state, passed = step(state, run.data, jax.numpy.arange(2), run.numbers())
+    state, passed = step(state, run.data, jax.numpy.arange(2), run.numbers(rate))
     assert np.isfinite(passed.loss) and all(np.isfinite(array).all() for array in jax.tree.leaves(state.params))
 
 
