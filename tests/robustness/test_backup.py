@@ -17,7 +17,7 @@ from tests.backend.samples import MLP
 from tests.backend.test_cli import lamina
 from tests.robustness.hosts import Follower, Host, body, outcome
 
-EPOCHS = 40
+EPOCHS = 160  # longer than commands take to start
 WHOLE = body(MLP, epochs=EPOCHS)
 EXPORTS = 3
 

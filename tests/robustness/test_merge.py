@@ -20,7 +20,7 @@ from tests.backend.test_archive import make_state
 from tests.backend.test_cli import lamina
 from tests.robustness.hosts import Follower, Host, body, outcome
 
-WHOLE = body(MLP, epochs=30)
+WHOLE = body(MLP, epochs=200)  # longer than a command takes to start
 PIXELS = [round(index % 28 / 28, 3) for index in range(784)]
 
 
