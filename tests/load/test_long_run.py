@@ -12,8 +12,9 @@ import pytest
 from tests.backend.samples import eventually
 from tests.backend.test_training import Server
 
-EPOCHS, PART = 20_000, 1000
-FEW = 0.02  # of the epochs are faster: what else the machine does shows in the others
+EPOCHS, PART = 20_000, 5000
+FEW = 0.005  # of the epochs are faster: what else the machine does shows in the others, for seconds at a time
+ATTEMPTS = 3  # a machine that becomes slower meanwhile does so once; what grows with the epochs grows each time
 
 
 def trained(folder: Path, monkeypatch: pytest.MonkeyPatch, epochs: int) -> tuple[np.ndarray, list[int], int]:
@@ -41,14 +42,11 @@ def trained(folder: Path, monkeypatch: pytest.MonkeyPatch, epochs: int) -> tuple
 
 
 @pytest.mark.slow
-def test_the_last_thousand_epochs_take_as_long_as_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seconds, written, events = trained(tmp_path / "long", monkeypatch, EPOCHS)
-    last = np.quantile(seconds[-PART:], FEW)
-    firsts = [np.quantile(seconds[:PART], FEW)]
-    # A machine that became slower meanwhile did so for new runs too; what grows with the epochs, they do not have.
-    for name in ("again", "once more"):
-        if last > 1.1 * max(firsts):
-            firsts.append(np.quantile(trained(tmp_path / name, monkeypatch, PART)[0], FEW))
-    assert last <= 1.1 * max(firsts), firsts
+def test_the_last_epochs_take_as_long_as_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    while not found or (found[-1] > 1.1 and len(found) < ATTEMPTS):
+        seconds, written, events = trained(tmp_path / str(len(found)), monkeypatch, EPOCHS)
+        found.append(np.quantile(seconds[-PART:], FEW) / np.quantile(seconds[:PART], FEW))
+    assert found[-1] <= 1.1, found
     assert max(written) - min(written) < 16
     assert events > EPOCHS
