@@ -15,6 +15,7 @@ from nets.optimizers import Optimizer
 from nets.schedules import SCHEDULES
 
 MOST_PLACES = 100  # told of one doubt
+EPSILON = 1e-9  # by which quotients of decimal numbers may be off
 
 
 class DoubtJson(TypedDict):

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nets.doubts.case import Case
-from nets.doubts.doubt import Doubt
+from nets.doubts.doubt import EPSILON, Doubt
 from nets.optimizers import RmsProp
-
-EPSILON = 1e-9  # of quotients of decimal numbers
 
 
 def momentum_beside_rms(case: Case) -> Iterator[Doubt]:

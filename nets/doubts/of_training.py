@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nets.doubts.case import Case
-from nets.doubts.doubt import Doubt
+from nets.doubts.doubt import EPSILON, Doubt
 from nets.doubts.of_schedules import laid
 from nets.optimizers import OPTIMIZERS
 from nets.spec.fields import shown, wire_names
 from nets.training.step_losses import MOST_STEPS, StepLosses
 
 FAR = 10  # times beyond what is usual
-EPSILON = 1e-9  # of quotients of decimal numbers
 TINY = 1e-30  # instead of a learning rate of 0
 BATCH = ("hyperparams", "batch_size")
 OPTIMIZER = ("hyperparams", "optimizer")

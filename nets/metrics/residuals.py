@@ -6,12 +6,18 @@ of the probabilities.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from nets.metrics.base import METRICS, Metric
 from nets.metrics.reading import Reading, Undefined
+
+
+def mean_square(reading: Reading) -> np.floating[Any]:
+    """Of the differences of outputs and one-hot labels."""
+    found: np.floating[Any] = np.square(reading.compared - reading.one_hot).mean()
+    return found
 
 
 @METRICS.register
@@ -23,7 +29,7 @@ class Mse(Metric):
     higher = False
 
     def of(self, reading: Reading) -> float:
-        return float(np.square(reading.compared - reading.one_hot).mean())
+        return float(mean_square(reading))
 
 
 @METRICS.register
@@ -47,7 +53,7 @@ class Rmse(Metric):
     higher = False
 
     def of(self, reading: Reading) -> float:
-        return float(np.sqrt(np.square(reading.compared - reading.one_hot).mean()))
+        return float(np.sqrt(mean_square(reading)))
 
 
 @METRICS.register

@@ -93,6 +93,13 @@ def decayed(n: Numbers, name: str = "weight_decay") -> optax.GradientTransformat
     return optax.add_decayed_weights(n[name]) if name in n else optax.identity()
 
 
+def with_decay(scaled: optax.GradientTransformation, n: Numbers, *, decoupled: bool) -> optax.GradientTransformation:
+    """Scaled gradients times the learning rate, with weight decay added to gradients or, `decoupled`, beside them."""
+    decay, rest = decayed(n), optax.identity()
+    before, after = (rest, decay) if decoupled else (decay, rest)
+    return optax.chain(before, scaled, after, optax.scale_by_learning_rate(n["lr"]))
+
+
 @runtime_checkable
 class Averaging(Protocol):
     """What is kept by an optimizer that evaluates and saves other weights than those that gradients are taken at."""

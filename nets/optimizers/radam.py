@@ -20,7 +20,7 @@ from nets.optimizers.base import (
     Numbers,
     Optimizer,
     WeightDecay,
-    decayed,
+    with_decay,
 )
 from nets.optimizers.each import Arrays, corrected, each, mean
 from nets.spec.fields import Boolean
@@ -50,9 +50,7 @@ class Radam(Optimizer):
     divides = True
 
     def transform(self, n: Numbers) -> optax.GradientTransformation:
-        decay, rest = decayed(n), optax.identity()
-        before, after = (rest, decay) if self.decoupled_weight_decay else (decay, rest)
-        return optax.chain(before, scaled(n), after, optax.scale_by_learning_rate(n["lr"]))
+        return with_decay(scaled(n), n, decoupled=self.decoupled_weight_decay)
 
 
 def scaled(n: Numbers) -> optax.GradientTransformation:
