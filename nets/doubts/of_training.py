@@ -17,6 +17,7 @@ BATCH = ("hyperparams", "batch_size")
 OPTIMIZER = ("hyperparams", "optimizer")
 LOSS = ("hyperparams", "loss")
 STEPS, SMALL = 16, 8  # an epoch, and samples in a batch of few: of a batch_size that is told as a cure
+IN_USE = 'leave it out, or send "centered": false beside it, with which it counts'
 
 
 def learning_rate(case: Case) -> Iterator[Doubt]:
@@ -78,10 +79,13 @@ def ignored_field(case: Case) -> Iterator[Doubt]:
     kind = optimizer.get("type") if isinstance(optimizer, dict) else None
     if not isinstance(optimizer, dict) or not isinstance(kind, str) or kind not in OPTIMIZERS:
         return
-    for name in wire_names(OPTIMIZERS[kind].ignored):
-        if optimizer.get(name):
+    for name in wire_names(OPTIMIZERS[kind].ignored_in(optimizer)):
+        if optimizer.get(name) and name not in OPTIMIZERS[kind].model_fields:
             reason = f"{kind} has no {name}, so that {shown(optimizer[name])} is ignored"
             yield Doubt("ignored_field", (*OPTIMIZER, name), reason, "leave it out")
+        elif optimizer.get(name):
+            reason = f"{shown(optimizer[name])} is ignored, since builders send it with every optimizer"
+            yield Doubt("ignored_field", (*OPTIMIZER, name), reason, IN_USE)
 
 
 def loss_of_numbers(case: Case) -> Iterator[Doubt]:

@@ -36,7 +36,7 @@ def rule(find: Find, when: str, why: str, *, name: str = "", cost: str = "") -> 
 
 rule(
     of_training.ignored_field,
-    "the optimizer has no such option, and ignores it",
+    "the optimizer ignores it: it has no such option, or `rmsprop` has a `momentum` without `alpha` or `centered`",
     "builders send `momentum` and `nesterov` with every optimizer",
 )
 rule(
@@ -113,7 +113,7 @@ rule(
 rule(
     of_optimizers.momentum_beside_rms,
     "a `momentum` of `rmsprop` with a learning rate that is usual without one",
-    "visual builders send the momentum of sgd along; with rmsprop it makes steps longer",
+    "momentum makes the steps of rmsprop longer",
 )
 rule(
     of_optimizers.no_weight_decay,

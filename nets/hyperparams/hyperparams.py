@@ -350,11 +350,18 @@ def merged(kept: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
             registry.by_its_own_name(new),
         )
         if isinstance(own, dict) and isinstance(new, dict) and new.get("type", own["type"]) == own["type"]:
-            result[field] = _replaced(own, new, registry[own["type"]].aliases)
+            result[field] = _beside(own, new, registry[own["type"]])
     for name, cls in PARTS.items():
         if isinstance(own := kept.get(name), dict) and isinstance(part := sent.get(name), dict):
             result[name] = _replaced(own, part, getattr(cls, "aliases", {}))
     return result
+
+
+def _beside(kept: Mapping[str, Any], sent: Mapping[str, Any], cls: type[Typed]) -> dict[str, Any]:
+    """Options of the same type; what means nothing in `sent` gets no meaning from what is kept, unless it is in use."""
+    nothing = cls.ignored_in(sent).model_fields.keys() & cls.model_fields.keys() if "type" in sent else ()
+    meant = {name: value for name, value in sent.items() if name not in nothing or kept.get(name)}
+    return _replaced(kept, meant, cls.aliases)
 
 
 def _replaced(kept: Mapping[str, Any], sent: Mapping[str, Any], aliases: Mapping[str, str]) -> dict[str, Any]:

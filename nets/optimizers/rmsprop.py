@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import jax.numpy as jnp
 import optax
@@ -13,6 +14,7 @@ from nets.optimizers.base import (
     OPTIMIZERS,
     Decay,
     Eps,
+    Ignored,
     IgnoredNesterov,
     LearningRate,
     Numbers,
@@ -21,13 +23,17 @@ from nets.optimizers.base import (
     decayed,
 )
 from nets.optimizers.each import Arrays, each, mean
-from nets.spec.fields import Boolean
+from nets.spec.fields import Boolean, Spec
 from nets.spec.traced import Traced
 
 
 @OPTIMIZERS.register
 class RmsProp(Optimizer):
-    """`torch.optim.RMSprop`: eps outside the root, weight decay added to the gradient. Hinton, 2012."""
+    """`torch.optim.RMSprop`: eps outside the root, weight decay added to the gradient. Hinton, 2012.
+
+    `momentum` counts beside `alpha` or `centered`, which no other optimizer has. Without them it is ignored, and a
+    warning says so: visual builders send the momentum of sgd along with every optimizer.
+    """
 
     type: Literal["rmsprop"] = "rmsprop"
 
@@ -37,7 +43,7 @@ class RmsProp(Optimizer):
     eps: Eps = 1e-8
     weight_decay: Annotated[WeightDecay, Traced()] = 0.0
     momentum: Annotated[Decay, Traced(absent=0.0)] = Field(
-        default=0.0, description="Share of the last step that is kept."
+        default=0.0, description="Share of the last step that is kept; send `alpha` or `centered` beside it."
     )
     centered: Boolean = Field(
         default=False, description="Divide by the deviation of the gradient: the square of its mean is subtracted."
@@ -46,6 +52,11 @@ class RmsProp(Optimizer):
     aliases = {**Optimizer.aliases, "rho": "alpha", "epsilon": "eps"}
     ignored = IgnoredNesterov
     divides = True
+
+    @classmethod
+    def ignored_in(cls, sent: Mapping[str, Any]) -> type[Spec]:
+        meant = any(cls.aliases.get(name, name) in ("alpha", "centered") for name in sent)
+        return IgnoredNesterov if meant else Ignored
 
     @property
     def slots(self) -> int:

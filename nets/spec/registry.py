@@ -87,6 +87,11 @@ class Typed(TracedSpec):
     ignored: ClassVar[Fields] = Spec
     refused: ClassVar[Mapping[str, str]] = {}
 
+    @classmethod
+    def ignored_in(cls, sent: Mapping[str, Any]) -> Fields:
+        """Those of `ignored`, and fields that mean nothing beside what was sent."""
+        return cls.ignored
+
 
 S = TypeVar("S", bound=Typed)
 T = TypeVar("T", bound=Typed)
@@ -140,7 +145,8 @@ class Registry(Names[type[S]], Generic[S]):
         elsewhere: asked about fields that it does not have.
         """
         cls, sent = self._chosen(value, path)
-        ignored = {name: sent[name] for name in cls.ignored.model_fields if name in sent}
+        nothing = cls.ignored_in(sent)
+        ignored = {name: sent[name] for name in nothing.model_fields if name in sent}
         own = {name: item for name, item in sent.items() if name not in ignored}
 
         def hint(name: str, value: object) -> Hint:
@@ -148,7 +154,7 @@ class Registry(Names[type[S]], Generic[S]):
 
         problems: list[Problem] = []
         try:
-            parse(cls.ignored, ignored, path, owner=sent["type"])
+            parse(nothing, ignored, path, owner=sent["type"])
         except SpecError as error:
             problems += error.problems
         try:

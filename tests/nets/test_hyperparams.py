@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from nets.errors import SpecError
-from nets.hyperparams.hyperparams import parse_hyperparams
+from nets.hyperparams.hyperparams import merged, parse_hyperparams
 
 
 def problems(body: Any) -> list[str]:
@@ -62,9 +62,28 @@ def test_an_integer_valued_float_is_an_integer() -> None:
     assert parse_hyperparams({"epochs": 3.0}).epochs == 3
 
 
-def test_momentum_of_adam_is_ignored() -> None:
-    body = {"optimizer": {"type": "adam", "lr": 0.001, "momentum": 0.9}}
-    assert parse_hyperparams(body) == parse_hyperparams({"optimizer": {"type": "adam", "lr": 0.001}})
+@pytest.mark.parametrize("kind", ["adam", "rmsprop"])
+@pytest.mark.parametrize("sent", [{"momentum": 0.9}, {"momentum": None}, {"momentum": 0.9, "nesterov": True}], ids=str)
+def test_momentum_that_builders_send_with_every_optimizer_is_ignored(kind: str, sent: dict[str, Any]) -> None:
+    plain = {"type": kind, "lr": 0.001, "weight_decay": 0.1}
+    assert parse_hyperparams({"optimizer": {**plain, **sent}}) == parse_hyperparams({"optimizer": plain})
+
+
+@pytest.mark.parametrize("beside", [{"centered": False}, {"centered": True}, {"alpha": 0.99}, {"rho": 0.9}], ids=str)
+def test_momentum_of_rmsprop_counts_beside_an_option_that_rmsprop_alone_has(beside: dict[str, Any]) -> None:
+    made = parse_hyperparams({"optimizer": {"type": "rmsprop", "momentum": 0.9, **beside}})
+    assert made.optimizer.numbers()["momentum"] == 0.9
+    assert parse_hyperparams(made.to_json()) == made
+
+
+def test_what_a_builder_sends_again_gets_no_meaning_from_what_is_kept() -> None:
+    plain = parse_hyperparams({"optimizer": {"type": "rmsprop", "lr": 0.001}})
+    again = merged(plain.to_json(), {"optimizer": {"type": "rmsprop", "lr": 0.001, "momentum": 0.9}})
+    assert parse_hyperparams(again) == plain
+    meant = merged(plain.to_json(), {"optimizer": {"momentum": 0.9}})
+    assert parse_hyperparams(meant).optimizer.numbers()["momentum"] == 0.9
+    more = merged(meant, {"optimizer": {"type": "rmsprop", "momentum": 0.5}})
+    assert parse_hyperparams(more).optimizer.numbers()["momentum"] == 0.5
 
 
 @pytest.mark.parametrize(
