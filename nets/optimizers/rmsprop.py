@@ -23,7 +23,8 @@ from nets.optimizers.base import (
     decayed,
 )
 from nets.optimizers.each import Arrays, each, mean
-from nets.spec.fields import Boolean, Spec
+from nets.spec.fields import Boolean
+from nets.spec.registry import Fields
 from nets.spec.traced import Traced
 
 
@@ -54,7 +55,7 @@ class RmsProp(Optimizer):
     divides = True
 
     @classmethod
-    def ignored_in(cls, sent: Mapping[str, Any]) -> type[Spec]:
+    def ignored_in(cls, sent: Mapping[str, Any]) -> Fields:
         meant = any(cls.aliases.get(name, name) in ("alpha", "centered") for name in sent)
         return IgnoredNesterov if meant else Ignored
 

@@ -28,6 +28,12 @@ SHAPES = {
 }
 DECAY = {"weight_decay": 0.1}
 BETAS = {"betas": [0.8, 0.95], "eps": 1e-3}
+AROUND = ("groups", "weight_decay_exclude", "lookahead")  # of a case: what stands beside the optimizer
+SLOW_HEAD = {"groups": [{"layers": "head", "lr": 0.1, "weight_decay": 2}]}
+LOOKAHEAD = {"lookahead": {"k": 3, "alpha": 0.7}}
+
+# What groups multiply where a case leaves it out.
+DEFAULTS = {("muon", "weight_decay"): 0.1, ("muon", "adam_lr"): 0.001, ("muon", "adam_weight_decay"): 0.01}
 
 CASES: list[Json] = [
     {"type": "sgd", "lr": 0.05},
@@ -60,11 +66,49 @@ CASES: list[Json] = [
     {"type": "muon", "lr": 0.02, "adam_lr": 0.01},
     {"type": "muon", "lr": 0.02, "adjust_lr_fn": "match_rms_adamw", "nesterov": False, "ns_steps": 3, **DECAY},
     {"type": "muon", "momentum": 0.6, "ns_coefficients": [2, -1.5, 0.5], "eps": 0.5, "adam_weight_decay": 0.3},
+    {"type": "sgd", "lr": 0.05, "momentum": 0.9, "nesterov": True, **DECAY, **SLOW_HEAD, "weight_decay_exclude": "bias_and_norm"},
+    {"type": "adamw", "lr": 0.01, **DECAY, "groups": [{"layers": "conv", "lr": 3}, {"layers": ["head", "norm"], "weight_decay": 0}]},
+    {"type": "rmsprop", "lr": 0.01, "alpha": 0.9, "centered": True, "momentum": 0.5, **DECAY, **SLOW_HEAD},
+    {"type": "adagrad", "lr": 0.05, **DECAY, **SLOW_HEAD},
+    {"type": "muon", "lr": 0.02, **SLOW_HEAD},
+    {"type": "sgd", "lr": 0.05, "momentum": 0.9, **LOOKAHEAD},
+    {"type": "adamw", "lr": 0.01, **DECAY, **SLOW_HEAD, "lookahead": {"k": 5, "alpha": 0.5}},
+    {"type": "rmsprop", "lr": 0.01, "alpha": 0.9, "momentum": 0.9, **DECAY, **LOOKAHEAD},
+    {"type": "muon", "lr": 0.02, "adam_lr": 0.01, **LOOKAHEAD},
+]  # fmt: skip
+
+# Of these PyTorch has none: `formulas.py` has the rules of their papers.
+BY_FORMULA: list[Json] = [
+    {"type": "lamb", "lr": 0.01},
+    {"type": "lamb", "lr": 0.01, **BETAS, **DECAY, **SLOW_HEAD, "weight_decay_exclude": "bias_and_norm"},
+    {"type": "lars", "lr": 10},
+    {"type": "lars", "lr": 10, "momentum": 0.8, "nesterov": True, "trust_coefficient": 0.002, "eps": 0.1, **DECAY},
+    {"type": "lars", "lr": 10, "momentum": 0, **DECAY, **SLOW_HEAD, "weight_decay_exclude": "bias_and_norm"},
+    {"type": "lion", "lr": 0.01},
+    {"type": "lion", "lr": 0.01, "betas": [0.8, 0.9], **DECAY, **SLOW_HEAD},
+    {"type": "schedule_free_adamw", "lr": 0.01},
+    {"type": "schedule_free_adamw", "lr": 0.01, **BETAS, **DECAY, "r": 1.5, "weight_lr_power": 1, **SLOW_HEAD},
+    {"type": "lamb", "lr": 0.01, **DECAY, **LOOKAHEAD},
+    {"type": "lars", "lr": 10, **DECAY, **LOOKAHEAD},
+    {"type": "lion", "lr": 0.01, **DECAY, **LOOKAHEAD},
 ]
 
 
 def name_of(case: Json) -> str:
     return json.dumps(case)
+
+
+def options_of(case: Json, layer: str, name: str) -> Json:
+    """The options that an array has: factors of the first group of its layer are in them, for PyTorch's groups."""
+    own = {option: value for option, value in case.items() if option not in ("type", *AROUND)}
+    group = next((each for each in case.get("groups", ()) if layer in each["layers"]), {})
+    for option, factor in group.items():
+        also = [f"adam_{option}"] if case["type"] == "muon" else []
+        for of in [option, *also] if option != "layers" else ():
+            own[of] = factor * own.get(of, DEFAULTS.get((case["type"], of), 0))
+    if case.get("weight_decay_exclude") and (layer == "norm" or name == "bias"):
+        own["weight_decay"] = 0
+    return own
 
 
 def initial(shapes: Any = SHAPES) -> Arrays:
