@@ -36,8 +36,16 @@ class Move(Geometric):
     whole = True
 
 
+class Flip(Move):
+    """What flips share: no pixel comes from outside of the image."""
+
+    @property
+    def border(self) -> str:
+        return "edge"
+
+
 @AUGMENTATIONS.register
-class HorizontalFlip(Move):
+class HorizontalFlip(Flip):
     """Left and right swapped. torchvision's `RandomHorizontalFlip`, Keras's `RandomFlip("horizontal")`."""
 
     type: Literal["horizontal_flip"] = "horizontal_flip"
@@ -46,16 +54,12 @@ class HorizontalFlip(Move):
     also = ("random_horizontal_flip", "hflip")
     examples = ({"type": "horizontal_flip", "p": 0.5},)
 
-    @property
-    def border(self) -> str:
-        return "edge"
-
     def source(self, y: Array, x: Array, chance: Chance, n: Numbers, size: Size) -> tuple[Array, Array]:
         return y, jnp.where(at(chance.happens(n["p"])), size[1] - 1 - x, x)
 
 
 @AUGMENTATIONS.register
-class VerticalFlip(Move):
+class VerticalFlip(Flip):
     """Top and bottom swapped. torchvision's `RandomVerticalFlip`, Keras's `RandomFlip("vertical")`."""
 
     type: Literal["vertical_flip"] = "vertical_flip"
@@ -64,16 +68,12 @@ class VerticalFlip(Move):
     also = ("random_vertical_flip", "vflip")
     examples = ({"type": "vertical_flip", "p": 0.5},)
 
-    @property
-    def border(self) -> str:
-        return "edge"
-
     def source(self, y: Array, x: Array, chance: Chance, n: Numbers, size: Size) -> tuple[Array, Array]:
         return jnp.where(at(chance.happens(n["p"])), size[0] - 1 - y, y), x
 
 
 @AUGMENTATIONS.register
-class AlternatingFlip(Move):
+class AlternatingFlip(Flip):
     """Left and right swapped every other epoch: in the first epoch of half of the images, chosen by the seed, in the
     second of the others, and so on, so that two epochs see every image both ways. airbench94; Jordan, 2024.
     """
@@ -82,10 +82,6 @@ class AlternatingFlip(Move):
 
     also = ("alternate_flip",)
     examples = ({"type": "alternating_flip"},)
-
-    @property
-    def border(self) -> str:
-        return "edge"
 
     def source(self, y: Array, x: Array, chance: Chance, n: Numbers, size: Size) -> tuple[Array, Array]:
         of_samples = jax.vmap(lambda sample: jax.random.fold_in(chance.always, sample))(chance.samples)

@@ -70,6 +70,7 @@ class MultiheadAttention(Layer):
     also = ("multihead_attention",)
     ignored = BatchFirst
     aliases = {"heads": "num_heads", "nhead": "num_heads", "key_dim": "head_dim", "d_model": "embed_dim"}
+    declares = "embed_dim"
     takes = ("sequence",)
     cures = {"tokens": "put embedding before it", "image": "put patchembedding or tosequence before it"}
     arity = (1, 3)
@@ -104,8 +105,7 @@ class MultiheadAttention(Layer):
 
     def misfits(self, *inputs: Value) -> Iterator[Misfit]:
         query, key, value = self.three(inputs)
-        if self.embed_dim not in (None, query.channels):
-            yield Misfit.declared(self, "embed_dim", self.embed_dim or 0, query.channels)
+        yield from super().misfits(*inputs)
         for field, said, place, given in (("kdim", self.kdim, 1, key), ("vdim", self.vdim, -1, value)):
             if said not in (None, given.channels):
                 source = f"{{{range(len(inputs))[place]}}}" if len(inputs) > 1 else "{before}"
@@ -124,8 +124,8 @@ class MultiheadAttention(Layer):
 
     def filled(self, *inputs: Value) -> Self:
         query, key, value = self.three(inputs)
-        sizes = {"embed_dim": query.channels, "kdim": key.channels, "vdim": value.channels}
-        return self.model_copy(update={**sizes, "head_dim": self.head(query)})
+        sizes = {"kdim": key.channels, "vdim": value.channels, "head_dim": self.head(query)}
+        return super().filled(*inputs).model_copy(update=sizes)
 
     def arrays(self, *inputs: Value) -> Arrays:
         query, key, value = (each.channels for each in self.three(inputs))

@@ -43,7 +43,7 @@ class AvgPool(Pool):
 
     @property
     def margin(self) -> Pair | str:
-        return self.padding if isinstance(self.padding, str) else self.both(self.padding, beside=0)
+        return self.margins(self.padding)
 
     @property
     def rounds_up(self) -> bool:

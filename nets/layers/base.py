@@ -219,10 +219,10 @@ class Layer(Typed):
     wherever their kinds do. title: how a network is called that has such a layer; the one of the highest rank among its
     layers counts. width: the field that says how many channels it gives, which stand in that title. linear_map: whether
     it multiplies by trained weights and adds. keeps_values: whether each number that comes out is one that came in, but
-    for what random types do while training. bounds: between which all numbers lie that come out, with
-    the options that it has by default. probabilities: whether what comes out are those of a softmax. gates: whether it
-    scales one input by another. regroups: whether what comes out is as often in a sample as its `output` says, rather
-    than as often as what comes in.
+    for what random types do while training. bounds: between which all numbers lie that come out, with the options that
+    it has by default. probabilities: whether what comes out are those of a softmax. gates: whether it scales one input
+    by another. declares: the field in which a client may say how many channels come in. regroups: whether what comes
+    out is as often in a sample as its `output` says, rather than as often as what comes in.
     """
 
     takes: ClassVar[tuple[Kind, ...]] = ANY
@@ -241,11 +241,19 @@ class Layer(Typed):
     bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     probabilities: ClassVar[bool] = False
     gates: ClassVar[bool] = False
+    declares: ClassVar[str | None] = None
     regroups: ClassVar[bool] = False
 
     def misfits(self, *inputs: Value) -> Iterator[Misfit]:
         """What does not fit `inputs`, whose kinds and number are right."""
-        return iter(())
+        said = getattr(self, self.declares) if self.declares else None
+        if self.declares and said is not None and said != inputs[0].channels:
+            field = type(self).model_fields[self.declares].alias or self.declares
+            yield Misfit.declared(self, field, said, inputs[0].channels, unit=self.counted_in(inputs[0]))
+
+    def counted_in(self, value: Value) -> str:
+        """What its errors call one of the channels of a value, if they call it anything."""
+        return "channel" if value.kind == "image" else ""
 
     def doubts(self) -> Iterator[Doubted]:
         """Fields whose value is legal and seldom what was meant."""
@@ -285,7 +293,7 @@ class Layer(Typed):
 
     def filled(self, *inputs: Value) -> Self:
         """The same layer with the fields that follow from `inputs` filled in."""
-        return self
+        return self.model_copy(update={self.declares: inputs[0].channels}) if self.declares else self
 
     def output(self, *inputs: Value) -> Value:
         return inputs[0]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, Self
+from typing import Literal
 
 from pydantic import Field
 
 from nets.layers.activation import Relu
 from nets.layers.base import Example, Misfit, register
 from nets.layers.composite import OWN_INPUT, Composite, Part, chain
-from nets.layers.conv import Conv2d, divisors
+from nets.layers.conv import Conv2d
+from nets.layers.kernel import divisors
 from nets.layers.merge import Add
 from nets.layers.norm import BatchNorm2d, Eps, Momentum
 from nets.spec.allowed import one_of
@@ -41,6 +42,7 @@ class Bottleneck(Composite):
 
     aliases = {"filters": "out_channels"}
     also = ("bottleneck_block", "bottleneckblock")
+    declares = "in_channels"
     takes = ("image",)
     converts = True
     title = (2, "ResNet")
@@ -61,18 +63,13 @@ class Bottleneck(Composite):
         return max(1, self.out_channels // self.expansion)
 
     def misfits(self, *inputs: Value) -> Iterator[Misfit]:
-        channels = inputs[0].channels
-        if self.in_channels is not None and self.in_channels != channels:
-            yield Misfit.declared(self, "in_channels", self.in_channels, channels, unit="channel")
+        yield from super().misfits(*inputs)
         if self.out_channels % self.expansion:
             rule = f"must divide the {self.out_channels} channels of the output, got {self.expansion}"
             yield Misfit("expansion", rule, code="mismatch", expected=one_of(divisors(self.out_channels)))
         elif self.inner % self.groups:
             rule = f"must divide the {self.inner} channels of the 3 x 3 convolution, got {self.groups}"
             yield Misfit("groups", rule, code="mismatch", expected=one_of(divisors(self.inner)))
-
-    def filled(self, *inputs: Value) -> Self:
-        return self.model_copy(update={"in_channels": inputs[0].channels})
 
     def output(self, *inputs: Value) -> Value:
         high, wide = (-(-size // step) for size, step in zip(inputs[0].shape[1:], pair(self.stride), strict=True))

@@ -11,94 +11,35 @@ import numpy as np
 from jax import Array
 from pydantic import Field
 
-from nets.layers.base import Bound, Convolution, Example, Misfit, register
-from nets.layers.parameters import Arrays, dirac, weights
-from nets.layers.sliding import Sliding
+from nets.layers.base import Bound, Example, Misfit, register
+from nets.layers.kernel import Bias, Dilation, Groups, Kernelled
+from nets.layers.parameters import Arrays, dirac
 from nets.layers.whitening import MOST_VALUES, whitening
-from nets.layers.windows import (
-    Padding1d,
-    PaddingField,
-    Steps,
-    largest_inside,
-    largest_useful,
-    pads,
-    too_wide,
-)
+from nets.layers.windows import Padding1d, Steps, largest_inside, largest_useful, pads, too_wide
 from nets.numerics.framing import framed
 from nets.numerics.windows import Geometry, Padding
 from nets.spec.allowed import one_of
-from nets.spec.fields import Boolean, Extent, Pair, Width
+from nets.spec.fields import Pair
 from nets.spec.values import Value, features, image, sequence
 
-MOST_GROUPS = 65_536  # that are told of
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 
 
-def divisors(*numbers: int) -> list[int]:
-    """What divides all of them."""
-    common = math.gcd(*numbers)
-    return [number for number in range(1, min(common, MOST_GROUPS) + 1) if common % number == 0]
+class Convolved(Kernelled):
+    """Base of the cross-correlations, whose kernel is `[kh, kw, in / groups, out]`."""
 
-
-def not_grouped(groups: int, channels: int, outputs: int) -> Misfit:
-    """Groups that do not divide the channels."""
-    return Misfit(
-        "groups",
-        f"must divide the {channels} input and {outputs} output channels, got {groups}",
-        code="mismatch",
-        expected=one_of(divisors(channels, outputs)),
-    )
-
-
-class Convolved(Sliding):
-    """Base of the cross-correlations."""
-
-    in_channels: Width | None = Field(default=None, description="Channels of the input; may be left out.")
-    out_channels: Width = Field(description="Channels of the output.")
-    kernel_size: Extent = Field(description="Size of the kernel.")
-    stride: Extent = Field(default=1, description="Step of the kernel.")
-    padding: PaddingField = Field(
-        default=0, description="Zeros on each side; `same` gives ceil(size / stride), `valid` is 0."
-    )
-    dilation: Extent = Field(default=1, description="Distance between neighbours in the kernel.")
-    groups: Width = Field(default=1, description="Groups of channels, each convolved by itself.")
-    bias: Boolean = Field(default=True, description="Whether each channel gets a trained constant added.")
+    dilation: Dilation = 1
+    groups: Groups = 1
+    bias: Bias = True
     padding_mode: PaddingMode = Field(
         default="zeros",
         description="What padding is made of: zeros; pixels mirrored at the edge, the edge itself not repeated; the "
         "edge repeated; or pixels of the other side.",
     )
 
-    aliases = {
-        "filters": "out_channels",
-        "kernel": "kernel_size",
-        "strides": "stride",
-        "dilation_rate": "dilation",
-        "use_bias": "bias",
-    }
-    title = (1, "CNN")
-    width = "out_channels"
-    linear_map = True
-
-    @property
-    def window(self) -> Pair:
-        return self.both(self.kernel_size)
-
-    @property
-    def strides(self) -> Pair:
-        return self.both(self.stride)
-
-    @property
-    def dilations(self) -> Pair:
-        return self.both(self.dilation)
-
-    @property
-    def margin(self) -> int | Pair | str:
-        """Its padding, for height and width."""
-        return self.padding if isinstance(self.padding, str) else self.both(self.padding, beside=0)
-
     def pads(self, value: Value) -> Padding:
-        return pads(self.margin, self.size(value), window=self.window, stride=self.strides, dilation=self.dilations)
+        margins = self.margins(self.padding)
+        return pads(margins, self.size(value), window=self.window, stride=self.strides, dilation=self.dilations)
 
     def geometry(self, value: Value) -> Geometry:
         """Where the kernel goes over an image, which has a frame around it already unless that is of zeros."""
@@ -110,11 +51,8 @@ class Convolved(Sliding):
         return x if self.padding_mode == "zeros" else framed(x, self.pads(value), self.padding_mode)
 
     def misfits(self, *inputs: Value) -> Iterator[Misfit]:
-        channels, size = inputs[0].channels, self.size(inputs[0])
-        if self.in_channels is not None and self.in_channels != channels:
-            yield Misfit.declared(self, "in_channels", self.in_channels, channels, unit="channel")
-        elif channels % self.groups or self.out_channels % self.groups:
-            yield not_grouped(self.groups, channels, self.out_channels)
+        yield from super().misfits(*inputs)
+        size = self.size(inputs[0])
         if min(self.places(inputs[0])) < 1:
             yield Misfit(
                 "kernel_size",
@@ -145,38 +83,17 @@ class Convolved(Sliding):
             detail = f"{rule}got {self.padding!r}; set {{field}} to replicate, or use less padding"
             yield Misfit("padding_mode", detail, True, "mismatch", one_of(fit))
 
-    def filled(self, *inputs: Value) -> Self:
-        return self.model_copy(update={"in_channels": inputs[0].channels})
+    def joins(self, value: Value) -> Pair:
+        return self.per_group(value.channels), self.out_channels
 
-    def output(self, *inputs: Value) -> Value:
-        return self.made(self.out_channels, self.places(inputs[0]))
+    def over(self, value: Value) -> Pair:
+        high, wide = self.size(value)
+        (above, below), (left, right) = ((0, 0), (0, 0)) if self.padding_mode == "zeros" else self.pads(value)
+        return high + above + below, wide + left + right
 
-    def convolutions(self, *inputs: Value) -> Iterator[Convolution]:
-        high, wide = self.size(inputs[0])
-        if self.padding_mode != "zeros":
-            (above, below), (left, right) = self.pads(inputs[0])
-            high, wide = high + above + below, wide + left + right
-        per_group = self.per_group(inputs[0])
-        yield Convolution((*self.window, per_group, self.out_channels), self.geometry(inputs[0]), (high, wide))
-
-    def per_group(self, value: Value) -> int:
-        """Channels that one result sees: of a half-built network with more groups than channels, one."""
-        return max(1, value.channels // self.groups)
-
-    def kernel(self, bound: Bound) -> Array:
-        """`[kh, kw, in / groups, out]`."""
-        kernel = bound.param("kernel")
-        return kernel[None] if self.one_row else kernel
-
-    def arrays(self, *inputs: Value) -> Arrays:
-        per_group = self.per_group(inputs[0])
-        window = self.window[self.one_row :]
-        return weights((*window, per_group, self.out_channels), fan_in=per_group * math.prod(window), bias=self.bias)
-
-    def apply(self, bound: Bound, *xs: Array) -> Array:
-        x = self.framed(self.as_image(xs[0]), bound.takes[0])
-        y = self.as_value(bound.numerics.convolve(x, self.kernel(bound), self.geometry(bound.takes[0])))
-        return y if (bias := bound.given("bias")) is None else y + bias
+    def convolved(self, bound: Bound, x: Array) -> Array:
+        value = bound.takes[0]
+        return bound.numerics.convolve(self.framed(x, value), self.kernel(bound), self.geometry(value))
 
 
 @register

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, Self
+from typing import Literal
 
 from pydantic import Field
 
@@ -32,6 +32,7 @@ class ConvMixerBlock(Composite):
 
     aliases = {"dim": "in_channels", "kernel": "kernel_size"}
     also = ("convmixer_block",)
+    declares = "in_channels"
     takes = ("image",)
     converts = True
     title = (2, "ConvMixer")
@@ -41,15 +42,11 @@ class ConvMixerBlock(Composite):
     )
 
     def misfits(self, *inputs: Value) -> Iterator[Misfit]:
-        channels, height, width = inputs[0].shape
-        if self.in_channels is not None and self.in_channels != channels:
-            yield Misfit.declared(self, "in_channels", self.in_channels, channels, unit="channel")
+        yield from super().misfits(*inputs)
+        _, height, width = inputs[0].shape
         if wide := too_wide((height, width), window=pair(self.kernel_size)):
             most = largest_useful((height, width), (1, 1))
             yield Misfit("kernel_size", wide, code="out_of_range", expected=sizes_up_to(most))
-
-    def filled(self, *inputs: Value) -> Self:
-        return self.model_copy(update={"in_channels": inputs[0].channels})
 
     def expand(self, *inputs: Value) -> tuple[Part, ...]:
         channels = inputs[0].channels

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from nets.layers.activation import Relu
-from nets.layers.base import Example, Layer, Misfit, register
+from nets.layers.base import Example, Layer, register
 from nets.layers.composite import OWN_INPUT, Composite, Part, chain
 from nets.layers.conv import Conv2d
 from nets.layers.dropout import Dropout
@@ -45,6 +44,7 @@ class DenseBlock(Composite):
 
     aliases = {"num_input_features": "in_channels", "dropout": "drop_rate", "p": "drop_rate", "rate": "drop_rate"}
     also = ("dense_block",)
+    declares = "in_channels"
     takes = ("image",)
     converts = True
     title = (2, "DenseNet")
@@ -63,14 +63,6 @@ class DenseBlock(Composite):
             image(6, 4, 4),
         ),
     )
-
-    def misfits(self, *inputs: Value) -> Iterator[Misfit]:
-        channels = inputs[0].channels
-        if self.in_channels is not None and self.in_channels != channels:
-            yield Misfit.declared(self, "in_channels", self.in_channels, channels, unit="channel")
-
-    def filled(self, *inputs: Value) -> Self:
-        return self.model_copy(update={"in_channels": inputs[0].channels})
 
     def output(self, *inputs: Value) -> Value:
         channels, height, width = inputs[0].shape

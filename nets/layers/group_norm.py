@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Literal, Self
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -55,6 +55,7 @@ class GroupNorm(OfEachSample):
 
     also = ("group_norm",)
     aliases = {**OfEachSample.aliases, "groups": "num_groups"}
+    declares = "num_channels"
     examples = (
         Example({"type": "groupnorm", "num_groups": 2}, (image(4, 3, 4),), image(4, 3, 4)),
         Example({"type": "groupnorm", "num_groups": 2, "affine": False}, (sequence(3, 6),), sequence(3, 6)),
@@ -62,8 +63,7 @@ class GroupNorm(OfEachSample):
 
     def misfits(self, *inputs: Value) -> Iterator[Misfit]:
         channels = inputs[0].channels
-        if self.num_channels is not None and self.num_channels != channels:
-            yield Misfit.declared(self, "num_channels", self.num_channels, channels)
+        yield from super().misfits(*inputs)
         if channels % self.num_groups:
             near = math.gcd(channels, self.num_groups)
             rule = f"must divide the {channels} channels that {{before}} gives{{shape}}, got {self.num_groups}"
@@ -71,9 +71,6 @@ class GroupNorm(OfEachSample):
             yield Misfit(
                 "num_groups", f"{rule}; set {{field}} to {near}", code="mismatch", expected=divisors, set_to=near
             )
-
-    def filled(self, *inputs: Value) -> Self:
-        return self.model_copy(update={"num_channels": inputs[0].channels})
 
     def apply(self, bound: Bound, *xs: Array) -> Array:
         x, at = xs[0], bound.axis("C")
@@ -98,6 +95,7 @@ class InstanceNorm2d(OfEachSample):
     )
 
     also = ("instance_norm2d",)
+    declares = "num_features"
     takes = ("image",)
     cures = {"features": "use layernorm", "sequence": "use layernorm, which normalises the features of each step"}
     examples = (
@@ -108,15 +106,10 @@ class InstanceNorm2d(OfEachSample):
     )
 
     def misfits(self, *inputs: Value) -> Iterator[Misfit]:
-        value = inputs[0]
-        if self.num_features is not None and self.num_features != value.channels:
-            yield Misfit.declared(self, "num_features", self.num_features, value.channels, unit="channel")
-        if value.positions == 1:
+        yield from super().misfits(*inputs)
+        if inputs[0].positions == 1:
             rule = "normalises each channel over its pixels, but {before} gives images of one pixel{shape}"
             yield Misfit(None, f"{self.type} {rule}; use layernorm", instead="layernorm")
-
-    def filled(self, *inputs: Value) -> Self:
-        return self.model_copy(update={"num_features": inputs[0].channels})
 
     def arrays(self, *inputs: Value) -> Arrays:
         width = (inputs[0].channels,)

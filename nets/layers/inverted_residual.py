@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -42,6 +42,7 @@ class InvertedResidual(Composite):
 
     aliases = {"filters": "out_channels", "kernel": "kernel_size", "expansion": "expand_ratio"}
     also = ("inverted_residual",)
+    declares = "in_channels"
     takes = ("image",)
     converts = True
     title = (2, "MobileNet")
@@ -60,9 +61,8 @@ class InvertedResidual(Composite):
     )
 
     def misfits(self, *inputs: Value) -> Iterator[Misfit]:
-        channels, height, width = inputs[0].shape
-        if self.in_channels is not None and self.in_channels != channels:
-            yield Misfit.declared(self, "in_channels", self.in_channels, channels, unit="channel")
+        yield from super().misfits(*inputs)
+        _, height, width = inputs[0].shape
         if not odd(self.kernel_size):
             rule = f"must be odd, so that half of it fits on each side of a pixel, got {shown(self.kernel_size)}"
             yield Misfit(
@@ -71,9 +71,6 @@ class InvertedResidual(Composite):
         elif wide := too_wide((height, width), window=pair(self.kernel_size)):
             most = largest_useful((height, width), (1, 1))
             yield Misfit("kernel_size", wide, code="out_of_range", expected=sizes_up_to(most))
-
-    def filled(self, *inputs: Value) -> Self:
-        return self.model_copy(update={"in_channels": inputs[0].channels})
 
     def output(self, *inputs: Value) -> Value:
         high, wide = (-(-size // step) for size, step in zip(inputs[0].shape[1:], pair(self.stride), strict=True))

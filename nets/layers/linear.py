@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal, Self
+from typing import Literal
 
 from jax import Array
 from pydantic import Field
 
-from nets.layers.base import Bound, Example, Layer, Misfit, register
+from nets.layers.base import Bound, Example, Layer, register
 from nets.layers.parameters import Arrays, weights
 from nets.spec.fields import Boolean, Width
 from nets.spec.values import Value, features, image, sequence
@@ -26,6 +25,7 @@ class Linear(Layer):
 
     also = ("dense",)
     aliases = {"units": "out", "input_dim": "in", "out_features": "out", "in_features": "in"}
+    declares = "in_features"
     takes = ("features", "sequence")
     converts = True
     width = "out"
@@ -38,19 +38,12 @@ class Linear(Layer):
         Example({"type": "linear", "out": 8}, (sequence(5, 6),), sequence(5, 8)),
     )
 
-    def misfits(self, *inputs: Value) -> Iterator[Misfit]:
-        if self.in_features is not None and self.in_features != inputs[0].channels:
-            yield Misfit.declared(self, "in", self.in_features, inputs[0].channels)
-
-    def filled(self, *inputs: Value) -> Self:
-        return self.model_copy(update={"in_features": inputs[0].channels})
-
     def output(self, *inputs: Value) -> Value:
         return replace(inputs[0], shape=(*inputs[0].shape[:-1], self.out_features))
 
     def arrays(self, *inputs: Value) -> Arrays:
         arriving = inputs[0].channels
-        return weights((arriving, self.out_features), fan_in=arriving, bias=self.bias)
+        return weights((arriving, self.out_features), outputs=self.out_features, bias=self.bias)
 
     def apply(self, bound: Bound, *xs: Array) -> Array:
         y = bound.numerics.dot(xs[0], bound.param("kernel"))

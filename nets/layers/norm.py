@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from pydantic import Field
 
-from nets.layers.base import Bound, Doubted, Example, Layer, Misfit, register
+from nets.layers.base import Bound, Doubted, Example, Layer, register
 from nets.layers.drawing import spread
 from nets.layers.parameters import Arrays, Parameter, ones, zeros
 from nets.numerics.normalise import Moments, normalised
@@ -49,14 +49,9 @@ class BatchNorm(Layer):
     )
     bias: Constant = True
 
+    declares = "num_features"
     layouts = "any"
     across_batch = True
-
-    def misfits(self, *inputs: Value) -> Iterator[Misfit]:
-        channels = inputs[0].channels
-        if self.num_features is not None and self.num_features != channels:
-            unit = "channel" if inputs[0].kind == "image" else ""
-            yield Misfit.declared(self, "num_features", self.num_features, channels, unit=unit)
 
     def doubts(self) -> Iterator[Doubted]:
         if self.momentum is None or not self.track_running_stats:
@@ -68,9 +63,6 @@ class BatchNorm(Layer):
             yield Doubted("norm_momentum", "momentum", f"{meaning}: {never}", f"{keras}; leave it out for 0.1")
         elif self.momentum > USUAL:
             yield Doubted("norm_momentum", "momentum", meaning, keras)
-
-    def filled(self, *inputs: Value) -> Self:
-        return self.model_copy(update={"num_features": inputs[0].channels})
 
     def arrays(self, *inputs: Value) -> Arrays:
         width = (inputs[0].channels,)

@@ -136,8 +136,11 @@ def constant(value: float) -> Init:
     return lambda key, shape: on_device(np.full(shape, value, np.float32))
 
 
-def weights(shape: Shape, *, fan_in: int, bias: bool) -> Arrays:
-    """A kernel whose last axis is what goes out, with a bias where there is one."""
-    init = uniform(fan_in)
+def weights(shape: Shape, *, outputs: int, bias: bool) -> Arrays:
+    """A kernel, and a bias where there is one, which start as PyTorch has them.
+
+    It counts all axes but the last as what comes in, which of a transposed convolution is what one number reaches.
+    """
+    init = uniform(math.prod(shape[:-1]))
     kernel = {"kernel": Parameter(shape, init, torch="weight", turned=True)}
-    return Arrays({**kernel, "bias": Parameter(shape[-1:], init)} if bias else kernel)
+    return Arrays({**kernel, "bias": Parameter((outputs,), init)} if bias else kernel)

@@ -186,7 +186,7 @@ class PatchEmbedding(Layer):
 
     def arrays(self, *inputs: Value) -> Arrays:
         patch, channels = pair(self.patch_size), inputs[0].channels
-        return weights((*patch, channels, self.embed_dim), fan_in=math.prod(patch) * channels, bias=self.bias)
+        return weights((*patch, channels, self.embed_dim), outputs=self.embed_dim, bias=self.bias)
 
     def apply(self, bound: Bound, *xs: Array) -> Array:
         (batch, high, wide, channels), patch = xs[0].shape, pair(self.patch_size)
@@ -215,7 +215,7 @@ class SequencePool(Layer):
         return Value("features", inputs[0].shape[1:])
 
     def arrays(self, *inputs: Value) -> Arrays:
-        return weights((inputs[0].channels, 1), fan_in=inputs[0].channels, bias=self.bias)
+        return weights((inputs[0].channels, 1), outputs=1, bias=self.bias)
 
     def cost(self, *inputs: Value) -> Cost:
         """The scores, and the sum that they weigh."""

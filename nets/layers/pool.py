@@ -111,7 +111,7 @@ class MaxPool(Pool):
 
     @property
     def margin(self) -> Pair | str:
-        return self.padding if isinstance(self.padding, str) else self.both(self.padding, beside=0)
+        return self.margins(self.padding)
 
     @property
     def dilations(self) -> Pair:

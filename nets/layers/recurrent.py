@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -47,6 +47,7 @@ class Recurrent(Layer):
 
     aliases = {"units": "hidden_size"}
     ignored = BatchFirst
+    declares = "input_size"
     takes = ("sequence",)
     cures = {
         "features": "put a reshape to [length, features] before it",
@@ -85,13 +86,6 @@ class Recurrent(Layer):
     def comes(self, layer: int, value: Value) -> int:
         """Features that a layer reads."""
         return len(self.sides) * self.state if layer else value.channels
-
-    def misfits(self, *inputs: Value) -> Iterator[Misfit]:
-        if self.input_size not in (None, inputs[0].channels):
-            yield Misfit.declared(self, "input_size", self.input_size or 0, inputs[0].channels)
-
-    def filled(self, *inputs: Value) -> Self:
-        return self.model_copy(update={"input_size": inputs[0].channels})
 
     def output(self, *inputs: Value) -> Value:
         wide = self.comes(1, inputs[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal, Self
+from typing import Literal
 
 import jax.numpy as jnp
 from jax import Array
@@ -52,6 +52,7 @@ class ResidualBlock(Composite):
 
     aliases = {"filters": "out_channels", "kernel": "kernel_size"}
     also = ("basicblock", "basic_block", "residualblock")
+    declares = "in_channels"
     takes = ("image",)
     converts = True
     title = (2, "ResNet")
@@ -87,9 +88,8 @@ class ResidualBlock(Composite):
         return pair(self.stride)
 
     def misfits(self, *inputs: Value) -> Iterator[Misfit]:
+        yield from super().misfits(*inputs)
         channels, height, width = inputs[0].shape
-        if self.in_channels is not None and self.in_channels != channels:
-            yield Misfit.declared(self, "in_channels", self.in_channels, channels, unit="channel")
         if wide := too_wide((height, width), window=pair(self.kernel_size)):
             most = largest_useful((height, width), (1, 1))
             yield Misfit("kernel_size", wide, code="out_of_range", expected=sizes_up_to(most))
@@ -100,9 +100,6 @@ class ResidualBlock(Composite):
             cure = f"set {{field}} to projection, or out_channels to at least {channels}"
             rule = f"pad cannot make {channels} channels {self.out_channels}; {cure}"
             yield Misfit("shortcut", rule, code="mismatch", expected="projection", set_to="projection")
-
-    def filled(self, *inputs: Value) -> Self:
-        return self.model_copy(update={"in_channels": inputs[0].channels})
 
     def output(self, *inputs: Value) -> Value:
         high, wide = (-(-size // step) for size, step in zip(inputs[0].shape[1:], self.strides, strict=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, Self
+from typing import Literal
 
 from pydantic import Field
 
@@ -34,6 +34,7 @@ class SeparableConv2d(Composite):
 
     aliases = Conv2d.aliases
     also = ("separable_conv2d", "separableconvolution2d")
+    declares = "in_channels"
     takes = ("image",)
     converts = True
     title = Conv2d.title
@@ -74,12 +75,8 @@ class SeparableConv2d(Composite):
         return Conv2d(out_channels=self.out_channels, kernel_size=1, bias=self.bias)
 
     def misfits(self, *inputs: Value) -> Iterator[Misfit]:
-        if self.in_channels is not None and self.in_channels != inputs[0].channels:
-            yield Misfit.declared(self, "in_channels", self.in_channels, inputs[0].channels, unit="channel")
+        yield from super().misfits(*inputs)
         yield from self.depthwise(inputs[0]).misfits(*inputs)
-
-    def filled(self, *inputs: Value) -> Self:
-        return self.model_copy(update={"in_channels": inputs[0].channels})
 
     def output(self, *inputs: Value) -> Value:
         return self.pointwise().output(self.depthwise(inputs[0]).output(*inputs))

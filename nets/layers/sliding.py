@@ -46,6 +46,10 @@ class Sliding(Layer):
         """A size for height and width. beside: that of the one row."""
         return (beside, size) if self.one_row and isinstance(size, int) else pair(size)
 
+    def margins(self, padding: int | Pair | str) -> Pair | str:
+        """Padding that was asked for, for height and width; a word as it is."""
+        return padding if isinstance(padding, str) else self.both(padding, beside=0)
+
     def size(self, value: Value) -> Pair:
         """Height and width of what it goes over."""
         return (1, value.shape[0]) if self.one_row else (value.shape[1], value.shape[2])

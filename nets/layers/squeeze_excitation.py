@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal, Self
 
 import jax.numpy as jnp
 from jax import Array
 from pydantic import Field
 
-from nets.layers.base import Bound, Example, Layer, Misfit, register
+from nets.layers.base import Bound, Example, Layer, register
 from nets.layers.composite import OWN_INPUT, Composite, Part, chain, function
 from nets.layers.conv import Conv2d
 from nets.spec.fields import Width
@@ -37,6 +36,7 @@ class SqueezeExcitation(Composite):
 
     aliases = {"input_channels": "in_channels", "reduction": "ratio"}
     also = ("squeeze_excitation", "se", "seblock")
+    declares = "in_channels"
     takes = ("image",)
     converts = True
     examples = (
@@ -46,15 +46,10 @@ class SqueezeExcitation(Composite):
         ),
     )
 
-    def misfits(self, *inputs: Value) -> Iterator[Misfit]:
-        channels = inputs[0].channels
-        if self.in_channels is not None and self.in_channels != channels:
-            yield Misfit.declared(self, "in_channels", self.in_channels, channels, unit="channel")
-
     def filled(self, *inputs: Value) -> Self:
         channels = inputs[0].channels
         squeezed = self.squeeze_channels or max(1, channels // self.ratio)
-        return self.model_copy(update={"in_channels": channels, "squeeze_channels": squeezed})
+        return super().filled(*inputs).model_copy(update={"squeeze_channels": squeezed})
 
     def expand(self, *inputs: Value) -> tuple[Part, ...]:
         filled = self.filled(*inputs)

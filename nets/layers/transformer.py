@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 import jax.numpy as jnp
 from jax import Array
@@ -61,6 +61,7 @@ class TransformerLayer(Composite):
     mask_value: MaskValue = None
 
     aliases = {"embed_dim": "d_model", "num_heads": "nhead", "heads": "nhead", "mlp_dim": "dim_feedforward"}
+    declares = "d_model"
     takes = ("sequence",)
     cures = MultiheadAttention.cures
     ignored = MultiheadAttention.ignored
@@ -68,16 +69,12 @@ class TransformerLayer(Composite):
 
     def misfits(self, *inputs: Value) -> Iterator[Misfit]:
         target = inputs[0]
-        if self.d_model not in (None, target.channels):
-            yield Misfit.declared(self, "d_model", self.d_model or 0, target.channels)
+        yield from super().misfits(*inputs)
         yield from heads_misfit("nhead", self.nhead, target, None)
         if self.rotary and target.channels // self.nhead % 2:
             width = target.channels // self.nhead
             detail = f"needs an even number of features in each head, got {width}; set {{field}} to false"
             yield Misfit("rotary", detail, code="conflict", expected=False, set_to=False)
-
-    def filled(self, *inputs: Value) -> Self:
-        return self.model_copy(update={"d_model": inputs[0].channels})
 
     def norm(self) -> Layer:
         return LayerNorm(eps=self.layer_norm_eps, bias=self.bias)

@@ -5,31 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal, Self
+from typing import Literal
 
 import jax.numpy as jnp
 from jax import Array
 from pydantic import Field
 
-from nets.layers.base import Bound, Convolution, Cost, Example, Misfit, register
-from nets.layers.conv import not_grouped
-from nets.layers.parameters import Arrays, Parameter, uniform
-from nets.layers.sliding import Sliding
+from nets.layers.base import Bound, Cost, Example, Misfit, register
+from nets.layers.kernel import Bias, Dilation, Groups, Kernelled
 from nets.layers.windows import Margin, Margin1d, Padding1d, PaddingField, Steps, pads
 from nets.numerics.windows import Geometry, Padding
-from nets.spec.fields import Boolean, Extent, Pair, Width
+from nets.spec.fields import Extent, Pair
 from nets.spec.values import Value, image, sequence
 
 
-class Transposed(Sliding):
+class Transposed(Kernelled):
     """Base of the transposed convolutions. Zeiler et al., 2010.
 
     The kernel is that of the convolution whose gradient this is: `[kh, kw, out / groups, in]`.
     """
 
-    in_channels: Width | None = Field(default=None, description="Channels of the input; may be left out.")
-    out_channels: Width = Field(description="Channels of the output.")
-    kernel_size: Extent = Field(description="Size of the kernel.")
     stride: Extent = Field(default=1, description="Distance between the places of neighbours of the input.")
     padding: PaddingField = Field(
         default=0, description="What is cut off on each side; `same` gives size * stride, `valid` is 0."
@@ -37,33 +32,11 @@ class Transposed(Sliding):
     output_padding: Margin = Field(
         default=0, description="What is added at the end of each axis; less than the stride or the dilation."
     )
-    groups: Width = Field(default=1, description="Groups of channels, each convolved by itself.")
-    bias: Boolean = Field(default=True, description="Whether each channel gets a trained constant added.")
-    dilation: Extent = Field(default=1, description="Distance between neighbours in the kernel.")
+    groups: Groups = 1
+    bias: Bias = True
+    dilation: Dilation = 1
 
-    aliases = {
-        "filters": "out_channels",
-        "kernel": "kernel_size",
-        "strides": "stride",
-        "dilation_rate": "dilation",
-        "use_bias": "bias",
-    }
     refused = {"padding_mode": "Nothing but zeros goes with a transposed convolution, as in PyTorch; leave it out"}
-    title = (1, "CNN")
-    width = "out_channels"
-    linear_map = True
-
-    @property
-    def window(self) -> Pair:
-        return self.both(self.kernel_size)
-
-    @property
-    def strides(self) -> Pair:
-        return self.both(self.stride)
-
-    @property
-    def dilations(self) -> Pair:
-        return self.both(self.dilation)
 
     @property
     def added(self) -> Pair:
@@ -108,11 +81,8 @@ class Transposed(Sliding):
         return replace(super().geometry(value), groups=self.groups)
 
     def misfits(self, *inputs: Value) -> Iterator[Misfit]:
-        channels, most = inputs[0].channels, [max(each) - 1 for each in zip(self.strides, self.dilations, strict=True)]
-        if self.in_channels is not None and self.in_channels != channels:
-            yield Misfit.declared(self, "in_channels", self.in_channels, channels, unit="channel")
-        elif channels % self.groups or self.out_channels % self.groups:
-            yield not_grouped(self.groups, channels, self.out_channels)
+        yield from super().misfits(*inputs)
+        most = [max(each) - 1 for each in zip(self.strides, self.dilations, strict=True)]
         if self.padding == "same" and any(self.added):
             rule = "must be 0 where padding is 'same', which gives size * stride, got {said}; leave it out"
             yield Misfit("output_padding", rule.format(said=self.by_axis(self.added)), expected={"const": 0}, set_to=0)
@@ -127,18 +97,11 @@ class Transposed(Sliding):
             detail, expected = f"{detail}got {self.padding!r}; use less padding", self.up_to((high, wide), least=0)
             yield Misfit("padding", detail, True, "out_of_range", expected)
 
-    def filled(self, *inputs: Value) -> Self:
-        return self.model_copy(update={"in_channels": inputs[0].channels})
+    def joins(self, value: Value) -> Pair:
+        return self.per_group(self.out_channels), value.channels
 
-    def output(self, *inputs: Value) -> Value:
-        return self.made(self.out_channels, self.places(inputs[0]))
-
-    def per_group(self) -> int:
-        return max(1, self.out_channels // self.groups)
-
-    def convolutions(self, *inputs: Value) -> Iterator[Convolution]:
-        kernel = (*self.window, self.per_group(), inputs[0].channels)
-        yield Convolution(kernel, self.geometry(inputs[0]), self.reached(inputs[0]))
+    def over(self, value: Value) -> Pair:
+        return self.reached(value)
 
     def padded(self, *inputs: Value) -> int:
         """The input with zeros between its pixels."""
@@ -148,31 +111,15 @@ class Transposed(Sliding):
         macs = math.prod(self.arrays(*inputs).parameters["kernel"].shape) * inputs[0].positions
         return super().cost(*inputs)._replace(macs=macs)
 
-    def arrays(self, *inputs: Value) -> Arrays:
-        window = self.window[self.one_row :]
-        # As PyTorch counts it: what one number of the input reaches.
-        init = uniform(self.per_group() * math.prod(window))
-        shape = (*window, self.per_group(), inputs[0].channels)
-        kernel = {"kernel": Parameter(shape, init, torch="weight", turned=True)}
-        return Arrays({**kernel, "bias": Parameter((self.out_channels,), init)} if self.bias else kernel)
-
-    def kernel(self, bound: Bound) -> Array:
-        """`[kh, kw, out / groups, in]`."""
-        kernel = bound.param("kernel")
-        return kernel[None] if self.one_row else kernel
-
     def ended(self, y: Array, value: Value) -> Array:
         """`[_, H, W, _]` with the zeros at its end, where there are any."""
         rows, columns = (max(-high, 0) for _, high in self.cut(value))
         return jnp.pad(y, ((0, 0), (0, rows), (0, columns), (0, 0))) if rows or columns else y
 
-    def apply(self, bound: Bound, *xs: Array) -> Array:
+    def convolved(self, bound: Bound, x: Array) -> Array:
         value = bound.takes[0]
-        y = bound.numerics.convolve_transposed(
-            self.as_image(xs[0]), self.kernel(bound), self.geometry(value), self.reached(value)
-        )
-        y = self.as_value(self.ended(y, value))
-        return y if (bias := bound.given("bias")) is None else y + bias
+        y = bound.numerics.convolve_transposed(x, self.kernel(bound), self.geometry(value), self.reached(value))
+        return self.ended(y, value)
 
 
 @register

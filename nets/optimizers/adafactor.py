@@ -12,7 +12,8 @@ from jaxtyping import Int
 from pydantic import BeforeValidator, Field
 
 from nets.errors import BrokenRule
-from nets.optimizers.base import OPTIMIZERS, Ignored, LearningRate, Numbers, Optimizer, Tree, WeightDecay
+from nets.optimizers.adaptive import Adaptive
+from nets.optimizers.base import OPTIMIZERS, LearningRate, Numbers, Optimizer, Tree, WeightDecay
 from nets.optimizers.trees import is_kernel
 from nets.spec.fields import Real, shown
 from nets.spec.traced import Traced
@@ -31,7 +32,7 @@ Small = Annotated[Real, Field(ge=0, le=1)]
 
 
 @OPTIMIZERS.register
-class Adafactor(Optimizer):
+class Adafactor(Adaptive):
     """`torch.optim.Adafactor`: of the squares of a matrix rows and columns are kept. Shazeer & Stern, 2018.
 
     What PyTorch factors are its last two axes: rows and columns of a matrix, height and width of a kernel of images.
@@ -54,8 +55,6 @@ class Adafactor(Optimizer):
     weight_decay: Annotated[WeightDecay, Traced()] = 0.0
 
     aliases = {**Optimizer.aliases, "clip_threshold": "d"}
-    ignored = Ignored
-    divides = True
 
     @property
     def slots(self) -> int:

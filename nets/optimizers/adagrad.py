@@ -9,24 +9,15 @@ import optax
 from jax import Array
 from pydantic import Field
 
-from nets.optimizers.base import (
-    OPTIMIZERS,
-    Decay,
-    Eps,
-    Ignored,
-    LearningRate,
-    Numbers,
-    Optimizer,
-    WeightDecay,
-    decayed,
-)
+from nets.optimizers.adaptive import Adaptive
+from nets.optimizers.base import OPTIMIZERS, Decay, Eps, LearningRate, Numbers, WeightDecay, decayed
 from nets.optimizers.each import Arrays, each
 from nets.spec.fields import Real
 from nets.spec.traced import Traced
 
 
 @OPTIMIZERS.register
-class Adagrad(Optimizer):
+class Adagrad(Adaptive):
     """`torch.optim.Adagrad`: divided by the root of the sum of all squared gradients. Duchi et al., 2011."""
 
     type: Literal["adagrad"] = "adagrad"
@@ -42,10 +33,6 @@ class Adagrad(Optimizer):
     )
     eps: Eps = 1e-10
 
-    aliases = {**Optimizer.aliases, "epsilon": "eps"}
-    ignored = Ignored
-    divides = True
-
     @property
     def slots(self) -> int:
         return 1
@@ -60,7 +47,7 @@ class Adagrad(Optimizer):
 
 
 @OPTIMIZERS.register
-class Adadelta(Optimizer):
+class Adadelta(Adaptive):
     """`torch.optim.Adadelta`: steps as large as those before, by the size of the gradient. Zeiler, 2012."""
 
     type: Literal["adadelta"] = "adadelta"
@@ -72,10 +59,6 @@ class Adadelta(Optimizer):
     )
     eps: Eps = 1e-6
     weight_decay: Annotated[WeightDecay, Traced()] = 0.0
-
-    aliases = {**Optimizer.aliases, "epsilon": "eps"}
-    ignored = Ignored
-    divides = True
 
     def transform(self, n: Numbers) -> optax.GradientTransformation:
         return optax.chain(

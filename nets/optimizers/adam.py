@@ -9,39 +9,19 @@ import optax
 from jax import Array
 from pydantic import Field
 
-from nets.optimizers.base import (
-    MEANS,
-    OPTIMIZERS,
-    Betas,
-    Eps,
-    Ignored,
-    LearningRate,
-    Numbers,
-    Optimizer,
-    WeightDecay,
-    decayed,
-)
+from nets.optimizers.adaptive import OfMeans
+from nets.optimizers.base import OPTIMIZERS, Numbers, WeightDecay, decayed
 from nets.optimizers.each import Arrays, corrected, each, mean
 from nets.spec.fields import Boolean
 from nets.spec.traced import Traced
 
 
-class Adaptive(Optimizer):
+class AdamLike(OfMeans):
     """What adam and adamw share."""
 
-    usual_lr = (1e-5, 0.01)
-
-    lr: LearningRate = 0.001
-    betas: Betas = Field(default=(0.9, 0.999), description=MEANS)
-    eps: Eps = 1e-8
-    weight_decay: Annotated[WeightDecay, Traced()] = 0.0
     amsgrad: Boolean = Field(
         default=False, description="Divide by the largest mean of the squared gradient so far. Reddi et al., 2018."
     )
-
-    aliases = {**Optimizer.aliases, "epsilon": "eps"}
-    ignored = Ignored
-    divides = True
 
     @property
     def slots(self) -> int:
@@ -56,7 +36,7 @@ class Adaptive(Optimizer):
 
 
 @OPTIMIZERS.register
-class Adam(Adaptive):
+class Adam(AdamLike):
     """`torch.optim.Adam`: weight decay added to the gradient. Kingma & Ba, 2015."""
 
     type: Literal["adam"] = "adam"
@@ -66,7 +46,7 @@ class Adam(Adaptive):
 
 
 @OPTIMIZERS.register
-class AdamW(Adaptive):
+class AdamW(AdamLike):
     """`torch.optim.AdamW`: weight decay beside the gradient. Loshchilov & Hutter, 2019."""
 
     type: Literal["adamw"] = "adamw"

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import optax
 from pydantic import Field
 
-from nets.optimizers.base import (
-    OPTIMIZERS,
-    Betas,
-    Eps,
-    Ignored,
-    LearningRate,
-    Numbers,
-    Optimizer,
-    WeightDecay,
-    decayed,
-)
-from nets.spec.traced import Traced
+from nets.optimizers.adaptive import OfMeans
+from nets.optimizers.base import OPTIMIZERS, Betas, LearningRate, Numbers, decayed
 
 
 @OPTIMIZERS.register
-class Adamax(Optimizer):
+class Adamax(OfMeans):
     """`torch.optim.Adamax`: Adam that divides by the largest gradient so far. Kingma & Ba, 2015."""
 
     type: Literal["adamax"] = "adamax"
@@ -32,12 +22,6 @@ class Adamax(Optimizer):
     betas: Betas = Field(
         default=(0.9, 0.999), description="Decay of the mean of the gradient and of its largest amount."
     )
-    eps: Eps = 1e-8
-    weight_decay: Annotated[WeightDecay, Traced()] = 0.0
-
-    aliases = {**Optimizer.aliases, "epsilon": "eps"}
-    ignored = Ignored
-    divides = True
 
     def transform(self, n: Numbers) -> optax.GradientTransformation:
         return optax.chain(

@@ -9,47 +9,25 @@ import optax
 from jax import Array
 from pydantic import Field
 
-from nets.optimizers.base import (
-    MEANS,
-    OPTIMIZERS,
-    Betas,
-    Eps,
-    Ignored,
-    LearningRate,
-    Numbers,
-    Optimizer,
-    Tree,
-    WeightDecay,
-    with_decay,
-)
+from nets.optimizers.adaptive import Decoupled, OfMeans
+from nets.optimizers.base import OPTIMIZERS, LearningRate, Numbers, Tree, with_decay
 from nets.optimizers.each import Arrays, Kept, corrected, each, mean
-from nets.spec.fields import Boolean, Real
+from nets.spec.fields import Real
 from nets.spec.traced import Traced
 
 BASE = 0.96  # of Dozat's schedule of momentum
 
 
 @OPTIMIZERS.register
-class Nadam(Optimizer):
+class Nadam(OfMeans):
     """`torch.optim.NAdam`: a momentum that grows with the steps. Dozat, 2016."""
 
     type: Literal["nadam"] = "nadam"
-
-    usual_lr = (1e-5, 0.01)
     lr: LearningRate = 0.002
-    betas: Betas = Field(default=(0.9, 0.999), description=MEANS)
-    eps: Eps = 1e-8
-    weight_decay: Annotated[WeightDecay, Traced()] = 0.0
     momentum_decay: Annotated[Real, Field(ge=0, le=1), Traced()] = Field(
         default=0.004, description="How fast the momentum grows to the first of `betas`, from half of it."
     )
-    decoupled_weight_decay: Boolean = Field(
-        default=False, description="Weight decay beside the gradient, as in adamw, rather than added to it."
-    )
-
-    aliases = {**Optimizer.aliases, "epsilon": "eps"}
-    ignored = Ignored
-    divides = True
+    decoupled_weight_decay: Decoupled = False
 
     def transform(self, n: Numbers) -> optax.GradientTransformation:
         return with_decay(scaled(n), n, decoupled=self.decoupled_weight_decay)

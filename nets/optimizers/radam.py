@@ -2,52 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import jax.numpy as jnp
 import optax
 from jax import Array
 from jaxtyping import Float
-from pydantic import Field
 
-from nets.optimizers.base import (
-    MEANS,
-    OPTIMIZERS,
-    Betas,
-    Eps,
-    Ignored,
-    LearningRate,
-    Numbers,
-    Optimizer,
-    WeightDecay,
-    with_decay,
-)
+from nets.optimizers.adaptive import Decoupled, OfMeans
+from nets.optimizers.base import OPTIMIZERS, Numbers, with_decay
 from nets.optimizers.each import Arrays, corrected, each, mean
-from nets.spec.fields import Boolean
-from nets.spec.traced import Traced
 
 ENOUGH = 5  # samples that a mean has to be worth for its variance to be known
 NEAR = 0.5  # up to here series have the digits that differences cancel
 
 
 @OPTIMIZERS.register
-class Radam(Optimizer):
+class Radam(OfMeans):
     """`torch.optim.RAdam`: plain momentum until the variance of the mean is known. Liu et al., 2020."""
 
     type: Literal["radam"] = "radam"
-
-    usual_lr = (1e-5, 0.01)
-    lr: LearningRate = 0.001
-    betas: Betas = Field(default=(0.9, 0.999), description=MEANS)
-    eps: Eps = 1e-8
-    weight_decay: Annotated[WeightDecay, Traced()] = 0.0
-    decoupled_weight_decay: Boolean = Field(
-        default=False, description="Weight decay beside the gradient, as in adamw, rather than added to it."
-    )
-
-    aliases = {**Optimizer.aliases, "epsilon": "eps"}
-    ignored = Ignored
-    divides = True
+    decoupled_weight_decay: Decoupled = False
 
     def transform(self, n: Numbers) -> optax.GradientTransformation:
         return with_decay(scaled(n), n, decoupled=self.decoupled_weight_decay)

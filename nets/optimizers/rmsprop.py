@@ -10,6 +10,7 @@ import optax
 from jax import Array
 from pydantic import Field
 
+from nets.optimizers.adaptive import Adaptive
 from nets.optimizers.base import (
     OPTIMIZERS,
     Decay,
@@ -29,7 +30,7 @@ from nets.spec.traced import Traced
 
 
 @OPTIMIZERS.register
-class RmsProp(Optimizer):
+class RmsProp(Adaptive):
     """`torch.optim.RMSprop`: eps outside the root, weight decay added to the gradient. Hinton, 2012.
 
     `momentum` counts beside `alpha` or `centered`, which no other optimizer has. Without them it is ignored, and a
@@ -38,7 +39,6 @@ class RmsProp(Optimizer):
 
     type: Literal["rmsprop"] = "rmsprop"
 
-    usual_lr = (1e-5, 0.01)
     lr: LearningRate = 0.01
     alpha: Annotated[Decay, Traced()] = Field(default=0.99, description="Decay of the mean of the squared gradient.")
     eps: Eps = 1e-8
@@ -52,7 +52,6 @@ class RmsProp(Optimizer):
 
     aliases = {**Optimizer.aliases, "rho": "alpha", "epsilon": "eps"}
     ignored = IgnoredNesterov
-    divides = True
 
     @classmethod
     def ignored_in(cls, sent: Mapping[str, Any]) -> Fields:

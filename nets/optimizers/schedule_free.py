@@ -11,25 +11,15 @@ from jax import Array
 from jaxtyping import Float, Int
 from pydantic import Field
 
-from nets.optimizers.base import (
-    OPTIMIZERS,
-    Betas,
-    Eps,
-    Ignored,
-    LearningRate,
-    Numbers,
-    Optimizer,
-    Tree,
-    WeightDecay,
-    copied,
-)
+from nets.optimizers.adaptive import OfMeans
+from nets.optimizers.base import OPTIMIZERS, Betas, LearningRate, Numbers, Tree, copied
 from nets.optimizers.each import corrected, mean
 from nets.spec.fields import Real
 from nets.spec.traced import Traced
 
 
 @OPTIMIZERS.register
-class ScheduleFreeAdamW(Optimizer):
+class ScheduleFreeAdamW(OfMeans):
     """AdamW whose weights are averaged, in place of a learning rate that falls. Defazio et al., 2024.
 
     Gradients are taken between the moving weights and their average. The average is what is evaluated and saved;
@@ -45,8 +35,6 @@ class ScheduleFreeAdamW(Optimizer):
         description="Where gradients are taken, from the moving weights (0) to their average (1); and decay of the "
         "mean of the squared gradient.",
     )
-    eps: Eps = 1e-8
-    weight_decay: Annotated[WeightDecay, Traced()] = 0.0
     r: Annotated[Real, Field(ge=0, le=100), Traced()] = Field(
         default=0.0, description="Power of the step in its weight in the average."
     )
@@ -54,11 +42,8 @@ class ScheduleFreeAdamW(Optimizer):
         default=2.0, description="Power of the largest learning rate so far in a step's weight."
     )
 
-    aliases = {**Optimizer.aliases, "epsilon": "eps"}
-    ignored = Ignored
     averages = True
     momenta = ()  # its b1 weighs averages
-    divides = True
 
     @property
     def slots(self) -> int:

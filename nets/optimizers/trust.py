@@ -7,38 +7,20 @@ from typing import Annotated, Literal
 import optax
 from pydantic import Field
 
-from nets.optimizers.base import (
-    MEANS,
-    OPTIMIZERS,
-    Betas,
-    Decay,
-    Eps,
-    Ignored,
-    LearningRate,
-    Numbers,
-    Optimizer,
-    WeightDecay,
-    decayed,
-)
+from nets.optimizers.adaptive import OfMeans
+from nets.optimizers.base import OPTIMIZERS, Decay, Eps, LearningRate, Numbers, Optimizer, WeightDecay, decayed
 from nets.spec.fields import Boolean, Real
 from nets.spec.traced import Traced
 
 
 @OPTIMIZERS.register
-class Lamb(Optimizer):
+class Lamb(OfMeans):
     """Adam's steps, each array's as long as the array itself. As `optax.lamb` has it. You et al., 2020."""
 
     type: Literal["lamb"] = "lamb"
 
     usual_lr = (1e-4, 0.05)
-    lr: LearningRate = 0.001
-    betas: Betas = Field(default=(0.9, 0.999), description=MEANS)
     eps: Eps = 1e-6
-    weight_decay: Annotated[WeightDecay, Traced()] = 0.0
-
-    aliases = {**Optimizer.aliases, "epsilon": "eps"}
-    ignored = Ignored
-    divides = True
 
     def transform(self, n: Numbers) -> optax.GradientTransformation:
         return optax.chain(
