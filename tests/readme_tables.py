@@ -174,7 +174,7 @@ def metric_values(metric):
     """By which names the values of a metric are told, and the metric may be asked for."""
     names = " and ".join(f"`{name}`" for name in metric().parts())
     also = f" Also called {', '.join(f'`{word}`' for word in metric.also)}." if metric.also else ""
-    return f" Told as {names}.{also}"
+    return f"{f' Told as {names}.' if names else ''}{also}"
 
 
 def losses():

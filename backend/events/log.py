@@ -20,7 +20,8 @@ from backend.state.store import Store
 
 logger = logging.getLogger("lamina.runs")
 
-ENDS = ("error", "test_accuracy", "sample_predictions", "stopped_by", "target_reached")  # told of a run that ends
+# Told of a run that ends.
+ENDS = ("error", "test_accuracy", "sample_predictions", "worst", "stopped_by", "target_reached")
 
 
 class EventLog(Live):

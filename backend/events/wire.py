@@ -36,6 +36,7 @@ def state_data(
     error: str | None = None,
     test_accuracy: float | None = None,
     sample_predictions: list[Json] | None = None,
+    worst: list[Json] | None = None,
     stopped_by: StoppedBy | None = None,
     target_reached: TargetReached | None = None,
     queue_position: int | None = None,
@@ -49,6 +50,8 @@ def state_data(
         "test_accuracy": test_accuracy,
         "sample_predictions": sample_predictions,
     }
+    if worst is not None:
+        data["worst"] = worst
     if stopped_by is not None:
         data["stopped_by"] = stopped_by
     if target_reached is not None:

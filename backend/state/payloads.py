@@ -21,6 +21,11 @@ class StateEvent(TypedDict):
     error: Annotated[str | None, Told("Of a failed run: why, in one sentence with the cure.")]
     test_accuracy: Annotated[float | None, Told("Of a succeeded run: the share of the test samples that it names.")]
     sample_predictions: Annotated[list[Json] | None, Told("Of a succeeded run: some test samples.")]
+    worst: NotRequired[
+        Annotated[
+            list[Json], Told("With `hyperparams.metrics`: the mistakes of the test that the network is surest of.")
+        ]
+    ]
     stopped_by: NotRequired[
         Annotated[StoppedBy, Told("Of a succeeded run: what ended its training before the end of its last epoch.")]
     ]

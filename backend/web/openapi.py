@@ -378,7 +378,8 @@ def schemas() -> Json:
         made |= {**schema.pop("$defs", {}), view.__name__: schema}
     for name in ("Run", "ListedRun", "Accepted", "Metrics"):
         made[name]["properties"]["metrics"]["items"] = {"allOf": [ref("EpochMetrics"), obj({"run_id": TEXT})]}
-    made["EvaluationAnswer"]["properties"]["worst"]["items"] = ref("SamplePrediction")
+    for name in ("EvaluationAnswer", "StateEvent"):
+        made[name]["properties"]["worst"]["items"] = ref("SamplePrediction")
     for name in ("Run", "ListedRun"):
         made[name]["properties"]["worst"]["anyOf"][0]["items"] = ref("SamplePrediction")
     for name in ("Run", "ListedRun", "StateEvent"):

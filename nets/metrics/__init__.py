@@ -3,6 +3,7 @@
 from nets.metrics import accuracy, confidence, confusion, ranking, residuals
 from nets.metrics.base import METRICS, Metric
 from nets.metrics.measuring import Measured, measured
+from nets.metrics.mistakes import mistakes_shown
 from nets.metrics.reading import Reading, Undefined, baseline_accuracy
 from nets.metrics.several import SEVERAL
 
@@ -18,6 +19,7 @@ __all__ = [
     "confidence",
     "confusion",
     "measured",
+    "mistakes_shown",
     "ranking",
     "residuals",
 ]

@@ -16,7 +16,7 @@ from nets.architecture.architecture import Architecture
 from nets.datasets import Dataset
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.kernels import Choice
-from nets.metrics import Measured, Metric, baseline_accuracy, measured
+from nets.metrics import Measured, Metric, baseline_accuracy, measured, mistakes_shown
 from nets.network import Variables, numbers_of
 from nets.process.device import device_description
 from nets.training.cache import Program, ProgramCache
@@ -118,7 +118,7 @@ def evaluate(
         accuracy=float(reading.hits.mean()),
         baseline_accuracy=baseline_accuracy(reading.labels) or 0.0,
         measured=measured(metrics, reading),
-        worst=worst(dataset, inputs, reading, rows=rows),
+        worst=worst(dataset, inputs, reading, mistakes_shown(metrics), rows=rows),
         seconds=time.perf_counter() - began,
         device=device_description(workload.place),
     )

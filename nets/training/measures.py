@@ -13,7 +13,7 @@ from nets.architecture.graph import Graph
 from nets.datasets import Dataset
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.losses import Loss
-from nets.metrics import Measured, Reading, baseline_accuracy, measured
+from nets.metrics import Measured, Reading, baseline_accuracy, measured, mistakes_shown
 from nets.training.events import Log
 from nets.training.samples import SamplePrediction, worst
 
@@ -77,7 +77,7 @@ class Measures:
 
     def worst(self, dataset: Dataset, reading: Reading) -> list[SamplePrediction]:
         """The mistakes of the test that the network is surest of."""
-        return worst(dataset, dataset.test_inputs, reading)
+        return worst(dataset, dataset.test_inputs, reading, mistakes_shown(self.hyperparams.metrics))
 
     def remarks(self, accuracy: float, baseline: float | None) -> tuple[str, ...]:
         """What a reader should know of the accuracy of the test."""

@@ -32,7 +32,7 @@ def worst(
     dataset: Dataset,
     inputs: np.ndarray,
     reading: Reading,
-    most: int = SAMPLES_SHOWN,
+    most: int,
     *,
     rows: np.ndarray | None = None,
 ) -> list[SamplePrediction]:

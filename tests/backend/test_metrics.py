@@ -70,7 +70,17 @@ def test_csv_of_a_run_without_metrics_is_its_header(app: Flask, held: threading.
 
 MEASURED = {
     **PARAMS,
-    "metrics": ["accuracy", "f1", "confusion_matrix", "auroc", "ece", "rmse", "r2", {"type": "top_k", "k": 3}],
+    "metrics": [
+        "accuracy",
+        "f1",
+        "confusion_matrix",
+        "auroc",
+        "ece",
+        "rmse",
+        "r2",
+        {"type": "top_k", "k": 3},
+        {"type": "worst", "samples": 5},
+    ],
     "log_every": 4,
 }
 NUMBERS = ("accuracy", "f1", "auroc", "expected_calibration_error", "rmse", "r2", "top_3")
@@ -97,9 +107,10 @@ def test_asked_metrics_are_told_of_every_epoch_and_of_the_test(client: FlaskClie
     assert (
         set(record["baseline_accuracy"]) == {"validation", "test"} and 0.1 < record["baseline_accuracy"]["test"] < 0.2
     )
-    assert 0 < len(record["worst"]) <= 8 and all(each["label"] != each["prediction"] for each in record["worst"])
+    assert 0 < len(record["worst"]) <= 5 and all(each["label"] != each["prediction"] for each in record["worst"])
     sure = [each["confidence"] for each in record["worst"]]
     assert sure == sorted(sure, reverse=True) and len(record["worst"][0]["grid"]) == 28
+    assert record["worst"] == events_of(client, measured)[-1][1]["worst"]
     listed = {run["run_id"]: run for run in client.get("/api/runs").json["runs"]}
     assert "worst" not in listed[measured] and listed[measured]["test_metrics"] == tested
 

@@ -57,15 +57,20 @@ def test_metrics_are_those_of_whole_passes_and_change_nothing():
     assert not of(Log, asked)
 
 
+def test_the_worst_mistakes_can_be_asked_for_alone():
+    (ended,) = of(Finished, events_of(metrics=[{"type": "worst", "samples": 2}], optimizer={"type": "sgd", "lr": 1e-6}))
+    assert ended.test_metrics == {} and len(ended.worst) == 2
+
+
 def test_the_worst_mistakes_are_the_surest_ones():
     outputs = np.log([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.9, 0.05, 0.05], [0.2, 0.3, 0.5], [0.1, 0.9, 0.0001]])
     reading = Reading(outputs, np.array([1, 1, 2, 0, 1]))
-    found = worst(DATA, DATA.test_inputs, reading)
+    found = worst(DATA, DATA.test_inputs, reading, 8)
     assert [(each.label, each.prediction) for each in found] == [(2, 0), (1, 0), (0, 2)]
     assert [each.confidence for each in found] == sorted((each.confidence for each in found), reverse=True)
     assert found[0].grid == DATA.test_inputs[2, ..., 0].tolist()
     assert len(worst(DATA, DATA.test_inputs, reading, 1)) == 1
-    assert worst(DATA, DATA.test_inputs, Reading(outputs, reading.predictions)) == []
+    assert worst(DATA, DATA.test_inputs, Reading(outputs, reading.predictions), 8) == []
 
 
 def test_a_network_that_learns_nothing_is_no_better_than_the_most_frequent_class():
