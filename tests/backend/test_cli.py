@@ -3,11 +3,11 @@
 import json
 import os
 import re
+import resource
 import shutil
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -42,11 +42,13 @@ def lamina(*arguments, **environment):
 
 
 def test_help_answers_at_once():
+    """By the time of processors, as nothing is waited for."""
     took = []
-    for _ in range(5):
-        begin = time.perf_counter()
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert lamina("--help").returncode == 0
-        took.append(time.perf_counter() - begin)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert min(took) < 0.3
 
 

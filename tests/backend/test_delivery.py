@@ -108,6 +108,7 @@ def test_a_client_that_leaves_is_let_go_at_once(place: Place) -> None:
     eventually(lambda: place.ends == [False])
 
 
+@pytest.mark.timed
 def test_one_that_stops_reading_is_dropped_and_delays_nobody(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "STALLED", 0.2)
     monkeypatch.setattr(module, "TICK", 0.02)
@@ -123,6 +124,7 @@ def test_one_that_stops_reading_is_dropped_and_delays_nobody(place: Place, monke
     stuck.close()
 
 
+@pytest.mark.timed
 def test_a_slow_reader_is_no_stuck_one(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """20 KB a second through a small window: the kernel's buffer stays full for longer than anyone may be stuck."""
     monkeypatch.setattr(module, "STALLED", 0.5)
@@ -141,23 +143,29 @@ def test_a_slow_reader_is_no_stuck_one(place: Place, monkeypatch: pytest.MonkeyP
 
 
 def test_history_is_sent_without_rest_unless_a_run_trains(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LONGEST_REST", 0.05)
-    for name in ("REST", "CATCH_UP_REST"):
-        monkeypatch.setattr(module, name, 1e9)
+    rests: list[float] = []
+    monkeypatch.setattr(place.delivery, "_rest", lambda began, times: rests.append(times) or 0.0)
     monkeypatch.setattr(module, "CATCH_UP_ROUND", 0.0)
     monkeypatch.setattr("backend.events.reader.PAGE", 5)
     for number in range(200):
         place.log.publish("r_1", "log", {"number": number})
     place.log.transition("r_1", "cancelled")
 
-    def seconds() -> float:
-        began = time.monotonic()
+    def rested() -> float:
+        """Times of CPU time, between pages of history."""
+        rests.clear()
         assert everything(place.subscribe()).count(b"\nevent: log\n") == 200
-        return time.monotonic() - began
+        return sum(times for times in rests if times != module.REST)
 
-    assert seconds() < 1.5  # 40 pages; rests would be 2 s
+    assert rested() == 0
     monkeypatch.setattr(place.delivery, "_training", lambda: True)
-    assert seconds() > 1.8
+    assert rested() >= 40 * module.CATCH_UP_REST
+
+
+def test_rests_are_as_long_as_the_work_before_them_and_bounded(place: Place) -> None:
+    now = time.thread_time()
+    assert place.delivery._rest(now - 0.01, 3) == pytest.approx(0.03, abs=0.01)
+    assert place.delivery._rest(now - 1.0, 49) == module.LONGEST_REST
 
 
 def test_the_end_of_the_server_ends_streams_with_what_is_there(place: Place) -> None:

@@ -69,6 +69,7 @@ def test_a_download_is_over_with_its_last_byte(trained: Trained) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 def test_slow_downloads_hold_no_thread_and_come_whole(tmp_path: Path) -> None:
     settings = Settings(port=free_port(first=0), state_dir=tmp_path / "s", data_dir=tmp_path / "d", threads=THREADS)
     with LocalServer(settings) as server, ExitStack() as stack:

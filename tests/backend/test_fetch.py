@@ -68,11 +68,11 @@ def test_a_child_that_breaks_off_is_reported_with_status_and_cure(
 
 @pytest.mark.parametrize("bound", [{"patience": 0.3}, {"silence": 0.3}])
 def test_a_fetch_is_bounded_in_time(child: Child, tmp_path: Path, bound: dict[str, float]) -> None:
-    child("import time; time.sleep(60)")
+    child("import time; time.sleep(600)")
     began = time.monotonic()
     with pytest.raises(DataError, match="did not arrive within"):
         fetch("mnist", tmp_path, progress=nothing, stopped=NEVER, **bound)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < DEADLINE
 
 
 def test_output_without_an_end_does_not_fill_the_memory(child: Child, tmp_path: Path) -> None:
@@ -92,6 +92,7 @@ def read(descriptor: int) -> bytes:
     return os.read(descriptor, 16)
 
 
+@pytest.mark.timed
 def test_stopping_kills_the_child_and_its_children_within_a_second(child: Child, tmp_path: Path) -> None:
     path, descriptor = pipe(tmp_path)
     grandchild = f"import time; f = open({path!r}, 'wb', 0); f.write(b'x'); time.sleep(60)"

@@ -64,6 +64,7 @@ def told(answer: Answer) -> str:
     return str(json.loads(answer.body)["error"])
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("authorized", [False, True], ids=["strangers", "users"])
 @pytest.mark.parametrize("line", ["POST /api/health", "POST /api/models"])
 def test_slow_bodies_hold_no_thread(server: LocalServer, line: str, authorized: bool) -> None:
@@ -187,6 +188,7 @@ def test_large_bodies_take_turns(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 def test_a_body_that_is_late_and_one_without_room(tmp_path: Path) -> None:
     settings = Settings(port=free_port(first=0), state_dir=tmp_path / "s", data_dir=tmp_path / "d", max_body_mb=1)
     with LocalServer(settings) as server, ExitStack() as stack:

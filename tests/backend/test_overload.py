@@ -47,6 +47,7 @@ def answers(server: LocalServer, path: str, status: int) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 def test_beyond_the_limit_a_clear_503_and_health_answers(server: LocalServer) -> None:
     layers = [{"type": "linear", "out": 10}, *[{"type": "dropout", "p": 0.1234567890123456}] * 250]
     for _ in range(400):
@@ -115,6 +116,7 @@ def test_a_connection_goes_on_after_a_stream(server: LocalServer) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 def test_who_takes_an_answer_drop_by_drop_holds_no_place_for_ever(server: LocalServer) -> None:
     """Some bytes every moment, so that no send ever waits for long."""
     for _ in range(300):
@@ -138,6 +140,7 @@ def test_who_takes_an_answer_drop_by_drop_holds_no_place_for_ever(server: LocalS
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 def test_a_head_that_never_ends_is_closed(server: LocalServer) -> None:
     with connect(port_of(server)) as sender:
         sender.sendall(HEAD)

@@ -56,13 +56,24 @@ def healthy(server):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with LocalServer(settings_in(tmp_path_factory.mktemp("server"))) as running:
-        running.seconds_to_health = running.wait_until_healthy()
+    with LocalServer(replace(settings_in(tmp_path_factory.mktemp("server")), host="localhost")) as running:
+        running.wait_until_healthy()
         yield running
 
 
-def test_healthy_soon(server):
-    assert server.seconds_to_health < 5
+def held_up(process):
+    """Seconds in which a process could have gone on, but other work had the processors; 0 where the system does not say."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{process.pid}/schedstat").read_text().split()[1]) / 1e9
+    return 0.0
+
+
+@pytest.mark.timed
+def test_healthy_soon(tmp_path):
+    """On processors that are free: beside other work by as much later as that held it up."""
+    with LocalServer(settings_in(tmp_path)) as server:
+        took = server.wait_until_healthy()
+        assert took - held_up(server.process) - held_up(worker_of(server)) < 5
 
 
 def test_idle_memory(server):
@@ -156,6 +167,7 @@ def follow(server, url, heard):
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_stop_while_a_run_trains_and_clients_hang_on(tmp_path, how):
     settings = settings_in(tmp_path)
@@ -231,13 +243,11 @@ def test_no_device_is_one_sentence_and_code_2(tmp_path, monkeypatch, platform):
     assert done.stderr.endswith("; install what it needs, name another, or unset it\n")
 
 
-def test_localhost_answers_on_every_loopback_address(tmp_path):
+def test_localhost_answers_on_every_loopback_address(server):
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
         pytest.skip("this machine has no ::1")
-    with LocalServer(replace(settings_in(tmp_path), host="localhost")) as server:
-        server.wait_until_healthy()
-        port = server.client.url.rpartition(":")[2]
-        for host in ("127.0.0.1", "[::1]", "localhost"):
-            assert Client(f"http://{host}:{port}").get("/api/health")["status"] == "ok"
+    port = server.client.url.rpartition(":")[2]
+    for host in ("127.0.0.1", "[::1]", "localhost"):
+        assert Client(f"http://{host}:{port}").get("/api/health")["status"] == "ok"

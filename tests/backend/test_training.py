@@ -47,6 +47,7 @@ from nets.training.events import Finished, Log, Progress
 from nets.training.metrics import EpochMetrics
 from nets.training.samples import SamplePrediction
 from tests.backend.samples import ARCHITECTURE, DEADLINE, a_model, add_run, eventually, read_frame
+from tests.moved_clock import MovedClock
 
 TRAINING = Progress("training", 0.5, 1, 3)
 FINISHED = Finished(
@@ -412,6 +413,7 @@ def test_a_data_set_of_the_servers_choice_gives_way_to_digits(
     assert logs[-1] == {"run_id": run_id, "level": "warning", "message": warning}
 
 
+@pytest.mark.timed
 @pytest.mark.usefixtures("nothing_cached")
 def test_a_cancel_while_a_data_set_is_fetched_takes_less_than_a_second(
     server: Server, monkeypatch: pytest.MonkeyPatch
@@ -432,6 +434,7 @@ def test_a_cancel_while_a_data_set_is_fetched_takes_less_than_a_second(
     assert time.monotonic() - began < 1
 
 
+@pytest.mark.timed
 def test_progress_flows_while_the_compiler_is_silent(server: Server, fit: Puppet) -> None:
     run_id = server.submit()
     fit.play(Progress("compiling", 0.0, 0, 3))
@@ -496,6 +499,7 @@ def test_shutdown_goes_on_where_the_record_of_a_run_is_damaged(tmp_path: Path, f
     server.close()
 
 
+@pytest.mark.timed
 def test_shutdown_does_not_wait_for_a_compiler_for_ever(tmp_path: Path, fit: Puppet) -> None:
     server = Server(tmp_path).start()
     run_id = server.submit()
@@ -583,11 +587,20 @@ def test_a_real_training_on_digits(tmp_path: Path) -> None:
     assert server.checkpoints.exists(run.saved_model_path)
 
 
-def test_what_takes_too_long_to_compile_fails_with_the_cure(tmp_path: Path, fit: Puppet) -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> MovedClock:
+    """That by which the executor counts how long a run has been compiled."""
+    clock = MovedClock()
+    monkeypatch.setattr(backend.training.executor, "time", clock)
+    return clock
+
+
+def test_what_takes_too_long_to_compile_fails_with_the_cure(tmp_path: Path, fit: Puppet, clock: MovedClock) -> None:
     server = Server(tmp_path, Limits(compile_seconds=1)).start()
     run_id = server.submit()
 
     def failed() -> bool:
+        clock.now += 0.1
         fit.play(Progress("compiling", 0.0, 0, 3))
         return server.record(run_id).state == "failed"
 
@@ -598,12 +611,12 @@ def test_what_takes_too_long_to_compile_fails_with_the_cure(tmp_path: Path, fit:
     assert "longer than the 1 s that are allowed" in run.error and "--max-compile-seconds" in run.error
 
 
-def test_the_limit_counts_from_the_beginning_of_compilation(tmp_path: Path, fit: Puppet) -> None:
+def test_the_limit_counts_from_the_beginning_of_compilation(tmp_path: Path, fit: Puppet, clock: MovedClock) -> None:
     server = Server(tmp_path, Limits(compile_seconds=1)).start()
     run_id = server.submit()
     fit.play(Progress("loading", 0.0, 0, 3))
     assert fit.started.wait(DEADLINE)
-    time.sleep(1.1)
+    clock.now += 1.1
     fit.play(Progress("compiling", 0.0, 0, 3), FINISHED)
     server.wait(run_id, "succeeded")
     server.close()

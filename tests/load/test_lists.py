@@ -50,6 +50,7 @@ def seconds(server: LocalServer, path: str) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(
     "query", ["", "?model_id=m_7", "?state=succeeded", "?state=failed", "?model_id=m_7&state=failed"]
 )

@@ -19,7 +19,7 @@ from backend.config import Settings
 from backend.demo.local_server import LocalServer, free_port
 from tests.load.clients import Footprint, fall_silent, port_of, reset, subscribe, worker_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timed]
 
 CONVOLUTIONS: list[dict[str, Any]] = [
     {"type": "conv2d", "in_channels": 1, "out_channels": 16, "kernel_size": 3, "padding": "same"},

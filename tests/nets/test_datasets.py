@@ -231,9 +231,9 @@ def test_digits_have_the_form_of_mnist() -> None:
 
 def test_digits_are_the_same_every_time_and_quickly_made() -> None:
     first = digits.build()
-    started = time.perf_counter()
+    started = time.process_time()
     again = digits.build.__wrapped__()
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
     np.testing.assert_array_equal(first.train_inputs, again.train_inputs)
     np.testing.assert_array_equal(first.test_labels, again.test_labels)
     assert digits.build() is first

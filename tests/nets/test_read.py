@@ -359,6 +359,6 @@ def test_kinds_of_input_have_their_layers(frame: Any, layers: list[Any], told: s
 def test_names_that_nobody_has_are_many_and_soon_told() -> None:
     layers = [linear(name=f"layer{index}") for index in range(500)]
     layers += [{"type": "add", "inputs": [f"lyaer{index}" for index in range(64)]}] * 500
-    started = time.monotonic()
+    started = time.process_time()
     assert len(graph_problems(*layers)) == MOST_PROBLEMS
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10

@@ -370,6 +370,7 @@ def test_a_directory_in_a_format_that_is_not_read_is_no_source(tmp_path: Path) -
 # Out of reach
 
 
+@pytest.mark.timed
 def test_offline_is_a_quick_and_helpful_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(monkeypatch, "mnist", published("mnist", arrays("mnist")), closed_port())
     started = time.perf_counter()
@@ -393,6 +394,7 @@ def test_a_host_without_a_name() -> None:
     assert reach.unreachable("https://nowhere.invalid/file")
 
 
+@pytest.mark.timed
 def test_a_host_that_never_answers_costs_no_more_than_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reach, "PATIENCE", 0.2)
     monkeypatch.setattr(reach, "_CONNECT", "import threading; threading.Event().wait()")

@@ -29,6 +29,7 @@ def begun(client: Client, **fields: object) -> str:
     return started.benchmark_id
 
 
+@pytest.mark.timed
 def test_what_was_measured_outlives_the_server_and_its_processes_do_not(host: Host) -> None:
     host.start()
     benchmark_id = begun(host.client, batch_sizes=[16, 32, 64])
@@ -43,6 +44,7 @@ def test_what_was_measured_outlives_the_server_and_its_processes_do_not(host: Ho
     assert record.results is not None and record.results["cells"] and not record.results["complete"]
 
 
+@pytest.mark.timed
 def test_a_cancel_ends_its_processes_within_two_seconds(host: Host) -> None:
     host.start()
     client = host.client
