@@ -34,6 +34,7 @@ WarmUpFrom = Annotated[
 FinalRate = Annotated[
     Real, Field(ge=0, le=1000, description="The learning rate that the last step comes close to, one step before it.")
 ]
+LEAST = 1e-30  # of the learning rate: what powers of many stairs or epochs do not fall below, where float32 has a 0
 TOLERANCE = 1e-3, 2e-7  # of places between steps: in steps, and in shares of what float32 tells of them
 
 
@@ -172,6 +173,11 @@ def remaining(at: Steps, n: Inputs, xp: ModuleType) -> Any:
 def towards(final: Any, share: Any) -> Any:
     """From 1 to `final` as `share` goes from 1 to 0."""
     return final + (1 - final) * share
+
+
+def power(base: Any, exponent: Any, xp: ModuleType) -> Any:
+    """`base ^ exponent`, above 0 though it is less than float32 can tell from it."""
+    return xp.maximum(base**exponent, LEAST)
 
 
 def half_cosine(share: Any, xp: ModuleType) -> Any:

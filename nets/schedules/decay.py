@@ -16,6 +16,7 @@ from nets.schedules.base import (
     Steps,
     WarmedCurve,
     behind,
+    power,
     remaining,
     towards,
 )
@@ -67,7 +68,7 @@ class Polynomial(ToAnEnd):
         return {**super().inputs(span), "power": self.power}
 
     def share(self, at: Steps, n: Inputs, xp: ModuleType) -> Any:
-        return towards(n["final"], remaining(at, n, xp) ** n["power"])
+        return towards(n["final"], power(remaining(at, n, xp), n["power"], xp))
 
 
 @SCHEDULES.register
@@ -87,7 +88,8 @@ class Exponential(WarmedCurve):
 
     def share(self, at: Steps, n: Inputs, xp: ModuleType) -> Any:
         since = xp.maximum(at - n["warmup"], 0.0)
-        return n["gamma"] ** (xp.floor(behind(since, xp) / n["epoch"]) if self.staircase else since / n["epoch"])
+        epochs = since / n["epoch"]
+        return power(n["gamma"], xp.floor(behind(since, xp) / n["epoch"]) if self.staircase else epochs, xp)
 
 
 @SCHEDULES.register

@@ -19,6 +19,7 @@ from nets.schedules.base import (
     Steps,
     WarmedCurve,
     behind,
+    power,
 )
 from nets.schedules.decay import Gamma
 from nets.spec.fields import real, shown
@@ -92,7 +93,7 @@ class Step(WarmedCurve):
         return {**super().inputs(span), "every": span.steps(self.step_epochs), "gamma": self.gamma}
 
     def share(self, at: Steps, n: Inputs, xp: ModuleType) -> Any:
-        return n["gamma"] ** xp.floor(behind(at, xp) / n["every"])
+        return power(n["gamma"], xp.floor(behind(at, xp) / n["every"]), xp)
 
     def marks(self, n: Inputs) -> Sequence[float]:
         """Stairs matter while the warm-up goes up."""
@@ -122,7 +123,7 @@ class MultiStep(WarmedCurve):
         return {**super().inputs(span), "milestones": row(stairs, NEVER), "gamma": self.gamma}
 
     def share(self, at: Steps, n: Inputs, xp: ModuleType) -> Any:
-        return n["gamma"] ** passed(behind(at, xp), n["milestones"], xp)
+        return power(n["gamma"], passed(behind(at, xp), n["milestones"], xp), xp)
 
     def marks(self, n: Inputs) -> Sequence[float]:
         return [*super().marks(n), *(n["begin"] + n["milestones"][n["milestones"] < NEVER / 2])]

@@ -158,6 +158,54 @@ def test_every_learning_rate_is_finite_and_above_zero(kind: str) -> None:
             assert np.shape(value) == np.shape(spec.inputs(span)[name])
 
 
+# Of every type: the factors of the first and of the last step, of N steps of which S are an epoch, without a warm-up.
+ENDS: list[tuple[Json, Callable[[int, int], tuple[float, float]]]] = [
+    ({"type": "constant"}, lambda n, s: (1, 1)),
+    ({"type": "linear"}, lambda n, s: (1, 1 / n)),
+    ({"type": "linear", "final_lr": 0.02}, lambda n, s: (1, 0.1 + 0.9 / n)),
+    ({"type": "polynomial", "power": 2}, lambda n, s: (1, n**-2)),
+    ({"type": "exponential", "gamma": 0.5}, lambda n, s: (1, 0.5 ** ((n - 1) / s))),
+    ({"type": "exponential", "gamma": 0.5, "staircase": True}, lambda n, s: (1, 0.5 ** ((n - 1) // s))),
+    ({"type": "inverse_sqrt"}, lambda n, s: (1, (s / (s + n - 1)) ** 0.5)),
+    ({"type": "step", "step_epochs": 1}, lambda n, s: (1, 0.1 ** ((n - 1) // s))),
+    ({"type": "multistep", "milestones_epochs": [1, 2]}, lambda n, s: (1, 0.1 ** min((n - 1) // s, 2))),
+    ({"type": "cosine"}, lambda n, s: (1, np.sin(np.pi / 2 / n) ** 2)),
+    ({"type": "cosine", "restart_epochs": 1, "final_lr": 0.02}, lambda n, s: (1, 0.1 + 0.9 * np.sin(np.pi / 2 / s) ** 2)),
+    ({"type": "one_cycle", "pct_start": 0.5}, lambda n, s: (0.04, 4e-6)),
+    ({"type": "one_cycle", "div_factor": 4, "three_phase": True}, lambda n, s: (0.25, 2.5e-5)),
+    ({"type": "wsd", "decay_epochs": 1}, lambda n, s: (1, 1 / s)),
+    ({"type": "reduce_on_plateau"}, lambda n, s: (1, 1)),
+    ({"type": "piecewise", "points": [[1, 0.5], [2, 0.2]]}, lambda n, s: (1, [1, 0.5, 0.2][(n - 1) // s])),
+    ({"type": "piecewise", "points": [[0, 1], [3, 0]], "interpolation": "linear"}, lambda n, s: (1, 1 - (n - 1) / s / 3)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("ours", "ends"), ENDS, ids=[str(ours) for ours, _ in ENDS])
+def test_the_first_and_the_last_step_have_what_they_should(ours: Json, ends: Callable[[int, int], Any]) -> None:
+    """Of one epoch or three, of one step or several; and a warm-up of 2.1 steps begins with so little of it."""
+    for steps, epochs in ((7, 3), (7, 1), (1, 3), (1, 1)):
+        span = Span(steps, epochs, LR)
+        found = curve(schedule(**ours), span)
+        if steps > 1 or ours["type"] != "one_cycle":
+            assert np.allclose(found[[0, -1]] / LR, ends(steps * epochs, steps), rtol=1e-6), (steps, epochs)
+        assert (found > 0).all()
+        if ours["type"] != "one_cycle":
+            warmed = curve(schedule(**ours, warmup_epochs=0.3), span)
+            assert warmed[0] == pytest.approx(found[0] / max(0.3 * steps, 1))
+
+
+@pytest.mark.parametrize("kind", ["step", "multistep", "exponential", "polynomial"])
+def test_no_power_is_so_small_that_it_is_0(kind: str) -> None:
+    options: dict[str, Json] = {
+        "step": {"step_epochs": 0.1},
+        "multistep": {"milestones_epochs": list(range(1, 90)), "gamma": 0.01},
+        "exponential": {"gamma": 0.001},
+        "polynomial": {"power": 20},
+    }
+    for dtype in (np.float32, np.float64):
+        assert (curve(schedule(type=kind, **options[kind]), Span(100, 300, LR), dtype) > 0).all()
+
+
 SMOOTH = ("constant", "linear", "polynomial", "inverse_sqrt", "cosine", "one_cycle", "wsd")
 
 
