@@ -36,7 +36,7 @@ class Previews:
         if problems := list(unfit_augmentations(query.augment, about, ("augment",))):
             raise BadQuery(problems)
         if datasets.source(name, self.data_dir) not in HAD:
-            cure = f"fetch it with lamina datasets fetch {name}, or train on it once"
+            cure = f"fetch it with `lamina datasets prepare {name}`, or train on it once"
             raise ApiError(409, f"The data set {name} is not on this disk; {cure}")
 
         def draw() -> bytes:

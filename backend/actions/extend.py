@@ -21,12 +21,13 @@ def with_its_curve(request: TrainBody, before: RunRecord, sent: Json) -> TrainBo
     settings = request.settings
     schedule = settings.lr_schedule
     if request.extend is None:
-        if schedule and schedule.needs_epochs and settings.epochs != before.epochs_total and not said(sent):
+        other = settings.epochs > before.epoch and settings.epochs != before.epochs_total  # too few are told of as such
+        if schedule and schedule.needs_epochs and other and not said(sent):
             raise SpecError([unsaid(settings, before)])
         return request
     if schedule is None or not schedule.has_a_curve:
-        what = f"{schedule.type} follows the run" if schedule else "there is no lr_schedule"
-        rule = f"means nothing here, since {what} and has no curve that is laid over epochs; leave it out"
+        what = f"{schedule.type} follows the run, and has" if schedule else "without an lr_schedule there is"
+        rule = f"means nothing here, since {what} no curve that is laid over epochs; leave it out"
         fix = (Change("remove", ("extend",)),)
         raise SpecError([Problem(("extend",), rule, "unused", expected={"type": "null"}, got=request.extend, fix=fix)])
     changed = settings.model_copy(

@@ -127,6 +127,9 @@ def late_plateau(case: Case) -> Iterator[Doubt]:
     # The first one is the best, `patience` and one more are not better, and the next one has less.
     patience, needed, epochs = it.schedule.patience, it.schedule.patience + 3, it.span.epochs
     if needed > epochs:
-        reason = f"a patience of {patience} lets no epoch before the {needed}th have less, and there are {epochs}"
-        cure = f"a patience of {max(epochs // 5 - 1, 0)} or less, or more epochs"
+        reason = (
+            f"with a patience of {patience}, epoch {needed} is the first that can have less, and there are {epochs}"
+        )
+        less = max(epochs // 5 - 1, 0)
+        cure = f"a patience of {less}{' or less' * (less > 0)}, or more epochs" if epochs > 2 else "have more epochs"
         yield from told("late_plateau", "patience", reason, cure)

@@ -70,7 +70,7 @@ def log_every(case: Case) -> Iterator[Doubt]:
         reason = (
             f"{case.hyperparams.log_every} would tell of more than {MOST_STEPS:,} steps, which are kept with the run"
         )
-        yield Doubt("log_every", ("hyperparams", "log_every"), reason, f"every {told.every}th step is told of instead")
+        yield Doubt("log_every", ("hyperparams", "log_every"), reason, f"one step in {told.every} is told of instead")
 
 
 def ignored_field(case: Case) -> Iterator[Doubt]:

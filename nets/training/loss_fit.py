@@ -17,9 +17,9 @@ from nets.regularizers import OfActivity
 from nets.spec.allowed import one_of
 from nets.spec.fields import shown
 from nets.spec.words import closest
+from nets.training.members import unmatched
 from nets.training.regularized import Regularized
 
-MOST_NAMES = 200  # characters
 LOSS: Path = ("hyperparams", "loss")
 
 
@@ -120,12 +120,8 @@ def unknown_outputs(architecture: Architecture, hyperparams: Hyperparams) -> Ite
 
 
 def of_no_layer(graph: Graph, hyperparams: Hyperparams) -> Iterator[Problem]:
-    """Regularizers of which no layer is."""
+    """Regularizers of layers that there are not."""
     for number, each in enumerate(hyperparams.regularizers):
-        if not Regularized.of(each, graph).nodes:
-            what = "that computes something" if isinstance(each, OfActivity) else "with weights for products"
-            names = ", ".join(node.id for node in graph.nodes if not node.part)
-            names = names if len(names) <= MOST_NAMES else f"{names[:MOST_NAMES]}..."
-            rule = f"{', '.join(map(shown, each.layers))} names no layer {what}; the layers are {names}"
-            got = list(each.layers) if len(each.layers) > 1 else each.layers[0]
-            yield Problem(("hyperparams", "regularizers", number, "layers"), rule, "unknown_name", got=got)
+        what = "that computes something" if isinstance(each, OfActivity) else "with weights for products"
+        names = Regularized.of(each.model_copy(update={"layers": ("*",)}), graph).nodes
+        yield from unmatched(each.layers, names, ("hyperparams", "regularizers", number, "layers"), what=what)

@@ -86,13 +86,15 @@ def names_by(patterns: Sequence[str], names: Sequence[str]) -> list[str]:
     return [name for name in names if any(matches(pattern, name) for pattern in patterns)]
 
 
-def unmatched(patterns: Sequence[str], names: Sequence[str], path: Path) -> Iterator[Problem]:
-    """Each pattern that names no layer with weights."""
+def unmatched(
+    patterns: Sequence[str], names: Sequence[str], path: Path, *, what: str = "with weights"
+) -> Iterator[Problem]:
+    """Each pattern that names none of these layers. what: they are, after `layer`."""
     for pattern in patterns:
         if names_by([pattern], names):
             continue
         more = f", and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-        listed = f"{', '.join(names[:MOST_LISTED])}{more}"
-        detail = f"{shown(pattern)} names no layer with weights.{did_you_mean(pattern, names)} There are: {listed}"
+        listed = f"There are: {', '.join(names[:MOST_LISTED])}{more}" if names else "There is none"
+        detail = f"{shown(pattern)} names no layer {what}.{did_you_mean(pattern, names)} {listed}"
         near = suggested(pattern, names)
         yield Problem(path, detail, "unknown_name", expected=one_of(names[:MOST_LISTED]), got=pattern, suggestion=near)

@@ -41,7 +41,7 @@ def test_the_sheet_is_a_png_of_samples_as_training_sees_them(client: Any) -> Non
         ({"augment": "[{"}, 400, "must be JSON such as"),
         ({"augment": '[{"type": "blur", "kernel_size": 4}]'}, 400, "augment[0].kernel_size: must be odd, got 4"),
         ({"augment": "[]", "count": "0"}, 400, "count: must be a whole number from 1 to 16"),
-        ({"augment": "[]", "dataset": "cifar10"}, 409, "is not on this disk"),
+        ({"augment": "[]", "dataset": "cifar10"}, 409, "fetch it with `lamina datasets prepare cifar10`"),
     ],
 )
 def test_what_cannot_be_shown_is_said(client: Any, query: dict[str, str], status: int, told: str) -> None:

@@ -114,6 +114,24 @@ def test_the_manual_page_has_every_command_and_flag_and_no_warning():
             assert not done.stderr and (checker[0] == "groff" or not done.stdout), done
 
 
+def test_commands_that_messages_and_pages_name_are_there():
+    known = {" ".join(words) for words, _ in walk(top)}
+    groups = {words[0] for words, _ in walk(top) if len(words) > 1}
+    rooms = [HOUSE / "backend", HOUSE / "nets"]
+    texts = [
+        HOUSE / "README.md",
+        *(path for room in rooms for kind in ("*.py", "README.md") for path in room.rglob(kind)),
+    ]
+    named = [
+        (path.name, *found)
+        for path in texts
+        for found in re.findall(r"`lamina ([a-z][a-z-]+)(?: ([a-z]+)(?=[ `]))?", path.read_text(encoding="utf-8"))
+    ]
+    assert len(named) > 20
+    for path, command, action in named:
+        assert command in known and (command not in groups or not action or f"{command} {action}" in known), path
+
+
 def test_version():
     answer = lamina("--version")
     assert (answer.returncode, answer.stdout) == (0, "lamina 0.1.0\n")

@@ -49,6 +49,7 @@ def test_a_curve_goes_on_as_the_body_says_and_not_otherwise(client: FlaskClient)
     first = trained(client, body(COSINE, 2))
     assert first["told"]["largest"] == LR and first["told"]["last"] == first["rates"][-1] < first["told"]["first"]
 
+    assert refused(client, more(first, 1))["pointer"] == "/hyperparams/epochs"  # whatever becomes of its curve
     problem = refused(client, more(first, 4))
     assert (problem["pointer"], problem["code"]) == ("/extend", "missing")
     assert problem["expected"] == {"enum": ["rescale", "hold", "restart"]}
@@ -95,7 +96,7 @@ def test_extend_is_refused_where_it_means_nothing(client: FlaskClient) -> None:
     assert plain["told"] == {"first": LR, "largest": LR, "last": LR}
     problem = refused(client, more(plain, 2, "restart"))
     assert (problem["code"], problem["fix"]) == ("unused", [{"op": "remove", "path": "/extend"}])
-    assert "there is no lr_schedule" in problem["detail"]
+    assert "without an lr_schedule there is no curve" in problem["detail"]
     assert refused(client, more(plain, 2, "stretch"))["code"] == "not_one_of"
     plateau = trained(client, body({"type": "reduce_on_plateau", "patience": 0, "threshold": 1}, 2))
     assert "reduce_on_plateau follows the run" in refused(client, more(plateau, 3, "hold"))["detail"]

@@ -215,7 +215,7 @@ def test_a_run_that_is_cut_off_tells_of_each_step_once(app: Flask) -> None:
     body = {**BODY, "hyperparams": {**PARAMS, "epochs": 2000, "log_every": 1}}
     accepted = client.post("/api/train", json=body).json
     run_id, doubts = accepted["run_id"], [doubt["rule"] for doubt in accepted["doubts"]]
-    assert doubts == ["log_every"] and any("every 9th step is told of" in said for said in accepted["warnings"])
+    assert doubts == ["log_every"] and any("one step in 9 is told of" in said for said in accepted["warnings"])
     for wanted in (4, 9):  # the history is told from its beginning
         count = [0]
 

@@ -42,6 +42,7 @@ NLL = "hyperparams.loss: nll needs logarithms of probabilities, but the network 
         ({"loss": "triplet", "batch_size": 1}, [], "hyperparams.batch_size: must be at least 3: triplet compares"),
         ({"loss": "contrastive", "augment": [{"type": "mixup"}]}, [], "hyperparams.augment[0]: mixup makes samples of two"),
         ({"regularizers": [{"type": "l1"}, {"type": "l1", "layers": "conv*"}]}, [], 'regularizers[1].layers: "conv*" names no'),
+        ({"regularizers": [{"type": "l1", "layers": ["linear_0", "relu*"]}]}, [], '"relu*" names no layer with weights for'),
         ({"output_weights": {"aux": 1}}, [], "hyperparams.output_weights: needs a network that names several outputs"),
     ],
 )  # fmt: skip
