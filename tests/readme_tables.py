@@ -28,7 +28,8 @@ from nets.datasets import DATASETS
 from nets.doubts.rules import RULES
 from nets.errors import CODES
 from nets.examples import networks
-from nets.hyperparams.hyperparams import PARTS, Hyperparams
+from nets.hyperparams.hyperparams import Hyperparams
+from nets.hyperparams.parts import PARTS
 from nets.layers import LAYERS
 from nets.layers.groups import GROUPS, group_of
 from nets.losses import LOSSES

@@ -25,6 +25,7 @@ from nets.doubts.doubt import Doubt
 from nets.doubts.rules import doubts
 from nets.errors import SpecError
 from nets.hyperparams.hyperparams import Hyperparams
+from nets.hyperparams.parts import as_sent
 from nets.kernels import Choice
 from nets.schedules.rates import Rates
 from nets.training.learning_rate import rates_of
@@ -105,7 +106,10 @@ class Orders:
         source = self.resume.source_of(before, architecture.value, hyperparams) if before else None
         dataset, warnings = self._dataset(before, hyperparams)
         info = datasets.info(dataset)
-        self.limits.check(architecture.value, hyperparams, info, kernels=self.kernels)
+        try:
+            self.limits.check(architecture.value, hyperparams, info, kernels=self.kernels)
+        except SpecError as error:
+            raise as_sent(error.problems, sent) from None
         doubted = doubts(Case(architecture.value.graph, hyperparams, info, {**sent, "hyperparams": request.kept}))
         warnings = [*map(str, doubted), *warnings]
         if model is not None and before is None:

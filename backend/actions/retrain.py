@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from backend.state.records import Json, ModelRecord
 from nets.errors import SpecError
-from nets.hyperparams.hyperparams import ALIASES, Hyperparams, merged, parse_hyperparams
+from nets.hyperparams.hyperparams import Hyperparams, merged, parse_hyperparams
+from nets.hyperparams.parts import ALIASES
 
 
 def filled_in(model: ModelRecord, body: Json) -> Json:

@@ -20,7 +20,8 @@ from nets.architecture.names import NAME
 from nets.architecture.schema import lists_of_layers
 from nets.augment import AUGMENTATIONS
 from nets.datasets import DATASETS
-from nets.hyperparams.hyperparams import ALIASES, PARTS, TYPED, Hyperparams, part_schema
+from nets.hyperparams.hyperparams import Hyperparams, part_schema
+from nets.hyperparams.parts import ALIASES, PARTS, TYPED
 from nets.layers import LAYERS
 from nets.losses import LOSSES
 from nets.metrics import METRICS, SEVERAL

@@ -25,6 +25,7 @@ from nets.architecture.schema import architecture_schema
 from nets.augment import AUGMENTATIONS
 from nets.errors import BrokenRule, Problem, SpecError
 from nets.hyperparams import hyperparams
+from nets.hyperparams.parts import ALIASES, OPTIONAL, PARTS, TYPED
 from nets.metrics import SEVERAL, Metric
 from nets.optimizers.groups import groups_schema
 from nets.process.devices import find
@@ -187,16 +188,16 @@ def _described(name: str, schema: Callable[[], Json]) -> type[BaseModel]:
 def _hyperparams() -> Json:
     schema = hyperparams.Hyperparams.model_json_schema()
     augment = {**schema["properties"]["augment"], "items": AUGMENTATIONS.schema()}
-    about = {name: {"description": schema["properties"][name]["description"]} for name in hyperparams.TYPED}
-    typed = {name: {**about[name], **kinds.schema()} for name, kinds in hyperparams.TYPED.items()}
-    for name in hyperparams.OPTIONAL:
+    about = {name: {"description": schema["properties"][name]["description"]} for name in TYPED}
+    typed = {name: {**about[name], **kinds.schema()} for name, kinds in TYPED.items()}
+    for name in OPTIONAL:
         typed[name]["anyOf"] = [*typed[name]["anyOf"], {"type": "null"}]
     fields = {**schema["properties"], **typed, "augment": augment}
     fields["regularizers"] = {**fields["regularizers"], "items": REGULARIZERS.schema()}
     fields["metrics"] = {**fields["metrics"], **SEVERAL.schema()}
     fields["groups"] = groups_schema(fields["groups"])
-    fields |= {name: hyperparams.part_schema(name, fields[name]) for name in hyperparams.PARTS}
-    others = {alias: fields[name] for alias, name in hyperparams.ALIASES.items()}
+    fields |= {name: hyperparams.part_schema(name, fields[name]) for name in PARTS}
+    others = {alias: fields[name] for alias, name in ALIASES.items()}
     return {"type": "object", "description": schema["description"], "properties": {**fields, **others}}
 
 

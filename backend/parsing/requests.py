@@ -32,17 +32,18 @@ from nets.architecture.read import MAX_LAYERS
 from nets.datasets import DATASETS
 from nets.errors import MOST_PROBLEMS, Change, Problem, SpecError, found_at, seen
 from nets.hyperparams import hyperparams
+from nets.hyperparams.hints import ELSEWHERE
+from nets.hyperparams.parts import TYPED
 from nets.schedules.extending import Extend
+from nets.spec.allowed import allowed, fits
 from nets.spec.fields import Boolean, Hint, Spec, Text, Whole, parse, wire_names
-from nets.spec.words import meant
+from nets.spec.words import meant, otherwise
 
 INSIDE: dict[str, Collection[str]] = {
     "hyperparams": wire_names(hyperparams.Hyperparams),
     **{
-        f"hyperparams.{field}": [
-            name for kind in kinds.values() for name in wire_names(kind) if name not in ("type", *hyperparams.ELSEWHERE)
-        ]
-        for field, kinds in hyperparams.TYPED.items()
+        f"hyperparams.{field}": [name for kind in kinds.values() for name in wire_names(kind) if name not in ELSEWHERE]
+        for field, kinds in TYPED.items()
     },
     "architecture": wire_names(Frame),
 }
@@ -306,6 +307,9 @@ def elsewhere(known: Collection[str], body: Json, name: str, value: object) -> H
     if home is None:
         return Hint()
     own = meant(name, INSIDE[home])[0]
+    if other := otherwise(name):
+        return Hint(f" It belongs in {home} as {own}, {other}.")
     there = found_at(body, tuple(home.split(".")))
     free = home == "hyperparams" and isinstance(there, dict) and not any(own in meant(key, [own]) for key in there)
+    free = free and fits(allowed(hyperparams.Hyperparams).get(own, {}), value)
     return Hint(f" It belongs in {home}.", home=(home, own) if free else ())

@@ -8,11 +8,10 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
-from nets.errors import UNSAID, Path, found_at, place, pointer
-from nets.hyperparams.hyperparams import ALIASES
+from nets.errors import Path, place, pointer
+from nets.hyperparams.parts import names_at
 from nets.layers import LAYERS
-from nets.optimizers import Optimizer
-from nets.schedules import SCHEDULES
+from nets.spec.sent import followed
 
 MOST_PLACES = 100  # told of one doubt
 EPSILON = 1e-9  # by which quotients of decimal numbers may be off
@@ -76,24 +75,15 @@ def grouped(doubts: Iterable[Doubt]) -> list[Doubt]:
 
 def as_sent(path: Path, body: Mapping[str, Any]) -> Path:
     """A place of the canonical JSON as a body has it: by the names that came, and not inside of layers that did not."""
-    at: Any = body
-    found: list[str | int] = []
-    for index, part in enumerate(path):
-        if isinstance(part, str) and isinstance(at, dict) and part not in at:
-            part = next((alias for alias, own in aliases(at).items() if own == part and alias in at), part)
-        at = found_at(at, (part,))
-        if at is UNSAID:
-            lost = path[index:]
-            inside = any(isinstance(each, int) for each in lost)
-            return tuple(found) if found and inside else (*found, *lost)
-        found.append(part)
-    return tuple(found)
+    found, lost = followed(path, body, names_in)
+    inside = any(isinstance(each, int) for each in lost)
+    return found if found and inside else (*found, *lost)
 
 
-def aliases(fields: Mapping[str, Any]) -> Mapping[str, str]:
-    """The other names that fields of an object may come by."""
+def names_in(place: Path, fields: Mapping[str, Any]) -> Mapping[str, str]:
+    """The other names that fields of an object at a place of a body may come by."""
+    if place[:1] == ("hyperparams",):
+        return names_at(place[1:], fields)
     kind = fields.get("type")
     name = LAYERS.named(kind) if isinstance(kind, str) else None
-    named = SCHEDULES.named(kind) if isinstance(kind, str) else None
-    of_a_schedule = SCHEDULES[named].aliases if named else {}  # "linear" is one, too
-    return {**of_a_schedule, **(LAYERS[name].aliases if name else {**ALIASES, **Optimizer.aliases})}
+    return LAYERS[name].aliases if name else {}

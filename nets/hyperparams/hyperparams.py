@@ -14,47 +14,28 @@ from nets.augment.listed import MOST_AUGMENTATIONS, parse_augment
 from nets.averages import Ema, Swa
 from nets.datasets import DATASETS
 from nets.errors import BrokenRule, Change, Path, Problem, SpecError
+from nets.hyperparams.hints import inside
+from nets.hyperparams.parts import ALIASES, OPTIONAL, PARTS, TYPED, aliases_of, names_at, words_for
 from nets.losses import LOSSES, CrossEntropy, Loss
 from nets.metrics import SEVERAL, Metric
 from nets.metrics.names import metric_of
-from nets.optimizers import OPTIMIZERS, Optimizer, Sgd
+from nets.optimizers import Optimizer, Sgd
 from nets.optimizers.groups import MOST_GROUPS, Group, Patterns, parse_groups
 from nets.optimizers.lookahead import Lookahead
 from nets.regularizers import Regularizer
 from nets.regularizers.listed import MOST_REGULARIZERS, parse_regularizers
-from nets.schedules import SCHEDULES, Schedule
+from nets.schedules import Schedule
 from nets.spec.allowed import one_of
 from nets.spec.fields import Boolean, Hint, Real, Spec, Text, Whole, parse, real, shown
-from nets.spec.registry import Names, Registry, Typed
-from nets.spec.words import meant
+from nets.spec.registry import Names, Typed
+from nets.spec.sent import in_words_of
 from nets.stopping import EarlyStopping, Target
 from nets.stopping.goals import GOALS, Goal
 from nets.views import VIEWS
 
 Reader = Callable[[object, Path], Any]
 Precision = Literal["float32", "bfloat16"]
-ALIASES = {"dataset": "dataset_type", "regularisers": "regularizers"}
 METRIC_LIST = {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "object"}]}}
-TYPED: Mapping[str, Registry[Any]] = {  # fields that are a type with its options
-    "optimizer": OPTIMIZERS,
-    "lr_schedule": SCHEDULES,
-    "loss": LOSSES,
-}
-OPTIONAL = ("lr_schedule",)  # those that may be null
-ELSEWHERE = ("metric", "goal", "patience", "threshold", "cooldown", "factor")  # which may as well be of other parts
-PARTS: Mapping[str, type[Spec]] = {  # fields that are an object with its options, or null
-    "lookahead": Lookahead,
-    "ema": Ema,
-    "swa": Swa,
-    "early_stopping": EarlyStopping,
-    "target": Target,
-}
-LISTED: Mapping[str, Reader] = {  # fields that are lists of objects
-    "augment": parse_augment,
-    "regularizers": parse_regularizers,
-    "metrics": SEVERAL.parse,
-    "groups": parse_groups,
-}
 
 
 def output_weights(value: object) -> object:
@@ -237,13 +218,8 @@ def parse_hyperparams(value: object, path: Path = ("hyperparams",)) -> Hyperpara
         raise SpecError(problems)
     made = validated_ones(parsed.model_copy(update=typed))
     if problems := list(conflicts(made, path)):
-        raise SpecError(problems)
+        raise SpecError([in_words_of(value, problem, names_at, path) for problem in problems])
     return made
-
-
-def words_for(name: str) -> list[str]:
-    """The names by which a field may come."""
-    return [name, *(alias for alias, own in ALIASES.items() if own == name)]
 
 
 def validated_ones(made: Hyperparams) -> Hyperparams:
@@ -305,8 +281,7 @@ def part_reader(name: str, cls: type[Spec]) -> Reader:
     """Reads the field of that name, one of `PARTS`."""
 
     def read(value: object, path: Path) -> Spec | None:
-        aliases: Mapping[str, str] = getattr(cls, "aliases", {})
-        return None if value is None else parse(cls, value, path, owner=name, aliases=aliases)
+        return None if value is None else parse(cls, value, path, owner=name, aliases=aliases_of(cls))
 
     return read
 
@@ -319,14 +294,17 @@ def beside(name: str, value: object) -> Hint:
 READERS: Mapping[str, Reader] = {
     **{name: partial(registry.parse, elsewhere=beside) for name, registry in TYPED.items()},
     **{name: part_reader(name, cls) for name, cls in PARTS.items()},
-    **LISTED,
+    "augment": parse_augment,
+    "regularizers": parse_regularizers,
+    "metrics": SEVERAL.parse,
+    "groups": parse_groups,
 }
 
 
 def part_schema(name: str, field: Mapping[str, Any]) -> dict[str, Any]:
     """What a field of `PARTS` takes, as JSON Schema. field: of the schema of `Hyperparams`."""
     schema = PARTS[name].model_json_schema()
-    others = {alias: schema["properties"][own] for alias, own in getattr(PARTS[name], "aliases", {}).items()}
+    others = {alias: schema["properties"][own] for alias, own in aliases_of(PARTS[name]).items()}
     made = {**schema, "properties": {**schema["properties"], **others}}
     told = {key: field[key] for key in ("default", "description") if key in field}
     return {"anyOf": [made, {"type": "null"}], **told}
@@ -353,7 +331,7 @@ def merged(kept: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
             result[field] = _beside(own, new, registry[own["type"]])
     for name, cls in PARTS.items():
         if isinstance(own := kept.get(name), dict) and isinstance(part := sent.get(name), dict):
-            result[name] = _replaced(own, part, getattr(cls, "aliases", {}))
+            result[name] = _replaced(own, part, aliases_of(cls))
     return result
 
 
@@ -367,23 +345,3 @@ def _beside(kept: Mapping[str, Any], sent: Mapping[str, Any], cls: type[Typed]) 
 def _replaced(kept: Mapping[str, Any], sent: Mapping[str, Any], aliases: Mapping[str, str]) -> dict[str, Any]:
     names = {aliases.get(name, name) for name in sent}
     return {**{name: value for name, value in kept.items() if aliases.get(name, name) not in names}, **sent}
-
-
-def inside(hyperparams: Mapping[str, Any], name: str, value: object) -> Hint:
-    """Where a field belongs that came beside the one that it is a field of. hyperparams: as they came."""
-    for home, registry in TYPED.items():
-        sent = hyperparams.get(home)
-        own = registry.get(str(sent.get("type"))) if isinstance(sent, dict) else None
-        for kind, cls in registry.items():
-            if found := meant(name, cls.model_fields.keys() - {"type", *ELSEWHERE}):
-                example = f'{{"type": "{kind}", "{found[0]}": {shown(value)}}}'
-                fits = (
-                    own and isinstance(sent, dict) and found[0] in own.model_fields and not named(sent, found[0], own)
-                )
-                return Hint(f" It belongs in {home}: {example}.", home=(home, found[0]) if fits else ())
-    return Hint()
-
-
-def named(sent: Mapping[str, Any], field: str, own: type[Typed]) -> bool:
-    """Whether a field came, by any of its names."""
-    return any(own.aliases.get(name, name) == field for name in sent)

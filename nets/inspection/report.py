@@ -21,6 +21,7 @@ from nets.doubts.rules import doubts
 from nets.errors import MOST_PROBLEMS, Problem, SpecError, seen
 from nets.facts import About
 from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
+from nets.hyperparams.parts import as_sent
 from nets.inspection.memory import check_memory, memory_expected, memory_needed
 from nets.inspection.rows import SHAPE, Row, Rows
 from nets.inspection.seconds import Measured, Predicted, predict
@@ -157,7 +158,7 @@ def read(
                 check_memory(sketch.whole, hyperparams, info, available=available, kernels=kernels)
             check_pace(sketch.whole, hyperparams, info, kernels=kernels)
         except SpecError as error:
-            problems += error.problems
+            problems += as_sent(error.problems, body).problems
     return Subject(sketch, hyperparams, info, problems[:MOST_PROBLEMS], body)
 
 

@@ -72,6 +72,21 @@ def read_from_text(text: str, schema: Schema) -> Any:
     return UNSAID
 
 
+KINDS: Mapping[str, tuple[type, ...]] = {"string": (str,), "array": (list,), "object": (dict,)}
+
+
+def fits(schema: Schema, value: Any) -> bool:
+    """Whether a schema may take a value, as far as its kind, its choices and the bounds of a number tell."""
+    if "anyOf" in schema:
+        return any(fits(choice, value) for choice in schema["anyOf"])
+    if "enum" in schema:
+        return value in schema["enum"]
+    kind = schema.get("type")
+    if kind in ("number", "integer", "boolean"):
+        return isinstance(value, int | float) and takes(schema, value)
+    return kind is None or isinstance(value, KINDS.get(str(kind), ()))
+
+
 def takes(schema: Schema, value: bool | int | float) -> bool:
     """Whether a schema of a number or a truth value takes one."""
     if "anyOf" in schema:

@@ -27,8 +27,8 @@ from pydantic import (
 )
 
 from nets.errors import MOST_PROBLEMS, UNSAID, BrokenRule, Change, Code, Path, Problem, SpecError, seen
-from nets.spec.allowed import allowed, one_of, read_from_text
-from nets.spec.words import closest, meant
+from nets.spec.allowed import allowed, fits, one_of, read_from_text
+from nets.spec.words import closest, meant, otherwise
 
 Pair = tuple[int, int]
 
@@ -126,15 +126,15 @@ def shown(value: object, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """` Did you mean 'x'?` for a near miss, or for what others call x, else nothing."""
-    return asked(closest(word, known))
+def did_you_mean(word: object, known: Iterable[str], *, about: str = "") -> str:
+    """` Did you mean 'x'?` for a near miss, or for what others call x, else nothing. about: what is to say of x."""
+    return asked(closest(word, known), about=about)
 
 
-def asked(near: Sequence[str]) -> str:
+def asked(near: Sequence[str], *, about: str = "") -> str:
     """` Did you mean 'x' or 'y'?`, nothing without any."""
     names = " or ".join(f"'{name}'" for name in near)
-    return f" Did you mean {names}?" if names else ""
+    return f" Did you mean {names}{', ' * bool(about)}{about}?" if names else ""
 
 
 def suggested(word: object, known: Iterable[str]) -> str | None:
@@ -281,14 +281,17 @@ def rule_of(error: Mapping[str, Any], owner: str) -> BrokenRule:
 
 
 def unknown(
-    name: str, fields: Mapping[str, Any], path: Path, *, owner: str, known: Sequence[str], elsewhere: Elsewhere
+    name: str, fields: Mapping[str, Any], path: Path, *, owner: str, model: type[BaseModel], elsewhere: Elsewhere
 ) -> Problem:
     """What to say about a field that nobody knows, of the object at `path` with these, by their own names."""
+    known = wire_names(model)
     own = meant(name, known)
     hint = Hint() if own else elsewhere(name, fields[name])
     near = hint.name if hint.sentence else suggested(name, known)
-    cure = hint.sentence or did_you_mean(name, known)
-    home = hint.home or ((near,) if near is not None and near not in fields else ())
+    other = otherwise(name)
+    cure = hint.sentence or did_you_mean(name, known, about=other)
+    same = near is not None and near not in fields and not other and fits(allowed(model).get(near, {}), fields[name])
+    home = hint.home or ((near,) if near is not None and same else ())
     fix = (Change("move", (*path, *home), source=(*path, name)),) if home else ()
     detail = f"is not a field of {owner}.{cure} Its fields: {', '.join(known)}"
     return Problem((*path, name), detail, "unknown_field", expected=one_of(known), suggestion=near, fix=fix)
@@ -324,7 +327,6 @@ def parse(
     try:
         parsed = model.model_validate(fields, context=context)
     except ValidationError as failure:
-        known = wire_names(model)
         told: set[int | str] = set()
         for error in failure.errors(include_url=False)[:MOST_PROBLEMS]:
             inside, name = error.get("ctx", {}).get("error"), error["loc"][0]
@@ -334,7 +336,7 @@ def parse(
             if isinstance(inside, SpecError):
                 problems += inside.problems
             elif error["type"] == "extra_forbidden":
-                problems.append(unknown(str(name), fields, path, owner=owner, known=known, elsewhere=elsewhere))
+                problems.append(unknown(str(name), fields, path, owner=owner, model=model, elsewhere=elsewhere))
             else:
                 came = fields.get(str(name), UNSAID)
                 problems.append(completed(rule_of(error, owner), model, str(name), (*path, said.get(name, name)), came))

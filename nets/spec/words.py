@@ -90,7 +90,7 @@ WORDS: Mapping[str, str] = {
     "max_samples": "samples nsamples numsamples maxsize limit subset samplesize trainsamples",
     "dataset_type": "dataset data datasetname datasettype dataname",
     "keep_best": "savebest savebestonly restorebest restorebestweights checkpointbest",
-    "early_stopping": "earlystop earlystopper patience stopearly",
+    "early_stopping": "earlystop earlystopper stopearly",
     "target": "targetaccuracy targetmetric goal stopat timetoaccuracy",
     "max_seconds": "maxtime timelimit timeout maxduration traintime budget maxtrainseconds",
     "max_steps": "maxiterations trainsteps numsteps nsteps numtrainsteps maxupdates totalsteps",
@@ -100,9 +100,16 @@ WORDS: Mapping[str, str] = {
     "goal": "mode direction",
     "accumulate": "gradientaccumulation gradientaccumulationsteps accumulategradbatches accumulationsteps gradaccum "
     "gradaccumulation gradientaccumulationbatches everykschedule accumulation accum",
-    "ema": "exponentialmovingaverage emadecay modelema useema averagedmodel weightaveraging polyak polyakaveraging",
-    "swa": "stochasticweightaveraging swastart weightaveraging averagedmodel",
+    "ema": "exponentialmovingaverage modelema useema averagedmodel weightaveraging polyak polyakaveraging",
+    "swa": "stochasticweightaveraging weightaveraging averagedmodel",
     "precision": "dtype mixedprecision amp computedtype",
+    "augment": "augmentation augmentations dataaugmentation transforms transform preprocessing",
+    "test_time_augmentation": "tta testtimeaugment",
+    "gradient_clip_norm": "maxgradnorm gradclip clipnorm clipgradnorm globalclipnorm gradientclipping gradclipnorm",
+    "gradient_clip_value": "clipvalue clipgradvalue gradclipvalue",
+    "log_every": "logsteps loggingsteps logeverynsteps logeverysteps logfrequency loginterval",
+    "frozen": "freeze frozenlayers freezelayers nontrainable",
+    "weight": "classweight classweights",
     "device": "accelerator platform backend deviceid hardware",
     # optimizers and their fields
     "sgd": "gradientdescent gd stochasticgradientdescent momentum nesterov",
@@ -115,7 +122,7 @@ WORDS: Mapping[str, str] = {
     "alpha": "rho decayrate smoothing",
     # schedules
     "lr_schedule": "lrscheduler scheduler schedule learningrateschedule learningratescheduler lrdecay decay",
-    "constant": "constantlr constantwithwarmup",
+    "constant": "constantlr constantwithwarmup none fixed",
     "step": "steplr staircase",
     "multistep": "multisteplr milestones",
     "exponential": "exponentiallr exponentialdecay",
@@ -175,6 +182,15 @@ WORDS: Mapping[str, str] = {
     "input_width": "width cols columns",
     "input_size": "inputdim nin inputs inputfeatures",
 }
+# Words whose values say something else than those of the field that they stand for, and what the latter say.
+OTHERWISE: Mapping[str, str] = {
+    **dict.fromkeys(("validationsplit", "valsplit", "testsplit"), "the share that trains"),
+    **dict.fromkeys(
+        ("iterations", "warmupsteps", "numwarmupsteps", "decaysteps", "boundaries"), "which counts epochs, not steps"
+    ),
+    "warmupfraction": "which counts epochs",
+    **dict.fromkeys(("beta", "beta1", "beta2", "b1", "b2"), "a pair of numbers"),
+}
 LISTED = {name: frozenset(words.split()) for name, words in WORDS.items()}
 LONGEST = 100  # characters of a word that are looked at
 
@@ -183,6 +199,11 @@ def plain(word: str) -> str:
     """Without case, dots before it, and what is no letter or digit: `nn.MaxPool2d`, `max_pool_2d` and `MaxPool2D`."""
     kept = "".join(filter(str.isalnum, word[:LONGEST].rpartition(".")[2])).lower()
     return kept.removesuffix("layer") or kept
+
+
+def otherwise(word: str) -> str:
+    """What values of the field that a word stands for say, where those of the word say something else; else nothing."""
+    return OTHERWISE.get(plain(word), "")
 
 
 def meant(word: str, known: Iterable[str]) -> list[str]:

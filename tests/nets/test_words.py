@@ -13,7 +13,8 @@ from nets.architecture.frame import Frame
 from nets.architecture.read import parse_architecture
 from nets.datasets import DATASETS
 from nets.errors import SpecError
-from nets.hyperparams.hyperparams import PARTS, Hyperparams, parse_hyperparams
+from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
+from nets.hyperparams.parts import PARTS
 from nets.layers import LAYERS
 from nets.losses import LOSSES
 from nets.optimizers import OPTIMIZERS
@@ -108,9 +109,10 @@ def test_an_activation_is_a_layer() -> None:
     [
         *(("nb_epochs", "epochs"), ("num_epochs", "epochs"), ("n_epochs", "epochs"), ("Epochs", "epochs")),
         *(("batchSize", "batch_size"), ("bs", "batch_size"), ("batch", "batch_size"), ("optim", "optimizer")),
-        *(("loss_fn", "loss"), ("criterion", "loss"), ("random_state", "seed"), ("validation_split", "train_split")),
+        *(("loss_fn", "loss"), ("criterion", "loss"), ("random_state", "seed"), ("augmentations", "augment")),
         *(("data_set", "dataset_type"), ("dtype", "precision"), ("save_best_only", "keep_best")),
-        ("n_samples", "max_samples"),
+        *(("n_samples", "max_samples"), ("max_grad_norm", "gradient_clip_norm"), ("log_steps", "log_every")),
+        *(("tta", "test_time_augmentation"), ("freeze", "frozen")),
     ],
 )
 def test_hyperparameters(field: str, name: str) -> None:
@@ -124,13 +126,57 @@ def test_hyperparameters(field: str, name: str) -> None:
         ("learning_rate", '{"type": "sgd", "lr": 0.1}'),
         ("momentum", '{"type": "sgd", "momentum": 0.1}'),
         ("weightDecay", '{"type": "sgd", "weight_decay": 0.1}'),
-        ("beta_1", '{"type": "adam", "betas": 0.1}'),
         ("epsilon", '{"type": "adam", "eps": 0.1}'),
-        ("rho", '{"type": "rmsprop", "alpha": 0.1}'),
+        ("rho", '{"type": "adadelta", "rho": 0.1}'),
     ],
 )
 def test_what_belongs_to_the_optimizer(field: str, told: str) -> None:
     assert f"It belongs in optimizer: {told}." in problems(**{field: 0.1, "optimizer": {"type": "sgd"}})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("patience", 3, 'early_stopping: {"patience": 3}.'),
+        ("ema_decay", 0.9, 'ema: {"decay": 0.9}.'),
+        ("swa_start", 2, 'swa: {"from_epoch": 2}.'),
+        ("label_smoothing", 0.1, 'loss: {"type": "cross_entropy", "label_smoothing": 0.1}.'),
+        ("class_weights", [1, 2], 'loss: {"type": "cross_entropy", "weight": [1, 2]}.'),
+        ("warmup_epochs", 2, 'lr_schedule: {"type": "constant", "warmup_epochs": 2}.'),
+        ("warmup_steps", 500, "lr_schedule as warmup_epochs, which counts epochs, not steps."),
+        ("beta_1", 0.9, "optimizer as betas, a pair of numbers."),
+        ("mixup", 0.2, 'augment: [{"type": "mixup"}].'),
+        ("l1", 0.1, 'regularizers: [{"type": "l1"}].'),
+        ("f1", True, 'metrics: [{"type": "f1"}].'),
+    ],
+)
+def test_what_belongs_to_another_part(field: str, value: Any, told: str) -> None:
+    assert f"{field}: is not a field of hyperparams. It belongs in {told}" in problems(**{field: value})
+    assert "It belongs in" not in problems(dropout=0.5)
+
+
+@pytest.mark.parametrize(
+    ("sent", "moved_to"),
+    [
+        ({"num_epochs": 3}, ("epochs",)),
+        ({"lr": 0.1, "optimizer": {"type": "adam"}}, ("optimizer", "lr")),
+        ({"warmup_epochs": 2, "lr_schedule": {"type": "cosine"}}, ("lr_schedule", "warmup_epochs")),
+        ({"patience": 3, "early_stopping": {}}, ("early_stopping", "patience")),
+        ({"patience": 3, "early_stopping": {"patience_epochs": 2}}, None),
+        ({"num_epochs": "three"}, None),
+        ({"early_stop": True}, None),
+        ({"validation_split": 0.1}, None),
+        ({"warmup_steps": 500, "lr_schedule": {"type": "cosine"}}, None),
+        ({"lr_schedule": {"type": "cosine", "warmup_steps": 500}}, None),
+        ({"optimizer": {"type": "adam", "beta1": 0.9}}, None),
+    ],
+)
+def test_what_is_moved_means_the_same_where_it_goes(sent: dict[str, Any], moved_to: tuple[str, ...] | None) -> None:
+    with pytest.raises(SpecError) as error:
+        parse_hyperparams(sent, ())
+    (problem,) = error.value.problems
+    assert [change.path for change in problem.fix] == ([] if moved_to is None else [moved_to])
+    assert moved_to is not None or "Did you mean" in problem.detail or "It belongs in" in problem.detail
 
 
 @pytest.mark.parametrize(
@@ -145,7 +191,7 @@ def test_what_belongs_to_the_optimizer(field: str, told: str) -> None:
         ("Adam", 'such as {"type": "sgd", "lr": 0.1}, got "Adam"; write {"type": "adam"}'),
         ("x", 'must be an object such as {"type": "sgd", "lr": 0.1}, got "x"'),
         ({"type": "sgd", "learningRate": 1}, "Did you mean 'lr'?"),
-        ({"type": "adam", "beta_1": 0.9}, "Did you mean 'betas'?"),
+        ({"type": "adam", "beta_1": 0.9}, "Did you mean 'betas', a pair of numbers?"),
         ({"type": "rmsprop", "decay_rate": 0.9}, "Did you mean 'alpha'?"),
         ({"type": "adam", "decay": 0.1}, "Did you mean 'weight_decay'?"),
     ],
