@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 HOUSE = Path(__file__).parent.parent
 LIBRARY = sorted((HOUSE / "nets").rglob("*.py"))
 SERVER = sorted((HOUSE / "backend").rglob("*.py"))
+CODE = [*LIBRARY, *SERVER]
 TESTS = sorted((HOUSE / "tests").rglob("*.py"))
 READMES = [
     HOUSE / "README.md",
@@ -166,9 +168,30 @@ def name_of(path):
     return str(path.relative_to(HOUSE))
 
 
+@cache
+def text_of(path):
+    return path.read_text()
+
+
+@cache
+def tree_of(path):
+    return ast.parse(text_of(path))
+
+
+@cache
+def nodes(path):
+    """All of a file's syntax: each file is parsed once, for every rule."""
+    return list(ast.walk(tree_of(path)))
+
+
+@cache
 def imports(path):
     """The modules that a file imports, anywhere in it."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    return list(found_imports(path))
+
+
+def found_imports(path):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (each.name for each in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -192,7 +215,7 @@ def arrows(package):
     found = {}
     for name, path in known.items():
         named = set()
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.Import):
                 named |= {each.name for each in node.names}
             elif isinstance(node, ast.ImportFrom):
@@ -253,7 +276,7 @@ def test_no_file_is_named_like_one_of_the_standard_library(package):
 def layer_types():
     """The classes of layers that have a type, and the types."""
     for path in LIBRARY:
-        for node in ast.walk(ast.parse(path.read_text())) if path.parent == HOUSE / "nets" / "layers" else ():
+        for node in nodes(path) if path.parent == HOUSE / "nets" / "layers" else ():
             for field in node.body if isinstance(node, ast.ClassDef) else ():
                 if isinstance(field, ast.AnnAssign) and field.target.id == "type" and field.value:
                     yield from (node.name, field.value.value)
@@ -262,8 +285,8 @@ def layer_types():
 def test_no_layer_type_is_named_outside_its_room():
     types, named = set(layer_types()), {}
     assert {"Conv2d", "conv2d", "AsImage", "as_image"} <= types
-    for path in [*LIBRARY, *SERVER]:
-        for node in ast.walk(ast.parse(path.read_text())):
+    for path in CODE:
+        for node in nodes(path):
             word = getattr(node, "name" if isinstance(node, ast.alias) else "value", None)
             if path.parent.name != "layers" and isinstance(word, str) and word in types:
                 named.setdefault(name_of(path), set()).add(word)
@@ -288,65 +311,77 @@ def asks_for_a_rank(node):
 def test_no_rank_is_asked_for_outside_layers_and_what_computes_them():
     asking = {
         name_of(path)
-        for path in [*LIBRARY, *SERVER]
-        for node in ast.walk(ast.parse(path.read_text()))
+        for path in CODE
+        for node in nodes(path)
         if isinstance(node, ast.Compare) and asks_for_a_rank(node)
     }
     assert {name for name in asking if not name.startswith(AT_HOME)} == ASKING_FOR_RANKS
 
 
-@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
-def test_the_library_knows_nothing_of_the_server(path):
-    assert not roots(path) & NOT_IN_LIBRARY
+# Each of these tells all places that break its rule, not the first one alone.
 
 
-@pytest.mark.parametrize("path", SERVER, ids=name_of)
-def test_the_server_knows_nothing_of_flax(path):
-    assert not roots(path) & NOT_IN_SERVER
+def test_the_library_knows_nothing_of_the_server():
+    found = {name_of(path): roots(path) & NOT_IN_LIBRARY for path in LIBRARY}
+    assert not {name: there for name, there in found.items() if there}
 
 
-@pytest.mark.parametrize("path", [*LIBRARY, *SERVER], ids=name_of)
-def test_nothing_is_unpickled_or_evaluated(path):
-    assert not roots(path) & NOWHERE
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            assert node.func.id not in FORBIDDEN_CALLS, f"line {node.lineno}"
-        if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
-            assert isinstance(node.value, ast.Constant), f"line {node.value.lineno}"
-            assert node.value.value is False, f"line {node.value.lineno}"
+def test_the_server_knows_nothing_of_flax():
+    found = {name_of(path): roots(path) & NOT_IN_SERVER for path in SERVER}
+    assert not {name: there for name, there in found.items() if there}
 
 
-@pytest.mark.parametrize("path", [*LIBRARY, *SERVER], ids=name_of)
-def test_rooms_are_small(path):
-    """Files, and what functions do: their signatures and docstrings do not count."""
-    text = path.read_text()
-    assert len(text.splitlines()) <= MOST_LINES
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef):
-            first = node.body[min(ast.get_docstring(node) is not None, len(node.body) - 1)]
-            lines = node.end_lineno - first.lineno + 1
-            assert lines <= MOST_LINES_OF_A_FUNCTION, f"{node.name} has {lines} lines"
+def unpickles_or_evaluates(node):
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        return node.func.id in FORBIDDEN_CALLS
+    if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+        return not isinstance(node.value, ast.Constant) or node.value.value is not False
+    return False
 
 
-@pytest.mark.parametrize("path", [*LIBRARY, *SERVER], ids=name_of)
-def test_public_names_have_a_docstring(path):
-    tree = ast.parse(path.read_text())
-    if path.name != "__init__.py" or tree.body:
-        assert ast.get_docstring(tree), "the module"
+def test_nothing_is_unpickled_or_evaluated():
+    for path in CODE:
+        assert not roots(path) & NOWHERE, name_of(path)
+    broken = [f"{name_of(path)}:{node.lineno}" for path in CODE for node in nodes(path) if unpickles_or_evaluates(node)]
+    assert not broken
+
+
+def lines_of(function):
+    """Of what it does: its signature and docstring do not count."""
+    first = function.body[min(ast.get_docstring(function) is not None, len(function.body) - 1)]
+    return function.end_lineno - first.lineno + 1
+
+
+def test_rooms_are_small():
+    """Files, and functions."""
+    assert not [name_of(path) for path in CODE if len(text_of(path).splitlines()) > MOST_LINES]
+    functions = [(path, node) for path in CODE for node in nodes(path) if isinstance(node, ast.FunctionDef)]
+    sizes = {f"{name_of(path)}:{node.lineno}: {node.name}": lines_of(node) for path, node in functions}
+    assert not {place: lines for place, lines in sizes.items() if lines > MOST_LINES_OF_A_FUNCTION}
+
+
+def without_docstring(path):
+    """What of a file's public names lacks one."""
+    tree = tree_of(path)
+    if (path.name != "__init__.py" or tree.body) and not ast.get_docstring(tree):
+        yield f"{name_of(path)}: the module"
     for node in tree.body:
-        if isinstance(node, ast.ClassDef):
-            assert node.name.startswith("_") or ast.get_docstring(node), node.name
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and not ast.get_docstring(node):
+            yield f"{name_of(path)}:{node.lineno}: {node.name}"
 
 
-@pytest.mark.parametrize("path", [*LIBRARY, *SERVER, *TESTS, *READMES, HOUSE / ".ci" / "run"], ids=name_of)
-def test_no_machine_has_a_name_here(path):
-    found = re.search(r"/(root|work)/\w", path.read_text())
-    assert found is None or path == Path(__file__), found
+def test_public_names_have_a_docstring():
+    assert not [lacking for path in CODE for lacking in without_docstring(path)]
 
 
-@pytest.mark.parametrize("path", [*LIBRARY, *SERVER], ids=name_of)
-def test_nothing_is_left_for_later(path):
-    assert not re.search(r"\b(TODO|FIXME|XXX)\b|NotImplementedError", path.read_text())
+def test_no_machine_has_a_name_here():
+    everywhere = {*CODE, *TESTS, *READMES, HOUSE / ".ci" / "run"} - {Path(__file__)}
+    assert not [name_of(path) for path in everywhere if re.search(r"/(root|work)/\w", text_of(path))]
+
+
+def test_nothing_is_left_for_later():
+    left = re.compile(r"\b(TODO|FIXME|XXX)\b|NotImplementedError")
+    assert not [name_of(path) for path in CODE if left.search(text_of(path))]
 
 
 def test_every_import_is_declared():
@@ -359,7 +394,7 @@ def test_every_import_is_declared():
         "werkzeug": "flask",
         "pynvml": "nvidia_ml_py",
     }
-    for path in [*LIBRARY, *SERVER]:
+    for path in CODE:
         for root in roots(path) - {"nets", "backend"} - set(sys.stdlib_module_names):
             assert modules.get(root.lower(), root.lower()) in declared, f"{name_of(path)} imports {root}"
 
