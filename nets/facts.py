@@ -58,7 +58,7 @@ class Compilation(TypedDict):
     ]
     seconds: Annotated[
         float,
-        About("Time that the run waited for its programs, which are compiled side by side; `tail` while it trains."),
+        About("Time that the run waited for its programs, some of them while it trained already."),
     ]
     cold: Annotated[Tally, About("Programs that were compiled anew.")]
     disk: Annotated[Tally, About("Programs that were read from the disk.")]

@@ -175,11 +175,15 @@ def of_algorithm(problem: ConvProblem) -> tuple[str, int]:
     return found.name, taken.kept + taken.working
 
 
-def of_compiling(workload: Workload) -> dict[str, float]:
-    """All programs of a workload, compiled anew. Equal blocks in a loop are compiled once."""
+def of_compiling(workload: Workload, *, evaluation: bool = True) -> dict[str, float]:
+    """All programs of a workload, with that for evaluation or without it, compiled anew.
+
+    Equal blocks in a loop are compiled once.
+    """
     network = workload.steps.network
     parts = [(workload.part, True), *([(workload.tail, True)] if workload.tail else [])]
-    parts.append((workload.evaluation_batch, False))
+    if evaluation:
+        parts.append((workload.evaluation_batch, False))
     found: defaultdict[str, float] = defaultdict(float)
     for batch, train in parts:
         known: set[object] = set()

@@ -24,7 +24,7 @@ from nets.hyperparams.hyperparams import Hyperparams
 from nets.inspection import augmenting
 from nets.process.devices import find
 from nets.training.cache import ProgramCache
-from nets.training.programs import parts
+from nets.training.programs import evaluation, needed_late, parts
 from nets.training.sampling import split_sizes
 from nets.training.workload import Workload
 from nets.views import times
@@ -102,8 +102,9 @@ class Pace:
         return self._of(of_evaluation(self.workload, samples * times(self.workload.objective.views)))
 
     def compiling(self, epoch: float) -> float:
-        """What a run waits for its programs: for that of the last batch after a first epoch of so many seconds."""
-        before = self._of(of_compiling(replace(self.workload, tail=0)))
+        """What a run waits for its programs: for some of them after a first epoch of so many seconds."""
+        early = replace(self.workload, tail=0)
+        before = self._of(of_compiling(early, evaluation=not needed_late(evaluation(early))))
         more = augmenting.compiling(self.workload)
         return max(before, self._of(of_compiling(self.workload)) - epoch) + more
 

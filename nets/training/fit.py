@@ -13,7 +13,7 @@ from nets.process.devices import placed
 from nets.training.cache import ProgramCache
 from nets.training.compilation import compilation as summed_up
 from nets.training.events import Compiled, Event, Progress
-from nets.training.programs import Pending, compiling
+from nets.training.programs import compiling
 from nets.training.run import Run
 from nets.training.sampling import draw
 from nets.training.snapshot import Snapshot
@@ -62,7 +62,7 @@ def _events(
     yield Progress("loading", 0.0, 0, hyperparams.epochs)
     began = time.perf_counter()
     report = Progress("compiling", 0.0, 0, hyperparams.epochs)
-    programs = yield from compiling(run.workload, cache, report, tail_later=True)
+    programs = yield from compiling(run.workload, cache, report, late=True)
     waited = time.perf_counter() - began
     try:
         yield Compiled(summed_up(programs.origins, seconds=waited))
@@ -71,5 +71,5 @@ def _events(
         yield from trainer.clock.around(trainer.epochs())
         yield from trainer.clock.around(trainer.finish())
     finally:
-        if isinstance(programs.tail, Pending):
-            programs.tail.give_up()
+        for late in programs.late:
+            late.give_up()

@@ -37,14 +37,17 @@ Report = TypeVar("Report")
 COMPILERS = 2  # programs of a run compiled at a time: the compiler itself uses little more than one core
 # Programs compiled at a time in all. Those of runs that were given up cannot be stopped, and each takes memory and CPU.
 MOST_UNDER_WAY = 16
+# Layers from which on only the training program is waited for, which has all processors then. The others of a smaller
+# network are compiled beside it: a short epoch would have to wait for them.
+MANY_LAYERS = 40
 LEAST_PRIORITY = 19  # of threads that compile what nobody waits for
 ASKED_AGAIN = 0.1  # seconds between two reports of a compilation, which is when it can be given up
 
 
 @dataclass(frozen=True)
 class Programs:
-    """The executables of a workload. `tail`: for the last batch where it differs, else the same as `train`; Pending
-    where nobody has waited for it.
+    """The executables of a workload; Pending where nobody has waited for it. `tail`: for the last batch where it
+    differs, else the same as `train`.
 
     update: where a step is cut, the end of it; `train` then gathers the gradients of its parts.
     means: where a network ends in an embedding, where the classes are in it.
@@ -54,11 +57,16 @@ class Programs:
 
     train: Program
     tail: Program | Pending
-    evaluate: Program
+    evaluate: Program | Pending
     update: Program | None = None
     average: Program | None = None
-    means: Program | None = None
+    means: Program | Pending | None = None
     origins: Sequence[Arrival] = ()
+
+    @property
+    def late(self) -> list[Pending]:
+        """Those that nobody has waited for, in the order in which a run needs them."""
+        return [each for each in (self.tail, self.means, self.evaluate) if isinstance(each, Pending)]
 
 
 @dataclass(frozen=True)
@@ -85,8 +93,8 @@ class Pending:
         return arrivals([self.part], self.cache, {self.part.name} if self.ahead else set())
 
     def give_up(self) -> None:
-        """What has begun goes on at a low priority."""
-        if not self.future.done():
+        """What has not begun is dropped; what has begun goes on at a low priority."""
+        if not (self.future.cancel() or self.future.done()):
             give_way(self.threads)
 
 
@@ -144,20 +152,34 @@ def evaluated(workload: Workload) -> Workload:
 
 
 def compiling(
-    workload: Workload, cache: ProgramCache, report: Report, *, tail_later: bool = False
+    workload: Workload, cache: ProgramCache, report: Report, *, late: bool = False
 ) -> Generator[Report, None, Programs]:
     """The programs of a workload; yields as `compiled` does, and raises as it does.
 
-    tail_later: the one for the last batch is begun when all others are there, and not waited for.
+    late: those that a run needs at the end of an epoch are begun when all others are there, and not waited for.
     """
     wanted = list(parts(workload))
-    later = [p for p in wanted if tail_later and p.name == "tail" and not callable(cache.find(p.key))]
-    wanted = [part for part in wanted if part not in later]
+    behind = [p for p in wanted if late and needed_late(p) and not callable(cache.find(p.key))]
+    wanted = [part for part in wanted if part not in behind]
     there = {part.name for part in wanted if cache.find(part.key) is not None}
-    done = yield from compiled(wanted, cache, report)
-    tail = pending(later[0], cache) if later else done.get("tail", done["train"])
-    ends = done.get("update"), done.get("average"), done.get("means")
-    return Programs(done["train"], tail, done["evaluate"], *ends, arrivals(wanted, cache, there))
+    done: dict[str, Any] = yield from compiled(wanted, cache, report)
+    done |= {each.part.name: each for each in pending(behind, cache)}
+    return Programs(
+        done["train"],
+        done.get("tail", done["train"]),
+        done["evaluate"],
+        done.get("update"),
+        done.get("average"),
+        done.get("means"),
+        arrivals(wanted, cache, there),
+    )
+
+
+def needed_late(part: Part) -> bool:
+    """Whether a run trains already while it is compiled."""
+    if part.name in ("evaluate", "means"):
+        return len(part.depends_on.graph.nodes) >= MANY_LAYERS
+    return part.name == "tail"
 
 
 def compiled(
@@ -192,13 +214,19 @@ def compilers(count: int) -> tuple[ThreadPoolExecutor, list[int]]:
     return ThreadPoolExecutor(count, "compiler", initializer=lambda: threads.append(get_native_id())), threads
 
 
-def pending(part: Part, cache: ProgramCache) -> Pending:
-    """A program whose compilation is under way or begins now."""
+def pending(wanted: Sequence[Part], cache: ProgramCache) -> list[Pending]:
+    """Programs whose compilation is under way or begins now, one after the other: beside them a run trains.
+
+    The order is that in which it needs them.
+    """
     compiler, threads = compilers(1)
-    ahead = cache.find(part.key) is not None
-    future = compiler.submit(cache.compiled, part.key, part.program)
+    found = []
+    for part in sorted(wanted, key=lambda part: part.name == "evaluate"):
+        ahead = cache.find(part.key) is not None
+        future = compiler.submit(cache.compiled, part.key, part.program)
+        found.append(Pending(part, cache, future, ahead, threads))
     compiler.shutdown(wait=False)
-    return Pending(part, cache, future, ahead, threads)
+    return found
 
 
 def arrivals(wanted: Sequence[Part], cache: ProgramCache, there: Container[str]) -> list[Arrival]:

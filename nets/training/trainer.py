@@ -211,8 +211,7 @@ class Trainer:
         for program, chunk, count in self.chunks(rows):
             if waiting is not None and self.late():
                 break
-            if isinstance(program, Pending):
-                program = yield from self.arrived(program)
+            program = yield from self.arrived(program, sums.samples)
             self.times.dispatched(program, count, self.clock.now())
             self.state, totals = program(self.state, self.run.data, chunk, np.int32(count), self.numbers)
             self.clock.dispatched(totals, count * self.pace.seconds_per_step)
@@ -256,8 +255,7 @@ class Trainer:
                 further = sums.samples + min(first * r.part, int(samples))
                 yield self.progress("training", further / (now - began), further)
             if whole * r.part < samples:
-                tail = self.programs.tail
-                program = (yield from self.arrived(tail)) if isinstance(tail, Pending) else tail
+                program = yield from self.arrived(self.programs.tail, sums.samples)
                 gathered = program(gathered, self.state, self.run.data, parts, samples, self.numbers)
             gathered, self.state, totals = update(gathered, self.state, samples, self.numbers)
             yield from self.heard(sums, totals, 1)
@@ -283,15 +281,19 @@ class Trainer:
         self.trained = Sums()
         return self.trained
 
-    def arrived(self, late: Pending) -> Generator[Event, None, Program]:
-        """A program that was compiled meanwhile. The time that the run waits for it is none of its training."""
+    def arrived(self, program: Program | Pending, further: float = 0.0) -> Generator[Event, None, Program]:
+        """A program, waited for where it was compiled meanwhile, which is no time of the training."""
+        if not isinstance(program, Pending):
+            return program
+        late = program
         jax.block_until_ready(self.state)
         began = self.clock.now()
-        program = yield from late.awaited(self.progress("compiling", None, self.trained.samples if self.trained else 0))
+        program = yield from late.awaited(self.progress("compiling", None, further))
         waited = self.clock.now() - began
         self.clock.waited(waited)
         self.compiling += waited
-        self.programs = replace(self.programs, tail=program, origins=[*self.programs.origins, *late.arrivals()])
+        origins = [*self.programs.origins, *late.arrivals()]
+        self.programs = replace(self.programs, **{late.part.name: program}, origins=origins)
         yield Compiled(self.compilation)
         return program
 
@@ -316,12 +318,13 @@ class Trainer:
         """Loss and accuracy over `rows`, and the logits: of all of them where metrics are asked for, else of the
         first. The program hands over those of the first batch of a chunk, so that all chunks have one batch then.
         """
+        program = yield from self.arrived(self.programs.evaluate)
         sums, began = Sums(), self.clock.now()
         kept: list[jax.Array] = []
         batch, whole = self.run.workload.evaluation_batch, bool(self.measures)
         last, pace = began, Pace(1 if whole else self.run.workload.first_evaluation())
         for chunk, count in chunked(batches(rows, batch), longest_chunk(batch), pace):
-            totals, logits = self.programs.evaluate(
+            totals, logits = program(
                 variables, self.run.data, chunk, np.int32(count), self.numbers.layers, self.evaluated
             )
             kept += [logits] if whole or not kept else []
@@ -338,12 +341,13 @@ class Trainer:
         """With the means of the classes, where the network ends in places that are read by the nearest of them."""
         if self.programs.means is None:
             return variables
+        program = yield from self.arrived(self.programs.means)
         held, began = means.nothing(self.run.workload.classes, self.run.workload.graph.classes), self.clock.now()
         train, batch = self.run.train, self.run.workload.evaluation_batch
         for chunk, count in chunked(
             batches(train, batch), longest_chunk(batch), Pace(self.run.workload.first_evaluation())
         ):
-            held = self.programs.means(held, variables, self.run.data, chunk, np.int32(count), self.numbers.layers)
+            held = program(held, variables, self.run.data, chunk, np.int32(count), self.numbers.layers)
             jax.block_until_ready(held.counts)
             yield self.progress("evaluating", len(train) / max(self.clock.now() - began, 1e-9), 0)
         return {**variables, "classes": means.read_by(held, self.run.hyperparams.loss)}

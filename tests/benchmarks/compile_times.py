@@ -25,7 +25,7 @@ from nets.datasets import DATASETS
 from nets.process.device import prepare_process
 from nets.training.cache import ProgramCache
 from nets.training.compilation import compilation
-from nets.training.programs import Pending, compiling, rehearse, smallest
+from nets.training.programs import compiling, rehearse, smallest
 from nets.training.sampling import split_sizes
 from nets.training.workload import workload_of
 from tests.benchmarks.epochs import result
@@ -53,18 +53,18 @@ def measured(body: dict[str, Any], kernels: Any) -> dict[str, Any]:
     workload = workload_of(architecture, hyperparams, train=train, samples=samples, kernels=kernels)
     rehearse(smallest())  # as a server does before anybody asks
     began, computed = time.perf_counter(), time.process_time()
-    programs = result(compiling(workload, ProgramCache(), None, tail_later=True))
+    programs = result(compiling(workload, ProgramCache(), None, late=True))
     wall, cpu = time.perf_counter() - began, time.process_time() - computed
     origins = list(programs.origins)
-    if isinstance(programs.tail, Pending):
-        result(programs.tail.awaited(None))
-        origins += programs.tail.arrivals()
-    late = time.process_time() - computed - cpu
+    for late in programs.late:
+        result(late.awaited(None))
+        origins += late.arrivals()
+    late_cpu = time.process_time() - computed - cpu
     told = compilation(origins, seconds=wall)
     return {
         "wall": round(wall, 2),
         "cpu": round(cpu, 2),
-        "late cpu": round(late, 2),
+        "late cpu": round(late_cpu, 2),
         "programs": {each["name"]: round(each["seconds"], 2) for each in told["programs"]},
         "kernels": told["kernels"]["cold"]["count"],
         "MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,

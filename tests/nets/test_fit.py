@@ -189,6 +189,35 @@ def test_training_begins_before_the_program_for_the_last_batch_is_there(held: th
     assert outcome(again) == outcome(events)
 
 
+def test_training_begins_before_the_program_that_evaluates_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An epoch that is shorter waits for it, which is no time of the epoch; every digit is that of a run that did not."""
+    at_once = list(fit(LATE, TWO, stripes()))
+    compile_evaluation, go_on, seen, waits = programs.compile_evaluation, threading.Event(), [], 0
+
+    def compile(workload: Workload) -> Program:
+        assert go_on.wait(60)
+        return compile_evaluation(workload)
+
+    monkeypatch.setattr(programs, "compile_evaluation", compile)
+    monkeypatch.setattr(programs, "MANY_LAYERS", 3)
+    events, fractions, trained = [], [], 0
+    for event in fit(LATE, TWO, stripes()):
+        events.append(event)
+        if isinstance(event, Compiled):
+            seen.append([each["name"] for each in event.compilation["programs"]])
+        if isinstance(event, Progress) and event.epoch:
+            fractions.append(event.fraction)
+            trained += event.phase == "training"
+            if event.phase == "compiling" and len(seen) == 2:
+                assert trained and event.epoch == 1
+                waits += 1
+                if waits == 3:
+                    go_on.set()
+    assert seen == [["train"], ["train", "tail"], ["train", "tail", "evaluate"]]
+    assert waits >= 3 and fractions == sorted(fractions), "progress never goes back"
+    assert outcome(events) == outcome(at_once)
+
+
 def test_a_run_that_is_stopped_while_it_waits_resumes_to_the_same_digits(held: threading.Event) -> None:
     cache = ProgramCache()
     run = fit(LATE, TWO, stripes(), programs=cache)

@@ -143,7 +143,7 @@ def test_compilations_that_were_given_up_hold_up_nobody(compiler: Compiler) -> N
 
 def late(width: int, cache: ProgramCache) -> tuple[Programs, Pending]:
     """The programs that a run waits for before it trains, and the one that it does not wait for."""
-    generator = compiling(of_width(width), cache, None, tail_later=True)
+    generator = compiling(of_width(width), cache, None, late=True)
     while True:
         try:
             next(generator)
@@ -164,10 +164,30 @@ def test_the_program_for_the_last_batch_is_begun_behind_the_others(compiler: Com
         [next(waits) for _ in iter(int, 1)]
     assert end.value.value() == ("train 5", 3)
     assert [(one.name, one.told["source"], one.ahead) for one in tail.arrivals()] == [("tail", "cold", False)]
-    again = compiling(of_width(3), compiler.cache, None, tail_later=True)
+    again = compiling(of_width(3), compiler.cache, None, late=True)
     with pytest.raises(StopIteration) as there:
         next(again)
     assert there.value.value.tail() == ("train 5", 3), "what is there is no longer late"
+
+
+def test_all_that_an_epoch_ends_with_is_begun_behind_the_training_program(
+    compiler: Compiler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One after the other, in the order in which a run needs them: it trains beside them."""
+    monkeypatch.setattr(programs, "MANY_LAYERS", 3)
+    compiler.slow |= {"train 5", "evaluate"}
+    made, _ = late(3, compiler.cache)
+    assert [one.name for one in made.origins] == ["train"] and [one.part.name for one in made.late] == [
+        "tail",
+        "evaluate",
+    ]
+    until(lambda: len(compiler.begun) == 2)
+    assert compiler.of(3) == ["train 5", "train 8"], "the one that evaluates waits for its turn"
+    for each in made.late:
+        each.give_up()
+    compiler.go_on.set()
+    until(lambda: not compiler.cache.under_way())
+    assert compiler.of(3) == ["train 5", "train 8"], "what had not begun was dropped"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread has no priority of its own")
