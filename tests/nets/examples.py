@@ -50,7 +50,7 @@ class Made(Layer):
         return Value(self.kind, self.shape)
 
     def arrays(self, *inputs: Value) -> Arrays:
-        return weights((inputs[0].size, self.output().size), fan_in=inputs[0].size, bias=True)
+        return weights((inputs[0].size, self.output().size), outputs=self.output().size, bias=True)
 
     def apply(self, bound: Bound, *xs: Array) -> Array:
         rows = xs[0].reshape(bound.batch, -1).astype(jnp.float32)
