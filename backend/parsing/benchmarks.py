@@ -14,7 +14,7 @@ from backend.state.records import Json
 from nets.errors import UNSAID, BrokenRule, Problem, SpecError
 from nets.process.devices import find, name_of
 from nets.spec.allowed import one_of
-from nets.spec.fields import Boolean, Real, Whole, did_you_mean, shown, suggested, whole
+from nets.spec.fields import Boolean, Real, Whole, did_you_mean, got, shown, suggested, whole
 
 MOST_BODIES = 16
 MOST_OF_A_KIND = 16  # devices, precisions, batch sizes
@@ -60,7 +60,7 @@ def precision(value: object) -> str:
     names = get_args(Precision)
     if value not in names:
         near = suggested(value, names)
-        detail = f"must be one of {', '.join(names)}, got {shown(value)}.{did_you_mean(value, names)}"
+        detail = f"must be one of {', '.join(names)}{got(value, did_you_mean(value, names))}"
         set_to = UNSAID if near is None else near
         raise BrokenRule(detail, "not_one_of", expected=one_of(names), suggestion=near, set_to=set_to)
     return str(value)

@@ -32,7 +32,7 @@ from nets.exchange.named import Layout
 from nets.plots.course import Along
 from nets.plots.style import Theme
 from nets.spec.allowed import one_of
-from nets.spec.fields import Spec, did_you_mean, shown, suggested
+from nets.spec.fields import Spec, did_you_mean, got, shown, suggested
 
 KEPT_FORMAT: Literal["msgpack"] = "msgpack"  # of the files that training leaves
 WeightsFormat = Literal["msgpack", "npz", "safetensors"]
@@ -65,7 +65,7 @@ class OneOf(Rule):
 
     def check(self, value: str) -> str:
         if value not in self.names:
-            detail = f"must be one of {', '.join(self.names)}, got {shown(value)}.{did_you_mean(value, self.names)}"
+            detail = f"must be one of {', '.join(self.names)}{got(value, did_you_mean(value, self.names))}"
             near = suggested(value, self.names)
             set_to = UNSAID if near is None else near
             raise BrokenRule(detail, "not_one_of", expected=one_of(self.names), suggestion=near, set_to=set_to)
@@ -86,7 +86,7 @@ class SomeOf(Rule):
         for name in named:
             if name not in self.names:
                 rule = f"must be one or more of {', '.join(self.names)}, separated by commas"
-                detail = f"{rule}, got {shown(name)}.{did_you_mean(name, self.names)}"
+                detail = f"{rule}{got(name, did_you_mean(name, self.names))}"
                 raise BrokenRule(detail, "not_one_of", expected=self.schema(), suggestion=suggested(name, self.names))
         return tuple(name for name in self.names if name in named)
 
@@ -119,7 +119,7 @@ class Sorted(Rule):
             short = [each for each in every if "." not in each]
             known = short if did_you_mean(name, short) else every
             near = suggested(name, known)
-            detail = f"{rule}, got {shown(value)}.{did_you_mean(name, known)}"
+            detail = f"{rule}{got(value, did_you_mean(name, known))}"
             set_to = UNSAID if near is None else value.replace(name, near)
             raise BrokenRule(detail, "not_one_of", expected=self.schema(), suggestion=near, set_to=set_to)
         return Sort(name, descending=value != name)

@@ -42,7 +42,7 @@ def unknown(name: str, values: list[str], known: list[str], *, in_body: bool) ->
     """A parameter that the endpoint does not have. in_body: whether its body has such a field."""
     listed = f"it takes {', '.join(known)}" if known else "it takes none"
     cure = f" Send {name} in the body." if in_body else did_you_mean(name, known)
-    rule = f"{shown(name)} is not a query parameter of this endpoint; {listed}.{cure}"
+    rule = f"{shown(name)} is not a query parameter of this endpoint; {listed}{'.' * bool(cure)}{cure}"
     near = None if in_body else suggested(name, known)
     fix = () if near is None or near in request.args else (Change("move", (near,), source=(name,)),)
     got = values[0] if len(values) == 1 else values

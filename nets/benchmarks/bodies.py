@@ -102,7 +102,9 @@ def named(name: str) -> dict[str, Any]:
     if name not in networks.NETWORKS:
         near = meant(name, networks.NETWORKS)
         hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise BadBody(f"'{name}' is no network here; choose from {', '.join(networks.NETWORKS)}.{hint}")
+        raise BadBody(
+            f"'{name}' is no network here; choose from {', '.join(networks.NETWORKS)}{'.' * bool(hint)}{hint}"
+        )
     return {"name": name, **networks.body(name)}
 
 

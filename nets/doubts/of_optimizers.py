@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from nets.doubts.case import Case
 from nets.doubts.doubt import EPSILON, Doubt
 from nets.optimizers import RmsProp
+from nets.training.members import all_frozen
 
 
 def momentum_beside_rms(case: Case) -> Iterator[Doubt]:
@@ -17,6 +18,21 @@ def momentum_beside_rms(case: Case) -> Iterator[Doubt]:
         reason = f"momentum counts with rmsprop too: {optimizer.momentum:g} makes its steps {times:.3g} times as long"
         cure = f"leave it out, or begin with an lr of {usual / times:.2g}"
         yield Doubt("momentum_beside_rms", ("hyperparams", "optimizer", "momentum"), reason, cure)
+
+
+def idle_group(case: Case) -> Iterator[Doubt]:
+    if case.hyperparams is None:
+        return
+    for place, group in enumerate(case.hyperparams.groups):
+        path = ("hyperparams", "groups", place)
+        if group.lr == group.weight_decay == 1:
+            yield Doubt(
+                "idle_group", path, "factors of 1 change nothing", "give it an lr or a weight_decay, or remove it"
+            )
+        elif case.graph is not None and all_frozen(case.hyperparams, group.layers, case.graph):
+            yield Doubt(
+                "idle_group", path, "frozen names all of its layers, which stay as they are", "remove one of the two"
+            )
 
 
 def no_weight_decay(case: Case) -> Iterator[Doubt]:

@@ -22,6 +22,18 @@ def patience(case: Case) -> Iterator[Doubt]:
     yield Doubt("patience", (PLACE, "early_stopping", "patience"), f"{reason}, so this ends no run", cure)
 
 
+def worse_is_better(case: Case) -> Iterator[Doubt]:
+    if case.hyperparams is None:
+        return
+    for field in ("early_stopping", "target", "lr_schedule"):
+        part = getattr(case.hyperparams, field)
+        metric, goal = getattr(part, "metric", None), getattr(part, "goal", None)
+        if metric is None or goal in (None, usual := case.hyperparams.watched[metric]):
+            continue
+        reason = f"{goal} takes the worse values of {metric} for the better ones"
+        yield Doubt("worse_is_better", (PLACE, field, "goal"), reason, f"send {usual}, or leave it out")
+
+
 def first_weights(case: Case) -> Iterator[Doubt]:
     h = case.hyperparams
     if h is None or h.ema is None or case.train is None:

@@ -116,6 +116,11 @@ rule(
     "momentum makes the steps of rmsprop longer",
 )
 rule(
+    of_optimizers.idle_group,
+    "one of `groups` without factors, or all of whose layers `frozen` names as well",
+    "it changes nothing",
+)
+rule(
     of_optimizers.no_weight_decay,
     "`weight_decay_exclude`, or a `weight_decay` of `groups`, and an optimizer without weight decay",
     "there is nothing to leave out, or to multiply",
@@ -195,6 +200,11 @@ rule(
     of_stopping.patience,
     "a `patience` of `early_stopping` that is not less than `epochs`",
     "it can never end the run",
+)
+rule(
+    of_stopping.worse_is_better,
+    "a `goal` of `early_stopping`, `target` or `reduce_on_plateau` that minimizes an accuracy, or maximizes a loss",
+    "the run is steered, or ended, by what gets worse",
 )
 rule(
     of_stopping.first_weights,

@@ -15,7 +15,7 @@ from nets.averages import Ema, Swa
 from nets.datasets import DATASETS
 from nets.errors import BrokenRule, Change, Path, Problem, SpecError
 from nets.hyperparams.hints import inside
-from nets.hyperparams.parts import ALIASES, OPTIONAL, PARTS, TYPED, aliases_of, names_at, words_for
+from nets.hyperparams.parts import ALIASES, EXAMPLES, OPTIONAL, PARTS, TYPED, aliases_of, names_at, words_for
 from nets.losses import LOSSES, CrossEntropy, Loss
 from nets.metrics import SEVERAL, Metric
 from nets.metrics.names import metric_of
@@ -26,7 +26,7 @@ from nets.regularizers import Regularizer
 from nets.regularizers.listed import MOST_REGULARIZERS, parse_regularizers
 from nets.schedules import Schedule
 from nets.spec.allowed import one_of
-from nets.spec.fields import Boolean, Hint, Real, Spec, Text, Whole, parse, real, shown
+from nets.spec.fields import Boolean, Hint, Real, Spec, Text, Whole, no_object, parse, real, shown
 from nets.spec.registry import Names, Typed
 from nets.spec.sent import in_words_of
 from nets.stopping import EarlyStopping, Target
@@ -196,8 +196,7 @@ class Hyperparams(Spec):
 def parse_hyperparams(value: object, path: Path = ("hyperparams",)) -> Hyperparams:
     """Checked hyperparameters, None and {} meaning all defaults; SpecError with every problem."""
     if not isinstance(value, dict | None):
-        rule = f"must be an object, got {shown(value)}"
-        raise SpecError([Problem(path, rule, "wrong_type", expected={"type": "object"}, got=value)])
+        raise SpecError([no_object(value, path)])
     fields = dict(value or {})
     problems: list[Problem] = []
     typed: dict[str, Any] = {}
@@ -281,7 +280,9 @@ def part_reader(name: str, cls: type[Spec]) -> Reader:
     """Reads the field of that name, one of `PARTS`."""
 
     def read(value: object, path: Path) -> Spec | None:
-        return None if value is None else parse(cls, value, path, owner=name, aliases=aliases_of(cls))
+        if value is None:
+            return None
+        return parse(cls, value, path, owner=name, aliases=aliases_of(cls), example=EXAMPLES[name])
 
     return read
 

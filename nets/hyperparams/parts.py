@@ -34,6 +34,13 @@ PARTS: Mapping[str, type[Spec]] = {  # fields that are an object with its option
     "early_stopping": EarlyStopping,
     "target": Target,
 }
+EXAMPLES: Mapping[str, Mapping[str, Any]] = {  # of these parts, for messages
+    "lookahead": {"k": 5, "alpha": 0.5},
+    "ema": {"decay": 0.999},
+    "swa": {"from_epoch": 4},
+    "early_stopping": {"patience": 5},
+    "target": {"metric": "val_accuracy", "value": 0.97},
+}
 LISTS: Mapping[str, Registry[Any]] = {  # fields that are lists of types with their options
     "augment": AUGMENTATIONS,
     "regularizers": REGULARIZERS,

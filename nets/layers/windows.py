@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from nets.errors import UNSAID, BrokenRule
-from nets.spec.fields import Pair, Whole, did_you_mean, pair, shown, size, size_schema, suggested, whole
+from nets.spec.fields import Pair, Whole, did_you_mean, got, pair, shown, size, size_schema, suggested, whole
 
 PADDINGS = ("same", "valid")
 LARGEST = 64  # window, of either axis
@@ -41,7 +41,7 @@ def named_padding(value: str, numbers: str) -> str:
     if value in PADDINGS:
         return value
     near = suggested(value, PADDINGS)
-    rule = f"must be 'same', 'valid', {numbers}, got {shown(value)}.{did_you_mean(value, PADDINGS)}"
+    rule = f"must be 'same', 'valid', {numbers}{got(value, did_you_mean(value, PADDINGS))}"
     raise BrokenRule(rule, "not_one_of", suggestion=near, set_to=UNSAID if near is None else near)
 
 

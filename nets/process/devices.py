@@ -17,7 +17,7 @@ from nets.process.device import processor
 from nets.process.device_memory import memory_of
 from nets.process.environment import cpu, cuda, driver, ram
 from nets.spec.allowed import one_of
-from nets.spec.fields import shown
+from nets.spec.fields import got
 
 PLATFORMS = ("gpu", "tpu", "cpu")  # as JAX calls them, in its order of preference
 ALIASES = {"cuda": "gpu", "rocm": "gpu", "nvidia": "gpu", "amd": "gpu", "host": "cpu"}
@@ -79,7 +79,7 @@ def find(name: str | None) -> jax.Device:
     near = _meant(name, known)
     hint = f" Did you mean '{near}'?" if near else ""
     listed = ", ".join(known)
-    detail = f"must be {'one of ' * (len(known) > 1)}{listed}, the devices here, got {shown(name)}.{hint}"
+    detail = f"must be {'one of ' * (len(known) > 1)}{listed}, the devices here{got(name, hint)}"
     if near is None:
         detail += f" Send null for the default, {name_of(default_device())}"
     raise BrokenRule(detail, "not_one_of", expected=one_of(known), suggestion=near, set_to=near)

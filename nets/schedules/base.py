@@ -35,6 +35,16 @@ FinalRate = Annotated[
     Real, Field(ge=0, le=1000, description="The learning rate that the last step comes close to, one step before it.")
 ]
 LEAST = 1e-30  # of the learning rate: what powers of many stairs or epochs do not fall below, where float32 has a 0
+ELSEWHERE: Mapping[str, str] = {  # words of PyTorch, Keras and optax for what stands in another place here
+    **dict.fromkeys(
+        ("T_max", "total_steps", "total_iters", "steps_per_epoch", "transition_steps"),
+        "A curve is laid over all epochs of the run; leave it out, or send horizon_epochs",
+    ),
+    **dict.fromkeys(
+        ("max_lr", "peak_lr", "peak_value", "init_value", "initial_learning_rate", "lr"),
+        "The curve has the lr of the optimizer as its largest; send it there",
+    ),
+}
 TOLERANCE = 1e-3, 2e-7  # of places between steps: in steps, and in shares of what float32 tells of them
 
 
@@ -104,6 +114,7 @@ class Schedule(Typed):
 class Curve(Schedule):
     """Base of those whose curve is known before the run."""
 
+    refused = ELSEWHERE
     begin_after_epochs: Epochs = Field(
         default=0.0, description="Epochs of the run before the curve begins; they have its first value."
     )

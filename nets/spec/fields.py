@@ -131,6 +131,11 @@ def did_you_mean(word: object, known: Iterable[str], *, about: str = "") -> str:
     return asked(closest(word, known), about=about)
 
 
+def got(value: object, hint: str = "") -> str:
+    """`, got "x"` behind a rule, and a hint as a sentence of its own."""
+    return f", got {shown(value)}{'.' * bool(hint)}{hint}"
+
+
 def asked(near: Sequence[str], *, about: str = "") -> str:
     """` Did you mean 'x' or 'y'?`, nothing without any."""
     names = " or ".join(f"'{name}'" for name in near)
@@ -267,7 +272,7 @@ def rule_of(error: Mapping[str, Any], owner: str) -> BrokenRule:
     if kind == "literal_error":
         choices = re.findall("'([^']+)'", context["expected"])
         hint, near = did_you_mean(value, choices), suggested(value, choices)
-        detail = f"must be {context['expected']}, got {shown(value)}{'.' * bool(hint)}{hint}"
+        detail = f"must be {context['expected']}{got(value, hint)}"
         return BrokenRule(detail, "not_one_of", suggestion=near, set_to=UNSAID if near is None else near)
     if kind in ("list_type", "dict_type"):
         return BrokenRule(
@@ -314,15 +319,16 @@ def parse(
     aliases: Mapping[str, str] | None = None,
     elsewhere: Elsewhere = no_hint,
     context: object = None,
+    example: Mapping[str, Any] | None = None,
 ) -> Model:
     """A checked `model` from a JSON object; SpecError with every problem, named as the client named them.
 
     aliases: other names that older clients use, to the field's own name. elsewhere: asked about unknown fields.
-    context: what validators find in their info. One that parses a whole part may raise SpecError itself.
+    context: what validators find in their info. One that parses a whole part may raise SpecError itself. example: of
+    such an object, for messages.
     """
     if not isinstance(value, dict):
-        rule = f"must be an object, got {shown(value)}"
-        raise SpecError([Problem(path, rule, "wrong_type", expected={"type": "object"}, got=value)])
+        raise SpecError([no_object(value, path, example=example)])
     fields, said, problems = canonical(value, aliases or {}, path)
     try:
         parsed = model.model_validate(fields, context=context)
@@ -344,6 +350,13 @@ def parse(
     if problems:
         raise SpecError(seen(problems, value, path))
     return parsed
+
+
+def no_object(value: object, path: Path, *, example: Mapping[str, Any] | None = None) -> Problem:
+    """What is no object."""
+    such = f" such as {shown(example)}" if example else ""
+    rule = f"must be an object{such}{got(value)}"
+    return Problem(path, rule, "wrong_type", expected={"type": "object"}, got=value)
 
 
 def completed(rule: BrokenRule, model: type[BaseModel], name: str, path: Path, came: object) -> Problem:

@@ -15,6 +15,7 @@ from nets.spec.fields import (
     Spec,
     as_an_object,
     asked,
+    got,
     instead_of_type,
     no_hint,
     only,
@@ -53,7 +54,7 @@ class Names(dict[str, V]):
         if isinstance(value, str) and (name := self.named(value)) is not None:
             return name
         near = self.near(value)
-        detail = f"must be {self.choice()}, got {shown(value)}.{asked(near)}"
+        detail = f"must be {self.choice()}{got(value, asked(near))}"
         set_to = UNSAID if (one := only(near)) is None else one
         raise BrokenRule(detail, "not_one_of", expected=one_of(self), suggestion=one, set_to=set_to)
 

@@ -58,6 +58,12 @@ def is_frozen(hyperparams: Hyperparams, layer: str) -> bool:
     return any(matches(pattern, layer) for pattern in hyperparams.frozen)
 
 
+def all_frozen(hyperparams: Hyperparams, patterns: Sequence[str], graph: Graph) -> bool:
+    """Whether training leaves all layers with weights that patterns name as they are."""
+    named = names_by(patterns, [node.id for node in graph.nodes if node.arrays.parameters])
+    return bool(named) and all(is_frozen(hyperparams, name) for name in named)
+
+
 def share_of_trained(members: Sequence[Members], graph: Graph) -> float:
     """How many of all trained numbers of a network belong to these."""
     sizes = {(node.id, name): math.prod(p.shape) for node in graph.nodes for name, p in node.arrays.parameters.items()}

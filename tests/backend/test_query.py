@@ -50,7 +50,7 @@ def test_what_the_document_names_is_taken_once(trained: Trained, method: str, ru
 
 def test_a_mistaken_parameter_starts_nothing_and_is_told_where_it_belongs(client: FlaskClient) -> None:
     for query, message in (
-        ("dry_run=true", '"dry_run" is not a query parameter of this endpoint; it takes none.'),
+        ("dry_run=true", '"dry_run" is not a query parameter of this endpoint; it takes none'),
         ("queue=true", "Send queue in the body."),
     ):
         answer = client.post(f"/api/train?{query}", json=BODY)

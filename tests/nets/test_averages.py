@@ -161,11 +161,11 @@ def test_a_run_that_goes_on_may_begin_an_average_or_leave_it(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"ema": 0.9}, "hyperparams.ema: must be an object, got 0.9"),
+        ({"ema": 0.9}, 'hyperparams.ema: must be an object such as {"decay": 0.999}, got 0.9'),
         ({"ema": {"decay": 1}}, "hyperparams.ema.decay: must be less than 1, got 1"),
         ({"ema": {"momentum": 0.9}}, "hyperparams.ema.momentum: is not a field of ema"),
         ({"swa": {}}, "hyperparams.swa.from_epoch: is required by swa"),
-        ({"swa": {"swa_start": 9}}, "hyperparams.swa.from_epoch: must be at most 4, the number of epochs, got 9"),
+        ({"swa": {"swa_start": 9}}, "hyperparams.swa.swa_start: must be at most 4, the number of epochs, got 9"),
     ],
 )
 def test_a_broken_rule_is_named(fields: dict[str, Any], message: str) -> None:

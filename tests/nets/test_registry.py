@@ -66,7 +66,7 @@ def test_a_type_goes_by_its_other_names_too() -> None:
         ({}, "shape.type: is required; one of circle, square"),
         ({"kind": "circle"}, 'shape.type: is required; one of circle, square; rename "kind" to type'),
         ({"type": "circel"}, "shape.type: must be one of circle, square, got \"circel\". Did you mean 'circle'?"),
-        ({"type": ["circle"]}, 'shape.type: must be one of circle, square, got ["circle"].'),
+        ({"type": ["circle"]}, 'shape.type: must be one of circle, square, got ["circle"]'),
         ("quadrate", 'got "quadrate"; write {"type": "square"}'),
         ({"type": "quadrat"}, "shape.type: must be one of circle, square, got \"quadrat\". Did you mean 'square'?"),
         ({"type": "circle", "r": "2"}, 'shape.r: must be a number, got "2"'),
@@ -106,7 +106,7 @@ def test_a_name_is_taken_once() -> None:
 def test_a_name_of_one_is_asked_for_by_itself() -> None:
     colours: Names[int] = Names("colour")
     colours.add("red", 1)
-    with pytest.raises(ValueError, match='^must be red, got "blue".$'):
+    with pytest.raises(ValueError, match='^must be red, got "blue"$'):
         colours.known("blue")
     assert colours.known("red") == "red"
 

@@ -308,6 +308,11 @@ def test_what_depends_on_the_number_of_epochs_says_so(kind: str) -> None:
     [
         ({"type": "cosine", "warmup_epochs": -1}, r"warmup_epochs: must be at least 0, got -1"),
         ({"type": "cosine", "warmup": 1}, r"warmup: is not a field of cosine. Did you mean 'warmup_epochs'?"),
+        (
+            {"type": "cosine", "T_max": 9},
+            r"T_max: is not a field of cosine. A curve is laid over all epochs of the run;",
+        ),
+        ({"type": "one_cycle", "max_lr": 0.1}, r"max_lr: is not a field of one_cycle. The curve has the lr of the opt"),
         ({"type": "cosin"}, r"Did you mean 'cosine'\?"),
         ({"type": "CosineAnnealingLR"}, r"Did you mean 'cosine'\?"),
         ({"type": "StepLR", "step_epochs": 1}, r"Did you mean 'step'\?"),

@@ -140,7 +140,7 @@ def test_a_rule_remembers_what_it_saw(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"early_stopping": 5}, "hyperparams.early_stopping: must be an object, got 5"),
+        ({"early_stopping": 5}, 'hyperparams.early_stopping: must be an object such as {"patience": 5}, got 5'),
         ({"early_stopping": {"patience": 0}}, "hyperparams.early_stopping.patience: must be at least 1, got 0"),
         ({"early_stopping": {"metric": "val_acc"}}, "Did you mean 'val_accuracy'?"),
         ({"early_stopping": {"metric": "f1"}}, 'Ask for it with metrics: ["f1"].'),
