@@ -57,4 +57,24 @@ INITIAL = {
     "bottleneck": Case(
         {"type": "bottleneck", "out_channels": 64, "stride": 2}, ((32, 4, 4),), "Bottleneck(32, 16, stride=2)"
     ),
+    "residual_block": Case(
+        {
+            "type": "residual_block",
+            "out_channels": 32,
+            "bias": False,
+            "padding": "symmetric",
+            "shortcut": "projection_norm",
+        },
+        ((20, 4, 4),),
+        "BasicBlock(20, 32)",
+        names=BASIC,
+    ),
+    "invertedresidual": Case(
+        {"type": "invertedresidual", "out_channels": 40}, ((20, 4, 4),), "InvertedResidual(20, 40, 1, 6)"
+    ),
+    "squeezeexcitation": Case({"type": "squeezeexcitation", "ratio": 2}, ((60, 4, 4),), "SqueezeExcitation(60, 30)"),
+    "denseblock": Case(
+        {"type": "denseblock", "num_layers": 2, "growth_rate": 8}, ((20, 4, 4),), "DenseBlock(2, 20, 8)"
+    ),
+    "convmixerblock": Case({"type": "convmixerblock", "kernel_size": 5}, ((60, 8, 8),), "ConvMixerBlock(60, 5)"),
 }

@@ -83,4 +83,13 @@ INITIAL = {
         {"type": "convtranspose2d", "out_channels": 20, "kernel_size": 3, "groups": 2}, ((80, 5, 5),),
         "nn.ConvTranspose2d(80, 20, 3, groups=2)",
     ),
+    "convtranspose1d": Case(
+        {"type": "convtranspose1d", "out_channels": 30, "kernel_size": 4}, ((5, 40),), "nn.ConvTranspose1d(40, 30, 4)",
+        channels_first=True,
+    ),
+    "separableconv2d": Case(
+        {"type": "separableconv2d", "out_channels": 60, "kernel_size": 5, "depth_multiplier": 2}, ((30, 6, 6),),
+        "nn.Sequential(nn.Conv2d(30, 60, 5, groups=30, bias=False), nn.Conv2d(60, 60, 1))",
+        names={"it.depthwise.weight": "0.weight", "it.pointwise.weight": "1.weight", "it.pointwise.bias": "1.bias"},
+    ),
 }  # fmt: skip

@@ -15,3 +15,7 @@ CASES = {
     "mlpblock over the steps": mlp("5, 7, 5, turn=True", STEPS, over="length"),
     "mlpblock over the steps without biases": mlp("5, 7, 3, turn=True, bias=False", STEPS, over="length", out=3, bias=False),
 }  # fmt: skip
+INITIAL = {
+    "mlpblock": Case({"type": "mlpblock", "hidden": 60}, ((4, 40),), "Mlp(40, 60, 40)"),
+    "mlpblock over the steps": Case({"type": "mlpblock", "hidden": 60, "over": "length"}, ((40, 4),), "Mlp(40, 60, 40)"),
+}  # fmt: skip

@@ -114,4 +114,11 @@ CASES = {
     "slice axis -1 start 1 step 2 of 3 x 4 x 5": Case(
         {"type": "slice", "axis": -1, "start": 1, "step": 2}, ((3, 4, 5),), "Given(lambda x: x[...,1::2])"
     ),
+    "crop2d cropping 1 of 2 x 5 x 4": Case({"type": "crop2d", "cropping": 1}, ((2, 5, 4),), "nn.ZeroPad2d(-1)"),
+    "crop2d cropping 1 0 2 1 of 2 x 5 x 4": Case(
+        {"type": "crop2d", "cropping": [1, 0, 2, 1]}, ((2, 5, 4),), "nn.ZeroPad2d((-1,0,-2,-1))"
+    ),
+    "crop2d size 3 2 of 2 x 7 x 6": Case(
+        {"type": "crop2d", "size": [3, 2]}, ((2, 7, 6),), "Given(lambda x: x[:,:,2:5,2:4])"
+    ),
 }
