@@ -427,13 +427,15 @@ def list_of(field, schema):
 def bounds_of(field):
     low, high = field.get("minimum"), field.get("maximum")
     if low is not None and high is not None:
-        return f" from {low:g} to {spelled(high)}"
+        return f" from {spelled(low)} to {spelled(high)}"
     told = [f"{word} {spelled(field[key])}" for key, word in BOUNDS.items() if key in field]
     return f" {', '.join(told)}" if told else ""
 
 
 def spelled(number):
-    return "2^53 - 1" if number == 2**53 - 1 else f"{number:,}"
+    if number == 2**53 - 1:
+        return "2^53 - 1"
+    return f"{int(number):,}" if number == int(number) else f"{number:g}"
 
 
 WORDS = {

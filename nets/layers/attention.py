@@ -25,7 +25,7 @@ LONGEST_WAVE = 10_000
 Probability = Annotated[Real, Field(ge=0, lt=1), Traced(absent=0.0)]
 MaskValue = Annotated[
     Annotated[Real, Field(ge=-1e6, le=1e6)] | None,
-    Field(description="A step all of whose features equal this number is no key."),
+    Field(description="Marks padding: a step all of whose features equal this number is no key."),
 ]
 Rotary = Annotated[
     Boolean,
@@ -55,7 +55,8 @@ class MultiheadAttention(Layer):
     dropout: Probability = Field(default=0.0, description="Probability that a weight is zeroed while training.")
     bias: Boolean = Field(default=True, description="Whether the four projections add a trained constant.")
     causal: Boolean = Field(
-        default=False, description="Whether a step sees those up to itself alone: the key of a later place is none."
+        default=False,
+        description="Whether each query sees the keys up to its own place alone, and none of later places.",
     )
     rotary: Rotary = False
     mask_value: MaskValue = None

@@ -33,8 +33,8 @@ class Convolved(Kernelled):
     bias: Bias = True
     padding_mode: PaddingMode = Field(
         default="zeros",
-        description="What padding is made of: zeros; pixels mirrored at the edge, the edge itself not repeated; the "
-        "edge repeated; or pixels of the other side.",
+        description="What padding is made of. `reflect`: pixels mirrored at the edge, which is not repeated itself; "
+        "`replicate`: the edge; `circular`: pixels of the other side.",
     )
 
     def pads(self, value: Value) -> Padding:

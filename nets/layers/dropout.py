@@ -24,7 +24,7 @@ class Dropping(Layer):
     """Base of the types that change values with a probability while training."""
 
     p: Annotated[Real, Field(ge=0, lt=1), Traced()] = Field(
-        default=0.5, description="Probability that a value is zeroed."
+        default=0.5, description="Probability that a value is dropped."
     )
 
     aliases = {"rate": "p"}

@@ -80,7 +80,10 @@ class Scale(Layer):
 
 @register
 class Glu(Layer):
-    """Half of the channels times the sigmoid of the other half. PyTorch's `nn.GLU` along them. Dauphin et al., 2017."""
+    """The first half of the channels times the sigmoid of the others. PyTorch's `nn.GLU` along them.
+
+    Dauphin et al., 2017.
+    """
 
     type: Literal["glu"] = "glu"
 

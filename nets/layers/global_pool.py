@@ -16,7 +16,9 @@ from nets.spec.values import Value, features, image, sequence
 class GlobalPool(Layer):
     """Base of the global pools."""
 
-    keepdims: Boolean = Field(False, description="Whether an image or a sequence of one position comes out.")
+    keepdims: Boolean = Field(
+        False, description="Whether an image or a sequence of one position comes out, not features."
+    )
 
     takes = ("image", "sequence")
     cures = {"features": "put it before flatten", "tokens": "put an embedding before it"}

@@ -22,7 +22,7 @@ ODD = {"anyOf": [ODD_SIDE, {"type": "array", "items": ODD_SIDE, "minItems": 2, "
 
 @register
 class InvertedResidual(Composite):
-    """A 1 x 1 convolution to more channels, one of each channel by itself, and a 1 x 1 one to few, without activation;
+    """A 1 x 1 convolution to more channels, a depthwise one, and a 1 x 1 one to few, which has no activation;
     plus x where the shape stays. torchvision's `InvertedResidual`, of MobileNetV2. Sandler et al., 2018.
     """
 

@@ -19,7 +19,9 @@ from nets.spec.values import Value
 
 MOST_GROUPS = 65_536  # that are told of
 Dilation = Annotated[Extent, Field(description="Distance between neighbours in the kernel.")]
-Groups = Annotated[Width, Field(description="Groups of channels, each convolved by itself.")]
+Groups = Annotated[
+    Width, Field(description="Groups of channels, each convolved by itself; as many as channels come in: depthwise.")
+]
 Bias = Annotated[Boolean, Field(description="Whether each channel gets a trained constant added.")]
 
 

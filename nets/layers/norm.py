@@ -121,7 +121,7 @@ class BatchNorm(Layer):
 
 @register
 class BatchNorm1d(BatchNorm):
-    """Batch normalisation of features, over the steps of a sequence too. PyTorch's `nn.BatchNorm1d`."""
+    """Each feature normalised over the batch, and over the steps of sequences. PyTorch's `nn.BatchNorm1d`."""
 
     type: Literal["batchnorm1d"] = "batchnorm1d"
 

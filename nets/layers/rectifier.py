@@ -174,7 +174,7 @@ class Gelu(Activation):
 
     type: Literal["gelu"] = "gelu"
     approximate: Literal["none", "tanh"] = Field(
-        default="none", description="none: by erf; tanh: by the usual formula."
+        default="none", description="`none`: exact, by erf; `tanh`: nearly, by a formula with tanh, as in GPT-2."
     )
 
     bounds = (-0.17004, math.inf)

@@ -32,12 +32,15 @@ class Recurrent(Layer):
         default=1, description="How many layers, each reading the states of the one below."
     )
     bidirectional: Boolean = Field(
-        default=False, description="Whether a second state goes from the last step to the first, put beside the first."
+        default=False,
+        description="Whether a second state goes from the last step to the first; its features come last.",
     )
     dropout: Annotated[Real, Field(ge=0, lt=1), Traced(absent=0.0)] = Field(
         default=0.0, description="Probability that a value between two layers is zeroed while training."
     )
-    bias: Boolean = Field(default=True, description="Whether both products get a trained constant added.")
+    bias: Boolean = Field(
+        default=True, description="Whether the products with inputs and with states each get a trained constant added."
+    )
     states: Literal["sequence", "last"] = Field(
         "sequence",
         alias="output",

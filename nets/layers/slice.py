@@ -36,7 +36,9 @@ class Slice(Layer):
     )
     start: Place | None = Field(None, description="First of the range; from the end if negative.")
     stop: Place | None = Field(None, description="First behind the range; from the end if negative.")
-    step: Annotated[Whole, Field(ge=1, le=FARTHEST)] = Field(1, description="Every how manieth of the range.")
+    step: Annotated[Whole, Field(ge=1, le=FARTHEST)] = Field(
+        1, description="Distance between those that are taken of the range."
+    )
 
     aliases = {"dim": "axis", "end": "stop"}
     layouts = "any"

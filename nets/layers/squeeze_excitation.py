@@ -26,7 +26,9 @@ class SqueezeExcitation(Composite):
     squeeze_channels: Width | None = Field(
         None, description="Channels between the two convolutions; without it, those of the input divided by `ratio`."
     )
-    ratio: Width = Field(default=16, description="Channels of the input for each one between the convolutions.")
+    ratio: Width = Field(
+        default=16, description="How many times fewer channels stand between the convolutions than come in."
+    )
     activation: Literal["relu", "silu", "relu6", "hardswish", "gelu"] = Field(
         "relu", description="What follows the first convolution."
     )

@@ -56,7 +56,7 @@ class TransformerLayer(Composite):
     bias: Boolean = Field(
         default=True, description="Whether linear layers, attention and norms add a trained constant."
     )
-    causal: Boolean = Field(default=False, description="Whether a step sees those up to itself alone.")
+    causal: Boolean = Field(default=False, description="Whether each step sees itself and those before it alone.")
     rotary: Rotary = False
     mask_value: MaskValue = None
 

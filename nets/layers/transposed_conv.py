@@ -25,7 +25,9 @@ class Transposed(Kernelled):
     The kernel is that of the convolution whose gradient this is: `[kh, kw, out / groups, in]`.
     """
 
-    stride: Extent = Field(default=1, description="Distance between the places of neighbours of the input.")
+    stride: Extent = Field(
+        default=1, description="How far apart neighbours of the input are laid: about how many times as large it gets."
+    )
     padding: PaddingField = Field(
         default=0, description="What is cut off on each side; `same` gives size * stride, `valid` is 0."
     )
@@ -165,7 +167,9 @@ class ConvTranspose1d(Transposed):
 
     type: Literal["convtranspose1d"] = "convtranspose1d"
     kernel_size: Steps = Field(description="Steps that the kernel reaches.")
-    stride: Steps = Field(default=1, description="Distance between the places of neighbours of the input.")
+    stride: Steps = Field(
+        default=1, description="How far apart neighbours of the input are laid: about how many times as large it gets."
+    )
     padding: Padding1d = Field(
         default=0, description="What is cut off on each side; `same` gives length * stride, `valid` is 0."
     )
