@@ -11,9 +11,10 @@ from importlib.metadata import version
 
 from backend.errors import ApiError
 from backend.parsing.queries import ComparedCurves, Curves
-from backend.state.records import RunRecord
+from backend.state.records import Json, RunRecord
 from backend.state.store import Store
-from backend.state.summary import METRICS
+from backend.state.summary import METRICS, VAL
+from nets.metrics.names import values_of
 from nets.plots.course import Course
 
 KEPT = 32  # pictures
@@ -91,10 +92,17 @@ def course_of(store: Store, run: RunRecord, *, timed: bool) -> Course:
         name=run.name or run.run_id,
         epochs=epochs,
         seconds=[seconds.get(epoch, 0.0) for epoch in epochs] if timed else [],
-        metrics={name: [metric.get(name) for metric in shown] for name in METRICS},
+        metrics=values_by_name(shown),
         best=epochs.index(best) if best in epochs else None,
         told=f"{run.state}{place}",
     )
+
+
+def values_by_name(shown: Sequence[Json]) -> dict[str, list[float | None]]:
+    """The values of epochs by metric, of those that the run was asked for as well, such as `val_f1`."""
+    epochs = [{**values_of(metric.get("metrics"), VAL), **metric} for metric in shown]
+    names = dict.fromkeys([*METRICS, *(name for epoch in epochs for name in epoch if name.startswith(VAL))])
+    return {name: [epoch.get(name) for epoch in epochs] for name in names}
 
 
 def tag_of(*parts: object) -> str:

@@ -81,7 +81,11 @@ def show(client: Client, run: str, svg: str | None, x: str | None, theme: str | 
 @RUNS_NEEDED
 @AS_CSV
 @SVG
-@click.option("--metrics", metavar="NAMES", help="panels of the picture, with commas; val_loss,val_accuracy without it")
+@click.option(
+    "--metrics",
+    metavar="NAMES",
+    help="panels of the picture, with commas, such as val_loss,val_f1 (default: val_loss,val_accuracy)",
+)
 @ALONG
 @THEME
 @AS_JSON

@@ -153,7 +153,7 @@ def lines_of(run: Run) -> Iterable[tuple[str, str | Text]]:
     yield "most frequent class", percent(baseline)
     yield "test metrics", words_of(singles(run.test_metrics))
     yield "network", network_of(run)
-    yield from (("hyperparams", words_of(run.hyperparams)), ("device", run.device or ""))
+    yield from (("hyperparams", words_of(said(run.hyperparams))), ("device", run.device or ""))
     yield "created", run.created_at[:19].replace("T", " ") + " UTC"
     yield "took", span(took(run))
     source = str((run.compilation or {}).get("kind", ""))
@@ -183,6 +183,12 @@ def words_of(values: Mapping[str, Any], before: str = "") -> str:
         inner = isinstance(value, Mapping)
         parts.append(words_of(value, f"{before}{name}.") if inner else f"{before}{name} {number(value)}")
     return joined(parts)
+
+
+def said(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values without those that ask for nothing: null, and empty lists."""
+    inner = {name: said(value) if isinstance(value, Mapping) else value for name, value in values.items()}
+    return {name: value for name, value in inner.items() if value is not None and value != []}
 
 
 def singles(metrics: Mapping[str, Any] | None) -> dict[str, float]:

@@ -25,10 +25,11 @@ from backend.state.records import (
     RunState,
 )
 from backend.state.selection import MORE, SORTS, Selection, Sort, expression
-from backend.state.summary import METRICS
+from backend.state.summary import METRICS, VAL
 from nets.datasets import DATASETS
 from nets.errors import UNSAID, BrokenRule, Code
 from nets.exchange.named import Layout
+from nets.metrics.names import metric_of
 from nets.plots.course import Along
 from nets.plots.style import Theme
 from nets.spec.allowed import one_of
@@ -84,15 +85,28 @@ class SomeOf(Rule):
     def check(self, value: str) -> tuple[str, ...]:
         named = value.split(",")
         for name in named:
-            if name not in self.names:
+            if not self.takes(name):
                 rule = f"must be one or more of {', '.join(self.names)}, separated by commas"
                 detail = f"{rule}{got(name, did_you_mean(name, self.names))}"
                 raise BrokenRule(detail, "not_one_of", expected=self.schema(), suggestion=suggested(name, self.names))
-        return tuple(name for name in self.names if name in named)
+        return tuple(name for name in dict.fromkeys((*self.names, *named)) if name in named)
+
+    def takes(self, name: str) -> bool:
+        return name in self.names
 
     def schema(self) -> Json:
         one = f"({'|'.join(self.names)})"
         return {"type": "string", "pattern": f"^{one}(,{one})*$"}
+
+
+@dataclass(frozen=True)
+class SomeMetrics(SomeOf):
+    """Metrics after each epoch, with commas; those that runs were asked for with any options, as `val_top_3`."""
+
+    names: Collection[str] = (*METRICS, *(name for name in MORE if name.startswith(VAL)))
+
+    def takes(self, name: str) -> bool:
+        return name in self.names or (name.startswith(VAL) and metric_of(name.removeprefix(VAL)) is not None)
 
 
 @dataclass(frozen=True)
@@ -322,9 +336,9 @@ class ComparedCurves(Drawn):
     """A picture of runs side by side."""
 
     runs: Annotated[tuple[str, ...], Ids(2, 50)] = Field(description="Ids of 2 to 50 runs, separated by commas.")
-    metrics: Annotated[tuple[str, ...], SomeOf(METRICS)] = Field(
+    metrics: Annotated[tuple[str, ...], SomeMetrics()] = Field(
         ("val_loss", "val_accuracy"),
-        description="Metrics, separated by commas: a panel for each.",
+        description="Metrics, separated by commas: a panel for each; `val_f1` of runs that were asked for it.",
     )
 
 

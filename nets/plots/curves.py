@@ -58,6 +58,11 @@ MARGIN = 12
 LOG_FROM = 30.0  # how many times the lowest value the highest is, for a logarithmic axis
 
 
+def measure_of(metric: str) -> Measure:
+    """What a metric is called in pictures; of one that a run was asked for, such as `val_f1`, by its name."""
+    return MEASURES.get(metric) or Measure(f"validation {metric.removeprefix('val_').replace('_', ' ')}", "number")
+
+
 @dataclass(frozen=True)
 class Line:
     """One line of a panel."""
@@ -144,7 +149,7 @@ def compared_curves(
     looks = [look(number, palette) for number in range(len(courses))]
     panels = [
         Panel(
-            MEASURES[metric],
+            measure_of(metric),
             [
                 line_of(course, metric, one, x, size, best=metric == "val_loss")
                 for course, one in zip(courses, looks, strict=True)
@@ -160,7 +165,7 @@ def compared_curves(
     if "val_loss" in metrics and any(course.best is not None for course in courses):
         ring = Look(palette.ink, "o", "-")
         entries.append(Entry("ring: best epoch of a run", ring, line=False, point=True))
-    what = ", ".join(MEASURES[metric].name for metric in metrics)
+    what = ", ".join(measure_of(metric).name for metric in metrics)
     picture = Picture(
         title=f"{len(courses)} runs side by side",
         told="",
@@ -188,11 +193,9 @@ def label_of(x: Along, unit: str) -> str:
 
 def line_of(course: Course, metric: str, one: Look, x: Along, size: float, *, best: bool) -> Line:
     """A metric of a run; gaps where it is no finite number."""
-    factor = MEASURES[metric].factor
+    factor, known = measure_of(metric).factor, course.metrics.get(metric) or [None] * len(course.epochs)
     along = [float(each) for each in course.epochs] if x == "epoch" else [each / size for each in course.seconds]
-    values = [
-        factor * value if value is not None and isfinite(value) else float("nan") for value in course.metrics[metric]
-    ]
+    values = [factor * value if value is not None and isfinite(value) else float("nan") for value in known]
     place = course.best if best else None
     ring = (along[place], values[place]) if place is not None and isfinite(values[place]) else None
     return Line(along, values, one, ring)

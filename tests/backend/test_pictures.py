@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backend.actions.pictures import KEPT, Easel, Picture
+from backend.actions.pictures import KEPT, Easel, Picture, course_of
 from backend.client import Unusable
 from backend.commands.pictures import save
 from backend.errors import ApiError
@@ -53,6 +53,21 @@ def test_runs_are_drawn_side_by_side(client: FlaskClient, app: Flask) -> None:
         "compilation (s)",
     ):
         assert f"{text}<" in answer.text
+
+
+def test_metrics_that_runs_were_asked_for_are_drawn_by_name(client: FlaskClient, app: Flask) -> None:
+    store = parts(app).store
+    add(store, "r_a", [], name="first")
+    add(store, "r_b", [2, 1], name="without")
+    asked = {"f1": 0.25, "top_3": 0.5, "f1_per_class": [0.0, 0.5]}
+    store.append_event("r_a", "metric", {**metric("r_a", 1, 0.5), "metrics": asked}, epoch=1)
+    assert course_of(store, store.get_run("r_a"), timed=False).metrics["val_f1"] == [0.25]
+    answer = client.get("/api/compare.svg?runs=r_a,r_b&metrics=val_top_3,val_loss,val_f1")
+    assert answer.status_code == 200, answer.text
+    for text in ("validation f1 (number)", "validation top 3 (number)", "validation loss (nats)", "without"):
+        assert f"{text}<" in answer.text
+    refused = client.get("/api/compare.svg?runs=r_a,r_b&metrics=val_f7")
+    assert refused.status_code == 400 and "Did you mean 'val_f1'?" in refused.json["error"]
 
 
 def test_seconds_are_the_sum_of_all_epochs_up_to_each(app: Flask) -> None:

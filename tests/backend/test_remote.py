@@ -15,6 +15,7 @@ from backend.cli.top import main
 from backend.client import Client, Event
 from backend.commands import exits
 from backend.commands.following import line_of
+from backend.commands.listing import said, words_of
 from backend.commands.telling import Name
 from backend.config import Settings
 from backend.demo.local_server import LocalServer, free_port
@@ -340,3 +341,14 @@ def test_a_stored_model_is_inspected_by_the_server(typed, url, run):
     assert (code, json.loads(out)["totals"]["params"]) == (exits.OK, 12_730)
     assert typed("inspect", "--model", "m_nobody")[0] == exits.NOT_FOUND
     assert Client(url).inspect(BODY, hyperparams__batch_size=7).totals["batch"] == 7
+
+
+def test_the_sheet_of_a_run_leaves_out_what_asks_for_nothing():
+    sent = {
+        "epochs": 3,
+        "ema": None,
+        "groups": [],
+        "optimizer": {"type": "sgd", "lr": 0.1, "x": None},
+        "shuffle": False,
+    }
+    assert words_of(said(sent)) == "epochs 3, optimizer.type sgd, optimizer.lr 0.1, shuffle false"
