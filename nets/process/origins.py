@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -24,11 +25,15 @@ COMPILED = "/jax/core/compile/backend_compile_duration"  # it was compiled, or r
 
 @dataclass
 class Origin:
-    """How a program came about. `seconds`: on its thread, with all that it took. `kernels`: that came with it."""
+    """How a program came about. `seconds`: on its thread, with all that it took. `kernels`: that came with it.
+
+    needs: what has to be there before it is compiled, and is being made while it is traced.
+    """
 
     source: Source = "cold"
     seconds: float = 0.0
     kernels: list[tuple[Literal["cold", "disk"], float]] = field(default_factory=list)
+    needs: list[Future[None]] = field(default_factory=list)
 
 
 _noted: ContextVar[Origin | None] = ContextVar("noted", default=None)  # of what this thread compiles
@@ -51,6 +56,8 @@ def executable(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
     """The program of what was lowered, and a note of where JAX had it from."""
     _listen()
     origin = _noted.get() or Origin()
+    while origin.needs:
+        origin.needs.pop().result()
     origin.source = "process"  # where no event tells otherwise: JAX itself has kept it
     token = _awaited.set(origin)
     try:
@@ -63,6 +70,15 @@ def kernel(source: Literal["cold", "disk"], seconds: float) -> None:
     """Note a kernel of machine code that the program in hand needed first."""
     if (origin := _noted.get()) is not None:
         origin.kernels.append((source, seconds))
+
+
+def needed(ready: Future[None]) -> None:
+    """The program in hand needs something before it is compiled; where none is in hand, it is waited for at once."""
+    origin = _noted.get()
+    if origin is None:
+        ready.result()
+    else:
+        origin.needs.append(ready)
 
 
 @cache

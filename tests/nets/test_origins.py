@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, cast
 
@@ -59,6 +59,35 @@ def test_threads_that_compile_are_told_apart(other: Source) -> None:
 def test_nothing_is_noted_where_nobody_asks() -> None:
     origins.kernel("cold", 1.0)
     assert executable(jax.jit(lambda x: x + 41).lower(jnp.float32(1)))(jnp.float32(1)) == 42
+
+
+def test_what_a_program_needs_is_there_before_it_is_compiled() -> None:
+    """As kernels are, which are compiled while it is traced."""
+    first: Future[None] = Future()
+    second: Future[None] = Future()
+    seen: list[bool] = []
+
+    class Watched:
+        def compile(self) -> None:
+            seen.extend([first.done(), second.done()])
+
+    def compile() -> None:
+        with noted():
+            origins.needed(first)
+            origins.needed(second)
+            executable(cast(Any, Watched()))
+
+    with ThreadPoolExecutor(1) as threads:
+        compiling = threads.submit(compile)
+        first.set_result(None)
+        assert not wait([compiling], 0.05).done and not seen
+        second.set_result(None)
+        compiling.result(20)
+    assert seen == [True, True]
+    failed: Future[None] = Future()
+    failed.set_exception(MemoryError())
+    with pytest.raises(MemoryError):
+        origins.needed(failed)  # there is no program in hand
 
 
 def test_what_jax_itself_has_kept_is_not_compiled_anew() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from nets.kernels.cpu.native import call, compiler
 from nets.kernels.cpu.native.conv import available, fits, native_convolve, native_relu
 from nets.kernels.layouts import Laid
 from nets.numerics.windows import Geometry
+from nets.process.origins import executable, noted
 from tests.nets.kernels.common import (
     BF16,
     BF16_BOUND,
@@ -192,6 +194,32 @@ def test_threads_that_trace_the_same_kernel_at_once_share_it() -> None:
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(compute, range(8)))
     assert all((result == results[0]).all() for result in results)
+
+
+@float32_alone
+def test_a_network_is_traced_further_while_its_kernels_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails is told when the program is compiled, and tried again by who needs the kernel next."""
+    x, kernel, address_of, traced = random(3, 5, 7, 16), random(2, 3, 3, 11), compiler.address_of, threading.Event()
+
+    def late(module: object, name: str) -> int:
+        assert traced.wait(60)
+        if failing:
+            raise MemoryError
+        return address_of(module, name)
+
+    monkeypatch.setattr(compiler, "address_of", late)
+    for failing in (True, False):
+        traced.clear()
+        with noted() as origin:
+            lowered = jax.jit(lambda x, kernel: native_convolve(x, kernel, SAME, F32)).lower(x, kernel)
+            traced.set()
+            if failing:
+                with pytest.raises(MemoryError):
+                    executable(lowered)
+            else:
+                y = executable(lowered)(x, kernel)
+                assert len(origin.kernels) == 1
+    assert_near([y], [lax_conv(x, kernel, SAME)])
 
 
 PROGRAM = """

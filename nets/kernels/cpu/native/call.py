@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import cache
 
@@ -22,6 +23,7 @@ from llvmlite import ir
 
 from nets.kernels.cpu.native import compiler
 from nets.kernels.cpu.native.llvm_ir import BYTE, INT, LONG, POINTER, VOID, Code, Value, long, zeros
+from nets.process import origins
 
 # Bytes into XLA's structures, all of pointers or 64-bit integers unless said.
 _FRAME = {"extension": 8, "api": 16, "context": 24, "arguments": 72, "results": 112}
@@ -70,34 +72,61 @@ def kernel_code(module: Value, arrays: int) -> Code:
     return Code(module, "kernel", VOID, [POINTER] * (arrays + 1) + [LONG, LONG], apart=arrays + 1)
 
 
-_known: dict[str, Future[Kernel]] = {}
+@dataclass(frozen=True)
+class _Written:
+    """A kernel, and when XLA knows it: not before can a program be compiled that calls it."""
+
+    kernel: Kernel
+    ready: Future[None]
+
+
+_known: dict[str, Future[_Written]] = {}
+
+
+@cache
+def _compilers() -> ThreadPoolExecutor:
+    """LLVM's threads: while it compiles a kernel, the network is traced further."""
+    return ThreadPoolExecutor(processors(), "kernel-compiler")
 
 
 def compiled(name: str, build: Callable[[ir.Module], tuple[int, int]], *, inputs: int, outputs: int) -> Kernel:
-    """The kernel of this name, compiled and made known to XLA the first time.
+    """The kernel of this name, compiled and made known to XLA the first time: at the latest when the program in hand is
+    compiled, at once where there is none.
 
     build: writes it and returns how many parts and how much scratch it has. The name says all that it depends on, for a
     program that was compiled in another process finds the kernel by it.
     """
     name = f"lamina_{name}_{processors()}"
-    mine: Future[Kernel] = Future()
-    kernel = _known.setdefault(name, mine)
-    if kernel is mine:  # of several threads that trace the same kernel one compiles it, the others wait
+    mine: Future[_Written] = Future()
+    known = _known.setdefault(name, mine)
+    if known is mine:  # of several threads that trace the same kernel one writes it, the others wait
         try:
-            mine.set_result(_compile(name, build, inputs, outputs))
+            mine.set_result(_begun(name, build, inputs, outputs))
         except BaseException as error:
             del _known[name]
             mine.set_exception(error)
-    return kernel.result()
+    written = known.result()
+    origins.needed(written.ready)
+    return written.kernel
 
 
-def _compile(name: str, build: Callable[[ir.Module], tuple[int, int]], inputs: int, outputs: int) -> Kernel:
+def _begun(name: str, build: Callable[[ir.Module], tuple[int, int]], inputs: int, outputs: int) -> _Written:
+    """The kernel, written here and compiled on another thread, for the program of this one."""
     module = ir.Module(name)
     parts, scratch = build(module)
     kernel = Kernel(name, min(processors(), parts), scratch)
     _entry(module, inputs, outputs + 1, parts, kernel.threads)
-    jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(compiler.address_of(module, "entry")), platform="cpu")
-    return kernel
+    return _Written(kernel, _compilers().submit(copy_context().run, _compile, module))
+
+
+def _compile(module: ir.Module) -> None:
+    """Where that fails, whoever needs the kernel next has it compiled again."""
+    try:
+        address = compiler.address_of(module, "entry")
+    except BaseException:
+        del _known[module.name]
+        raise
+    jax.ffi.register_ffi_target(module.name, jax.ffi.pycapsule(address), platform="cpu")
 
 
 def _entry(module: ir.Module, inputs: int, outputs: int, parts: int, threads: int) -> None:
