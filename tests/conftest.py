@@ -1,8 +1,18 @@
-"""What the marker `timed` does: a promise about seconds is measured anew, by the whole test, before it counts as broken."""
+"""For all tests: what the marker `timed` does, and bytecode that is kept.
+
+`timed`: a promise about seconds is measured anew, by the whole test, before it counts as broken.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
+
 import pytest
+
+# Where an image sets this, each of the many servers and commands that tests start would compile all modules anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 TRIES = 3
 PAUSE = 3.0  # seconds, in which what held the machine up may end; after the second try twice as long

@@ -54,8 +54,17 @@ def passed(a: Architecture, plan: Plan, variables: Any, images: Any, *, train: b
     return logits, statistics, gradients
 
 
-@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
-@pytest.mark.parametrize("a", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize(
+    ("a", "plan"),
+    [
+        # Every day each network by one plan, and one network by each; the others by CI.
+        pytest.param(
+            a, plan, id=f"{name}-{how}", marks=() if "features" in name or how == "cpu-float32" else pytest.mark.slow
+        )
+        for name, a in NETWORKS.items()
+        for how, plan in PLANS.items()
+    ],
+)
 def test_a_single_value_moves_no_statistics_and_is_normalised_by_them(a: Architecture, plan: Plan) -> None:
     variables = initial_variables(a.graph, seed=1)
     varied = partial(jax.tree.map, lambda array: array + np.linspace(-0.5, 0.5, array.size, dtype=np.float32))

@@ -86,8 +86,15 @@ def test_it_generalises_to_the_test_split() -> None:
     assert sum(s.label == s.prediction for s in shown) >= 7
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("a", [CNN, NORMED], ids=["cnn", "normed"])
+@pytest.mark.parametrize(
+    ("a", "precision"),
+    [
+        pytest.param(CNN, "bfloat16", id="cnn-bfloat16"),
+        pytest.param(NORMED, "float32", id="normed-float32"),
+        pytest.param(CNN, "float32", id="cnn-float32", marks=pytest.mark.slow),
+        pytest.param(NORMED, "bfloat16", id="normed-bfloat16", marks=pytest.mark.slow),
+    ],
+)
 def test_same_seed_same_bits_other_seed_other_bits(a: Architecture, precision: str) -> None:
     one, two, other = (trained(a, hyper(seed=seed, precision=precision)) for seed in (7, 7, 8))
     assert untimed(one[0]) == untimed(two[0])
@@ -96,7 +103,7 @@ def test_same_seed_same_bits_other_seed_other_bits(a: Architecture, precision: s
     assert not same(one[1].variables, other[1].variables)
 
 
-@pytest.mark.parametrize("kernels", ["products", "xla"])
+@pytest.mark.parametrize("kernels", ["products", pytest.param("xla", marks=pytest.mark.slow)])
 def test_other_kernels_train_alike(kernels: Choice) -> None:
     """So that a doubt about one of them is settled: only the rounding differs, and grows from step to step."""
     h = hyper(optimizer={"type": "sgd", "lr": 0.01}, epochs=1)
@@ -136,7 +143,7 @@ def test_whoever_listens_takes_no_time_of_the_run(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(Clock, "dispatched", noted)
     metrics = []
-    for event in fit(CNN, hyper(), stripes()):
+    for event in fit(CNN, hyper(), stripes(), programs=PROGRAMS):
         if isinstance(event, EpochMetrics):
             metrics.append(event)
         jax.block_until_ready(sent[-1:])
@@ -234,7 +241,7 @@ def test_other_numbers_compile_nothing_new() -> None:
 
 
 def test_closing_the_generator_stops_the_run() -> None:
-    events = fit(CNN, hyper(epochs=1000), stripes())
+    events = fit(CNN, hyper(epochs=1000), stripes(), programs=PROGRAMS)
     for event in events:
         if isinstance(event, Progress) and event.phase == "training":
             break
@@ -284,12 +291,21 @@ def test_colour_images_train() -> None:
     "layers",
     [
         [{"type": "maxpool2d", "kernel_size": 8}, {"type": "batchnorm2d"}],
-        [{"type": "maxpool2d", "kernel_size": [4, 8]}, {"type": "batchnorm2d"}, {"type": "relu"}],
+        pytest.param(
+            [{"type": "maxpool2d", "kernel_size": [4, 8]}, {"type": "batchnorm2d"}, {"type": "relu"}],
+            marks=pytest.mark.slow,
+        ),
         [{"type": "maxpool2d", "kernel_size": [8, 4]}, {"type": "residual_block", "out_channels": 3}],
-        [{"type": "maxpool2d", "kernel_size": 8}, {"type": "residual_block", "out_channels": 3}],
+        pytest.param(
+            [{"type": "maxpool2d", "kernel_size": 8}, {"type": "residual_block", "out_channels": 3}],
+            marks=pytest.mark.slow,
+        ),
         [{"type": "conv2d", "out_channels": 2, "kernel_size": 3, "stride": 64, "padding": "same"}, {"type": "relu"}],
-        [{"type": "conv2d", "out_channels": 2, "kernel_size": 3, "stride": 30, "padding": 30}],
-        [{"type": "maxpool2d", "kernel_size": 8, "stride": 1, "padding": "same"}],
+        pytest.param(
+            [{"type": "conv2d", "out_channels": 2, "kernel_size": 3, "stride": 30, "padding": 30}],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param([{"type": "maxpool2d", "kernel_size": 8, "stride": 1, "padding": "same"}], marks=pytest.mark.slow),
     ],
     ids=lambda layers: "-".join(layer["type"] for layer in layers),
 )
@@ -305,8 +321,11 @@ def test_a_step_too_long_for_one_dispatch_is_several_with_the_same_result(monkey
     monkeypatch.setattr(
         "nets.training.steps.samples_at_most", lambda network: 128
     )  # more than a part of 64, less than a batch
-    training = [e for e in fit(dropping, h, data) if isinstance(e, Progress) and e.phase == "training"]
-    cut = trained(dropping, h, data, ProgramCache())
+    programs = ProgramCache()
+    training = [
+        e for e in fit(dropping, h, data, programs=programs) if isinstance(e, Progress) and e.phase == "training"
+    ]
+    cut = trained(dropping, h, data, programs)
     assert untimed(whole[0]) == untimed(cut[0]) and same(whole[1].variables, cut[1].variables)
     assert len(training) > 2 * len(whole[0]), "a run can be stopped within a batch"
     assert training[0].loss is None and training[-1].loss == pytest.approx(cut[0][-1].train_loss, rel=1e-12)

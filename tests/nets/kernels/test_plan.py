@@ -110,7 +110,8 @@ NETWORKS: dict[str, tuple[tuple[int, int, int], list[dict[str, Any]]]] = {
 # Those that take long to compile and meet few rows that no other meets are trained and evaluated by CI.
 BY_CI = {
     *("pool twice", "norm pool at odd size", "norms", "winograd norm pool", "winograd at odd size", "tiles of strides"),
-    *("strides of large kernels", "windows larger than the image", "norm relu pool", "winograd"),
+    *("strides of large kernels", "windows larger than the image", "norm relu pool", "winograd", "wide kernels"),
+    *("residual", "dropout everywhere", "odd pool"),
 }
 EACH = [pytest.param(name, marks=pytest.mark.slow if name in BY_CI else ()) for name in NETWORKS]
 

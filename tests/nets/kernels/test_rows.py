@@ -35,8 +35,9 @@ def fits(row: Kernel, example: Example) -> bool:
     return row.fits(Site(PLAN, (node,), (), BATCH, True))
 
 
+# The first example of each row every day, the others by CI.
 CASES = [
-    pytest.param(row, example, id=f"{row.layer.__name__}-{i}")
+    pytest.param(row, example, id=f"{row.layer.__name__}-{i}", marks=pytest.mark.slow if i else ())
     for row in PLAN.kernels
     for i, example in enumerate(examples(row))
 ]

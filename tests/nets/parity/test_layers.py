@@ -32,7 +32,11 @@ def recording(family: str) -> dict[str, Arrays]:
     return recorded(family)
 
 
-@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+# That both plans are alike is shown for each type every day, elsewhere.
+@pytest.mark.parametrize(
+    "plan",
+    [pytest.param(plan, id=name, marks=pytest.mark.slow if name == "cpu" else ()) for name, plan in PLANS.items()],
+)
 @pytest.mark.parametrize(("family", "name", "case"), cases("CASES"))
 def test_a_layer_gives_what_pytorch_gives(family: str, name: str, case: Case, plan: Any) -> None:
     expected, found = recording(family)[f"CASES {name}"], given_by(name, case, plan)
