@@ -166,7 +166,7 @@ def test_a_foreign_address_is_one_sentence_and_code_2(tmp_path):
     assert answer.stderr.startswith("lamina: --host: cannot listen on 192.0.2.1 (")
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+@pytest.mark.parametrize("host", ["0.0.0.0", pytest.param("::", marks=pytest.mark.slow)])
 def test_a_public_address_without_a_token_is_one_sentence_and_code_2(tmp_path, host):
     done = lamina("serve", "--host", host, "--port", "0", "--state-dir", str(tmp_path))
     assert done.returncode == 2

@@ -65,6 +65,7 @@ def test_a_failed_run_fails_the_demo(settings, capfd, monkeypatch):
     assert "lamina demo: the run failed: " in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_without_a_device_the_demo_ends_at_once_with_the_sentence(settings, capfd, monkeypatch):
     monkeypatch.setenv("JAX_PLATFORMS", "nonsense")
     assert tour.demo(settings, port_named=False, once=True) == 2

@@ -231,7 +231,7 @@ def test_the_server_ends_with_the_process_that_started_it(tmp_path):
     until(lambda: not server.is_running(), what="end of the orphan")
 
 
-@pytest.mark.parametrize("platform", ["cuda", "nonsense"])
+@pytest.mark.parametrize("platform", ["cuda", pytest.param("nonsense", marks=pytest.mark.slow)])
 def test_no_device_is_one_sentence_and_code_2(tmp_path, monkeypatch, platform):
     monkeypatch.setenv("JAX_PLATFORMS", platform)
     command = [sys.executable, "-m", "backend.cli", "serve", *as_flags(settings_in(tmp_path))]

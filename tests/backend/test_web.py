@@ -224,6 +224,7 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_harms_nobody(server: Loc
     assert server.client.get("/api/health")["status"] == "ok"
 
 
+@pytest.mark.slow
 def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
     with LocalServer(settings(tmp_path, port=free_port(first=0))) as server:
         server.wait_until_healthy()

@@ -45,14 +45,17 @@ def layers_of_the_tests() -> Iterator[None]:
     del LAYERS["made"]
 
 
-# Composites of many parts, which take long to compile; the parity with PyTorch has the gradients of them every day.
+# What takes long to compile; the parity with PyTorch and the tests of their families have the gradients every day.
 BY_CI = (
+    "adaptivemaxpool2d",
     "bottleneck",
     "convmixerblock",
     "denseblock",
     "invertedresidual",
     "squeezeexcitation",
     "transformerdecoderlayer",
+    "transformerencoderlayer",
+    *("gru", "lstm", "residual_block"),
 )
 
 
