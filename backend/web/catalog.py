@@ -76,15 +76,18 @@ def _layer_entry(name: str, layer: type[Layer]) -> Json:
         "converts": layer.converts,
         "gives": list(dict.fromkeys(example.gives.kind for example in layer.examples)),
         "group": group_of(layer),
-        "example": dict(layer.examples[0].json) if layer.examples else {"type": name},
-        "examples": [_example(each) for each in layer.examples],
+        "example": _example(layer, layer.examples[0])["layer"] if layer.examples else {"type": name},
+        "examples": [_example(layer, each) for each in layer.examples],
     }
 
 
-def _example(example: Example) -> Json:
-    """A layer with what it is given and gives: kinds and shapes, for tokens how many different ones there are."""
+def _example(layer: type[Layer], example: Example) -> Json:
+    """A layer with what it is given and gives: kinds and shapes, for tokens how many different ones there are.
+
+    Its fields have the names that stand in the schema beside it.
+    """
     return {
-        "layer": dict(example.json),
+        "layer": {layer.aliases.get(field, field): value for field, value in example.json.items()},
         "takes": [asdict(each) for each in example.takes],
         "gives": asdict(example.gives),
     }
