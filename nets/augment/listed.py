@@ -6,41 +6,17 @@ from collections.abc import Iterator, Sequence
 
 from nets.augment.base import AUGMENTATIONS, Augmentation
 from nets.errors import Change, Path, Problem, SpecError
-from nets.spec.fields import shown
+from nets.spec.listed import parse_list
 
 MOST_AUGMENTATIONS = 16
 
 
 def parse_augment(value: object, path: Path) -> tuple[Augmentation, ...]:
     """The augmentations of a list, null for none; SpecError with every problem."""
-    if value is None:
-        return ()
-    if not isinstance(value, list | tuple):
-        raise SpecError([no_list(value, path)])
-    if len(value) > MOST_AUGMENTATIONS:
-        rule = f"must have at most {MOST_AUGMENTATIONS} items, got {len(value)}"
-        raise SpecError([Problem(path, rule, "too_long", expected={"type": "array", "maxItems": MOST_AUGMENTATIONS})])
-    found: list[Augmentation] = []
-    problems: list[Problem] = []
-    for number, each in enumerate(value):
-        try:
-            found.append(AUGMENTATIONS.parse(each, (*path, number)))
-        except SpecError as error:
-            problems += error.problems
-    if not problems:
-        problems += twice(found, path)
-    if problems:
+    found = parse_list(AUGMENTATIONS, value, path, most=MOST_AUGMENTATIONS)
+    if problems := list(twice(found, path)):
         raise SpecError(problems)
-    return tuple(found)
-
-
-def no_list(value: object, path: Path) -> Problem:
-    """What is no list; one augmentation by itself becomes a list of one."""
-    one = isinstance(value, dict)
-    cure = "; put it into a list" if one else f", such as [{shown(AUGMENTATIONS.example)}]"
-    fix = (Change("replace", path, [value]),) if one else ()
-    rule = f"must be a list of augmentations, got {shown(value)}{cure}"
-    return Problem(path, rule, "wrong_type", expected={"type": "array"}, fix=fix)
+    return found
 
 
 def twice(found: Sequence[Augmentation], path: Path) -> Iterator[Problem]:

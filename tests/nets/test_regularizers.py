@@ -65,7 +65,8 @@ def test_every_example_reads_back() -> None:
     ("sent", "message"),
     [
         ({"type": "l1"}, r"regularizers: must be a list of regularizers, got .*; put it into a list"),
-        ("l1", r"regularizers: must be a list of regularizers"),
+        ("l1", r'regularizers: must be a list of regularizers, got "l1"; write \[{"type": "l1"}\]'),
+        ("l9", r'regularizers: must be a list of regularizers, got "l9", such as \[{"type": "l1", "weight"'),
         ([{"type": "l3"}], r"regularizers\[0\].type: must be one of l1, orthogonal, activity_l2"),
         ([{"type": "l1", "weight": 0}], r"regularizers\[0\].weight: must be greater than 0"),
         ([{"type": "l1", "layers": 3}], r"regularizers\[0\].layers: must be a pattern"),
