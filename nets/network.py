@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -13,29 +13,34 @@ from jaxtyping import Array, Float
 
 from nets.architecture.graph import INPUT, Graph, Node
 from nets.kernels.layouts import Laid, to
-from nets.kernels.loops import Loop, looped
+from nets.kernels.loops import Loop, Stack, looped
 from nets.kernels.plan import Fusion, Plan
 from nets.kernels.reference import canonical, reference
 from nets.kernels.schedule import Stage, schedule
 from nets.layers.base import CANONICAL, Bound, Own
-from nets.layers.parameters import Parameter, ones, zeros
+from nets.layers.parameters import Arrays, Parameter, ones, zeros
 
 Variables = dict[str, Any]
 
 
 class NodeArrays(nn.Module):
-    """Declares the arrays of one node under its id. shared: those of another node that it uses in place of its own."""
+    """Declares the arrays of one node under its id. shared: those of another node that it uses in place of its own.
+
+    copies: of how many nodes the arrays lie one after the other in those of this one; None where they are its own.
+    """
 
     node: Node
     plan: Plan
+    copies: int | None = None
 
     @nn.compact
     def __call__(self, *, train: bool, batch: int, shared: Bound | None, counted: Array | None) -> Bound:
         node, layer = self.node, self.node.layer
-        params = {name: self.param(name, p.init, p.shape) for name, p in node.arrays.parameters.items()}
+        held = Arrays() if shared else node.arrays
+        params = {name: self.held(name, p) for name, p in held.parameters.items()}
         statistics = {
             name: self.variable("batch_stats", name, p.init, None, p.shape)  # zeros and ones: no key
-            for name, p in node.arrays.statistics.items()
+            for name, p in held.statistics.items()
         }
         numbers = {
             name: self.variable("numbers", name, jnp.float32, value).value for name, value in layer.numbers().items()
@@ -54,6 +59,16 @@ class NodeArrays(nn.Module):
             axes=CANONICAL[node.takes[0].kind],
             counted=counted,
         )
+
+    def held(self, name: str, p: Parameter) -> Array:
+        """A trained array. One that is there is taken as it is: Flax would trace how it is drawn, for its shape."""
+        shape = p.shape if self.copies is None else (self.copies, *p.shape)
+        found: Array | None = self.get_variable("params", name)
+        if found is None:
+            return self.param(name, p.init, p.shape)
+        if found.shape != shape:
+            raise ValueError(f"{self.node.id}.{name} must be of shape {shape}, got {found.shape}")
+        return found
 
 
 class Standardised(nn.Module):
@@ -74,10 +89,14 @@ class Network(nn.Module):
 
     Collections: `params`, `batch_stats` (statistics of norms, and of the inputs), `numbers` (inputs of the program such
     as dropout rates).
+
+    stacks: nodes whose arrays are given one after the other, under the id of the first. A loop over them takes them as
+    they are.
     """
 
     graph: Graph
     plan: Plan
+    stacks: tuple[Stack, ...] = ()
 
     @property
     def compiler_options(self) -> dict[str, str | bool] | None:
@@ -93,10 +112,17 @@ class Network(nn.Module):
         """
         graph, batch = self.graph, len(inputs)
         bounds: dict[str, Bound] = {}
+        stacked: dict[Stack, Bound] = {}
+        places = {name: (stack, place) for stack in self.stacks for place, name in enumerate(stack)}
         for node in sharing_last(graph.nodes):
-            arrays = NodeArrays(node, self.plan, name=node.id)
-            shared = bounds[node.shares] if node.shares else None
-            bounds[node.id] = arrays(train=train, batch=batch, shared=shared, counted=counted)
+            stack, place = places.get(node.id, (None, 0))
+            arrays = NodeArrays(node, self.plan, len(stack) if stack else None, name=node.id)
+            shared = bounds[node.shares] if node.shares else stacked[stack].row(place) if stack and place else None
+            bound = arrays(train=train, batch=batch, shared=shared, counted=counted)
+            if stack and not place:
+                stacked[stack] = bound
+                bound = bound.row(0)
+            bounds[node.id] = bound
         if graph.standardises:
             inputs = Standardised(graph.input.channels, name=INPUT)(inputs)
         values = {INPUT: Laid(inputs, canonical(graph.input))}
@@ -104,7 +130,7 @@ class Network(nn.Module):
         plan = self.plan
         for part in looped(stages, plan.least_copies, positions=plan.least_positions, kept=kept):
             if isinstance(part, Loop):
-                values[part.output] = self.loop(part, bounds, values)
+                values[part.output] = self.loop(part, bounds, stacked, values)
             else:
                 values[part.output] = self.run(part, bounds, values)
         logits = to(values[graph.logits], "BC").array.astype(jnp.float32)
@@ -121,15 +147,20 @@ class Network(nn.Module):
             return stage.how.run(self.plan, [bounds[node.id] for node in stage.nodes], xs)
         return stage.how.run(self.plan, bounds[stage.output], xs)
 
-    def loop(self, loop: Loop, bounds: Mapping[str, Bound], values: Mapping[str, Laid]) -> Laid:
-        """What the last of equal blocks gives: one program for all of them, their arrays one after the other."""
-        nodes = [[bounds[node.id] for stage in block for node in stage.nodes] for block in loop.copies]
-        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *([bound.own for bound in each] for each in nodes))
-        first = loop.copies[0]
+    def loop(
+        self, loop: Loop, bounds: Mapping[str, Bound], stacked: Mapping[Stack, Bound], values: Mapping[str, Laid]
+    ) -> Laid:
+        """What the last of equal blocks gives: one program for all of them, their arrays one after the other.
+
+        stacked: of nodes whose arrays lie so already.
+        """
+        first, nodes = loop.copies[0], [[bounds[name] for name in place] for place in loop.places]
+        whole = [stacked.get(place) for place in loop.places]
+        given = [one_after_another(each, of_all) for each, of_all in zip(nodes, whole, strict=True)]
 
         def block(x: Laid, arrays: list[Own]) -> tuple[Laid, list[Mapping[str, Array]]]:
-            inner = [bound.holding(each) for bound, each in zip(nodes[0], arrays, strict=True)]
-            by_id = dict(zip((node.id for stage in first for node in stage.nodes), inner, strict=True))
+            inner = [each[0].holding(own) for each, own in zip(nodes, arrays, strict=True)]
+            by_id = dict(zip((place[0] for place in loop.places), inner, strict=True))
             within = {loop.input: x}
             for stage in first:
                 within[stage.output] = self.run(stage, by_id, within)
@@ -140,13 +171,34 @@ class Network(nn.Module):
             return to(y, x.layout), moved
 
         x = values[loop.input]
-        y, _ = jax.eval_shape(block, x, jax.tree.map(lambda leaf: leaf[0], stacked))
-        x, moved = jax.lax.scan(step, to(x, y.layout), stacked, length=len(nodes))
-        for number, each in enumerate(nodes if nodes[0][0].train else ()):
-            for bound, changed in zip(each, moved, strict=True):
-                for name, value in changed.items():
-                    bound.update(name, value[number])
+        y, _ = jax.eval_shape(block, x, jax.tree.map(lambda leaf: leaf[0], given))
+        x, moved = jax.lax.scan(step, to(x, y.layout), given, length=len(loop.copies))
+        if nodes[0][0].train:
+            for each, of_all, changed in zip(nodes, whole, moved, strict=True):
+                put_back(each, of_all, changed)
         return x
+
+
+def one_after_another(bounds: Sequence[Bound], whole: Bound | None) -> Own:
+    """The arrays of equal layers, each with an axis more in front. whole: where those of all lie so already."""
+
+    def together(*leaves: Array) -> Array:
+        return jnp.stack(leaves)
+
+    if whole is None:
+        return jax.tree.map(together, *(bound.own for bound in bounds))
+    numbers, keys = jax.tree.map(together, *((dict(bound.numbers), bound.random_key) for bound in bounds))
+    return Own(whole.own.params, whole.own.statistics, numbers, keys)
+
+
+def put_back(bounds: Sequence[Bound], whole: Bound | None, changed: Mapping[str, Array]) -> None:
+    """What a loop made of the statistics of equal layers."""
+    for name, value in changed.items():
+        if whole is not None:
+            whole.update(name, value)
+            continue
+        for place, bound in enumerate(bounds):
+            bound.update(name, value[place])
 
 
 def sharing_last(nodes: tuple[Node, ...]) -> list[Node]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from nets.kernels.schedule import Stage
 
 LONGEST_BLOCK = 64  # stages
+Stack = tuple[str, ...]  # ids of the nodes that stand in one place of equal blocks, in their order
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,12 @@ class Loop:
     def output(self) -> str:
         """The id of what the last block gives."""
         return self.copies[-1][-1].output
+
+    @property
+    def places(self) -> tuple[Stack, ...]:
+        """The nodes in each place of the blocks."""
+        blocks = ([node.id for stage in block for node in stage.nodes] for block in self.copies)
+        return tuple(zip(*blocks, strict=True))
 
 
 def looped(

@@ -146,6 +146,40 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Row(Mapping[str, Array]):
+    """The arrays of one of several layers whose arrays lie one after the other: those in one place of each."""
+
+    arrays: Mapping[str, Array]
+    place: int
+
+    def __getitem__(self, name: str) -> Array:
+        return self.arrays[name][self.place]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.arrays)
+
+    def __len__(self) -> int:
+        return len(self.arrays)
+
+
+@dataclass(frozen=True)
+class RowCell:
+    """A statistic of one of several such layers, in that of all of them."""
+
+    whole: Any  # a cell
+    place: int
+
+    @property
+    def value(self) -> Array:
+        found: Array = self.whole.value[self.place]
+        return found
+
+    @value.setter
+    def value(self, value: Array) -> None:
+        self.whole.value = self.whole.value.at[self.place].set(value)
+
+
+@dataclass(frozen=True)
 class Bound:
     """A layer with its arrays while a network is traced.
 
@@ -201,6 +235,11 @@ class Bound:
         """The same layer with other arrays."""
         moving = {name: Cell(value) for name, value in own.statistics.items()}
         return replace(self, params=own.params, statistics=moving, numbers=own.numbers, random_key=own.random_key)
+
+    def row(self, place: int) -> Bound:
+        """One of the layers that have one place each in arrays that lie one after the other."""
+        moving = {name: RowCell(cell, place) for name, cell in self.statistics.items()}
+        return replace(self, params=Row(self.params, place), statistics=moving)
 
     def lying(self, axes: str) -> Bound:
         """The same for arrays of another order."""

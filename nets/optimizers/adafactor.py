@@ -55,6 +55,7 @@ class Adafactor(Adaptive):
     weight_decay: Annotated[WeightDecay, Traced()] = 0.0
 
     aliases = {**Optimizer.aliases, "clip_threshold": "d"}
+    whole = True
 
     @property
     def slots(self) -> int:

@@ -51,6 +51,7 @@ class Optimizer(Typed):
     rates: ClassVar[tuple[str, ...]] = ("lr",)
     decays: ClassVar[tuple[str, ...]] = ("weight_decay",)
     momenta: ClassVar[tuple[str, ...]] = ("b1", "momentum")
+    whole: ClassVar[bool] = False  # whether what is added to a weight depends on others of its array
     averages: ClassVar[bool] = False  # whether it keeps averages of the weights, which are evaluated and saved
     divides: ClassVar[bool] = False  # whether updates are quotients by roots, which take longer than adding them
 

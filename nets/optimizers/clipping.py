@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Annotated
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from nets.optimizers.base import Numbers, Tree
 from nets.spec.fields import Real
@@ -20,12 +22,15 @@ class Clipping(TracedSpec):
     value: Annotated[Real, Traced(absent=0.0)] = 0.0
     norm: Annotated[Real, Traced(absent=0.0)] = 0.0
 
-    def clipped(self, gradients: Tree, n: Numbers) -> Tree:
-        """The gradients no larger than asked for, as they are where nothing is asked for."""
+    def clipped(self, gradients: Tree, n: Numbers, squares: Callable[[Tree], Iterable[Array]]) -> Tree:
+        """The gradients no larger than asked for, as they are where nothing is asked for.
+
+        squares: the sum of the squares of each array.
+        """
         if "value" in n:
             gradients = jax.tree.map(lambda g: jnp.clip(g, -n["value"], n["value"]), gradients)
         if "norm" in n:
-            total = jnp.sqrt(sum(jnp.sum(g * g) for g in jax.tree.leaves(gradients)))
+            total = jnp.sqrt(sum(squares(gradients), jnp.float32(0)))
             factor = jnp.minimum(n["norm"] / (total + LEAST), 1)
             gradients = jax.tree.map(lambda g: g * factor, gradients)
         return gradients

@@ -84,6 +84,7 @@ class Muon(Optimizer):
 
     rates = ("lr", "adam_lr")
     decays = ("weight_decay", "adam_weight_decay")
+    whole = True
     divides = True
 
     def transform(self, n: Numbers) -> optax.GradientTransformation:

@@ -21,6 +21,7 @@ class Lamb(OfMeans):
 
     usual_lr = (1e-4, 0.05)
     eps: Eps = 1e-6
+    whole = True
 
     def transform(self, n: Numbers) -> optax.GradientTransformation:
         return optax.chain(
@@ -50,6 +51,7 @@ class Lars(Optimizer):
     )
 
     aliases = {**Optimizer.aliases, "epsilon": "eps"}
+    whole = True
 
     @property
     def slots(self) -> int:

@@ -20,6 +20,7 @@ from nets.metrics import Measured, Metric, baseline_accuracy, measured, mistakes
 from nets.network import Variables, numbers_of
 from nets.process.device import device_description
 from nets.training.cache import Program, ProgramCache
+from nets.training.filing import joined_on_host
 from nets.training.measures import reading_of
 from nets.training.objective import Objective
 from nets.training.programs import compiled, evaluation
@@ -142,7 +143,8 @@ class Pass:
         objective: Mapping[str, Any],
     ) -> None:
         self.workload, self.program, self.layers, self.objective = workload, program, layers, objective
-        self.variables = {name: each for name, each in variables.items() if name != "numbers"}
+        given = {name: each for name, each in variables.items() if name != "numbers"}
+        self.variables = workload.filing.together(given, joined_on_host)
         self._weights: list[float] = []
         self._losses: list[float] = []
         self._logits: list[np.ndarray] = []

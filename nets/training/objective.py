@@ -16,6 +16,7 @@ from nets.augment import Augmentation
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.losses import Loss, Terms
 from nets.spec.traced import STAND_IN
+from nets.training.filing import Filing
 from nets.training.regularized import Regularized, activity, penalised
 from nets.training.state import Tree
 from nets.training.update import scalars
@@ -93,11 +94,11 @@ class Objective:
         regularized = (node for each in self.regularizers if not each.arrays for node in each.nodes)
         return tuple(dict.fromkeys([*(graph.heads[1:] if self.heads else ()), *regularized]))
 
-    def penalised(self, gradients: Tree, params: Tree, numbers: Numbers) -> Tree:
+    def penalised(self, gradients: Tree, params: Tree, numbers: Numbers, filing: Filing) -> Tree:
         """The gradients of the loss, and of what the weights are made small by."""
-        return (
-            penalised(self.regularizers, gradients, params, numbers["regularizers"]) if self.regularizers else gradients
-        )
+        if not self.regularizers:
+            return gradients
+        return penalised(self.regularizers, gradients, params, numbers["regularizers"], filing)
 
     def minimised(self, ends: Sequence[Terms], values: Mapping[str, Array], numbers: Numbers) -> Float[Array, " batch"]:
         """What is made small of each sample: its loss, those of other outputs, and what its values add.

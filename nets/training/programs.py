@@ -27,6 +27,7 @@ from nets.process.garbage import seldom_searched
 from nets.process.origins import executable
 from nets.training.cache import Program, ProgramCache
 from nets.training.compilation import Arrival
+from nets.training.filing import joined_on_host, shapes_joined
 from nets.training.means import read_by_shapes, shapes_of
 from nets.training.state import TrainState
 from nets.training.update import Update
@@ -148,7 +149,9 @@ def evaluated(workload: Workload) -> Workload:
     """What evaluation depends on of a workload."""
     batch = workload.batch if workload.objective.loss.embeds else 1
     update, objective = Update(Sgd().structure()), workload.objective.evaluated()
-    return replace(workload, update=update, objective=objective, batch=batch, tail=0, micro=None)
+    return replace(
+        workload, update=update, objective=objective, batch=batch, tail=0, micro=None, stacked=workload.stacks
+    )
 
 
 def compiling(
@@ -271,7 +274,7 @@ def smallest() -> Workload:
 
 def start(workload: Workload, variables: Any) -> TrainState:
     """The state before the first step: zeros, but for what the update begins otherwise. Nothing is compiled."""
-    state = workload.state()
+    state, variables = workload.state(), workload.filing.together(variables, joined_on_host)
     opt_state, step, averages = jax.tree.map(
         lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype)), (state.opt_state, state.step, state.averages)
     )
@@ -341,7 +344,7 @@ def compile_evaluation(workload: Workload) -> Program:
 
 def read_shapes(workload: Workload) -> Any:
     """What is evaluated, as shapes."""
-    found = shapes(workload.graph)
+    found = workload.filing.together(shapes(workload.graph), shapes_joined)
     if not workload.objective.loss.embeds:
         return found
     return {**found, "classes": read_by_shapes(workload.classes, workload.graph.classes)}
@@ -352,7 +355,8 @@ def compile_means(workload: Workload) -> Program:
     steps, layers = workload.steps, workload.numbers().layers
     function = jax.jit(steps.means_chunk, compiler_options=steps.network.compiler_options)
     order = rows(longest_chunk(workload.evaluation_batch), workload.evaluation_batch)
-    held, variables = shapes_of(workload.classes, workload.graph.classes), shapes(workload.graph)
+    held = shapes_of(workload.classes, workload.graph.classes)
+    variables = workload.filing.together(shapes(workload.graph), shapes_joined)
     return executable(function.lower(held, variables, workload.data(), order, np.int32(0), layers))
 
 

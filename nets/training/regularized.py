@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from nets.architecture.graph import Graph, Node
 from nets.optimizers.groups import matches
 from nets.regularizers import OfActivity, OfWeights, Regularizer
+from nets.training.filing import ALONE, Filing
 
 Tree = Any
 Numbers = Mapping[str, Array]
@@ -50,31 +51,40 @@ def kernels(node: Node) -> Iterator[str]:
 
 
 def penalty(found: Sequence[Regularized], params: Tree, numbers: Mapping[str, Numbers]) -> Float[Array, ""]:
-    """What the weights add to what is made small."""
+    """What the weights add to what is made small. params: of any layers."""
     total = jnp.float32(0)
     for number, each in enumerate(found):
         if isinstance(each.regularizer, OfWeights):
             parts = [
                 each.regularizer.penalty(params[node][name])
                 for node, names in zip(each.nodes, each.arrays, strict=True)
+                if node in params
                 for name in names
             ]
             total += numbers[str(number)]["weight"] * sum(parts, jnp.float32(0))
     return total
 
 
-def penalised(found: Sequence[Regularized], gradients: Tree, params: Tree, numbers: Mapping[str, Numbers]) -> Tree:
+def penalised(
+    found: Sequence[Regularized],
+    gradients: Tree,
+    params: Tree,
+    numbers: Mapping[str, Numbers],
+    filing: Filing = ALONE,
+) -> Tree:
     """The gradients with those of what the weights add; the rest of them as they are.
 
-    Arrays without a gradient, since they are frozen, get none.
+    Arrays without a gradient, since they are frozen, get none. filing: of gradients and params.
     """
     held: dict[str, dict[str, Array]] = {}
     for each in found:
         for node, names in zip(each.nodes, each.arrays, strict=False):  # those of activity have no arrays
+            if node not in params:  # it lies behind the first one of its stack
+                continue
             held.setdefault(node, {}).update({name: params[node][name] for name in names})
     if not held:
         return gradients
-    more = jax.grad(lambda tree: penalty(found, tree, numbers))(held)
+    more = filing.by_layer(jax.grad(lambda tree: penalty(found, tree, numbers)), held)
     changed = {
         node: {**gradients[node], **{name: gradients[node][name] + array for name, array in arrays.items()}}
         for node, arrays in more.items()

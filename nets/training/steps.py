@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 from nets.losses import Terms
 from nets.losses.embedding import OfEmbeddings, hits, nearness
 from nets.network import Network
+from nets.training.filing import Filing
 from nets.training.means import Places, added
 from nets.training.objective import Objective
 from nets.training.pace import even_part, samples_at_most
@@ -60,6 +61,11 @@ class Steps:
     platform: str  # jax's name of the backend
     micro: int | None = None  # samples of a batch that was asked for, where a step is made of several
 
+    @property
+    def filing(self) -> Filing:
+        """How arrays are filed that come in and go out."""
+        return Filing.of(self.network.graph, self.network.stacks)
+
     def train_batch(
         self, state: TrainState, data: Data, rows: Int[Array, " batch"], numbers: RunNumbers
     ) -> tuple[TrainState, Passed]:
@@ -98,8 +104,10 @@ class Steps:
 
     def updated(self, state: TrainState, gradients: Tree, batch_stats: Tree, numbers: RunNumbers) -> TrainState:
         """The state after a step of the optimizer."""
-        gradients = self.objective.penalised(gradients, state.params, numbers.objective)
-        updates, opt_state = self.update.updates(gradients, state.opt_state, state.params, state.step, numbers.update)
+        gradients = self.objective.penalised(gradients, state.params, numbers.objective, self.filing)
+        updates, opt_state = self.update.updates(
+            gradients, state.opt_state, state.params, state.step, numbers.update, self.filing
+        )
         if self.update.optimizer.divides:
             updates = self.network.plan.set_apart(updates, self.network.graph)
         params = self.update.added(state.params, updates)

@@ -17,7 +17,7 @@ from nets.process import allocator
 from nets.process.device import device_description
 from nets.stopping.goals import better
 from nets.training import means
-from nets.training.arrays import chunked, is_ready, nothing_gathered, on_host
+from nets.training.arrays import chunked, is_ready, nothing_gathered
 from nets.training.cache import Program
 from nets.training.clock import Clock
 from nets.training.compilation import compilation as summed_up
@@ -83,7 +83,7 @@ class Trainer:
     def go_on(self, snapshot: Snapshot) -> None:
         """Stand where the run that the snapshot is of stood."""
         # A copy, since the state is donated to the first step and the snapshot stays its owner's.
-        self.state = jax.tree.map(lambda leaf: jax.device_put(np.array(leaf)), snapshot.state)
+        self.state = self.run.workload.filing.placed(snapshot.state)
         self.epoch, self.seconds = snapshot.epoch, snapshot.seconds
         self.done = snapshot.epoch * self.run.epoch_work
         go_on(self.rules, snapshot)
@@ -185,11 +185,11 @@ class Trainer:
         (metric, goal), so_far = kept, self.best.value if self.best else None
         if better(goal, values[metric], so_far):
             self.best = None  # its memory is for the one that follows
-            self.best = Best(self.epoch, metric, values[metric], on_host(self.variables))
+            self.best = Best(self.epoch, metric, values[metric], self.run.workload.filing.taken(self.variables))
 
     def snapshot(self, metrics: EpochMetrics) -> Snapshot:
         """All that the epochs to come depend on, copied to the host."""
-        source, state = self.run.update.source(self.state), on_host(self.state)
+        source, state = self.run.update.source(self.state), self.run.workload.filing.taken(self.state)
         return Snapshot(self.epoch, state, self.seconds, metrics, self.best, states(self.rules), source)
 
     def rows(self) -> Indices:
@@ -373,7 +373,8 @@ class Trainer:
         """Measure once on the test split, and hand over the weights."""
         self.tidy()
         compilation = self.compilation
-        variables = yield from self.readable(jax.device_put(self.best.variables) if self.best else self.variables)
+        filing = self.run.workload.filing
+        variables = yield from self.readable(filing.placed(self.best.variables) if self.best else self.variables)
         tested, logits = yield from self.evaluate(variables, self.run.test, "test")
         labels, whole = self.run.labels[self.run.test], bool(self.measures)
         reading = self.measures.reading(logits, labels) if whole else None
@@ -384,7 +385,7 @@ class Trainer:
             test_accuracy=tested.accuracy,
             test_loss=tested.mean_loss,
             sample_predictions=sample_predictions(self.run.dataset, logits[:SAMPLES_SHOWN]),
-            variables=jax.device_get(variables),
+            variables=filing.apart(jax.device_get(variables)),
             compile_seconds=compilation["seconds"],
             device=device_description(self.run.workload.place),
             best_epoch=self.best.epoch if self.best else None,

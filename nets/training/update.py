@@ -25,6 +25,7 @@ from nets.optimizers.lookahead import Lookahead, begun
 from nets.optimizers.trees import joined, part
 from nets.schedules import Schedule, Span
 from nets.spec.traced import TracedSpec
+from nets.training.filing import ALONE, Filing
 from nets.training.members import Members, members_of, share_of_trained
 from nets.training.state import TrainState, Tree
 
@@ -121,21 +122,37 @@ class Update:
         return tuple(self.transform(step, numbers, each).init(part(params, each.has)) for each in self.members)
 
     def updates(
-        self, gradients: Tree, opt_state: Tree, params: Tree, step: Int[Array, ""], numbers: Numbers
+        self,
+        gradients: Tree,
+        opt_state: Tree,
+        params: Tree,
+        step: Int[Array, ""],
+        numbers: Numbers,
+        filing: Filing = ALONE,
     ) -> tuple[Tree, Tree]:
         """What is added to the parameters that change, and what is kept of it. step: how many came before.
 
-        gradients: of the parameters that change.
+        gradients: of the parameters that change. filing: of all these.
         """
-        gradients = self.clipping.clipped(gradients, numbers.get("clipping", {}))
+        gradients = self.clipping.clipped(gradients, numbers.get("clipping", {}), filing.squares)
         if not self.members:
-            made: tuple[Any, Any] = self.transform(step, numbers).update(gradients, opt_state, params)
-            return made
+            return self.made(self.transform(step, numbers), gradients, opt_state, params, filing)
         found = [
-            self.transform(step, numbers, each).update(part(gradients, each.has), state, part(params, each.has))
+            self.made(
+                self.transform(step, numbers, each), part(gradients, each.has), state, part(params, each.has), filing
+            )
             for each, state in zip(self.members, opt_state, strict=True)
         ]
         return joined(*(updates for updates, _ in found)), tuple(state for _, state in found)
+
+    def made(
+        self, transform: optax.GradientTransformation, gradients: Tree, state: Tree, params: Tree, filing: Filing
+    ) -> tuple[Tree, Tree]:
+        """What an optimizer adds, and what it keeps then."""
+        if self.optimizer.whole:
+            made: tuple[Tree, Tree] = filing.by_layer(transform.update, gradients, state, params)
+            return made
+        return transform.update(gradients, state, params)
 
     def added(self, params: Tree, updates: Tree) -> Tree:
         """The parameters after a step. updates: of those that change."""

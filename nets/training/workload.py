@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -17,9 +18,11 @@ from nets.hyperparams.hyperparams import Hyperparams
 from nets.kernels import Choice, plan_for
 from nets.network import Network, numbers_of
 from nets.process.devices import find, name_of
+from nets.training.filing import Filing, Stacks, shapes_joined
 from nets.training.objective import Objective
 from nets.training.pace import BACKWARD, DISPATCH_SECONDS, sample_seconds, samples_at_most
 from nets.training.sampling import samples_per_step, split_sizes
+from nets.training.stacks import stacks_of
 from nets.training.state import Data, RunNumbers, TrainState
 from nets.training.steps import Steps
 from nets.training.update import Update, shapes_of
@@ -45,18 +48,39 @@ class Workload:
     samples: int  # rows on the device
     classes: int = 0  # of the data: as many as the network has logits, unless it ends in an embedding
     micro: int | None = None  # samples of a batch that was asked for, where `batch` is several of these
+    stacked: Stacks | None = None  # what `stacks` are; None: what the rest of the workload allows
 
     @property
     def steps(self) -> Steps:
+        """Those of all batches but perhaps the last one of an epoch."""
+        steps = self.unstacked
+        return replace(steps, network=replace(steps.network, stacks=self.stacks))
+
+    @cached_property
+    def unstacked(self) -> Steps:
+        """The same for arrays that lie each by itself."""
         plan = plan_for(self.platform, training=True, precision=self.precision, kernels=self.kernels)
         return Steps(Network(self.graph, plan), self.update, self.objective, self.platform, self.micro)
+
+    @cached_property
+    def stacks(self) -> Stacks:
+        """The nodes whose arrays lie one after the other on the device."""
+        if self.stacked is not None:
+            return self.stacked
+        steps = self.unstacked
+        return stacks_of(steps.network, self.update, self.objective, batch=steps.part(self.batch))
+
+    @property
+    def filing(self) -> Filing:
+        """How what a run holds is filed."""
+        return Filing.of(self.graph, self.stacks)
 
     def steps_on(self, batch: int) -> Steps:
         """Those that train on batches of this size: the last one of an epoch may be computed in its own way."""
         steps = self.steps
         if batch != self.tail:
             return steps
-        return replace(steps, network=Network(self.graph, steps.network.plan.seldom))
+        return replace(steps, network=replace(steps.network, plan=steps.network.plan.seldom))
 
     @property
     def place(self) -> jax.Device:
@@ -71,30 +95,30 @@ class Workload:
     @property
     def evaluation_batch(self) -> int:
         """Samples evaluated at a time."""
-        network = self.steps.network
+        network = self.unstacked.network
         if self.objective.loss.embeds:
             return self.batch  # by whose samples each is compared
         return min(network.plan.evaluation_batch or LARGE_EVALUATION, samples_at_most(network, forward=True))
 
     def first_chunk(self) -> int:
         """How many steps to dispatch before any has been timed."""
-        step = sample_seconds(self.steps.network) * (self.part if self.cut else self.batch)
+        step = sample_seconds(self.unstacked.network) * (self.part if self.cut else self.batch)
         return max(1, int(DISPATCH_SECONDS / step))
 
     def first_evaluation(self) -> int:
         """How many batches to evaluate before any has been timed."""
-        seconds = sample_seconds(self.steps.network) / BACKWARD * self.evaluation_batch
+        seconds = sample_seconds(self.unstacked.network) / BACKWARD * self.evaluation_batch
         return max(1, min(FIRST_EVALUATION // self.evaluation_batch, int(DISPATCH_SECONDS / seconds)))
 
     @property
     def part(self) -> int:
         """How many samples go forward and back at a time."""
-        return self.steps.part(self.batch)
+        return self.unstacked.part(self.batch)
 
     @property
     def cut(self) -> bool:
         """Whether a step is several dispatches: one for some parts of its batch each, and one for the update."""
-        return self.steps.cut(self.batch)
+        return self.unstacked.cut(self.batch)
 
     @property
     def rest(self) -> int:
@@ -114,8 +138,9 @@ class Workload:
         return RunNumbers(numbers_of(self.graph), self.update.numbers(), objective, jax.random.key(0))
 
     def state(self) -> TrainState:
-        """The state of such a run as shapes."""
-        return state_shapes(self.graph, self.update)
+        """The state of such a run as shapes, as it lies on the device."""
+        found: TrainState = self.filing.together(state_shapes(self.graph, self.update), shapes_joined)
+        return found
 
 
 def workload_on(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ def input_of(value: Value) -> dict[str, Any]:
     return shape if value.vocabulary is None else {**shape, "input_vocabulary": value.vocabulary}
 
 
-def network(*layers: dict[str, Any], shape: tuple[int, int, int] = (1, 8, 8)) -> Architecture:
+def network(*layers: dict[str, Any], shape: Sequence[int] = (1, 8, 8)) -> Architecture:
     """An architecture from its layers alone."""
     return parse_architecture({"input_shape": list(shape), "layers": list(layers)})
 
