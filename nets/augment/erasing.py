@@ -55,10 +55,10 @@ class RandomErasing(OfPixels):
     type: Literal["random_erasing"] = "random_erasing"
     p: Annotated[Probability, Field(description="Share of the images of which a box is covered.")] = 0.5
     scale: Annotated[Shares, Traced(names=("scale_low", "scale_high"))] = Field(
-        (0.02, 0.33), description="Area of the box as a share of the image: a range `[low, high]`."
+        (0.02, 0.33), description="Area of the box as a share of the image: a range `[low, high]`, or one number."
     )
     ratio: Annotated[Scales, Traced(names=("ratio_low", "ratio_high"))] = Field(
-        (0.3, 3.3), description="Height of the box by its width: a range `[low, high]`."
+        (0.3, 3.3), description="Height of the box by its width: a range `[low, high]`, or one number."
     )
     value: Annotated[Annotated[Real, Field(ge=0, le=1)] | Literal["random"], Traced(absent="random")] = Field(
         0.0, description="Its grey value, from 0 to 1, or `random` for noise of a normal distribution."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -11,7 +11,6 @@ from jaxtyping import Array
 from nets.augment.base import Chance, Geometric, Images, Numbers, as_floats, as_values
 
 Border = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
-BORDERS: tuple[str, ...] = get_args(Border)
 
 
 def resampled(images: Images, run: Sequence[tuple[Geometric, Chance, Numbers]]) -> Images:

@@ -92,7 +92,7 @@ class Zoom(Warp):
 
     type: Literal["scale"] = "scale"
     scale: Annotated[Scales, Traced(names=("scale_low", "scale_high"))] = Field(
-        (0.9, 1.1), description="Factors of the size: a range `[low, high]`."
+        (0.9, 1.1), description="Factors of the size: a range `[low, high]`, or one number for all."
     )
 
     also = ("random_scale", "zoom")
