@@ -123,7 +123,9 @@ class Hyperparams(Spec):
         (), description="Layers with factors of their own: `layers` (names, or patterns), `lr`, `weight_decay`."
     )
     frozen: Patterns = Field(
-        (), description="Names of layers, or patterns, whose weights stay as they are; statistics of norms still move."
+        (),
+        description="Names of layers, or patterns, whose weights stay as they are; statistics of norms still move. "
+        "`stem.kernel` names one array of a layer.",
     )
     gradient_clip_norm: Annotated[Real, Field(gt=0, le=1e6)] | None = Field(
         None, description="The largest norm of all gradients of a step together; PyTorch's `clip_grad_norm_`."

@@ -40,7 +40,8 @@ class Group(TracedSpec):
     """Layers by their names, and what their learning rate and weight decay are multiplied by."""
 
     layers: Annotated[Patterns, Field(min_length=1)] = Field(
-        description="Names of layers, or patterns of names: `*` is any text, `?` one character, `[ab]` a or b."
+        description="Names of layers, or patterns of names: `*` is any text, `?` one character, `[ab]` a or b. "
+        "`norm*.bias` names arrays of layers."
     )
     lr: Annotated[Share, Traced()] = Field(default=1.0, description="Factor of the learning rate.")
     weight_decay: Annotated[Share, Traced()] = Field(default=1.0, description="Factor of the weight decay.")
@@ -94,7 +95,13 @@ def with_those_around(layer: str) -> Iterator[str]:
         layer = layer.rpartition(".")[0]
 
 
-def first_of(groups: Sequence[Sequence[str]], layer: str) -> int | None:
-    """The place of the first list of patterns that names a layer; None where none does."""
-    found = (at for at, each in enumerate(groups) if any(matches(pattern, layer) for pattern in each))
+def names_array(pattern: str, layer: str, array: str) -> bool:
+    """Whether a pattern names a layer, or an array of it: `stem`, `stem.bias`, `norm*.bias`."""
+    of, _, own = pattern.rpartition(".")
+    return matches(pattern, layer) or (of != "" and fnmatchcase(array, own) and matches(of, layer))
+
+
+def first_of(groups: Sequence[Sequence[str]], layer: str, array: str) -> int | None:
+    """The place of the first list of patterns that names an array of a layer; None where none does."""
+    found = (at for at, each in enumerate(groups) if any(names_array(pattern, layer, array) for pattern in each))
     return next(found, None)

@@ -28,9 +28,30 @@ class Lookahead(TracedSpec):
     alpha: Annotated[Real, Field(gt=0, le=1), Traced()] = Field(
         default=0.5, description="How far the slow weights go to the optimizer's."
     )
+    ramp_epochs: Annotated[Real, Field(ge=0, le=100_000), Traced(absent=0.0)] = Field(
+        default=0.0, description="Epochs over which `alpha` goes to `final_alpha`; with 0 it stays as it is."
+    )
+    final_alpha: Annotated[Real, Field(gt=0, le=1), Traced()] = Field(
+        default=1.0, description="The `alpha` after the ramp."
+    )
+    ramp_power: Annotated[Real, Field(gt=0, le=20), Traced()] = Field(
+        default=1.0, description="Power of the share of the ramp that has passed: 1 is a line."
+    )
+
+    def numbers(self) -> dict[str, float]:
+        """Those of a ramp only where there is one."""
+        found = super().numbers()
+        return found if self.ramp_epochs else {name: found[name] for name in ("k", "alpha")}
+
+    def inputs(self, steps_per_epoch: int) -> dict[str, float]:
+        """The numbers of a run, with the ramp in steps."""
+        found = self.numbers()
+        if "ramp_epochs" in found:
+            found["ramp_epochs"] = max(found["ramp_epochs"] * steps_per_epoch, 1.0)
+        return found
 
     def around(self, inner: optax.GradientTransformation, n: Numbers) -> optax.GradientTransformation:
-        """An optimizer that begins anew from slow weights every k-th step. n: k and alpha."""
+        """An optimizer that begins anew from slow weights every k-th step. n: as `inputs` gives them."""
 
         def init(params: Tree) -> Kept:
             return Kept(jnp.zeros([], jnp.int32), params, inner.init(params))
@@ -40,8 +61,13 @@ class Lookahead(TracedSpec):
             steps = state.steps + 1
             meet = steps % n["k"].astype(jnp.int32) == 0
 
+            alpha = n["alpha"]
+            if "ramp_epochs" in n:
+                passed = jnp.minimum(steps.astype(jnp.float32) / n["ramp_epochs"], 1)
+                alpha = alpha + (n["final_alpha"] - alpha) * passed ** n["ramp_power"]
+
             def followed(slow: Array, x: Array, step: Array) -> Array:
-                return jnp.where(meet, slow + n["alpha"] * (x + step - slow), slow)
+                return jnp.where(meet, slow + alpha * (x + step - slow), slow)
 
             slow = jax.tree.map(followed, state.slow, params, updates)
             updates = jax.tree.map(lambda step, x, s: jnp.where(meet, s - x, step), updates, params, slow)

@@ -10,7 +10,7 @@ from nets.architecture.graph import Graph
 from nets.errors import Path, Problem
 from nets.hyperparams.hyperparams import Hyperparams
 from nets.layers.groups import group_of
-from nets.optimizers.groups import first_of, matches
+from nets.optimizers.groups import first_of, matches, names_array
 from nets.spec.allowed import one_of
 from nets.spec.fields import did_you_mean, shown, suggested
 
@@ -42,20 +42,19 @@ def members_of(hyperparams: Hyperparams, graph: Graph) -> tuple[Members, ...]:
     groups, excludes = [each.layers for each in hyperparams.groups], hyperparams.weight_decay_exclude is not None
     found: dict[tuple[int | None, bool], set[Place]] = {}
     for node in graph.nodes:
-        if is_frozen(hyperparams, node.id):
-            continue
         norm = group_of(type(node.layer)) == "norm"
         for name in node.arrays.parameters:
-            decays = not (excludes and (norm or "bias" in name))
-            found.setdefault((first_of(groups, node.id), decays), set()).add((node.id, name))
+            if not is_frozen(hyperparams, node.id, name):
+                decays = not (excludes and (norm or "bias" in name))
+                found.setdefault((first_of(groups, node.id, name), decays), set()).add((node.id, name))
     # In an order that does not depend on how layers come: what is kept of them is filed by it.
     order = sorted(found, key=lambda key: (key[0] is not None, key[0] or 0, not key[1]))
     return tuple(Members(frozenset(found[key]), *key) for key in order)
 
 
-def is_frozen(hyperparams: Hyperparams, layer: str) -> bool:
-    """Whether training leaves the arrays of a layer as they are."""
-    return any(matches(pattern, layer) for pattern in hyperparams.frozen)
+def is_frozen(hyperparams: Hyperparams, layer: str, array: str) -> bool:
+    """Whether training leaves an array of a layer as it is."""
+    return any(names_array(pattern, layer, array) for pattern in hyperparams.frozen)
 
 
 def all_frozen(hyperparams: Hyperparams, patterns: Sequence[str], graph: Graph) -> bool:
@@ -73,23 +72,35 @@ def share_of_trained(members: Sequence[Members], graph: Graph) -> float:
 
 def misfits(hyperparams: Hyperparams, graph: Graph) -> Iterator[Problem]:
     """Patterns that name no layer, or none that is left for them."""
-    names = [node.id for node in graph.nodes if node.arrays.parameters]
-    yield from unmatched(hyperparams.frozen, names, FROZEN)
+    arrays = [(node.id, name) for node in graph.nodes for name in node.arrays.parameters]
+    yield from nothing_named(hyperparams.frozen, arrays, FROZEN)
     groups = [each.layers for each in hyperparams.groups]
     for place, layers in enumerate(groups):
         path: Path = ("hyperparams", "groups", place, "layers")
-        problems = list(unmatched(layers, names, path))
+        problems = list(nothing_named(layers, arrays, path))
         yield from problems
-        if not problems and all(first_of(groups[:place], name) is not None for name in names_by(layers, names)):
+        if not problems and all(first_of(groups[:place], *each) is not None for each in named_by(layers, arrays)):
             detail = "names only layers that an earlier group has: the first group that names a layer counts"
             yield Problem(path, f"{detail}; put {shown(list(layers))} before it, or leave it out", "unused")
-    if names and all(is_frozen(hyperparams, name) for name in names):
+    if arrays and all(is_frozen(hyperparams, *each) for each in arrays):
         yield Problem(FROZEN, "names every layer that has weights, so that nothing is left to train", "conflict")
 
 
-def names_by(patterns: Sequence[str], names: Sequence[str]) -> list[str]:
-    """The layers that any of the patterns names."""
-    return [name for name in names if any(matches(pattern, name) for pattern in patterns)]
+def named_by(patterns: Sequence[str], arrays: Sequence[Place]) -> list[Place]:
+    """The arrays that any of the patterns names."""
+    return [each for each in arrays if any(names_array(pattern, *each) for pattern in patterns)]
+
+
+def nothing_named(patterns: Sequence[str], arrays: Sequence[Place], path: Path) -> Iterator[Problem]:
+    """Each pattern that names no layer with weights, and none of its arrays."""
+    for pattern in patterns:
+        if named_by([pattern], arrays):
+            continue
+        if own := {name for layer, name in arrays if matches(pattern.rpartition(".")[0], layer)}:
+            detail = f"{shown(pattern)} names no array of these layers; theirs are {', '.join(sorted(own))}"
+            yield Problem(path, detail, "unknown_name", got=pattern)
+        else:
+            yield from unmatched([pattern], list(dict.fromkeys(layer for layer, _ in arrays)), path)
 
 
 def unmatched(
@@ -97,7 +108,7 @@ def unmatched(
 ) -> Iterator[Problem]:
     """Each pattern that names none of these layers. what: they are, after `layer`."""
     for pattern in patterns:
-        if names_by([pattern], names):
+        if any(matches(pattern, name) for name in names):
             continue
         more = f", and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
         listed = f"There are: {', '.join(names[:MOST_LISTED])}{more}" if names else "There is none"

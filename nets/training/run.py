@@ -72,7 +72,8 @@ class Run:
         # Weights are drawn from the seed's own key; dropout from a key beside it.
         key = jax.random.fold_in(seed_key(self.hyperparams.seed), 0x64726F70)
         objective, steps = Objective.of(self.hyperparams, self.architecture), -(-len(self.train) // self.workload.batch)
-        numbers, update = objective.numbers(self.counts, steps_per_epoch=steps), self.update.numbers(rate.inputs())
+        numbers = objective.numbers(self.counts, steps_per_epoch=steps)
+        update = self.update.numbers(rate.inputs(), steps_per_epoch=rate.span.steps_per_epoch)
         return RunNumbers(numbers_of(self.architecture.graph), update, numbers, key)
 
 

@@ -80,16 +80,19 @@ class Update:
             factors=tuple(each.structure() for each in self.factors),
         )
 
-    def numbers(self, rates: Mapping[str, Any] | None = None) -> dict[str, dict[str, Array]]:
+    def numbers(
+        self, rates: Mapping[str, Any] | None = None, *, steps_per_epoch: int = 1
+    ) -> dict[str, dict[str, Array]]:
         """The inputs of a compiled program, by part and name: float32 scalars. rates: those of the schedule."""
         parts: dict[str, TracedSpec | None] = {
             "optimizer": self.optimizer,
             "ema": self.ema,
-            "lookahead": self.lookahead,
             "clipping": self.clipping,
             **{factors_of(place): each for place, each in enumerate(self.factors)},
         }
         found = {name: scalars(part.numbers()) for name, part in parts.items() if part}
+        if self.lookahead is not None:
+            found["lookahead"] = scalars(self.lookahead.inputs(steps_per_epoch))
         if self.schedule is not None:
             found["schedule"] = scalars(rates or self.schedule.inputs(Span()))
         return {name: numbers for name, numbers in found.items() if numbers}

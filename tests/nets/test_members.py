@@ -160,12 +160,38 @@ def test_lookahead_goes_back_to_slow_weights_every_few_steps() -> None:
     assert np.allclose(ways, [-0.1, -0.05, -0.15, -0.1], atol=1e-7)
 
 
+def test_alpha_goes_along_a_ramp() -> None:
+    """As `1 - 0.95^5 (t / T)^3`, that of airbench94, in numbers that another ramp changes alone."""
+    ramp = {"k": 2, "alpha": 1, "final_alpha": 0.25, "ramp_epochs": 4, "ramp_power": 3}
+    h = hyper(lookahead=ramp)
+    x, g = ({"head": {"bias": np.full(3, value, np.float32)}} for value in (0, 1))
+    slow = fast = 0.0
+    for step in range(1, 7):
+        fast -= 0.1
+        if step % 2 == 0:
+            slow += (1 - 0.75 * min(step / 4, 1) ** 3) * (fast - slow)
+            fast = slow
+    assert np.allclose(stepped(h, g, x, 6)["head"]["bias"], fast, atol=1e-6)
+    assert Update.of(h, NET.graph).numbers(steps_per_epoch=5)["lookahead"]["ramp_epochs"] == 20
+    other = hyper(lookahead={**ramp, "ramp_epochs": 9, "ramp_power": 1})
+    assert Update.of(h, NET.graph).structure() == Update.of(other, NET.graph).structure()
+
+
+def test_patterns_name_arrays_of_layers() -> None:
+    h = hyper(frozen="stem.0.conv2d_0.kernel", groups=[{"layers": "*batchnorm2d*.bias", "lr": 64}, {"layers": "stem"}])
+    (fast,) = (each for each in members_of(h, NET.graph) if each.factors == 0)
+    assert {name for _, name in fast.arrays} == {"bias"} and len(fast.arrays) == 2
+    everything = {place for each in members_of(h, NET.graph) for place in each.arrays}
+    assert ("stem.0.conv2d_0", "bias") in everything and ("stem.0.conv2d_0", "kernel") not in everything
+
+
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
         ({"frozen": ["steam*"]}, r'hyperparams.frozen: "steam\*" names no layer with weights.* There are: stem.0.conv2d_0,'),
         ({"groups": [{"layers": "flatten_1", "lr": 0.1}]}, r"hyperparams.groups\[0\].layers: \"flatten_1\" names no layer"),
         ({"frozen": "*"}, "hyperparams.frozen: names every layer that has weights"),
+        ({"frozen": ["head.kernel", "head.scale"]}, r'"head.scale" names no array of these layers; theirs are bias, kernel'),
         ({"groups": [{"layers": "*"}, {"layers": "head"}]}, r"hyperparams.groups\[1\].layers: names only layers that an earlier"),
     ],
 )  # fmt: skip
@@ -204,7 +230,7 @@ def test_what_is_asked_for_comes_back_filled_in() -> None:
     h = hyper(groups=[{"layers": "head"}], frozen="stem*", lookahead={})
     told = h.to_json()
     assert told["groups"] == [{"layers": ["head"], "lr": 1.0, "weight_decay": 1.0}]
-    assert (told["frozen"], told["lookahead"]) == (["stem*"], {"k": 5, "alpha": 0.5})
+    assert (told["frozen"], told["lookahead"]["alpha"]) == (["stem*"], 0.5)
     assert parse_hyperparams(told) == h
 
 
