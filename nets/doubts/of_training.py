@@ -117,3 +117,15 @@ def few_pairs(case: Case) -> Iterator[Doubt]:
     many = len(case.info.classes)
     reason = f"{h.loss.type} compares the samples of a batch, and few of {h.batch_size} from {many} classes are of one"
     yield Doubt("few_pairs", BATCH, reason, f"a batch_size of {1 << (4 * many - 1).bit_length()} has several of each")
+
+
+def hard_mining(case: Case) -> Iterator[Doubt]:
+    loss = case.hyperparams.loss if case.hyperparams else None
+    if getattr(loss, "mining", "") == "hard":
+        reason = "networks that begin with random weights tend to give all samples the same place by the nearest ones"
+        yield Doubt(
+            "hard_mining",
+            (*LOSS, "mining"),
+            reason,
+            'leave it out, which is "semi_hard", or begin with trained weights',
+        )

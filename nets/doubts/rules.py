@@ -197,6 +197,12 @@ rule(
     "samples without another one of their class in the batch have no loss",
 )
 rule(
+    of_training.hard_mining,
+    "`triplet` with a `mining` of `hard`",
+    "the nearest samples of other classes pull a network that begins at random together",
+    cost="digits: 13 to 79 instead of 96",
+)
+rule(
     of_stopping.patience,
     "a `patience` of `early_stopping` that is not less than `epochs`",
     "it can never end the run",

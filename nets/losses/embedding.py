@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 from pydantic import Field
 
 from nets.losses.base import LOSSES, Loss, Numbers, Outputs, Targets, Terms
-from nets.spec.fields import Real
+from nets.spec.fields import Boolean, Real
 from nets.spec.traced import Traced
 
 Pairs = Bool[Array, "batch batch"]
@@ -20,13 +20,14 @@ TINY = 1e-12
 
 
 class OfEmbeddings(Loss):
-    """A loss of the places of samples among each other. Those without one to be compared with have none.
-
-    unit: whether embeddings are scaled to a length of 1 first.
-    """
+    """A loss of the places of samples among each other. Those without one to be compared with have none."""
 
     takes = "embedding"
-    unit: ClassVar[bool] = False
+
+    @property
+    def unit(self) -> bool:
+        """Whether embeddings are scaled to a length of 1 first."""
+        return True
 
     @property
     def weighted(self) -> bool:
@@ -63,7 +64,6 @@ class Contrastive(OfEmbeddings):
         default=0.07, description="What cosines are divided by: the lower, the more the nearest samples count."
     )
 
-    unit = True
     pairs = 2
     also = ("supervised_contrastive", "supcon", "ntxent")
     examples = ({"type": "contrastive", "temperature": 0.1},)
@@ -83,9 +83,9 @@ class Contrastive(OfEmbeddings):
 
 @LOSSES.register
 class Triplet(OfEmbeddings):
-    """The farthest sample of the class must be nearer than the nearest one of another class, by a margin.
+    """The farthest sample of the class must be nearer than a near one of another class, by a margin.
 
-    PyTorch's `nn.TripletMarginLoss` of these, with distances by Euclid. Hermans et al., 2017.
+    PyTorch's `nn.TripletMarginLoss` of these, with distances by Euclid. Schroff et al., 2015; Hermans et al., 2017.
     """
 
     type: Literal["triplet"] = "triplet"
@@ -96,14 +96,36 @@ class Triplet(OfEmbeddings):
         default=1e-6, description="Added to every difference, as PyTorch's distance does."
     )
 
+    mining: Literal["semi_hard", "hard"] = Field(
+        default="semi_hard",
+        description="Which one of another class: the nearest of those that are farther than the farthest of the own "
+        "class, or, where there is none, the farthest; or the nearest of all, `hard`, by which networks that begin "
+        "with random weights tend to give all samples the same place.",
+    )
+
+    normalize: Boolean = Field(
+        default=True, description="Scale embeddings to a length of 1 first, so that none of them runs away."
+    )
+
     pairs = 3
-    also = ("triplet_margin", "batch_hard_triplet")
+    also = ("triplet_margin", "triplet_semi_hard")
     examples = ({"type": "triplet", "margin": 0.5},)
+
+    @property
+    def unit(self) -> bool:
+        return self.normalize
 
     def compared(self, places: Outputs, same: Pairs, unlike: Pairs, n: Numbers) -> Terms:
         squares = jax.lax.stop_gradient(squared_distances(places, places))
         farthest = jnp.where(same, squares, -FAR).argmax(-1)
         nearest = jnp.where(unlike, squares, FAR).argmin(-1)
+        if self.mining == "semi_hard":
+            beyond = unlike & (squares > jnp.where(same, squares, -FAR).max(-1, keepdims=True))
+            semi_hard, outermost = (
+                jnp.where(beyond, squares, FAR).argmin(-1),
+                jnp.where(unlike, squares, -FAR).argmax(-1),
+            )
+            nearest = jnp.where(beyond.any(-1), semi_hard, outermost)
 
         def distance(other: Array) -> Float[Array, " batch"]:
             # One row of the product is 1: a gather's gradient would be a scatter.

@@ -58,9 +58,14 @@ def is_frozen(hyperparams: Hyperparams, layer: str, array: str) -> bool:
 
 
 def all_frozen(hyperparams: Hyperparams, patterns: Sequence[str], graph: Graph) -> bool:
-    """Whether training leaves all layers with weights that patterns name as they are."""
-    named = names_by(patterns, [node.id for node in graph.nodes if node.arrays.parameters])
-    return bool(named) and all(is_frozen(hyperparams, name) for name in named)
+    """Whether training leaves all arrays that patterns name as they are."""
+    named = named_by(patterns, arrays_of(graph))
+    return bool(named) and all(is_frozen(hyperparams, *each) for each in named)
+
+
+def arrays_of(graph: Graph) -> list[Place]:
+    """All trained arrays of a network."""
+    return [(node.id, name) for node in graph.nodes for name in node.arrays.parameters]
 
 
 def share_of_trained(members: Sequence[Members], graph: Graph) -> float:
@@ -72,7 +77,7 @@ def share_of_trained(members: Sequence[Members], graph: Graph) -> float:
 
 def misfits(hyperparams: Hyperparams, graph: Graph) -> Iterator[Problem]:
     """Patterns that name no layer, or none that is left for them."""
-    arrays = [(node.id, name) for node in graph.nodes for name in node.arrays.parameters]
+    arrays = arrays_of(graph)
     yield from nothing_named(hyperparams.frozen, arrays, FROZEN)
     groups = [each.layers for each in hyperparams.groups]
     for place, layers in enumerate(groups):

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from backend.cli.top import main
 from backend.client import Unusable
 from backend.commands.augmenting import asked_for
 from nets.augment.listed import parse_augment
 from nets.plots.sheet import sheet
 from nets.training.preview import preview
+from tests.backend.conftest import Trained, serving
 from tests.nets.builders import stripes
 
 FLIP = [{"type": "horizontal_flip", "p": 1}]
@@ -68,6 +71,19 @@ def test_the_command_takes_lists_and_bodies(tmp_path: Any) -> None:
         asked_for('{"hyperparams": {}}')
     with pytest.raises(Unusable, match="cannot be read"):
         asked_for(str(tmp_path / "missing.json"))
+
+
+def test_the_command_draws_what_a_server_knows(trained: Trained, tmp_path: Path, capsys: Any) -> None:
+    """The picture of the address, and an error of the server as a line and an exit code."""
+    file, listed = tmp_path / "sheet.png", json.dumps(FLIP)
+    words = ["--dataset", "digits", "--count", "2", "--times", "1", "--seed", "3"]
+    query = {"augment": listed, "dataset": "digits", "count": 2, "times": 1, "seed": 3}
+    with serving(trained.app) as url:
+        assert main(["--url", url, "augment", listed, "-o", str(file), *words]) == 0
+        assert file.read_bytes() == trained.client.get("/api/augment-preview", query_string=query).data
+        capsys.readouterr()
+        assert main(["--url", url, "augment", '{"type": "flip_around"}', "-o", str(file)]) != 0
+    assert "augment[0].type: must be one of" in capsys.readouterr().err
 
 
 def test_an_accepted_run_says_what_sees_augmented_images(client: Any) -> None:

@@ -19,10 +19,13 @@ from nets.augment.pipeline import Moment, augmented
 from nets.augment.policies import OPERATIONS, picked
 from nets.augment.warps import inverse, square_to
 from nets.errors import SpecError
+from nets.hyperparams.hyperparams import parse_hyperparams
 from nets.spec.values import Value, image
 from nets.training.check import unfit_augmentations
+from nets.training.fit import fit
+from nets.training.metrics import EpochMetrics
 from nets.training.update import scalars
-from tests.nets.builders import stripes
+from tests.nets.builders import TINY_CNN, network, stripes
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 9, 7, 3), np.uint8)
 
@@ -340,3 +343,26 @@ def test_what_does_not_fit_a_data_set_is_said() -> None:
     (hue,) = unfit_augmentations(listed, replace(info, value=image(4, 8, 8)), ("hyperparams", "augment"))
     assert str(hue).startswith("hyperparams.augment[1]: hue needs images of 3 channels, and those of stripes have 4")
     assert not list(unfit_augmentations(listed, info, ("hyperparams", "augment")))
+
+
+COLOURFUL = stripes(48, channels=3)
+NET = network(*TINY_CNN[:3], {"type": "linear", "out": 3}, shape=(3, 8, 8))
+THIRDS = [[{"type": name} for name in list(AUGMENTATIONS)[first::3]] for first in range(3)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("augment", THIRDS, ids=lambda each: each[0]["type"])
+def test_networks_train_on_every_augmentation_in_every_precision_and_plan(augment: list[dict[str, Any]]) -> None:
+    """By plain XLA to the same losses, in bfloat16 to near ones."""
+
+    def losses(precision: str = "float32", kernels: Any = "auto") -> list[float]:
+        h = parse_hyperparams({"epochs": 2, "batch_size": 8, "augment": augment, "precision": precision})
+        return [
+            event.train_loss for event in fit(NET, h, COLOURFUL, kernels=kernels) if isinstance(event, EpochMetrics)
+        ]
+
+    whole = losses()
+    assert np.allclose(losses(kernels="xla"), whole, rtol=1e-4)
+    assert np.allclose(losses("bfloat16"), whole, rtol=0.05) and np.allclose(
+        losses("bfloat16", "xla"), whole, rtol=0.05
+    )

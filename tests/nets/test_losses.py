@@ -151,7 +151,7 @@ def test_a_network_overfits_eight_samples_by_each_loss(name: str) -> None:
     end = {"nll": "logsoftmax", "kl_div": "logsoftmax", "poisson_nll": "identity"}.get(name, "softmax")
     layers = [{"type": "linear", "out": 32}, {"type": "tanh"}, {"type": "linear", "out": 3}]
     a = network(*layers, *([] if parsed(name).embeds else [{"type": end}]))
-    optimizer = {"type": "adam", "lr": 0.02 if name != "triplet" else 0.001}
+    optimizer = {"type": "adam", "lr": 0.02}
     h = parse_hyperparams(
         {"epochs": 80, "batch_size": 8, "loss": name, "optimizer": optimizer, "train_split": 0.8, "max_samples": 10}
     )

@@ -49,6 +49,9 @@ CASES: dict[str, dict[str, Any]] = {
     "contrastive warm": {"type": "contrastive", "temperature": 0.5},
     "triplet": {"type": "triplet"},
     "triplet margin": {"type": "triplet", "margin": 0.2, "eps": 0.01},
+    "triplet anywhere": {"type": "triplet", "normalize": False},
+    "triplet hard": {"type": "triplet", "mining": "hard"},
+    "triplet hard anywhere": {"type": "triplet", "mining": "hard", "normalize": False, "margin": 0.2, "eps": 0.01},
 }
 
 

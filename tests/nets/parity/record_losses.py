@@ -47,14 +47,19 @@ def contrastive(x: Tensor, y: Tensor, temperature: float = 0.07) -> Tensor:
     return torch.stack(found).mean()
 
 
-def triplet(x: Tensor, y: Tensor, margin: float = 1.0, eps: float = 1e-6) -> Tensor:
-    """Of every sample the farthest of its class and the nearest of another. Hermans et al., 2017."""
+def triplet(
+    x: Tensor, y: Tensor, margin: float = 1.0, eps: float = 1e-6, mining: str = "semi_hard", normalize: bool = True
+) -> Tensor:
+    """Of every sample the farthest of its class and a near one of another. Hermans et al., 2017; Schroff et al., 2015."""
+    x = F.normalize(x) if normalize else x
     far, near = [], []
     for i in range(len(y)):
-        distance = (x - x[i]).norm(dim=1)
-        same = [j for j in range(len(y)) if j != i and y[j] == y[i]]
-        far.append(max(same, key=lambda j: float(distance[j])))
-        near.append(min((j for j in range(len(y)) if y[j] != y[i]), key=lambda j: float(distance[j])))
+        distance = [float(each) for each in (x - x[i]).norm(dim=1)]
+        own = max((j for j in range(len(y)) if j != i and y[j] == y[i]), key=lambda j: distance[j])
+        others = sorted((j for j in range(len(y)) if y[j] != y[i]), key=lambda j: distance[j])
+        beyond = [j for j in others if distance[j] > distance[own]] or others[-1:]
+        far.append(own)
+        near.append(others[0] if mining == "hard" else beyond[0])
     return F.triplet_margin_loss(x, x[far], x[near], margin=margin, eps=eps)
 
 
