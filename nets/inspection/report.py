@@ -22,6 +22,7 @@ from nets.errors import MOST_PROBLEMS, Problem, SpecError, seen
 from nets.facts import About
 from nets.hyperparams.hyperparams import Hyperparams, parse_hyperparams
 from nets.hyperparams.parts import as_sent
+from nets.inspection import beside
 from nets.inspection.memory import check_memory, memory_expected, memory_needed
 from nets.inspection.rows import SHAPE, Row, Rows
 from nets.inspection.seconds import Measured, Predicted, predict
@@ -45,7 +46,10 @@ class Totals(TypedDict):
     params: Annotated[int, About("Trained numbers; those that layers share count once.")]
     macs_forward: Annotated[int, About("Multiply-adds of one sample's way forward.")]
     flops_forward: Annotated[int, About("Floating point operations of it: 2 for a multiply-add.")]
-    flops_train_step: Annotated[int | None, About("Those of one step of training; null where its batch is unknown.")]
+    flops_train_step: Annotated[
+        int | None,
+        About("Those of one step of training, with the matrix products of `muon`; null where its batch is unknown."),
+    ]
     batch: Annotated[int | None, About("Samples of a step of training: those of `accumulate` batches.")]
     steps_per_epoch: Annotated[int | None, About("Steps of the optimizer; null where the data are unknown.")]
 
@@ -233,13 +237,14 @@ def totals(subject: Subject) -> Totals:
     back = sum(flops_backward(graph).values()) if graph else 0
     h, steps = subject.hyperparams, None
     batch = h.batch_size * h.accumulate if h else None
+    updating = int(beside.products(h, graph)) if h and graph else 0
     if h and subject.info and (train := split_sizes(h, subject.info.train_size)[0]):
         batch, steps = samples_per_step(h, train), steps_per_epoch(h, train)
     return {
         "params": sum(own_parameters(node) for node in nodes),
         "macs_forward": macs,
         "flops_forward": 2 * macs,
-        "flops_train_step": batch * (2 * macs + back) if batch else None,
+        "flops_train_step": batch * (2 * macs + back) + updating if batch else None,
         "batch": batch,
         "steps_per_epoch": steps,
     }

@@ -21,7 +21,7 @@ from nets.calibration.work import of_compiling, of_evaluation, of_reading, of_tr
 from nets.datasets import DatasetInfo
 from nets.facts import About, Source
 from nets.hyperparams.hyperparams import Hyperparams
-from nets.inspection import augmenting
+from nets.inspection import augmenting, beside
 from nets.process.devices import find
 from nets.training.cache import ProgramCache
 from nets.training.programs import evaluation, needed_late, parts
@@ -86,7 +86,8 @@ class Pace:
 
     def epoch(self, train: int, validation: int) -> float:
         """One epoch, with its validation."""
-        return self._of(self._amounts(train)) + augmenting.seconds(self.workload, train) + self.evaluation(validation)
+        more = augmenting.seconds(self.workload, train) + beside.stepping(self.workload, train)
+        return self._of(self._amounts(train)) + more + self.evaluation(validation)
 
     def error(self, train: int) -> float:
         """What nine of ten epochs are within: more, the more of the time is that of what was never measured, and the
@@ -137,11 +138,14 @@ def predict(
     train, validation = split_sizes(hyperparams, info.train_size)
     pace = Pace(workload, calibration)
     epoch, error, basis = pace.epoch(train, validation), pace.error(train), told(pace, workload)
+    classes = len(info.classes)
+    epoch += beside.measuring(hyperparams, classes, validation)
     structure = structure_of(workload) if history else ""
     alike = [each for each in history if each.structure == structure][:LAST]
     if alike:
         # By how much longer the epochs of this run are, the others' have been.
-        each = [epoch / pace.epoch(one.train, one.validation) * one.epoch_seconds for one in alike]
+        alone = pace.epoch(train, validation)
+        each = [alone / pace.epoch(one.train, one.validation) * one.epoch_seconds for one in alike]
         epoch, error = statistics.median(each), spread(each)
         many = "the last run" if len(each) == 1 else f"the last {len(each)} runs"
         basis = f"the median epoch of {many} of the same structure on this device"
@@ -149,11 +153,12 @@ def predict(
     ready = programs is not None and all(part.key in programs for part in parts(workload))
     source: Source = "process" if ready else "disk" if kept else "cold"
     compiling = until_programs(source, pace, alike, epoch)
+    test = pace.evaluation(info.test_size) + beside.measuring(hyperparams, classes, info.test_size)
     return {
         "compile_seconds": compiling,
         "programs": source,
         "seconds_per_epoch": epoch,
-        "total_seconds": compiling + hyperparams.epochs * epoch + pace.evaluation(info.test_size),
+        "total_seconds": compiling + hyperparams.epochs * epoch + test,
         "basis": basis,
         "error": error,
     }

@@ -21,6 +21,7 @@ class ExpectedCalibrationError(Metric):
     """
 
     type: Literal["expected_calibration_error"] = "expected_calibration_error"
+    nanoseconds = 27
     bins: Annotated[Whole, Field(ge=1, le=1000)] = Field(15, description="Into how many the probabilities are sorted.")
     also = ("ece", "calibration_error")
     aliases = {"n_bins": "bins"}

@@ -21,6 +21,7 @@ class Worst(Metric):
     """
 
     type: Literal["worst"] = "worst"
+    nanoseconds = 25
     also = ("worst_predictions", "worst_mistakes")
     many = True
 

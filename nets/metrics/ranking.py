@@ -20,6 +20,7 @@ class Auroc(Metric):
     """
 
     type: Literal["auroc"] = "auroc"
+    nanoseconds = 255
     also = ("roc_auc", "roc_auc_score", "auc")
 
     def parts(self) -> Parts:

@@ -5,7 +5,7 @@ Numbers reach `transform` as traced scalars, so a compiled program serves every 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Protocol, runtime_checkable
 
 import jax
@@ -63,6 +63,10 @@ class Optimizer(Typed):
         """Those of `momenta` that it has."""
         numbers = self.numbers()
         return [name for name in self.momenta if name in numbers]
+
+    def products(self, arrays: Iterable[tuple[str, tuple[int, ...]]]) -> float:
+        """Operations of a step in products of matrices. arrays: trained ones, by name and shape."""
+        return 0.0
 
     def state_kind(self) -> str:
         """What decides the arrays that the optimizer keeps: with equal kinds one goes on where the other stopped."""

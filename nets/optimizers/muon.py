@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 import jax.numpy as jnp
@@ -86,6 +87,15 @@ class Muon(Optimizer):
     decays = ("weight_decay", "adam_weight_decay")
     whole = True
     divides = True
+
+    def products(self, arrays: Iterable[tuple[str, tuple[int, ...]]]) -> float:
+        """Each iteration multiplies a matrix with itself, what comes of it with itself, and with the matrix."""
+        total = 0.0
+        for name, shape in arrays:
+            if is_kernel(name, len(shape)):
+                short, long = sorted((shape[-1], math.prod(shape[:-1])))
+                total += self.ns_steps * (4 * short * short * long + 2 * short**3)
+        return total
 
     def transform(self, n: Numbers) -> optax.GradientTransformation:
         matrices, others = each(self.rule(n), "mean"), adamw(n)
