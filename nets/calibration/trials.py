@@ -87,7 +87,7 @@ class Begun:
 def prepared(architecture: Architecture, hyperparams: Hyperparams) -> Run:
     """A run on as many samples as train for a moment."""
     batch = hyperparams.batch_size
-    network = workload_of(architecture, hyperparams, train=batch, samples=batch).steps.network
+    network = workload_of(architecture, hyperparams, train=batch, samples=batch).unstacked.network
     train = batch * int(np.clip(PASS_SECONDS / sample_seconds(network) / batch, 2, MOST_STEPS))
     validation = int(np.clip(train // 4, *VALIDATED)) // 64 * 64
     share = (train + 0.5) / (train + validation)

@@ -50,7 +50,7 @@ def of_evaluation(workload: Workload, samples: int) -> dict[str, float]:
 @lru_cache(256)
 def of_step(workload: Workload, batch: int) -> dict[str, float]:
     """One step of training on `batch` samples."""
-    part = workload.steps.part(batch)
+    part = workload.unstacked.part(batch)
     parts = -(-batch // part)
     return added((float(parts), through(workload, part, train=True)), (1.0, of_update(workload, parts)))
 
@@ -77,8 +77,7 @@ def parameters(graph: Graph) -> float:
 @lru_cache(256)
 def through(workload: Workload, batch: int, *, train: bool) -> dict[str, float]:
     """So many samples forward, and back where they train."""
-    steps = workload.steps_on(batch) if train else workload.steps
-    graph, plan = steps.network.graph, steps.network.plan
+    graph, plan = workload.graph, workload.plan_on(batch if train else 0)
     found: defaultdict[str, float] = defaultdict(float)
     found["input"], found["part"] = graph.input.size * batch / MILLION, 1.0
     gradients = with_gradients(graph)
@@ -180,14 +179,14 @@ def of_compiling(workload: Workload, *, evaluation: bool = True) -> dict[str, fl
 
     Equal blocks in a loop are compiled once.
     """
-    network = workload.steps.network
+    network = workload.unstacked.network
     parts = [(workload.part, True), *([(workload.tail, True)] if workload.tail else [])]
     if evaluation:
         parts.append((workload.evaluation_batch, False))
     found: defaultdict[str, float] = defaultdict(float)
     for batch, train in parts:
         known: set[object] = set()
-        plan = (workload.steps_on(batch) if train else workload.steps).network.plan
+        plan = workload.plan_on(batch if train else 0)
         stages = schedule(network.graph, plan, batch=batch, train=train)
         way = "compile" if train else "compile.evaluation"
         for place in looped(stages, plan.least_copies, positions=plan.least_positions):

@@ -101,7 +101,7 @@ def memory_expected(
 
 def _expected_activations(workload: Workload) -> tuple[float, int]:
     """Bytes of a part of a batch by the stages that compute it, and how many kinds of convolution there are."""
-    graph, plan, images = workload.graph, workload.steps.network.plan, workload.part
+    graph, plan, images = workload.graph, workload.unstacked.network.plan, workload.part
     values = float(held(workload))
     working: dict[str, int] = {}
     known = set()
@@ -122,7 +122,7 @@ def _expected_activations(workload: Workload) -> tuple[float, int]:
 def _programs(workload: Workload) -> int:
     nodes = workload.graph.nodes
     known = [one for node in nodes for one in node.layer.convolutions(*node.takes)]
-    convolution = A_CONVOLUTION // (NATIVE if workload.steps.network.plan.native_for(workload.part) else 1)
+    convolution = A_CONVOLUTION // (NATIVE if workload.unstacked.network.plan.native_for(workload.part) else 1)
     norms = sum(node.layer.across_batch for node in nodes)
     draws = sum(node.layer.draws for node in nodes)
     of_convolutions = len(set(known)) * convolution + (len(known) - len(set(known))) * A_COPY
@@ -149,7 +149,7 @@ def _activations(workload: Workload) -> int:
 
 def _of_images(workload: Workload, images: int, *, training: bool) -> int:
     """Their values and what convolutions take beside them; of evaluation the widest layer alone."""
-    graph, plan = workload.graph, workload.steps.network.plan
+    graph, plan = workload.graph, workload.unstacked.network.plan
     values, widest, kept, working = graph.input.size, 0, 0, 0
     for node in graph.nodes:
         values += node.cost.held + DRAWN * drawn(node)

@@ -277,7 +277,7 @@ def predictions(
 
 def computed(workload: Workload, rows: Sequence[Row]) -> Kernels:
     """What computes each row."""
-    graph, plan, listed = workload.graph, workload.steps.network.plan, {row["name"] for row in rows}
+    graph, plan, listed = workload.graph, workload.unstacked.network.plan, {row["name"] for row in rows}
     return {
         "training": told(forms(graph, plan, batch=workload.part, train=True), listed),
         "evaluation": told(forms(graph, plan, batch=workload.evaluation_batch, train=False), listed),

@@ -78,7 +78,7 @@ class Pace:
     """How long a workload takes by one device's rates."""
 
     def __init__(self, workload: Workload, calibration: Calibration | None) -> None:
-        self.plan = workload.steps.network.plan.name
+        self.plan = workload.unstacked.network.plan.name
         measured = calibration.rates.get(self.plan) if calibration else None
         self.workload, self.kinds = workload, kinds_of(self.plan, workload.platform)
         self.rates: Mapping[str, float] = {**BUILT_IN.get(self.plan, {}), **(measured or {})}

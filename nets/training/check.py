@@ -159,7 +159,7 @@ def check_pace(
 ) -> None:
     """SpecError for a dispatch that nobody could stop for seconds: a cancel would be answered, and the run go on."""
     workload = workload_on(architecture, hyperparams, info, kernels=kernels)
-    each = sample_seconds(workload.steps.network)
+    each = sample_seconds(workload.unstacked.network)
     if workload.platform == "cpu":  # the rates are those of two cores; parts are cut alike on any number of them
         each *= 2 / cores()
     if each * workload.part <= LONGEST_STEP:

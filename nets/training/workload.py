@@ -15,7 +15,7 @@ from nets.architecture.graph import Graph
 from nets.datasets import DTYPES, DatasetInfo
 from nets.errors import BrokenRule, SpecError
 from nets.hyperparams.hyperparams import Hyperparams
-from nets.kernels import Choice, plan_for
+from nets.kernels import Choice, Plan, plan_for
 from nets.network import Network, numbers_of
 from nets.process.devices import find, name_of
 from nets.training.filing import Filing, Stacks, shapes_joined
@@ -77,10 +77,12 @@ class Workload:
 
     def steps_on(self, batch: int) -> Steps:
         """Those that train on batches of this size: the last one of an epoch may be computed in its own way."""
-        steps = self.steps
-        if batch != self.tail:
-            return steps
-        return replace(steps, network=replace(steps.network, plan=steps.network.plan.seldom))
+        return replace(self.steps, network=replace(self.steps.network, plan=self.plan_on(batch)))
+
+    def plan_on(self, batch: int) -> Plan:
+        """What computes batches of this size while training."""
+        plan = self.unstacked.network.plan
+        return plan.seldom if batch and batch == self.tail else plan
 
     @property
     def place(self) -> jax.Device:
