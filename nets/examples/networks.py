@@ -28,7 +28,7 @@ class Measured(TypedDict):
 
 
 class PublicNetwork(TypedDict):
-    """A network that others have published, as a body of `POST /api/train`."""
+    """A network that others have published, or a recipe of Lamina's own, as a body of `POST /api/train`."""
 
     name: Annotated[str, About("What `lamina examples` and `GET /api/examples/{name}` call it.")]
     title: Annotated[str, About("What it is, for people.")]
