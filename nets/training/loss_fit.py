@@ -75,20 +75,23 @@ def unknown_class(loss: Loss, info: DatasetInfo) -> Iterator[Problem]:
 
 
 def wrong_values(loss: Loss, graph: Graph) -> Iterator[Problem]:
-    """A network that ends in other numbers than the loss can be computed of."""
-    last = graph.last
-    if loss.wants == "log_probabilities" and (not last.layer.reads or last.layer.probabilities):
-        wanted = next(name for name, cls in LAYERS.items() if cls.reads and not cls.probabilities)
-        cure = f"end the network with {wanted}"
-        cure = f"{cure}, or use cross_entropy, which takes logits" if loss.type == "nll" else cure
-        detail = f"{loss.type} needs logarithms of probabilities, but the network ends in {last.layer.type}; {cure}"
-        fix = (Change("replace", (*last.path, "type"), wanted),) if last.layer.reads else ()
-        yield Problem(LOSS, detail, "misfit", fix=fix)
-    if isinstance(loss, PoissonNll) and not loss.log_input and last.layer.limits[0] < 0:
-        cure = "end it with softplus, or set log_input to true"
-        detail = f"false needs rates, which are not below 0, but the network ends in {last.layer.type}; {cure}"
-        fix = (Change("replace", (*LOSS, "log_input"), True),)
-        yield Problem((*LOSS, "log_input"), detail, "misfit", expected=True, got=False, fix=fix)
+    """Outputs of other numbers than the loss can be computed of."""
+    for end in graph.ends:
+        layer = end.layer
+        found = f"the network ends in {layer.type}" if end is graph.last else f"an output is {end.place}"
+        if loss.wants == "log_probabilities" and (not layer.reads or layer.probabilities):
+            wanted = next(name for name, cls in LAYERS.items() if cls.reads and not cls.probabilities)
+            cure = f"end {'the network' if end is graph.last else 'it'} with {wanted}"
+            cure = f"{cure}, or use cross_entropy, which takes logits" if loss.type == "nll" else cure
+            fix = (Change("replace", (*end.path, "type"), wanted),) if layer.reads else ()
+            detail = f"{loss.type} needs logarithms of probabilities, but {found}; {cure}"
+            yield Problem(LOSS, detail, "misfit", fix=fix)
+        if isinstance(loss, PoissonNll) and not loss.log_input and layer.limits[0] < 0:
+            detail = (
+                f"false needs rates, which are not below 0, but {found}; end it with softplus, or set log_input to true"
+            )
+            fix = (Change("replace", (*LOSS, "log_input"), True),)
+            yield Problem((*LOSS, "log_input"), detail, "misfit", expected=True, got=False, fix=fix)
 
 
 def other_ends(loss: Loss, graph: Graph, info: DatasetInfo) -> Iterator[Problem]:

@@ -78,3 +78,20 @@ def test_every_output_has_one_number_for_each_class() -> None:
     (told,) = problems({"output_weights": {"axu": 1}}, **named)
     assert told.startswith('hyperparams.output_weights.axu: is not an output of the network. Did you mean "aux"?')
     assert "got only 0" in problems({"output_weights": {"aux": 0, "main": 0}}, **named)[0]
+
+
+def test_every_output_has_numbers_that_the_loss_can_be_computed_of() -> None:
+    """Those of logits are below any bound: such a run would end without a number."""
+    layers = [
+        {"type": "linear", "name": "stem", "out": 5},
+        {"type": "linear", "out": 3},
+        {"type": "logsoftmax", "name": "main"},
+        {"type": "linear", "name": "aux", "inputs": ["stem"], "out": 3},
+    ]
+    named = {"outputs": ["main", "aux"], "layers": layers}
+    (told,) = problems({"loss": "nll"}, **named)
+    assert "but an output is linear (layers[3]); end it with logsoftmax, or use cross_entropy" in told
+    (told,) = problems({"loss": {"type": "poisson_nll", "log_input": False}}, **named | {"outputs": ["aux", "main"]})[
+        :1
+    ]
+    assert "but the network ends in linear; end it with softplus" in told
