@@ -229,4 +229,4 @@ def test_a_run_that_is_cut_off_tells_of_each_step_once(app: Flask) -> None:
             assert client.post(f"/api/runs/{run_id}/resume").status_code == 202
     steps = [data["step"] for name, data in told if name == "step"]
     assert len(steps) >= 9 and steps == [9 * (at + 1) for at in range(len(steps))]
-    assert client.get(f"/api/runs/{run_id}/events?events=log").text.count("every 9th step") == 1
+    assert client.get(f"/api/runs/{run_id}/events?events=log").text.count("one step in 9 is told of") == 1
