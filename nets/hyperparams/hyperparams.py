@@ -263,8 +263,9 @@ def unmeasured(metric: str, watched: Mapping[str, Goal], path: Path) -> Iterator
         once = " The test is measured once, when training has ended." * metric.startswith("test_")
         other = metric_of(metric.removeprefix("val_"))
         asked = f" Ask for it with metrics: {shown([other.type])}." if other and not once else ""
-        problem = rule.at(path)
-        yield replace(problem, detail=f"{problem.detail}{once or asked}", got=metric)
+        problem, more = rule.at(path), once or asked
+        stop = "." if more and not problem.detail.endswith("?") else ""
+        yield replace(problem, detail=f"{problem.detail}{stop}{more}", got=metric)
 
 
 def unreachable(target: Target, path: Path) -> Iterator[Problem]:

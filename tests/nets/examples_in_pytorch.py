@@ -436,8 +436,42 @@ def wine():
     return nn.Sequential(nn.Linear(13, 32), nn.ReLU(), nn.Linear(32, 3))
 
 
+def mnist_lenet(first, second, dense):
+    """`mnist-fast` and `mnist-accurate`."""
+    return nn.Sequential(
+        *normed(nn.Conv2d(1, first, 5, bias=False)),
+        nn.MaxPool2d(2),
+        *normed(nn.Conv2d(first, second, 5, bias=False)),
+        nn.MaxPool2d(2),
+        *mnist_end(16 * second, dense),
+    )
+
+
+def mnist_best():
+    layers, before = [], 1
+    for width in (16, 32, 64):
+        for _ in range(2):
+            layers += normed(nn.Conv2d(before, width, 3, padding=1, bias=False))
+            before = width
+        layers.append(nn.MaxPool2d(2))
+    return nn.Sequential(*layers, *mnist_end(9 * 64, 128))
+
+
+def mnist_end(features, dense):
+    return [
+        nn.Flatten(),
+        nn.Linear(features, dense, bias=False),
+        nn.BatchNorm1d(dense),
+        nn.ReLU(),
+        nn.Linear(dense, 10),
+    ]
+
+
 SMALL, COLOURS = (1, 28, 28), (3, 32, 32)
 NETWORKS = {
+    "mnist-fast": (lambda: mnist_lenet(8, 16, 64), SMALL),
+    "mnist-accurate": (lambda: mnist_lenet(16, 32, 128), SMALL),
+    "mnist-best": (mnist_best, SMALL),
     "flax-mnist": (flax_mnist, SMALL),
     "ennui-resnet": (ennui_resnet, SMALL),
     "pytorch-quickstart": (pytorch_quickstart, SMALL),

@@ -145,5 +145,7 @@ def test_a_plateau_looks_at_any_number_of_the_validation() -> None:
     rule = plateau_of(h)
     assert rule is not None and (rule.spec.metric, rule.goal) == ("val_f1", "maximize")
     assert Update.of(h, NET.graph).structure() == Update.of(hyper({"type": "plateau"}), NET.graph).structure()
-    with pytest.raises(SpecError, match=r"lr_schedule\.metric: must be one of .*Ask for it with metrics: \[\"f1\"\]"):
+    with pytest.raises(
+        SpecError, match=r"lr_schedule\.monitor: must be one of .*, got \"f1\"\. Ask for it with metrics: \[\"f1\"\]"
+    ):
         hyper(schedule)

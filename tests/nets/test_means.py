@@ -37,7 +37,10 @@ def run_to_end(steps: Any) -> Any:
 def test_means_are_those_of_the_samples_that_count() -> None:
     places = np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
     labels, real = jnp.asarray([0, 1, 1, 0, 3, 1]), jnp.asarray([True] * 5 + [False])
-    held = read_by(jax.jit(added)(nothing(4, 2), places, labels, real), LOSSES.parse("triplet", ("loss",)))
+    held = read_by(
+        jax.jit(added)(nothing(4, 2), places, labels, real),
+        LOSSES.parse({"type": "triplet", "normalize": False}, ("loss",)),
+    )
     np.testing.assert_allclose(held["means"][0], places[[0, 3]].mean(0), rtol=1e-6)
     np.testing.assert_allclose(held["means"][1], places[[1, 2]].mean(0), rtol=1e-6)
     logits = np.asarray(jax.jit(nearness)(places, held))
