@@ -44,6 +44,13 @@ def while_looking(root: Path, busy: float) -> Callable[[float], None]:
     return sleep
 
 
+@pytest.fixture(autouse=True)
+def at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process, whose threads compute while a test looks."""
+    own = SimpleNamespace(user=1.0, system=0.5, children_user=0.0, children_system=0.0)
+    monkeypatch.setattr(quiet.os, "times", lambda: own)
+
+
 def test_a_quiet_machine_is_left_alone(tmp_path: Path) -> None:
     """Whatever its load average still remembers, and whatever runs on cores that are not ours."""
     write(tmp_path, "proc/loadavg", "1.90 0.50 0.20 1/100 7")
