@@ -281,11 +281,10 @@ class Trainer:
         self.trained = Sums()
         return self.trained
 
-    def arrived(self, program: Program | Pending, further: float = 0.0) -> Generator[Event, None, Program]:
+    def arrived(self, late: Program | Pending, further: float = 0.0) -> Generator[Event, None, Program]:
         """A program, waited for where it was compiled meanwhile, which is no time of the training."""
-        if not isinstance(program, Pending):
-            return program
-        late = program
+        if not isinstance(late, Pending):
+            return late
         jax.block_until_ready(self.state)
         began = self.clock.now()
         program = yield from late.awaited(self.progress("compiling", None, further))

@@ -23,6 +23,7 @@ from backend.config import settings_from
 from nets import parse_architecture, parse_hyperparams
 from nets.architecture.architecture import Architecture
 from nets.datasets import Dataset, from_arrays, load
+from nets.hyperparams.hyperparams import Hyperparams
 from nets.process.device import prepare_process
 from nets.training.cache import ProgramCache
 from nets.training.programs import compiling
@@ -45,10 +46,15 @@ def trainer(body: dict[str, Any], *, precision: str, batch: int | None, data: Da
     """A compiled run of `body` before its first epoch. data: instead of the data set that it names."""
     overrides = {"precision": precision, **({"batch_size": batch} if batch else {})}
     hyperparams = parse_hyperparams({**body["hyperparams"], **overrides})
-    dataset = data or load(hyperparams.dataset_type or "mnist", settings_from({}, os.environ).data_dir)
+    dataset = data or data_of(hyperparams)
     split = draw(hyperparams, len(dataset.train_labels))
     run = Run(parse_architecture(body["architecture"]), hyperparams, dataset, split)
     return Trainer(run, result(compiling(run.workload, ProgramCache(), None)))
+
+
+def data_of(h: Hyperparams) -> Dataset:
+    """What a body trains on, from LAMINA_DATA_DIR. DataError where it is not there."""
+    return load(h.dataset_type or "mnist", settings_from({}, os.environ).data_dir)
 
 
 def of_arrays(path: Path, a: Architecture) -> Dataset:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -22,12 +21,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from backend.config import settings_from
-from nets import datasets, parse_architecture, parse_hyperparams
+from nets import parse_architecture, parse_hyperparams
 from nets.architecture.architecture import Architecture
 from nets.benchmarks import networks
 from nets.errors import DataError
 from nets.hyperparams.hyperparams import Hyperparams
+from tests.benchmarks.epochs import data_of
 
 PEER = Path(__file__).with_name("peer_pytorch.py")
 HEAD = "| network | parameters | PyTorch | Lamina | ratio | of medians | losses |\n|---|---|---|---|---|---|---|"
@@ -107,7 +106,7 @@ def written(name: str, *, batch: int | None, precision: str) -> dict[str, Any]:
 def arrays_of(a: Architecture, h: Hyperparams) -> dict[str, np.ndarray]:
     """As many samples as the body takes: those of its data set where they are, else random ones."""
     try:
-        data = datasets.load(h.dataset_type or "mnist", settings_from({}, os.environ).data_dir)
+        data = data_of(h)
         if data.info.value == a.graph.input:
             return {"inputs": data.train_inputs[: h.max_samples], "labels": data.train_labels[: h.max_samples]}
     except DataError:

@@ -12,9 +12,7 @@ it, by an interpreter that has it.
 from __future__ import annotations
 
 import argparse
-import copy
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -26,14 +24,13 @@ from typing import Any
 
 import numpy as np
 
-from backend.config import settings_from
-from nets import datasets, parse_architecture, parse_hyperparams
-from nets.datasets import Dataset
+from nets import parse_architecture, parse_hyperparams
 from nets.process.device import prepare_process
 from nets.training.events import Finished
 from nets.training.fit import fit
 from nets.training.metrics import EpochMetrics
 from tests.benchmarks.compile_times import body_of
+from tests.benchmarks.epochs import data_of
 
 ROOT = Path(__file__).parents[2]
 PEER = Path(__file__).with_name("recipe_pytorch.py")
@@ -41,14 +38,10 @@ HEAD = "| recipe | of | seeds | mean | s of epochs | s in all |\n|---|---|---|--
 Json = dict[str, Any]
 
 
-def data_of(body: Json) -> Dataset:
-    return datasets.load(body["hyperparams"]["dataset_type"], settings_from({}, os.environ).data_dir)
-
-
 def trained(body: Json) -> Json:
     """What a body reaches in this process, and how soon."""
     prepare_process()  # as the server does
-    data, began, epochs = data_of(body), time.perf_counter(), 0.0
+    data, began, epochs = data_of(parse_hyperparams(body["hyperparams"])), time.perf_counter(), 0.0
     for event in fit(parse_architecture(body["architecture"]), parse_hyperparams(body["hyperparams"]), data):
         if isinstance(event, EpochMetrics):
             epochs += event.epoch_time
@@ -96,7 +89,7 @@ def poorer(body: Json) -> Iterator[tuple[str, Json]]:
             yield f"without `{name}`", changed(**{name: None if name in ("ema", "swa") else type(h[name])()})
     for kind in ("batchnorm", "dropout"):
         if any(layer["type"].startswith(kind) for layer in layers):
-            architecture = {**body["architecture"], "layers": written(copy.deepcopy(layers), kind)}
+            architecture = {**body["architecture"], "layers": written(layers, kind)}
             yield f"without `{kind}`", {**body, "architecture": architecture}
 
 
@@ -128,7 +121,7 @@ def filled(body: Json) -> Json:
 
 def peer(body: Json, seeds: int, python: str) -> list[Json]:
     """PyTorch's side."""
-    data = data_of(body)
+    data = data_of(parse_hyperparams(body["hyperparams"]))
     with tempfile.TemporaryDirectory() as folder:
         arrays = Path(folder, "arrays.npz")
         np.savez(
